@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* Types, byte order and compiler words that the whole core uses.
+ *
+ * The core (this directory) is C that is also C++: no libc, no BPF helper, no map, no clock. clang compiles it
+ * for BPF and g++ for user space, so a packet means the same wherever it is met. */
+#ifndef FLOWMETER_BASE_H
+#define FLOWMETER_BASE_H
+
+#include <linux/types.h>
+
+/* The verifier follows pointer bounds through inlined code only; user space wants it for speed. */
+#define FM_INLINE static inline __attribute__((always_inline))
+
+#ifdef __cplusplus
+#define FM_STATIC_ASSERT(condition, why) static_assert(condition, why)
+#else
+#define FM_STATIC_ASSERT(condition, why) _Static_assert(condition, why)
+#endif
+
+#define FM_LIKELY(x) __builtin_expect(!!(x), 1)
+#define FM_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Structs laid over wire octets. A frame's headers lie at any alignment: user space reads them through packed
+ * types; BPF must not, for there packing turns each field into single-octet loads, while the verifier and every
+ * JIT of the kernels supported here take unaligned loads from packets. Every FM_WIRE struct is naturally aligned
+ * within itself, so its layout is the same either way (asserted where it is defined). */
+#ifdef __bpf__
+#define FM_WIRE
+#else
+#define FM_WIRE __attribute__((packed))
+#endif
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define FM_BIG_ENDIAN 0
+FM_INLINE __u16 fm_be16(__be16 x) {
+  return __builtin_bswap16((__u16)x);
+}
+FM_INLINE __u32 fm_be32(__be32 x) {
+  return __builtin_bswap32((__u32)x);
+}
+#else
+#define FM_BIG_ENDIAN 1
+FM_INLINE __u16 fm_be16(__be16 x) {
+  return (__u16)x;
+}
+FM_INLINE __u32 fm_be32(__be32 x) {
+  return (__u32)x;
+}
+#endif
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* A flow: counters and timing, and the only place where a packet meets a flow. Which flow a packet belongs to is
+ * decided here, once: live by the kernel, in replay by the flow table. */
+#ifndef FLOWMETER_FLOW_H
+#define FLOWMETER_FLOW_H
+
+#include "flowmeter/flow_counters.h"
+#include "flowmeter/flow_timing.h"
+#include "flowmeter/reason.h"
+
+struct fm_flow {
+  struct fm_flow_counters counters;
+  __u64 zero[4]; /* behind a 40-octet key, timing begins on a cache line */
+  struct fm_flow_timing timing;
+};
+
+/* What a flow takes over from the one it continues after an active time-out; all zero for any other flow but for
+ * the direction. */
+struct fm_inheritance {
+  __u8 forward_direction;
+  __u8 fin_seen;
+  __u8 rst_seen;
+};
+
+/* How long a flow of this protocol and state may be silent. */
+FM_INLINE __u64 fm_idle_timeout_ns(const struct fm_flow_counters* c, __u8 protocol,
+                                   const struct fm_settings* s) {
+  if (protocol == FM_TCP) return fm_flow_closed(c) ? s->tcp_linger_ns : s->idle_timeout_ns;
+  if (protocol == FM_UDP) return s->idle_timeout_ns;
+  return s->icmp_idle_timeout_ns;
+}
+
+FM_INLINE int fm_flow_is_idle(const struct fm_flow_counters* c, __u8 protocol, __u64 now_ns,
+                              const struct fm_settings* s) {
+  return now_ns > c->last_ns && now_ns - c->last_ns > fm_idle_timeout_ns(c, protocol, s);
+}
+
+/* Returns why the current flow c of the packet's key ended before this packet, or FM_END_COUNT if the packet
+ * belongs to it. */
+FM_INLINE enum fm_end fm_flow_ended(const struct fm_flow_counters* c, const struct fm_packet* p,
+                                    const struct fm_settings* s) {
+  if (fm_flow_is_idle(c, p->key.protocol, p->time_ns, s)) return FM_END_IDLE;
+  if (fm_flow_closed(c) && (p->flags & (FM_SYN | FM_ACK)) == FM_SYN) return FM_END_REOPENED;
+  if (p->time_ns > c->first_ns && p->time_ns - c->first_ns > s->active_timeout_ns)
+    return FM_END_ACTIVE;
+  return FM_END_COUNT;
+}
+
+/* What the flow that this packet opens inherits. ended: of its predecessor c on the same key, if there was one. */
+FM_INLINE struct fm_inheritance fm_flow_inheritance(const struct fm_flow_counters* c,
+                                                    const struct fm_packet* p, enum fm_end ended) {
+  struct fm_inheritance i = {p->direction, 0, 0};
+  if (ended == FM_END_ACTIVE) {
+    i.forward_direction = c->forward_direction;
+    i.fin_seen = c->fin_seen;
+    i.rst_seen = c->rst_seen;
+  }
+  return i;
+}
+
+/* Makes zeroed counters ready for their first packet. */
+FM_INLINE void fm_flow_counters_begin(struct fm_flow_counters* c, const struct fm_packet* p,
+                                      struct fm_inheritance inherited) {
+  c->first_ns = p->time_ns;
+  c->last_ns = p->time_ns;
+  c->forward_direction = inherited.forward_direction;
+  c->fin_seen = inherited.fin_seen;
+  c->rst_seen = inherited.rst_seen;
+}
+
+/* Adds a packet that belongs to the flow. */
+FM_INLINE void fm_flow_update(struct fm_flow* f, const struct fm_packet* p,
+                              const struct fm_settings* s) {
+  fm_flow_timing_update(&f->timing, p, s);
+  fm_flow_counters_update(&f->counters, p);
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* The counters of a flow: packets, lengths, headers, flags, windows, first and last time, and what decides where
+ * it ends. In live use they are kept in the kernel's map entry and are authoritative there.
+ *
+ * Everything that has a direction is indexed by the end of the key that sent the packet, not by forward and
+ * backward: the place is then known before the entry is read (and can be prefetched). Forward is the direction
+ * forward_direction. */
+#ifndef FLOWMETER_FLOW_COUNTERS_H
+#define FLOWMETER_FLOW_COUNTERS_H
+
+#include "flowmeter/moments.h"
+#include "flowmeter/packet.h"
+
+/* Bits FIN to URG are counted beside the other hot fields; ECE and CWR are rare and would cost a third cache line
+ * a packet. */
+#define FM_COMMON_FLAGS 6
+
+struct fm_direction_counters {
+  struct fm_moments length; /* of wire lengths; its count is the number of packets */
+  __u64 header_bytes;
+  __u64 payload_bytes;
+  /* second cache line */
+  __u32 payload_min;     /* 0 while there is no packet */
+  __u16 initial_window;  /* of the first packet with a TCP header */
+  __u8 has_window;
+  __u8 zero;
+  __u64 data_packets;    /* packets with payload */
+  __u64 flag_packets[FM_COMMON_FLAGS]; /* [n]: packets with flag bit n */
+};
+FM_STATIC_ASSERT(sizeof(struct fm_direction_counters) == 128, "two cache lines a packet");
+
+struct fm_flow_counters {
+  __u64 first_ns;
+  __u64 last_ns;          /* latest time stamp; never runs back */
+  __u8 forward_direction; /* the end that is "source" */
+  __u8 fin_seen;          /* bit n: end n has sent FIN; inherited over an active time-out */
+  __u8 rst_seen;          /* likewise */
+  __u8 zero[5];
+  struct fm_direction_counters direction[2];
+  __u64 ece_packets[2];
+  __u64 cwr_packets[2];
+};
+FM_STATIC_ASSERT(sizeof(struct fm_flow_counters) == 24 + 2 * 128 + 32,
+                 "crosses the kernel border: no hidden padding");
+
+FM_INLINE __u64 fm_flow_packets(const struct fm_flow_counters* c) {
+  return c->direction[0].length.count + c->direction[1].length.count;
+}
+
+/* A TCP flow is closed by RST from either end, or by FIN from both. */
+FM_INLINE int fm_flow_closed(const struct fm_flow_counters* c) {
+  return c->rst_seen || c->fin_seen == 3;
+}
+
+/* The packet's time within this flow: a stamp earlier than the flow's latest counts as that latest. */
+FM_INLINE __u64 fm_flow_time(const struct fm_flow_counters* c, __u64 packet_ns) {
+  return packet_ns > c->last_ns ? packet_ns : c->last_ns;
+}
+
+/* Adds one packet. Requires: c was begun by fm_flow_counters_begin. */
+FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct fm_packet* p) {
+  const __u8 end = p->direction & 1;
+  struct fm_direction_counters* d = &c->direction[end];
+
+  c->last_ns = fm_flow_time(c, p->time_ns);
+  if (d->length.count == 0 || p->payload_bytes < d->payload_min) d->payload_min = p->payload_bytes;
+  fm_moments_add(&d->length, p->wire_length);
+  d->header_bytes += p->header_bytes;
+  d->payload_bytes += p->payload_bytes;
+  d->data_packets += p->payload_bytes > 0;
+
+  if (!p->has_tcp_header) return;
+  if (!d->has_window) {
+    d->has_window = 1;
+    d->initial_window = p->window;
+  }
+  const __u8 flags = p->flags;
+  d->flag_packets[0] += flags & 1u;
+  d->flag_packets[1] += (flags >> 1) & 1u;
+  d->flag_packets[2] += (flags >> 2) & 1u;
+  d->flag_packets[3] += (flags >> 3) & 1u;
+  d->flag_packets[4] += (flags >> 4) & 1u;
+  d->flag_packets[5] += (flags >> 5) & 1u;
+  if (FM_UNLIKELY(flags & (FM_ECE | FM_CWR))) {
+    c->ece_packets[end] += (flags >> 6) & 1u;
+    c->cwr_packets[end] += (flags >> 7) & 1u;
+  }
+  if (flags & FM_FIN) c->fin_seen |= (__u8)(1u << end);
+  if (flags & FM_RST) c->rst_seen = 1;
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* The flow key: both directions of a conversation have the same one. It is the key of the kernel's map and of the
+ * tables in user space.
+ *
+ * The two ends stand in a fixed order (the end that compares as less is end 0), so the key has no direction; a
+ * packet's direction is the number of the end that sent it. */
+#ifndef FLOWMETER_FLOW_KEY_H
+#define FLOWMETER_FLOW_KEY_H
+
+#include "flowmeter/base.h"
+
+/* 16 octets in the order of the packet. An IPv4 address is its 4 octets and 12 zero octets. */
+struct fm_address {
+  __u64 words[2];
+};
+
+enum fm_key_kind {
+  FM_KEY_PORTS = 0,     /* TCP, UDP: port[] are the ports of the two ends */
+  FM_KEY_ICMP_ECHO = 1, /* echo request and reply: port[0] is the identifier */
+  FM_KEY_ICMP_TYPE = 2, /* any other ICMP or ICMPv6: port[0] is the type */
+};
+
+struct fm_flow_key {
+  struct fm_address address[2];
+  __u16 port[2];   /* host order */
+  __u8 protocol;   /* IP protocol number */
+  __u8 ip_version; /* 4 or 6 */
+  __u8 kind;       /* enum fm_key_kind */
+  __u8 zero;
+};
+FM_STATIC_ASSERT(sizeof(struct fm_flow_key) == 40,
+                 "map key: hidden padding gives equal flows different keys");
+
+FM_INLINE struct fm_address fm_address_ipv4(__be32 octets) {
+  struct fm_address a;
+  a.words[0] = FM_BIG_ENDIAN ? (__u64)octets << 32 : (__u64)octets;
+  a.words[1] = 0;
+  return a;
+}
+
+FM_INLINE int fm_address_equal(const struct fm_address* a, const struct fm_address* b) {
+  return a->words[0] == b->words[0] && a->words[1] == b->words[1];
+}
+
+/* Any total order serves, as long as it is the same everywhere on one machine; this one compares native words. */
+FM_INLINE int fm_address_less(const struct fm_address* a, const struct fm_address* b) {
+  return a->words[0] != b->words[0] ? a->words[0] < b->words[0] : a->words[1] < b->words[1];
+}
+
+/* Fills addresses and ports of key in canonical order; returns the sender's end (0 or 1). If both ends are the
+ * same, every packet is from end 0. */
+FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, const struct fm_address* source,
+                                const struct fm_address* destination, __u16 source_port,
+                                __u16 destination_port) {
+  const int swap =
+      fm_address_less(destination, source) ||
+      (fm_address_equal(destination, source) && destination_port < source_port);
+  key->address[0] = swap ? *destination : *source;
+  key->address[1] = swap ? *source : *destination;
+  key->port[0] = swap ? destination_port : source_port;
+  key->port[1] = swap ? source_port : destination_port;
+  key->kind = FM_KEY_PORTS;
+  return (__u8)swap;
+}
+
+/* The same for ICMP, where only the addresses have an order. discriminator: identifier of an echo, else type. */
+FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, const struct fm_address* source,
+                               const struct fm_address* destination, __u8 kind,
+                               __u16 discriminator) {
+  const int swap = fm_address_less(destination, source);
+  key->address[0] = swap ? *destination : *source;
+  key->address[1] = swap ? *source : *destination;
+  key->port[0] = discriminator;
+  key->port[1] = 0;
+  key->kind = kind;
+  return (__u8)swap;
+}
+
+FM_INLINE int fm_key_equal(const struct fm_flow_key* a, const struct fm_flow_key* b) {
+  const __u64* x = (const __u64*)a;
+  const __u64* y = (const __u64*)b;
+  return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* What one packet tells the engine: all that flow_counters.h and flow_timing.h need, and nothing of the frame. */
+#ifndef FLOWMETER_PACKET_H
+#define FLOWMETER_PACKET_H
+
+#include "flowmeter/flow_key.h"
+
+/* TCP's flag octet (RFC 9293, 3.1). */
+enum fm_tcp_flag {
+  FM_FIN = 0x01,
+  FM_SYN = 0x02,
+  FM_RST = 0x04,
+  FM_PSH = 0x08,
+  FM_ACK = 0x10,
+  FM_URG = 0x20,
+  FM_ECE = 0x40,
+  FM_CWR = 0x80,
+};
+
+enum fm_protocol {
+  FM_ICMP = 1,
+  FM_TCP = 6,
+  FM_UDP = 17,
+  FM_ICMPV6 = 58,
+};
+
+struct fm_packet {
+  struct fm_flow_key key;
+  __u64 time_ns;       /* of the source's clock: since the epoch in captures, monotonic live */
+  __u32 wire_length;   /* octets of the frame on the wire: link header and padding included, FCS not */
+  __u32 payload_bytes; /* behind the transport header, by the IP length; padding never counts */
+  __u16 header_bytes;  /* IP header with options or extension headers, and transport header */
+  __u16 window;        /* TCP window as sent, not scaled */
+  __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
+  __u8 direction;      /* end of the key that sent it: 0 or 1 */
+  __u8 has_tcp_header; /* 0 for other protocols and later fragments */
+  __u8 zero[5];
+};
+FM_STATIC_ASSERT(sizeof(struct fm_packet) == 72, "zeroed and copied as nine words");
+
+#endif

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* From the octets of a frame to a struct fm_packet, or to the reason why it is not metered.
+ *
+ * Checks go from the outside in: link, IP header and lengths, protocol, fragment, transport. Octets are read only
+ * through fm_peek, which BPF defines over its context before it includes this file; in user space it is defined
+ * here, over memory. Only headers need to be captured: lengths come from the IP header and from the wire length.
+ * Tunnels are not opened; tags, labels and PPPoE sessions are skipped and are not part of the key. */
+#ifndef FLOWMETER_PARSE_H
+#define FLOWMETER_PARSE_H
+
+#include "flowmeter/fragment.h"
+
+/* What is captured of one frame, and how long it was on the wire. */
+#ifndef __bpf__
+struct fm_frame {
+  const __u8* data;
+  __u32 captured_length;
+  __u32 wire_length;   /* at least captured_length */
+  __u8 tags_beside;    /* VLAN tags that stand beside the frame (kernel), counted in wire_length */
+};
+
+/* size octets at offset, or null if they are not captured. scratch (8-aligned, size octets) is where a placement
+ * may put them if they do not lie in one piece. */
+FM_INLINE const void* fm_peek(const struct fm_frame* f, __u32 offset, __u32 size, void* scratch) {
+  (void)scratch;
+  if (offset > f->captured_length || size > f->captured_length - offset) return 0;
+  return f->data + offset;
+}
+#endif
+
+/* Values of the LINKTYPE registry (tcpdump.org/linktypes.html). 12, 14 and 101 are all raw IP. */
+enum fm_link_type {
+  FM_LINK_NULL = 0,
+  FM_LINK_ETHERNET = 1,
+  FM_LINK_PPP = 9,
+  FM_LINK_RAW_12 = 12,
+  FM_LINK_RAW_14 = 14,
+  FM_LINK_RAW = 101,
+  FM_LINK_LOOP = 108,
+  FM_LINK_SLL = 113,
+  FM_LINK_IPV4 = 228,
+  FM_LINK_IPV6 = 229,
+  FM_LINK_SLL2 = 276,
+};
+
+/* How deep a header stack is followed. What lies deeper is not_ip (tags, labels) or has its next header as
+ * protocol (IPv6). The bounds make parsing time bounded; 4 tags and 8 labels are beyond real networks. */
+#define FM_VLAN_TAGS_MAX 4
+#define FM_MPLS_LABELS_MAX 8
+#define FM_IPV6_EXT_HEADERS_MAX 8
+
+enum fm_ethertype {
+  FM_ETH_IPV4 = 0x0800,
+  FM_ETH_VLAN = 0x8100,
+  FM_ETH_IPV6 = 0x86dd,
+  FM_ETH_MPLS = 0x8847,
+  FM_ETH_MPLS_MULTICAST = 0x8848,
+  FM_ETH_PPPOE_SESSION = 0x8864,
+  FM_ETH_QINQ = 0x88a8,
+  FM_ETH_QINQ_OLD = 0x9100,
+};
+
+enum fm_ppp_protocol { FM_PPP_IPV4 = 0x0021, FM_PPP_IPV6 = 0x0057 };
+
+struct fm_be16_header {
+  __be16 value;
+} FM_WIRE;
+
+struct fm_be32_header {
+  __be32 value;
+} FM_WIRE;
+
+struct fm_vlan_tag {
+  __be16 tci;
+  __be16 ethertype; /* of what follows */
+} FM_WIRE;
+
+struct fm_ipv4_header {
+  __u8 version_ihl;
+  __u8 tos;
+  __be16 total_length;
+  __be16 identification;
+  __be16 fragment; /* flags (3 bits), offset in units of 8 (13 bits) */
+  __u8 ttl;
+  __u8 protocol;
+  __be16 checksum;
+  __be32 source;
+  __be32 destination;
+} FM_WIRE;
+FM_STATIC_ASSERT(sizeof(struct fm_ipv4_header) == 20, "wire layout");
+
+struct fm_ipv6_header {
+  __be32 version_class_label;
+  __be16 payload_length;
+  __u8 next_header;
+  __u8 hop_limit;
+  __u64 source[2];
+  __u64 destination[2];
+} FM_WIRE;
+FM_STATIC_ASSERT(sizeof(struct fm_ipv6_header) == 40, "wire layout");
+
+/* First 8 octets of any IPv6 extension header that is followed; the last four are the fragment header's. */
+struct fm_ext_header {
+  __u8 next_header;
+  __u8 length; /* in 8 octets behind the first 8; AH: in 4 octets, minus 2 (RFC 4302); fragment: reserved */
+  __be16 fragment; /* offset in units of 8 (13 bits), reserved (2), more fragments (1) */
+  __be32 identification;
+} FM_WIRE;
+FM_STATIC_ASSERT(sizeof(struct fm_ext_header) == 8, "wire layout");
+
+struct fm_tcp_header {
+  __be16 source_port;
+  __be16 destination_port;
+  __be32 sequence;
+  __be32 acknowledgement;
+  __u8 data_offset; /* high nibble, in 4 octets */
+  __u8 flags;
+  __be16 window;
+  __be16 checksum;
+  __be16 urgent;
+} FM_WIRE;
+FM_STATIC_ASSERT(sizeof(struct fm_tcp_header) == 20, "wire layout");
+
+struct fm_udp_header {
+  __be16 source_port;
+  __be16 destination_port;
+  __be16 length;
+  __be16 checksum;
+} FM_WIRE;
+FM_STATIC_ASSERT(sizeof(struct fm_udp_header) == 8, "wire layout");
+
+/* ICMP and ICMPv6; the identifier has a meaning for echoes only. */
+struct fm_icmp_header {
+  __u8 type;
+  __u8 code;
+  __be16 checksum;
+  __be16 identifier;
+  __be16 sequence;
+} FM_WIRE;
+FM_STATIC_ASSERT(sizeof(struct fm_icmp_header) == 8, "wire layout");
+
+/* Room for the largest header that is read in one piece. */
+union fm_scratch {
+  __u64 words[sizeof(struct fm_ipv6_header) / 8];
+};
+
+/* Where the parser is: all offsets from the first octet of the frame. */
+struct fm_walk {
+  __u32 offset;     /* of the next header */
+  __u32 ip_start;   /* of the IP header */
+  __u32 packet_end; /* by the IP length; set by the IP step */
+  __u8 ip_version;
+  __u8 next_protocol;
+};
+
+FM_INLINE enum fm_reason fm_walk_version_nibble(const struct fm_frame* frame, struct fm_walk* w) {
+  union fm_scratch scratch;
+  const __u8* first = (const __u8*)fm_peek(frame, w->offset, 1, &scratch);
+  if (!first) return FM_NOT_IP;
+  w->ip_version = *first >> 4;
+  return w->ip_version == 4 || w->ip_version == 6 ? FM_METERED : FM_NOT_IP;
+}
+
+FM_INLINE enum fm_reason fm_walk_mpls(const struct fm_frame* frame, struct fm_walk* w) {
+  union fm_scratch scratch;
+  for (int i = 0; i < FM_MPLS_LABELS_MAX; i++) {
+    const struct fm_be32_header* label =
+        (const struct fm_be32_header*)fm_peek(frame, w->offset, sizeof(*label), &scratch);
+    if (!label) return FM_NOT_IP;
+    w->offset += sizeof(*label);
+    if (fm_be32(label->value) & 0x100) return fm_walk_version_nibble(frame, w); /* bottom of stack */
+  }
+  return FM_NOT_IP;
+}
+
+FM_INLINE enum fm_reason fm_walk_ppp(const struct fm_frame* frame, struct fm_walk* w) {
+  union fm_scratch scratch;
+  const struct fm_be16_header* protocol =
+      (const struct fm_be16_header*)fm_peek(frame, w->offset, sizeof(*protocol), &scratch);
+  if (!protocol) return FM_NOT_IP;
+  w->offset += sizeof(*protocol);
+  switch (fm_be16(protocol->value)) {
+    case FM_PPP_IPV4:
+      w->ip_version = 4;
+      return FM_METERED;
+    case FM_PPP_IPV6:
+      w->ip_version = 6;
+      return FM_METERED;
+    default:
+      return FM_NOT_IP;
+  }
+}
+
+/* w->offset: behind the EtherType. */
+FM_INLINE enum fm_reason fm_walk_ethertype(const struct fm_frame* frame, struct fm_walk* w,
+                                           __u16 ethertype) {
+  union fm_scratch scratch;
+  for (int tags = frame->tags_beside; ethertype == FM_ETH_VLAN || ethertype == FM_ETH_QINQ ||
+                                      ethertype == FM_ETH_QINQ_OLD;
+       tags++) {
+    if (tags >= FM_VLAN_TAGS_MAX) return FM_NOT_IP;
+    const struct fm_vlan_tag* tag =
+        (const struct fm_vlan_tag*)fm_peek(frame, w->offset, sizeof(*tag), &scratch);
+    if (!tag) return FM_NOT_IP;
+    w->offset += sizeof(*tag);
+    ethertype = fm_be16(tag->ethertype);
+  }
+  switch (ethertype) {
+    case FM_ETH_IPV4:
+      w->ip_version = 4;
+      return FM_METERED;
+    case FM_ETH_IPV6:
+      w->ip_version = 6;
+      return FM_METERED;
+    case FM_ETH_MPLS:
+    case FM_ETH_MPLS_MULTICAST:
+      return fm_walk_mpls(frame, w);
+    case FM_ETH_PPPOE_SESSION:
+      w->offset += 6; /* version, type, code, session, length (RFC 2516) */
+      return fm_walk_ppp(frame, w);
+    default:
+      return FM_NOT_IP;
+  }
+}
+
+/* Reads the 2-octet protocol at protocol_offset as an EtherType; what it announces begins at payload_offset. */
+FM_INLINE enum fm_reason fm_walk_link_header(const struct fm_frame* frame, struct fm_walk* w,
+                                             __u32 protocol_offset, __u32 payload_offset) {
+  union fm_scratch scratch;
+  const struct fm_be16_header* protocol =
+      (const struct fm_be16_header*)fm_peek(frame, protocol_offset, sizeof(*protocol), &scratch);
+  if (!protocol) return FM_NOT_IP;
+  w->offset = payload_offset;
+  return fm_walk_ethertype(frame, w, fm_be16(protocol->value));
+}
+
+/* BSD null and loop: a 4-octet address family, whose byte order is the writer's. */
+FM_INLINE enum fm_reason fm_walk_family(const struct fm_frame* frame, struct fm_walk* w) {
+  union fm_scratch scratch;
+  const struct fm_be32_header* header =
+      (const struct fm_be32_header*)fm_peek(frame, 0, sizeof(*header), &scratch);
+  if (!header) return FM_NOT_IP;
+  const __u32 big = fm_be32(header->value);
+  w->offset = sizeof(*header);
+  switch (big > 0xffffff ? __builtin_bswap32(big) : big) {
+    case 2:
+      w->ip_version = 4;
+      return FM_METERED;
+    case 10: /* Linux */
+    case 24: /* NetBSD, OpenBSD */
+    case 28: /* FreeBSD */
+    case 30: /* macOS */
+      w->ip_version = 6;
+      return FM_METERED;
+    default:
+      return FM_NOT_IP;
+  }
+}
+
+/* From the first octet of the frame to the IP header. */
+FM_INLINE enum fm_reason fm_walk_link(const struct fm_frame* frame, __u32 link_type,
+                                      struct fm_walk* w) {
+  union fm_scratch scratch;
+  w->offset = 0;
+  switch (link_type) {
+    case FM_LINK_ETHERNET:
+      return fm_walk_link_header(frame, w, 12, 14);
+    case FM_LINK_SLL:
+      return fm_walk_link_header(frame, w, 14, 16);
+    case FM_LINK_SLL2:
+      return fm_walk_link_header(frame, w, 0, 20);
+    case FM_LINK_RAW_12:
+    case FM_LINK_RAW_14:
+    case FM_LINK_RAW:
+      return fm_walk_version_nibble(frame, w);
+    case FM_LINK_IPV4:
+      w->ip_version = 4;
+      return FM_METERED;
+    case FM_LINK_IPV6:
+      w->ip_version = 6;
+      return FM_METERED;
+    case FM_LINK_NULL:
+    case FM_LINK_LOOP:
+      return fm_walk_family(frame, w);
+    case FM_LINK_PPP: {
+      const struct fm_be16_header* hdlc =
+          (const struct fm_be16_header*)fm_peek(frame, 0, sizeof(*hdlc), &scratch);
+      if (hdlc && fm_be16(hdlc->value) == 0xff03) w->offset = sizeof(*hdlc); /* RFC 1662 */
+      return fm_walk_ppp(frame, w);
+    }
+    default:
+      return FM_NOT_IP;
+  }
+}
+
+/* A length of 0 (captured before segmentation, or IPv6 jumbo) means "up to the frame end". */
+FM_INLINE enum fm_reason fm_walk_set_end(const struct fm_frame* frame, struct fm_walk* w,
+                                         __u32 ip_length) {
+  w->packet_end = w->ip_start + ip_length;
+  return w->packet_end <= frame->wire_length ? FM_METERED : FM_MALFORMED;
+}
+
+FM_INLINE enum fm_reason fm_walk_ipv4(const struct fm_frame* frame, struct fm_walk* w,
+                                      struct fm_address* source, struct fm_address* destination,
+                                      struct fm_fragment_key* fragment,
+                                      enum fm_fragment_role* role) {
+  union fm_scratch scratch;
+  const struct fm_ipv4_header* ip =
+      (const struct fm_ipv4_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
+  if (!ip || ip->version_ihl >> 4 != 4) return FM_MALFORMED;
+  const __u32 header_length = (ip->version_ihl & 0xfu) * 4u;
+  if (header_length < sizeof(*ip)) return FM_MALFORMED;
+  __u32 total_length = fm_be16(ip->total_length);
+  const __u16 flags_offset = fm_be16(ip->fragment);
+  const __u16 identification = fm_be16(ip->identification);
+  w->next_protocol = ip->protocol;
+  *source = fm_address_ipv4(ip->source);
+  *destination = fm_address_ipv4(ip->destination);
+  /* ip is not used below: the options' check may move scratch */
+  if (header_length > sizeof(*ip) && !fm_peek(frame, w->offset + header_length - 4, 4, &scratch))
+    return FM_MALFORMED;
+
+  w->ip_start = w->offset;
+  if (total_length == 0) {
+    total_length = frame->wire_length - w->ip_start;
+  }
+  if (total_length < header_length) return FM_MALFORMED;
+  if (fm_walk_set_end(frame, w, total_length) != FM_METERED) return FM_MALFORMED;
+  w->offset += header_length;
+
+  if (w->next_protocol != FM_TCP && w->next_protocol != FM_UDP && w->next_protocol != FM_ICMP)
+    return FM_OTHER_PROTOCOL;
+
+  if (FM_UNLIKELY(flags_offset & 0x3fff)) { /* offset or "more fragments" */
+    *role = flags_offset & 0x1fff ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
+    fragment->source = *source;
+    fragment->destination = *destination;
+    fragment->identification = identification;
+    fragment->ip_version = 4;
+    fragment->protocol = w->next_protocol;
+  }
+  return FM_METERED;
+}
+
+FM_INLINE int fm_is_ext_header(__u8 next_header) {
+  switch (next_header) {
+    case 0:   /* hop-by-hop options */
+    case 43:  /* routing */
+    case 44:  /* fragment */
+    case 51:  /* authentication */
+    case 60:  /* destination options */
+    case 135: /* mobility */
+    case 139: /* host identity */
+    case 140: /* shim6 */
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+/* Moves w behind one extension header. */
+FM_INLINE enum fm_reason fm_walk_ext_header(const struct fm_frame* frame, struct fm_walk* w,
+                                            struct fm_fragment_key* fragment,
+                                            enum fm_fragment_role* role) {
+  union fm_scratch scratch;
+  const struct fm_ext_header* ext =
+      (const struct fm_ext_header*)fm_peek(frame, w->offset, sizeof(*ext), &scratch);
+  if (!ext) return FM_MALFORMED;
+  __u32 length = (ext->length + 1u) * 8u;
+  if (w->next_protocol == 44) {
+    const __u16 offset_more = fm_be16(ext->fragment);
+    length = sizeof(*ext);
+    if (offset_more & 0xfff9) { /* neither offset nor M: an atomic fragment, RFC 6946 */
+      *role = offset_more & 0xfff8 ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
+      fragment->identification = fm_be32(ext->identification);
+    }
+  } else if (w->next_protocol == 51) {
+    length = (ext->length + 2u) * 4u;
+  }
+  w->next_protocol = ext->next_header;
+  w->offset += length;
+  return w->offset <= w->packet_end ? FM_METERED : FM_MALFORMED;
+}
+
+FM_INLINE enum fm_reason fm_walk_ipv6(const struct fm_frame* frame, struct fm_walk* w,
+                                      struct fm_address* source, struct fm_address* destination,
+                                      struct fm_fragment_key* fragment,
+                                      enum fm_fragment_role* role) {
+  union fm_scratch scratch;
+  const struct fm_ipv6_header* ip =
+      (const struct fm_ipv6_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
+  if (!ip || fm_be32(ip->version_class_label) >> 28 != 6) return FM_MALFORMED;
+  __u32 ip_length = fm_be16(ip->payload_length);
+  w->ip_start = w->offset;
+  w->offset += sizeof(*ip);
+  ip_length = ip_length ? ip_length + (__u32)sizeof(*ip) : frame->wire_length - w->ip_start;
+  if (fm_walk_set_end(frame, w, ip_length) != FM_METERED) return FM_MALFORMED;
+  w->next_protocol = ip->next_header;
+  source->words[0] = ip->source[0];
+  source->words[1] = ip->source[1];
+  destination->words[0] = ip->destination[0];
+  destination->words[1] = ip->destination[1];
+
+  for (int i = 0; i < FM_IPV6_EXT_HEADERS_MAX && fm_is_ext_header(w->next_protocol); i++) {
+    if (fm_walk_ext_header(frame, w, fragment, role) != FM_METERED) return FM_MALFORMED;
+    if (*role == FM_LATER_FRAGMENT) break;
+  }
+  if (*role != FM_NOT_FRAGMENT) {
+    fragment->source = *source;
+    fragment->destination = *destination;
+    fragment->ip_version = 6;
+  }
+  /* A later fragment may begin inside a chain of extension headers; its first one tells the protocol. */
+  if (*role == FM_LATER_FRAGMENT && fm_is_ext_header(w->next_protocol)) return FM_METERED;
+  return w->next_protocol == FM_TCP || w->next_protocol == FM_UDP || w->next_protocol == FM_ICMPV6
+             ? FM_METERED
+             : FM_OTHER_PROTOCOL;
+}
+
+/* Reads the transport header at w->offset and completes the key. Returns the header's octets, 0 if malformed. */
+FM_INLINE __u32 fm_walk_transport(const struct fm_frame* frame, const struct fm_walk* w,
+                                  const struct fm_address* source,
+                                  const struct fm_address* destination, struct fm_packet* p) {
+  union fm_scratch scratch;
+  const __u32 room = w->packet_end - w->offset;
+  p->key.protocol = w->next_protocol;
+  p->key.ip_version = w->ip_version;
+
+  if (w->next_protocol == FM_TCP) {
+    const struct fm_tcp_header* tcp =
+        (const struct fm_tcp_header*)fm_peek(frame, w->offset, sizeof(*tcp), &scratch);
+    if (!tcp) return 0;
+    const __u32 length = (tcp->data_offset >> 4) * 4u;
+    if (length < sizeof(*tcp) || length > room) return 0;
+    p->direction = fm_key_set_ports(&p->key, source, destination, fm_be16(tcp->source_port),
+                                    fm_be16(tcp->destination_port));
+    p->flags = tcp->flags;
+    p->window = fm_be16(tcp->window);
+    p->has_tcp_header = 1;
+    return length;
+  }
+  if (w->next_protocol == FM_UDP) {
+    const struct fm_udp_header* udp =
+        (const struct fm_udp_header*)fm_peek(frame, w->offset, sizeof(*udp), &scratch);
+    if (!udp || room < sizeof(*udp)) return 0;
+    p->direction = fm_key_set_ports(&p->key, source, destination, fm_be16(udp->source_port),
+                                    fm_be16(udp->destination_port));
+    return sizeof(*udp);
+  }
+  const struct fm_icmp_header* icmp =
+      (const struct fm_icmp_header*)fm_peek(frame, w->offset, sizeof(*icmp), &scratch);
+  if (!icmp || room < sizeof(*icmp)) return 0;
+  const int echo = w->ip_version == 4 ? icmp->type == 8 || icmp->type == 0
+                                      : icmp->type == 128 || icmp->type == 129;
+  p->direction = fm_key_set_icmp(&p->key, source, destination,
+                                 echo ? FM_KEY_ICMP_ECHO : FM_KEY_ICMP_TYPE,
+                                 echo ? fm_be16(icmp->identifier) : icmp->type);
+  return sizeof(*icmp);
+}
+
+/* Fills p (zeroed by the caller, but for time_ns) from a frame and returns FM_METERED, or returns why it is not
+ * metered. If *role becomes FM_FIRST_FRAGMENT and the packet is metered, the caller must remember it under
+ * *fragment (zeroed by the caller); if it becomes FM_LATER_FRAGMENT, p->key is still empty and the caller must
+ * have fm_fragment_join complete it. */
+FM_INLINE enum fm_reason fm_parse(const struct fm_frame* frame, __u32 link_type,
+                                  struct fm_packet* p, struct fm_fragment_key* fragment,
+                                  enum fm_fragment_role* role) {
+  struct fm_walk w;
+  struct fm_address source, destination;
+  enum fm_reason reason;
+  __u32 transport_length = 0;
+
+  *role = FM_NOT_FRAGMENT;
+  reason = fm_walk_link(frame, link_type, &w);
+  if (reason != FM_METERED) return reason;
+  reason = w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &source, &destination, fragment, role)
+                             : fm_walk_ipv6(frame, &w, &source, &destination, fragment, role);
+  if (reason != FM_METERED) return reason;
+
+  if (*role != FM_LATER_FRAGMENT) {
+    transport_length = fm_walk_transport(frame, &w, &source, &destination, p);
+    if (transport_length == 0) return FM_MALFORMED;
+  }
+  p->wire_length = frame->wire_length;
+  p->header_bytes = (__u16)(w.offset + transport_length - w.ip_start);
+  p->payload_bytes = w.packet_end - (w.offset + transport_length);
+  return FM_METERED;
+}
+
+#endif

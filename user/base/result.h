@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Errors of set-up and I/O as values. A function says what it was doing and the operating system's error; each
+// caller may add what it was doing, once. main prints one line. The packet path does not use this.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace flowmeter {
+
+struct Error {
+  std::string doing;
+  int os_error = 0;  // errno value, or 0 if doing says it all
+  bool usage = false;  // the command line is at fault, not the run
+
+  std::string message() const {
+    return os_error ? doing + ": " + std::strerror(os_error) : doing;
+  }
+};
+
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+
+  explicit operator bool() const { return state_.index() == 0; }
+  T& operator*() { return std::get<0>(state_); }
+  T* operator->() { return &std::get<0>(state_); }
+  const Error& error() const { return std::get<1>(state_); }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+struct Done {};
+using Status = Result<Done>;
+
+}  // namespace flowmeter

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Reads pcap and pcapng captures from files and pipes, forwards only, through one buffer of its own.
+//
+// pcap: micro- and nanoseconds, both byte orders. pcapng: both byte orders, several sections and interfaces, any
+// if_tsresol and if_tsoffset; enhanced, obsolete and simple packet blocks. Frames come in file order. A record that
+// is cut short or impossible ends the reading: what came before stands, and damage() says what was met.
+//
+// libpcap costs about five times as much a packet (docs/benchmarks.md) and refuses captures whose interfaces have
+// different link types; the tests hold this reader against it where both apply.
+#pragma once
+
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace flowmeter {
+
+// One captured frame. data is valid until the next call of next().
+struct CapturedFrame {
+  uint64_t time_ns;  // since the beginning of its era
+  int64_t era;       // of 2^64 ns (584 years); 0 begins at the epoch. Only pcapng can hold another one
+  const uint8_t* data;
+  uint32_t captured_length;
+  uint32_t wire_length;  // at least captured_length
+  uint32_t link_type;    // LINKTYPE registry
+};
+
+class CaptureReader {
+ public:
+  // What a captured length may be at most (tcpdump's MAXIMUM_SNAPLEN); more is damage.
+  static constexpr uint32_t kMaxCapturedLength = 262144;
+
+  // path "-" is standard input. Fails if the file cannot be opened or read, or is a directory. A file that is not a
+  // capture opens, has no frames, and says so in damage().
+  // interrupted, if given, is looked at when a signal interrupts a read from a pipe: once set, the input ends there.
+  static Result<CaptureReader> open(const std::string& path,
+                                    const volatile std::sig_atomic_t* interrupted = nullptr);
+
+  CaptureReader(CaptureReader&&) = default;
+  CaptureReader& operator=(CaptureReader&&) = default;
+
+  // Returns false at the end of the capture, after damage, or after a read error.
+  bool next(CapturedFrame* frame);
+
+  // Whether the file began like a capture.
+  bool valid_header() const { return format_ != Format::kNone; }
+  // Empty, or what ended the reading early.
+  const std::string& damage() const { return damage_; }
+  // 0, or the error of read(2) that ended the reading.
+  int read_error() const { return read_error_; }
+  // Of the file, for a progress display; total is 0 where it is not known.
+  uint64_t bytes_read() const { return consumed_ + position_; }
+  uint64_t bytes_total() const { return total_bytes_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  enum class Format { kNone, kPcap, kPcapng };
+
+  struct Interface {
+    uint32_t link_type = 0;
+    uint32_t snap_length = 0;
+    uint8_t resolution = 6;  // if_tsresol: 10^-n s, or 2^-n s with the high bit
+    int64_t offset_s = 0;
+  };
+
+  CaptureReader(UniqueFd fd, std::string path);
+
+  bool fill(size_t size);
+  bool skip(uint64_t size);
+  bool end_with(const char* damage);
+  void read_file_header();
+  bool next_record(CapturedFrame* frame);
+  bool next_block(CapturedFrame* frame);
+  bool interface_description(const uint8_t* body, size_t size);
+  bool packet_block(uint32_t type, const uint8_t* body, size_t size, CapturedFrame* frame);
+  uint16_t u16(const uint8_t* at) const;
+  uint32_t u32(const uint8_t* at) const;
+
+  const uint8_t* at() const { return buffer_.get() + position_; }
+  size_t available() const { return filled_ - position_; }
+
+  UniqueFd fd_;
+  std::string path_;
+  std::unique_ptr<uint8_t[]> buffer_;
+  size_t capacity_ = 0;
+  size_t position_ = 0;
+  size_t filled_ = 0;
+  uint64_t consumed_ = 0;  // octets of the file before the buffer
+  uint64_t total_bytes_ = 0;
+  bool at_end_ = false;
+  int read_error_ = 0;
+  const volatile std::sig_atomic_t* interrupted_ = nullptr;
+  std::string damage_;
+
+  Format format_ = Format::kNone;
+  bool swapped_ = false;
+  bool nanoseconds_ = false;
+  uint32_t link_type_ = 0;
+  std::vector<Interface> interfaces_;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "features/identity.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+#include <chrono>
+
+namespace flowmeter {
+namespace {
+
+char* put_number(char* at, unsigned value, int digits) {
+  for (int i = digits - 1; i >= 0; i--, value /= 10) at[i] = static_cast<char>('0' + value % 10);
+  return at + digits;
+}
+
+char* put_octet(char* at, unsigned value) {
+  if (value >= 100) *at++ = static_cast<char>('0' + value / 100);
+  if (value >= 10) *at++ = static_cast<char>('0' + value / 10 % 10);
+  *at++ = static_cast<char>('0' + value % 10);
+  return at;
+}
+
+}  // namespace
+
+Cell address_text(const fm_address& address, uint8_t ip_version) {
+  uint8_t octets[sizeof(address)];
+  std::memcpy(octets, &address, sizeof(octets));
+  char text[INET6_ADDRSTRLEN];
+  if (ip_version == 4) {
+    char* at = text;
+    for (int i = 0; i < 4; i++) {
+      if (i > 0) *at++ = '.';
+      at = put_octet(at, octets[i]);
+    }
+    return std::string_view(text, static_cast<size_t>(at - text));
+  }
+  ::inet_ntop(AF_INET6, octets, text, sizeof(text));
+  return std::string_view(text);
+}
+
+Cell time_text(ClockOrigin clock, uint64_t time_ns) {
+  using namespace std::chrono;
+  constexpr uint64_t kSecond = 1'000'000'000;
+  const uint64_t ns = time_ns % kSecond + clock.unix_ns;
+  const int64_t unix_s =
+      clock.unix_s + static_cast<int64_t>(time_ns / kSecond) + static_cast<int64_t>(ns / kSecond);
+  const auto microseconds = static_cast<unsigned>(ns % kSecond / 1000);
+
+  char text[Cell::kMaxText];
+  char* at = text;
+  constexpr int64_t kYear0 = -62'167'219'200, kYear10000 = 253'402'300'800;
+  if (unix_s < kYear0 || unix_s >= kYear10000) {
+    at = std::to_chars(at, text + sizeof(text), unix_s).ptr;
+  } else {
+    const sys_seconds time{std::chrono::seconds{unix_s}};
+    const auto day = floor<days>(time);
+    const year_month_day date{day};
+    const hh_mm_ss clock_time{time - day};
+    at = put_number(at, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+    *at++ = '-';
+    at = put_number(at, static_cast<unsigned>(date.month()), 2);
+    *at++ = '-';
+    at = put_number(at, static_cast<unsigned>(date.day()), 2);
+    *at++ = ' ';
+    at = put_number(at, static_cast<unsigned>(clock_time.hours().count()), 2);
+    *at++ = ':';
+    at = put_number(at, static_cast<unsigned>(clock_time.minutes().count()), 2);
+    *at++ = ':';
+    at = put_number(at, static_cast<unsigned>(clock_time.seconds().count()), 2);
+  }
+  *at++ = '.';
+  at = put_number(at, microseconds, 6);
+  return std::string_view(text, static_cast<size_t>(at - text));
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Text cells that identify a flow: addresses and time of its first packet.
+#pragma once
+
+#include "features/column.h"
+
+namespace flowmeter {
+
+// As glibc's inet_ntop writes it.
+Cell address_text(const fm_address& address, uint8_t ip_version);
+
+// UTC, "YYYY-MM-DD HH:MM:SS.ffffff", cut and not rounded. Outside the years 0 to 9999: seconds since the epoch,
+// then ".ffffff".
+Cell time_text(ClockOrigin clock, uint64_t time_ns);
+
+}  // namespace flowmeter

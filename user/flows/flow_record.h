@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a finished flow hands to the feature tables, wherever its packets came from; and who takes it.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "flowmeter/flow.h"
+
+namespace flowmeter {
+
+// Where the packets' clock began: add the packet's nanoseconds to have the time since the epoch.
+struct ClockOrigin {
+  int64_t unix_s = 0;
+  uint32_t unix_ns = 0;  // below 1e9
+};
+
+struct FlowRecord {
+  const fm_flow_key& key;
+  const fm_flow& flow;
+  ClockOrigin clock;
+  fm_end end;
+
+  const fm_direction_counters& forward() const {
+    return flow.counters.direction[flow.counters.forward_direction];
+  }
+  const fm_direction_counters& backward() const {
+    return flow.counters.direction[!flow.counters.forward_direction];
+  }
+  const fm_direction_timing& forward_timing() const {
+    return flow.timing.direction[flow.counters.forward_direction];
+  }
+  const fm_direction_timing& backward_timing() const {
+    return flow.timing.direction[!flow.counters.forward_direction];
+  }
+  const fm_bulks& forward_bulks() const {
+    return flow.timing.bulks[flow.counters.forward_direction];
+  }
+  const fm_bulks& backward_bulks() const {
+    return flow.timing.bulks[!flow.counters.forward_direction];
+  }
+  bool is_icmp() const { return key.protocol == FM_ICMP || key.protocol == FM_ICMPV6; }
+  uint64_t duration_ns() const { return flow.counters.last_ns - flow.counters.first_ns; }
+};
+
+class RecordSink {
+ public:
+  virtual ~RecordSink() = default;
+  // Takes one finished flow. Errors are kept and reported by flush().
+  virtual void write(const FlowRecord& record) = 0;
+  // Everything taken so far is with the operating system afterwards, or the error says why not.
+  virtual Status flush() = 0;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "flows/flow_table.h"
+
+namespace flowmeter {
+namespace {
+
+ClockOrigin era_origin(int64_t era) {
+  constexpr __int128 kSecond = 1'000'000'000;
+  const __int128 unix_ns = static_cast<__int128>(era) << 64;
+  __int128 seconds = unix_ns / kSecond;
+  if (seconds * kSecond > unix_ns) seconds--;  // rounds down, also before the epoch
+  return {static_cast<int64_t>(seconds), static_cast<uint32_t>(unix_ns - seconds * kSecond)};
+}
+
+}  // namespace
+
+void FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const {
+  const uint32_t slot = index_.guess(hash);
+  if (slot == HashIndex::kNone) return;
+  const FlowEntry& entry = pool_[slot];
+  const unsigned end = packet.direction & 1;
+  const auto fetch = [](const void* line) { __builtin_prefetch(line, 1); };
+  // The lines that every packet touches; the layouts of the structs are made for this list.
+  fetch(&entry.key);
+  fetch(&entry.flow.counters.direction[end]);
+  fetch(&entry.flow.counters.direction[end].payload_min);
+  fetch(&entry.flow.timing);
+  fetch(&entry.flow.timing.period_start_ns);
+  fetch(&entry.flow.timing.direction[end]);
+}
+
+void FlowTable::begin(FlowEntry& entry, const fm_packet& packet, fm_inheritance inherited) {
+  entry = FlowEntry{};
+  entry.key = packet.key;
+  entry.era = era_;
+  fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
+}
+
+void FlowTable::set_era(int64_t era) {
+  many_eras_ |= era != era_ && pool_.used() > 0;
+  era_ = era;
+}
+
+void FlowTable::write(const FlowEntry& entry, fm_end end) {
+  flows_written_++;
+  packets_written_ += fm_flow_packets(&entry.flow.counters);
+  sink_.write(FlowRecord{entry.key, entry.flow, era_origin(entry.era), end});
+}
+
+void FlowTable::add(const fm_packet& met, uint32_t hash) {
+  fm_packet packet = met;
+  uint32_t slot = index_.find(
+      hash, [&](uint32_t s) { return fm_key_equal(&pool_[s].key, &packet.key) != 0; });
+  if (slot == HashIndex::kNone) {
+    slot = pool_.take();
+    if (slot == SlotPool<FlowEntry>::kNone) slot = force_one_out(packet.time_ns);
+    begin(pool_[slot], packet, fm_flow_inheritance(nullptr, &packet, FM_END_COUNT));
+    index_.insert(hash, slot);
+  } else {
+    FlowEntry& entry = pool_[slot];
+    fm_end ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
+    if (FM_UNLIKELY(many_eras_) && era_ != entry.era) {
+      // 584 years parted what the 64-bit stamps make look close.
+      ended = era_ > entry.era ? FM_END_IDLE : FM_END_COUNT;
+      if (era_ < entry.era) packet.time_ns = entry.flow.counters.last_ns;
+    }
+    if (FM_UNLIKELY(ended != FM_END_COUNT)) {
+      const fm_inheritance inherited =
+          fm_flow_inheritance(&entry.flow.counters, &packet, ended);
+      write(entry, ended);
+      begin(entry, packet, inherited);
+    }
+  }
+  fm_flow_update(&pool_[slot].flow, &packet, &settings_);
+}
+
+// Of a few flows beyond the hand, takes one that is idle by this packet's clock, else the one silent for longest.
+// (Sampling instead of a list in order of use: that would cost every packet two more cache lines.)
+uint32_t FlowTable::force_one_out(uint64_t now_ns) {
+  constexpr uint32_t kSample = 16;
+  uint32_t victim = hand_;
+  for (uint32_t i = 0; i < kSample; i++) {
+    const FlowEntry& entry = pool_[hand_];
+    if (entry.flow.counters.last_ns < pool_[victim].flow.counters.last_ns) victim = hand_;
+    if (fm_flow_is_idle(&entry.flow.counters, entry.key.protocol, now_ns, &settings_)) {
+      victim = hand_;
+      i = kSample;
+    }
+    hand_ = hand_ + 1 == pool_.capacity() ? 0 : hand_ + 1;
+  }
+  forced_out_++;
+  const FlowEntry& entry = pool_[victim];
+  write(entry, FM_END_RESOURCES);
+  index_.erase(hash_(entry.key), victim);
+  return victim;
+}
+
+void FlowTable::finish(fm_end end) {
+  for (uint32_t slot = 0; slot < pool_.used(); slot++) write(pool_[slot], end);
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The flows of a replay, by key. (Live, the kernel's map is the table and live_flows.h follows it.)
+//
+// A row can be written only when no further packet can belong to its flow. A capture's stamps may step back at any
+// time, so in replay that is when a packet opens the next flow on the key, at the end of the input, or, counted and
+// reported, when the table is full. Not thread-safe; no allocation per packet.
+#pragma once
+
+#include <cstdint>
+
+#include "flowmeter/flow.h"
+#include "flows/flow_record.h"
+#include "flows/hash_index.h"
+#include "flows/key_hash.h"
+#include "flows/slot_pool.h"
+
+namespace flowmeter {
+
+struct alignas(64) FlowEntry {
+  fm_flow_key key;
+  fm_flow flow;
+  int64_t era;  // of its first packet
+};
+static_assert(sizeof(FlowEntry) == 13 * 64);
+
+class FlowTable {
+ public:
+  FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
+      : settings_(settings), pool_(max_flows), sink_(sink) {}
+
+  // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow opens a new flow,
+  // one of an earlier era is a step back of the clock.
+  void set_era(int64_t era);
+
+  // Adding is split in three steps, so that a batch of packets waits for memory once and not three times.
+  uint32_t hash(const fm_packet& packet) const { return hash_(packet.key); }
+  void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
+  void prefetch_flow(const fm_packet& packet, uint32_t hash) const;
+  void add(const fm_packet& packet, uint32_t hash);
+
+  // Writes all flows, in the order of their slots (that of first packets as long as none was forced out).
+  void finish(fm_end end);
+
+  uint64_t flows_written() const { return flows_written_; }
+  // Σ packets of the flows written.
+  uint64_t packets_written() const { return packets_written_; }
+  // Flows written early because the table was full.
+  uint64_t forced_out() const { return forced_out_; }
+  uint32_t open_flows() const { return pool_.in_use(); }
+
+ private:
+  void begin(FlowEntry& entry, const fm_packet& packet, fm_inheritance inherited);
+  void write(const FlowEntry& entry, fm_end end);
+  uint32_t force_one_out(uint64_t now_ns);
+
+  const fm_settings settings_;
+  KeyHash hash_;
+  HashIndex index_;
+  SlotPool<FlowEntry> pool_;
+  RecordSink& sink_;
+  int64_t era_ = 0;
+  bool many_eras_ = false;
+  uint32_t hand_ = 0;
+  uint64_t flows_written_ = 0;
+  uint64_t packets_written_ = 0;
+  uint64_t forced_out_ = 0;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// First fragments in user space, bounded: when it is full the oldest is forgotten, and its later fragments count as
+// unattributed_fragment. The kernel has an LRU map in its place.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "flowmeter/fragment.h"
+#include "flows/hash_index.h"
+#include "flows/key_hash.h"
+
+namespace flowmeter {
+
+class FragmentTable {
+ public:
+  explicit FragmentTable(uint32_t capacity) : capacity_(capacity) {}
+
+  void remember(const fm_fragment_key& key, const fm_packet& first) {
+    const uint32_t hash = hash_(key);
+    const uint32_t old = find(key, hash);
+    if (old != HashIndex::kNone) {  // a new first fragment of the same identity replaces the old
+      index_.erase(hash, old);
+      ring_[old].live = false;
+    }
+    if (ring_.size() < capacity_) {
+      ring_.emplace_back();
+      next_ = static_cast<uint32_t>(ring_.size()) - 1;
+    }
+    Entry& entry = ring_[next_];
+    if (entry.live) {
+      index_.erase(entry.hash, next_);
+      forgotten_++;
+    }
+    entry = {key, fm_fragment_remember(&first), hash, true};
+    index_.insert(hash, next_);
+    next_ = next_ + 1 == capacity_ ? 0 : next_ + 1;
+  }
+
+  // What is remembered of this datagram's first fragment, or null.
+  const fm_first_fragment* find(const fm_fragment_key& key) const {
+    const uint32_t slot = find(key, hash_(key));
+    return slot == HashIndex::kNone ? nullptr : &ring_[slot].first;
+  }
+
+  void clear() {
+    ring_.clear();
+    index_ = HashIndex();
+    next_ = 0;
+  }
+
+  // First fragments displaced by newer ones, most of them long done with.
+  uint64_t forgotten() const { return forgotten_; }
+
+ private:
+  struct Entry {
+    fm_fragment_key key;
+    fm_first_fragment first;
+    uint32_t hash;
+    bool live;
+  };
+
+  uint32_t find(const fm_fragment_key& key, uint32_t hash) const {
+    return index_.find(hash, [&](uint32_t slot) {
+      return std::memcmp(&ring_[slot].key, &key, sizeof(key)) == 0;
+    });
+  }
+
+  KeyHash hash_;
+  HashIndex index_;
+  std::vector<Entry> ring_;
+  uint32_t capacity_;
+  uint32_t next_ = 0;
+  uint64_t forgotten_ = 0;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/csv.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "output/number.h"
+
+namespace flowmeter {
+namespace {
+
+constexpr size_t kBufferSize = 256 * 1024;
+
+char* put_cell(char* at, const Cell& cell) {
+  switch (cell.kind()) {
+    case Cell::Kind::kInteger:
+      // The getters' only negative integer is -1; counters use all 64 bits.
+      if (cell.integer() == -1) {
+        *at++ = '-';
+        *at++ = '1';
+        return at;
+      }
+      return std::to_chars(at, at + 20, static_cast<uint64_t>(cell.integer())).ptr;
+    case Cell::Kind::kReal:
+      return put_real(at, cell.real());
+    case Cell::Kind::kText:
+      std::memcpy(at, cell.text().data(), cell.text().size());
+      return at + cell.text().size();
+  }
+  return at;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path,
+                                               std::vector<Column> columns) {
+  const int fd = path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                             : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return Error{"cannot write output " + path, errno};
+  std::unique_ptr<CsvSink> sink(new CsvSink(UniqueFd(fd), path, std::move(columns)));
+  sink->put_header();
+  return sink;
+}
+
+CsvSink::CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns)
+    : fd_(std::move(fd)),
+      path_(std::move(path)),
+      columns_(std::move(columns)),
+      row_bound_(columns_.size() * (Cell::kMaxText + 1)) {
+  size_t header_bound = 0;
+  for (const Column& column : columns_) header_bound += column.name.size() + 1;
+  buffer_ = std::make_unique_for_overwrite<char[]>(kBufferSize + std::max(row_bound_, header_bound));
+}
+
+void CsvSink::put_header() {
+  for (const Column& column : columns_) {
+    std::memcpy(buffer_.get() + filled_, column.name.data(), column.name.size());
+    filled_ += column.name.size();
+    buffer_[filled_++] = ',';
+  }
+  buffer_[filled_ - 1] = '\n';
+}
+
+void CsvSink::write(const FlowRecord& record) {
+  char* at = buffer_.get() + filled_;
+  for (const Column& column : columns_) {
+    at = put_cell(at, column.get(record));
+    *at++ = ',';
+  }
+  at[-1] = '\n';
+  filled_ = static_cast<size_t>(at - buffer_.get());
+  rows_buffered_++;
+  if (filled_ >= kBufferSize) drain();
+}
+
+// After an error nothing more is written: a full disk that gets room again must not leave a hole in the file.
+void CsvSink::drain() {
+  size_t done = 0;
+  while (done < filled_ && write_error_ == 0) {
+    const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
+    if (put >= 0) {
+      done += static_cast<size_t>(put);
+    } else if (errno != EINTR) {
+      write_error_ = errno;
+    }
+  }
+  if (write_error_ == 0) {
+    rows_written_ += rows_buffered_;
+  } else {
+    // Of a row that was cut, the part that is in the file is taken back where that can be done.
+    size_t whole = done;
+    while (whole > 0 && buffer_[whole - 1] != '\n') whole--;
+    struct stat status {};
+    if (done > whole && ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode))
+      (void)!::ftruncate(fd_.get(), status.st_size - static_cast<off_t>(done - whole));
+    uint64_t lost = rows_buffered_;
+    for (size_t i = 0; i < whole; i++) lost -= buffer_[i] == '\n' && lost > 0;
+    rows_written_ += rows_buffered_ - lost;
+    rows_lost_ += lost;
+  }
+  filled_ = 0;
+  rows_buffered_ = 0;
+}
+
+Status CsvSink::flush() {
+  drain();
+  if (write_error_ == 0) return Done{};
+  return Error{"cannot write output " + path_ + " (" + std::to_string(rows_written_) +
+                   " rows are in it, " + std::to_string(rows_lost_) + " are lost)",
+               write_error_};
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// CSV of finished flows: UTF-8, comma, line feed, no quotes (no cell can hold a comma or a line end). The header row
+// is always there.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "features/column.h"
+
+namespace flowmeter {
+
+class CsvSink final : public RecordSink {
+ public:
+  // Creates or truncates path ("-" is standard output) and writes the header row.
+  static Result<std::unique_ptr<CsvSink>> open(const std::string& path, std::vector<Column> columns);
+
+  void write(const FlowRecord& record) override;
+  Status flush() override;
+
+  // Whole rows that the operating system has taken.
+  uint64_t rows_written() const { return rows_written_; }
+
+ private:
+  CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns);
+  void put_header();
+  void drain();
+
+  UniqueFd fd_;
+  std::string path_;
+  std::vector<Column> columns_;
+  size_t row_bound_;
+  std::unique_ptr<char[]> buffer_;
+  size_t filled_ = 0;
+  uint64_t rows_buffered_ = 0;
+  uint64_t rows_written_ = 0;
+  uint64_t rows_lost_ = 0;
+  int write_error_ = 0;
+};
+
+}  // namespace flowmeter
