@@ -10,22 +10,26 @@
 
 #include "flowmeter/fragment.h"
 
-/* What is captured of one frame, and how long it was on the wire. */
+/* fm_context is where the octets come from: the program's own context in BPF, memory in user space. Functions of the
+ * core that are marked FM_SLOW_PATH are verified once and by themselves in BPF, where inlining loops into each other
+ * would multiply the states to check beyond the verifier's limit; so their arguments are a context and plain memory. */
 #ifndef __bpf__
-struct fm_frame {
+struct fm_captured {
   const __u8* data;
   __u32 captured_length;
-  __u32 wire_length;   /* at least captured_length */
-  __u8 tags_beside;    /* VLAN tags that stand beside the frame (kernel), counted in wire_length */
 };
+typedef const struct fm_captured fm_context;
 
 /* size octets at offset, or null if they are not captured. scratch (8-aligned, size octets) is where a placement
  * may put them if they do not lie in one piece. */
-FM_INLINE const void* fm_peek(const struct fm_frame* f, __u32 offset, __u32 size, void* scratch) {
+FM_INLINE const void* fm_peek(fm_context* f, __u32 offset, __u32 size, void* scratch) {
   (void)scratch;
   if (offset > f->captured_length || size > f->captured_length - offset) return 0;
   return f->data + offset;
 }
+#define FM_SLOW_PATH static inline __attribute__((noinline))
+#else
+#define FM_SLOW_PATH __attribute__((noinline))
 #endif
 
 /* Values of the LINKTYPE registry (tcpdump.org/linktypes.html). 12, 14 and 101 are all raw IP. */
@@ -42,6 +46,26 @@ enum fm_link_type {
   FM_LINK_IPV6 = 229,
   FM_LINK_SLL2 = 276,
 };
+
+/* Whether frames of this type are opened; packets of any other are not_ip. */
+FM_INLINE int fm_link_known(__u32 link_type) {
+  switch (link_type) {
+    case FM_LINK_NULL:
+    case FM_LINK_ETHERNET:
+    case FM_LINK_PPP:
+    case FM_LINK_RAW_12:
+    case FM_LINK_RAW_14:
+    case FM_LINK_RAW:
+    case FM_LINK_LOOP:
+    case FM_LINK_SLL:
+    case FM_LINK_IPV4:
+    case FM_LINK_IPV6:
+    case FM_LINK_SLL2:
+      return 1;
+    default:
+      return 0;
+  }
+}
 
 /* How deep a header stack is followed. What lies deeper is not_ip (tags, labels) or has its next header as
  * protocol (IPv6). The bounds make parsing time bounded; 4 tags and 8 labels are beyond real networks. */
@@ -146,14 +170,20 @@ union fm_scratch {
 
 /* Where the parser is: all offsets from the first octet of the frame. */
 struct fm_walk {
-  __u32 offset;     /* of the next header */
-  __u32 ip_start;   /* of the IP header */
-  __u32 packet_end; /* by the IP length; set by the IP step */
+  __u32 wire_length;    /* of the frame; at least what is captured */
+  __u32 offset;         /* of the next header */
+  __u32 ip_start;       /* of the IP header */
+  __u32 packet_end;     /* by the IP length */
+  __u32 identification; /* of the datagram, if it is fragmented */
+  __u16 ethertype;
   __u8 ip_version;
   __u8 next_protocol;
+  __u8 fragment_role; /* enum fm_fragment_role */
+  __u8 tags;          /* VLAN tags opened */
+  __u8 zero[2];
 };
 
-FM_INLINE enum fm_reason fm_walk_version_nibble(const struct fm_frame* frame, struct fm_walk* w) {
+FM_INLINE enum fm_reason fm_walk_version_nibble(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const __u8* first = (const __u8*)fm_peek(frame, w->offset, 1, &scratch);
   if (!first) return FM_NOT_IP;
@@ -161,7 +191,7 @@ FM_INLINE enum fm_reason fm_walk_version_nibble(const struct fm_frame* frame, st
   return w->ip_version == 4 || w->ip_version == 6 ? FM_METERED : FM_NOT_IP;
 }
 
-FM_INLINE enum fm_reason fm_walk_mpls(const struct fm_frame* frame, struct fm_walk* w) {
+FM_INLINE enum fm_reason fm_walk_mpls(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   for (int i = 0; i < FM_MPLS_LABELS_MAX; i++) {
     const struct fm_be32_header* label =
@@ -173,7 +203,7 @@ FM_INLINE enum fm_reason fm_walk_mpls(const struct fm_frame* frame, struct fm_wa
   return FM_NOT_IP;
 }
 
-FM_INLINE enum fm_reason fm_walk_ppp(const struct fm_frame* frame, struct fm_walk* w) {
+FM_INLINE enum fm_reason fm_walk_ppp(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const struct fm_be16_header* protocol =
       (const struct fm_be16_header*)fm_peek(frame, w->offset, sizeof(*protocol), &scratch);
@@ -191,21 +221,24 @@ FM_INLINE enum fm_reason fm_walk_ppp(const struct fm_frame* frame, struct fm_wal
   }
 }
 
-/* w->offset: behind the EtherType. */
-FM_INLINE enum fm_reason fm_walk_ethertype(const struct fm_frame* frame, struct fm_walk* w,
-                                           __u16 ethertype) {
+FM_INLINE int fm_is_vlan(__u16 ethertype) {
+  return ethertype == FM_ETH_VLAN || ethertype == FM_ETH_QINQ || ethertype == FM_ETH_QINQ_OLD;
+}
+
+/* Opens VLAN tags, MPLS labels and PPPoE. w->offset: behind the EtherType w->ethertype. */
+FM_SLOW_PATH enum fm_reason fm_walk_shims(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
-  for (int tags = frame->tags_beside; ethertype == FM_ETH_VLAN || ethertype == FM_ETH_QINQ ||
-                                      ethertype == FM_ETH_QINQ_OLD;
-       tags++) {
-    if (tags >= FM_VLAN_TAGS_MAX) return FM_NOT_IP;
+  if (!w) return FM_NOT_IP; /* the verifier does not know better */
+  for (int i = 0; i < FM_VLAN_TAGS_MAX && fm_is_vlan(w->ethertype); i++) {
+    if (w->tags >= FM_VLAN_TAGS_MAX) return FM_NOT_IP;
     const struct fm_vlan_tag* tag =
         (const struct fm_vlan_tag*)fm_peek(frame, w->offset, sizeof(*tag), &scratch);
     if (!tag) return FM_NOT_IP;
+    w->tags += 1;
     w->offset += sizeof(*tag);
-    ethertype = fm_be16(tag->ethertype);
+    w->ethertype = fm_be16(tag->ethertype);
   }
-  switch (ethertype) {
+  switch (w->ethertype) {
     case FM_ETH_IPV4:
       w->ip_version = 4;
       return FM_METERED;
@@ -224,18 +257,22 @@ FM_INLINE enum fm_reason fm_walk_ethertype(const struct fm_frame* frame, struct 
 }
 
 /* Reads the 2-octet protocol at protocol_offset as an EtherType; what it announces begins at payload_offset. */
-FM_INLINE enum fm_reason fm_walk_link_header(const struct fm_frame* frame, struct fm_walk* w,
+FM_INLINE enum fm_reason fm_walk_link_header(fm_context* frame, struct fm_walk* w,
                                              __u32 protocol_offset, __u32 payload_offset) {
   union fm_scratch scratch;
   const struct fm_be16_header* protocol =
       (const struct fm_be16_header*)fm_peek(frame, protocol_offset, sizeof(*protocol), &scratch);
   if (!protocol) return FM_NOT_IP;
   w->offset = payload_offset;
-  return fm_walk_ethertype(frame, w, fm_be16(protocol->value));
+  w->ethertype = fm_be16(protocol->value);
+  if (FM_UNLIKELY(w->ethertype != FM_ETH_IPV4 && w->ethertype != FM_ETH_IPV6))
+    return fm_walk_shims(frame, w);
+  w->ip_version = w->ethertype == FM_ETH_IPV4 ? 4 : 6;
+  return FM_METERED;
 }
 
 /* BSD null and loop: a 4-octet address family, whose byte order is the writer's. */
-FM_INLINE enum fm_reason fm_walk_family(const struct fm_frame* frame, struct fm_walk* w) {
+FM_INLINE enum fm_reason fm_walk_family(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const struct fm_be32_header* header =
       (const struct fm_be32_header*)fm_peek(frame, 0, sizeof(*header), &scratch);
@@ -258,7 +295,7 @@ FM_INLINE enum fm_reason fm_walk_family(const struct fm_frame* frame, struct fm_
 }
 
 /* From the first octet of the frame to the IP header. */
-FM_INLINE enum fm_reason fm_walk_link(const struct fm_frame* frame, __u32 link_type,
+FM_INLINE enum fm_reason fm_walk_link(fm_context* frame, __u32 link_type,
                                       struct fm_walk* w) {
   union fm_scratch scratch;
   w->offset = 0;
@@ -294,16 +331,14 @@ FM_INLINE enum fm_reason fm_walk_link(const struct fm_frame* frame, __u32 link_t
 }
 
 /* A length of 0 (captured before segmentation, or IPv6 jumbo) means "up to the frame end". */
-FM_INLINE enum fm_reason fm_walk_set_end(const struct fm_frame* frame, struct fm_walk* w,
-                                         __u32 ip_length) {
+FM_INLINE enum fm_reason fm_walk_set_end(struct fm_walk* w, __u32 ip_length) {
   w->packet_end = w->ip_start + ip_length;
-  return w->packet_end <= frame->wire_length ? FM_METERED : FM_MALFORMED;
+  return w->packet_end <= w->wire_length ? FM_METERED : FM_MALFORMED;
 }
 
-FM_INLINE enum fm_reason fm_walk_ipv4(const struct fm_frame* frame, struct fm_walk* w,
-                                      struct fm_address* source, struct fm_address* destination,
-                                      struct fm_fragment_key* fragment,
-                                      enum fm_fragment_role* role) {
+FM_INLINE enum fm_reason fm_walk_ipv4(fm_context* frame, struct fm_walk* w,
+                                      struct fm_address* source,
+                                      struct fm_address* destination) {
   union fm_scratch scratch;
   const struct fm_ipv4_header* ip =
       (const struct fm_ipv4_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -322,22 +357,18 @@ FM_INLINE enum fm_reason fm_walk_ipv4(const struct fm_frame* frame, struct fm_wa
 
   w->ip_start = w->offset;
   if (total_length == 0) {
-    total_length = frame->wire_length - w->ip_start;
+    total_length = w->wire_length - w->ip_start;
   }
   if (total_length < header_length) return FM_MALFORMED;
-  if (fm_walk_set_end(frame, w, total_length) != FM_METERED) return FM_MALFORMED;
+  if (fm_walk_set_end(w, total_length) != FM_METERED) return FM_MALFORMED;
   w->offset += header_length;
 
   if (w->next_protocol != FM_TCP && w->next_protocol != FM_UDP && w->next_protocol != FM_ICMP)
     return FM_OTHER_PROTOCOL;
 
   if (FM_UNLIKELY(flags_offset & 0x3fff)) { /* offset or "more fragments" */
-    *role = flags_offset & 0x1fff ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
-    fragment->source = *source;
-    fragment->destination = *destination;
-    fragment->identification = identification;
-    fragment->ip_version = 4;
-    fragment->protocol = w->next_protocol;
+    w->fragment_role = flags_offset & 0x1fff ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
+    w->identification = identification;
   }
   return FM_METERED;
 }
@@ -359,9 +390,7 @@ FM_INLINE int fm_is_ext_header(__u8 next_header) {
 }
 
 /* Moves w behind one extension header. */
-FM_INLINE enum fm_reason fm_walk_ext_header(const struct fm_frame* frame, struct fm_walk* w,
-                                            struct fm_fragment_key* fragment,
-                                            enum fm_fragment_role* role) {
+FM_INLINE enum fm_reason fm_walk_ext_header(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const struct fm_ext_header* ext =
       (const struct fm_ext_header*)fm_peek(frame, w->offset, sizeof(*ext), &scratch);
@@ -371,8 +400,8 @@ FM_INLINE enum fm_reason fm_walk_ext_header(const struct fm_frame* frame, struct
     const __u16 offset_more = fm_be16(ext->fragment);
     length = sizeof(*ext);
     if (offset_more & 0xfff9) { /* neither offset nor M: an atomic fragment, RFC 6946 */
-      *role = offset_more & 0xfff8 ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
-      fragment->identification = fm_be32(ext->identification);
+      w->fragment_role = offset_more & 0xfff8 ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
+      w->identification = fm_be32(ext->identification);
     }
   } else if (w->next_protocol == 51) {
     length = (ext->length + 2u) * 4u;
@@ -382,10 +411,19 @@ FM_INLINE enum fm_reason fm_walk_ext_header(const struct fm_frame* frame, struct
   return w->offset <= w->packet_end ? FM_METERED : FM_MALFORMED;
 }
 
-FM_INLINE enum fm_reason fm_walk_ipv6(const struct fm_frame* frame, struct fm_walk* w,
-                                      struct fm_address* source, struct fm_address* destination,
-                                      struct fm_fragment_key* fragment,
-                                      enum fm_fragment_role* role) {
+/* Moves w behind all extension headers, or behind the fragment header of a later fragment. */
+FM_SLOW_PATH enum fm_reason fm_walk_ext_headers(fm_context* frame, struct fm_walk* w) {
+  if (!w) return FM_MALFORMED;
+  for (int i = 0; i < FM_IPV6_EXT_HEADERS_MAX && fm_is_ext_header(w->next_protocol); i++) {
+    if (fm_walk_ext_header(frame, w) != FM_METERED) return FM_MALFORMED;
+    if (w->fragment_role == FM_LATER_FRAGMENT) break;
+  }
+  return FM_METERED;
+}
+
+FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
+                                      struct fm_address* source,
+                                      struct fm_address* destination) {
   union fm_scratch scratch;
   const struct fm_ipv6_header* ip =
       (const struct fm_ipv6_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -393,32 +431,28 @@ FM_INLINE enum fm_reason fm_walk_ipv6(const struct fm_frame* frame, struct fm_wa
   __u32 ip_length = fm_be16(ip->payload_length);
   w->ip_start = w->offset;
   w->offset += sizeof(*ip);
-  ip_length = ip_length ? ip_length + (__u32)sizeof(*ip) : frame->wire_length - w->ip_start;
-  if (fm_walk_set_end(frame, w, ip_length) != FM_METERED) return FM_MALFORMED;
+  ip_length = ip_length ? ip_length + (__u32)sizeof(*ip) : w->wire_length - w->ip_start;
+  if (fm_walk_set_end(w, ip_length) != FM_METERED) return FM_MALFORMED;
   w->next_protocol = ip->next_header;
   source->words[0] = ip->source[0];
   source->words[1] = ip->source[1];
   destination->words[0] = ip->destination[0];
   destination->words[1] = ip->destination[1];
 
-  for (int i = 0; i < FM_IPV6_EXT_HEADERS_MAX && fm_is_ext_header(w->next_protocol); i++) {
-    if (fm_walk_ext_header(frame, w, fragment, role) != FM_METERED) return FM_MALFORMED;
-    if (*role == FM_LATER_FRAGMENT) break;
+  const __u8 protocol = w->next_protocol;
+  if (FM_UNLIKELY(protocol != FM_TCP && protocol != FM_UDP && protocol != FM_ICMPV6)) {
+    if (fm_walk_ext_headers(frame, w) != FM_METERED) return FM_MALFORMED;
+    /* A later fragment may begin inside a chain of extension headers; its first one tells the protocol. */
+    if (w->fragment_role == FM_LATER_FRAGMENT && fm_is_ext_header(w->next_protocol))
+      return FM_METERED;
   }
-  if (*role != FM_NOT_FRAGMENT) {
-    fragment->source = *source;
-    fragment->destination = *destination;
-    fragment->ip_version = 6;
-  }
-  /* A later fragment may begin inside a chain of extension headers; its first one tells the protocol. */
-  if (*role == FM_LATER_FRAGMENT && fm_is_ext_header(w->next_protocol)) return FM_METERED;
   return w->next_protocol == FM_TCP || w->next_protocol == FM_UDP || w->next_protocol == FM_ICMPV6
              ? FM_METERED
              : FM_OTHER_PROTOCOL;
 }
 
 /* Reads the transport header at w->offset and completes the key. Returns the header's octets, 0 if malformed. */
-FM_INLINE __u32 fm_walk_transport(const struct fm_frame* frame, const struct fm_walk* w,
+FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
                                   const struct fm_address* source,
                                   const struct fm_address* destination, struct fm_packet* p) {
   union fm_scratch scratch;
@@ -458,30 +492,50 @@ FM_INLINE __u32 fm_walk_transport(const struct fm_frame* frame, const struct fm_
   return sizeof(*icmp);
 }
 
+/* Identity of the datagram, for the table of first fragments. */
+FM_INLINE void fm_walk_fragment(const struct fm_walk* w, const struct fm_address* source,
+                                const struct fm_address* destination,
+                                struct fm_fragment_key* fragment) {
+  fragment->source = *source;
+  fragment->destination = *destination;
+  fragment->identification = w->identification;
+  fragment->ip_version = w->ip_version;
+  fragment->protocol = w->ip_version == 4 ? w->next_protocol : 0;
+}
+
 /* Fills p (zeroed by the caller, but for time_ns) from a frame and returns FM_METERED, or returns why it is not
- * metered. If *role becomes FM_FIRST_FRAGMENT and the packet is metered, the caller must remember it under
- * *fragment (zeroed by the caller); if it becomes FM_LATER_FRAGMENT, p->key is still empty and the caller must
- * have fm_fragment_join complete it. */
-FM_INLINE enum fm_reason fm_parse(const struct fm_frame* frame, __u32 link_type,
-                                  struct fm_packet* p, struct fm_fragment_key* fragment,
-                                  enum fm_fragment_role* role) {
-  struct fm_walk w;
-  struct fm_address source, destination;
+ * metered. wire_length: at least what is captured; tags_beside: VLAN tags that the kernel keeps beside the frame,
+ * whose octets wire_length includes. If *role becomes FM_FIRST_FRAGMENT and the packet is metered, the caller must
+ * remember it under *fragment (zeroed by the caller); if it becomes FM_LATER_FRAGMENT, p->key is still empty and the
+ * caller must have fm_fragment_join complete it. */
+FM_INLINE enum fm_reason fm_parse(fm_context* frame, __u32 wire_length, __u8 tags_beside,
+                                  __u32 link_type, struct fm_packet* p,
+                                  struct fm_fragment_key* fragment, enum fm_fragment_role* role) {
+  /* Verifier (all versions): zeroed, because clang may spill what is undefined on a path that ends in a refusal,
+   * and reading an unset register is refused whatever becomes of it. */
+  struct fm_walk w = {};
+  struct fm_address source = {}, destination = {};
   enum fm_reason reason;
   __u32 transport_length = 0;
 
   *role = FM_NOT_FRAGMENT;
+  w.wire_length = wire_length;
+  w.tags = tags_beside;
   reason = fm_walk_link(frame, link_type, &w);
   if (reason != FM_METERED) return reason;
-  reason = w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &source, &destination, fragment, role)
-                             : fm_walk_ipv6(frame, &w, &source, &destination, fragment, role);
+  reason = w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &source, &destination)
+                             : fm_walk_ipv6(frame, &w, &source, &destination);
   if (reason != FM_METERED) return reason;
 
-  if (*role != FM_LATER_FRAGMENT) {
+  if (FM_UNLIKELY(w.fragment_role != FM_NOT_FRAGMENT)) {
+    *role = (enum fm_fragment_role)w.fragment_role;
+    fm_walk_fragment(&w, &source, &destination, fragment);
+  }
+  if (w.fragment_role != FM_LATER_FRAGMENT) {
     transport_length = fm_walk_transport(frame, &w, &source, &destination, p);
     if (transport_length == 0) return FM_MALFORMED;
   }
-  p->wire_length = frame->wire_length;
+  p->wire_length = wire_length;
   p->header_bytes = (__u16)(w.offset + transport_length - w.ip_start);
   p->payload_bytes = w.packet_end - (w.offset + transport_length);
   return FM_METERED;

@@ -48,6 +48,8 @@ class RecordSink {
   virtual ~RecordSink() = default;
   // Takes one finished flow. Errors are kept and reported by flush().
   virtual void write(const FlowRecord& record) = 0;
+  // Whether writing has failed; flush() says how. What is written afterwards is lost.
+  virtual bool failed() const = 0;
   // Everything taken so far is with the operating system afterwards, or the error says why not.
   virtual Status flush() = 0;
 };

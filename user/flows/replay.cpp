@@ -10,13 +10,13 @@ void Replay::add(const CapturedFrame& captured) {
     flows_.set_era(era_);
     fragments_.clear();  // 584 years are more than any fragment memory
   }
-  const fm_frame frame{captured.data, captured.captured_length, captured.wire_length, 0};
+  const fm_captured frame{captured.data, captured.captured_length};
   fm_packet& packet = packets_[waiting_];
   fm_fragment_key fragment{};
   fm_fragment_role role = FM_NOT_FRAGMENT;
   packet = fm_packet{};
   packet.time_ns = captured.time_ns;
-  fm_reason reason = fm_parse(&frame, captured.link_type, &packet, &fragment, &role);
+  fm_reason reason = fm_parse(&frame, captured.wire_length, 0, captured.link_type, &packet, &fragment, &role);
   if (FM_UNLIKELY(role != FM_NOT_FRAGMENT) && reason == FM_METERED) {
     if (role == FM_FIRST_FRAGMENT)
       fragments_.remember(fragment, packet);

@@ -18,6 +18,7 @@ class CsvSink final : public RecordSink {
   static Result<std::unique_ptr<CsvSink>> open(const std::string& path, std::vector<Column> columns);
 
   void write(const FlowRecord& record) override;
+  bool failed() const override { return write_error_ != 0; }
   Status flush() override;
 
   // Whole rows that the operating system has taken.

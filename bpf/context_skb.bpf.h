@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* A frame as a TC program meets it: an skb, whose headers may lie outside of its linear part.
+ *
+ * Defines what parse.h reads frames through (fm_context, fm_peek) and must come before it. */
+#ifndef FLOWMETER_CONTEXT_SKB_BPF_H
+#define FLOWMETER_CONTEXT_SKB_BPF_H
+
+#include "settings.bpf.h"
+
+typedef struct __sk_buff fm_context;
+
+/* No header lies further from the frame's start: 8 extension headers of at most 2048 octets, 8 labels, 4 tags and
+ * the link header are below it. The verifier needs the bound, it refuses packet offsets above 65535. */
+#define FM_HEADER_OFFSET_MAX 0x7fff
+
+/* Requires: size is a constant, scratch is 8-aligned. Nearly all TCP skbs are non-linear, but their headers mostly
+ * lie in the linear part: the copy is the exception. */
+FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* scratch) {
+  const __u8* data = (const __u8*)(long)skb->data;
+  const __u8* end = (const __u8*)(long)skb->data_end;
+  if (offset > FM_HEADER_OFFSET_MAX) return 0;
+  if (data + offset + size <= end) return data + offset;
+  if (bpf_skb_load_bytes(skb, offset, scratch, size) < 0) return 0;
+  return scratch;
+}
+
+/* A VLAN tag that the kernel keeps beside the frame is on the wire. */
+FM_INLINE __u8 fm_skb_tags_beside(struct __sk_buff* skb) {
+  return skb->vlan_present != 0;
+}
+
+FM_INLINE __u32 fm_skb_wire_length(struct __sk_buff* skb) {
+  return test_input ? skb->cb[FM_TEST_CB_WIRE_LENGTH] : skb->len + 4u * fm_skb_tags_beside(skb);
+}
+
+FM_INLINE __u64 fm_skb_time_ns(struct __sk_buff* skb) {
+  return test_input ? skb->tstamp : bpf_ktime_get_ns();
+}
+
+FM_INLINE __u32 fm_skb_link_type(struct __sk_buff* skb, __u32 link_type) {
+  return test_input ? skb->cb[FM_TEST_CB_LINK_TYPE] : link_type;
+}
+
+#endif

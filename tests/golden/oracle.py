@@ -1,0 +1,489 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The 82 columns of a capture, by an independent model.
+
+    oracle.py CAPTURE > expected.csv        rows, in the order of the flows' first packets
+    oracle.py --counts CAPTURE              what became of the packets
+
+Written from the definition of the features, not from the meter: it keeps every packet of every flow and works out
+each column from the lists, in exact fractions that are rounded once. Slow, and that is its merit. Python 3.9 or newer.
+"""
+import argparse
+import collections
+import socket
+import struct
+import sys
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+IDLE = {6: 240, 17: 240, 1: 60, 58: 60}
+LINGER, ACTIVE, ACTIVITY_GAP, SUBFLOW_GAP, BULK_GAP, BULK_PACKETS, FRAGMENT_MEMORY = 5, 1800, 5, 1, 1, 4, 30
+NS = 10**9
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << n for n in range(8))
+
+
+# ---- captures ---------------------------------------------------------------------------------------------------
+def frames(octets):
+    """(time in ns, captured octets, wire length, link type) of each packet."""
+    magic = octets[:4]
+    if magic == b"\n\r\r\n":
+        yield from pcapng_frames(octets)
+        return
+    kinds = {b"\xa1\xb2\xc3\xd4": (">", 1000), b"\xd4\xc3\xb2\xa1": ("<", 1000),
+             b"\xa1\xb2\x3c\x4d": (">", 1), b"\x4d\x3c\xb2\xa1": ("<", 1)}
+    if magic not in kinds or len(octets) < 24:
+        return
+    order, unit = kinds[magic]
+    link = struct.unpack(order + "I", octets[20:24])[0] & 0xffff
+    at = 24
+    while at + 16 <= len(octets):
+        second, fraction, captured, wire = struct.unpack(order + "4I", octets[at:at + 16])
+        at += 16
+        if captured > 262144 or at + captured > len(octets):
+            return
+        yield second * NS + fraction * unit, octets[at:at + captured], max(wire, captured), link
+        at += captured
+
+
+def pcapng_frames(octets):
+    at, order, interfaces = 0, "<", []
+    while at + 12 <= len(octets):
+        kind = octets[at:at + 4]
+        if kind == b"\n\r\r\n":
+            order = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}.get(octets[at + 8:at + 12])
+            if order is None:
+                return
+            interfaces = []
+        number, length = struct.unpack(order + "2I", octets[at:at + 8])
+        if length < 12 or length % 4 or at + length > len(octets):
+            return
+        body = octets[at + 8:at + length - 4]
+        at += length
+        if number == 1:
+            link, _, snap = struct.unpack(order + "2HI", body[:8])
+            resolution, offset, option = 6, 0, 8
+            while option + 4 <= len(body):
+                code, size = struct.unpack(order + "2H", body[option:option + 4])
+                value = body[option + 4:option + 4 + size]
+                if code == 0 or len(value) < size:
+                    break
+                if code == 9 and size:
+                    resolution = value[0]
+                if code == 14 and size >= 8:
+                    offset = struct.unpack(order + "q", value[:8])[0]
+                option += 4 + (size + 3) // 4 * 4
+            interfaces.append((link, snap, resolution, offset))
+        elif number in (2, 6):
+            if number == 6:
+                index, high, low, captured, wire = struct.unpack(order + "5I", body[:20])
+            else:
+                index, _, high, low, captured, wire = struct.unpack(order + "2H4I", body[:20])
+            if index >= len(interfaces) or captured > 262144 or 20 + captured > len(body):
+                return
+            link, _, resolution, offset = interfaces[index]
+            unit = Fraction(1, 2**(resolution & 127)) if resolution & 128 else Fraction(1, 10**resolution)
+            time = (high << 32 | low) * unit * NS // 1 + offset * NS
+            yield time, body[20:20 + captured], max(wire, captured), link
+        elif number == 3:
+            if not interfaces:
+                return
+            link, snap, _, _ = interfaces[0]
+            wire = struct.unpack(order + "I", body[:4])[0]
+            captured = min(wire, len(body) - 4, snap or 262144)
+            yield 0, body[4:4 + captured], max(wire, captured), link
+
+
+# ---- packets ----------------------------------------------------------------------------------------------------
+class Refused(Exception):
+    """Why a packet is not metered."""
+
+
+Packet = collections.namedtuple("Packet", "time length header payload flags window source destination")
+
+
+def number(octets, at, size, reason):
+    if at + size > len(octets):
+        raise Refused(reason)
+    return int.from_bytes(octets[at:at + size], "big")
+
+
+def network_start(octets, link):
+    """(offset, IP version)"""
+    get = lambda at, size: number(octets, at, size, "not_ip")
+
+    def nibble(at):
+        version = get(at, 1) >> 4
+        if version not in (4, 6):
+            raise Refused("not_ip")
+        return at, version
+
+    def ppp(at):
+        version = {0x0021: 4, 0x0057: 6}.get(get(at, 2))
+        if version is None:
+            raise Refused("not_ip")
+        return at + 2, version
+
+    def ethertype(kind, at):
+        tags = 0
+        while kind in (0x8100, 0x88a8, 0x9100):
+            tags += 1
+            if tags > 4:
+                raise Refused("not_ip")
+            kind, at = get(at + 2, 2), at + 4
+        if kind == 0x8864:
+            return ppp(at + 6)
+        if kind in (0x8847, 0x8848):
+            for _ in range(8):
+                label, at = get(at, 4), at + 4
+                if label & 0x100:
+                    return nibble(at)
+            raise Refused("not_ip")
+        if kind == 0x0800:
+            return at, 4
+        if kind == 0x86dd:
+            return at, 6
+        raise Refused("not_ip")
+
+    if link == 1:
+        return ethertype(get(12, 2), 14)
+    if link == 113:
+        return ethertype(get(14, 2), 16)
+    if link == 276:
+        get(0, 20)
+        return ethertype(get(0, 2), 20)
+    if link in (12, 14, 101):
+        return nibble(0)
+    if link == 228:
+        return 0, 4
+    if link == 229:
+        return 0, 6
+    if link in (0, 108):
+        get(0, 4)
+        for order in ("big", "little"):
+            family = int.from_bytes(octets[:4], order)
+            if family == 2:
+                return 4, 4
+            if family in (10, 24, 28, 30):
+                return 4, 6
+        raise Refused("not_ip")
+    if link == 9:
+        return ppp(2 if octets[:2] == b"\xff\x03" else 0)
+    raise Refused("not_ip")
+
+
+def dissect(octets, wire, link, time, memory):
+    """(flow key without direction, Packet); memory: first fragments."""
+    start, version = network_start(octets, link)
+    get = lambda at, size: number(octets, at, size, "malformed")
+    fragment = None  # (identity, offset)
+    if version == 4:
+        if get(start, 1) >> 4 != 4:
+            raise Refused("malformed")
+        size = (get(start, 1) & 15) * 4
+        get(start, max(size, 20))
+        if size < 20:
+            raise Refused("malformed")
+        total = get(start + 2, 2) or wire - start
+        if total < size or start + total > wire:
+            raise Refused("malformed")
+        end, protocol = start + total, get(start + 9, 1)
+        source, destination = octets[start + 12:start + 16], octets[start + 16:start + 20]
+        if protocol not in (1, 6, 17):
+            raise Refused("other_protocol")
+        field = get(start + 6, 2)
+        if field & 0x3fff:
+            fragment = ((4, source, destination, protocol, get(start + 4, 2)), field & 0x1fff)
+        at = start + size
+    else:
+        get(start, 40)
+        if get(start, 1) >> 4 != 6:
+            raise Refused("malformed")
+        length = get(start + 4, 2)
+        end = start + 40 + length if length else wire
+        if end > wire:
+            raise Refused("malformed")
+        protocol = get(start + 6, 1)
+        source, destination = octets[start + 8:start + 24], octets[start + 24:start + 40]
+        at, followed, extensions = start + 40, 0, (0, 43, 44, 51, 60, 135, 139, 140)
+        while protocol in extensions and followed < 8:
+            followed += 1
+            get(at, 8)
+            size = {44: 8, 51: (get(at + 1, 1) + 2) * 4}.get(protocol, (get(at + 1, 1) + 1) * 8)
+            if protocol == 44 and get(at + 2, 2) & 0xfff9:
+                fragment = ((6, source, destination, get(at + 4, 4)), get(at + 2, 2) >> 3)
+            protocol = get(at, 1)
+            at += size
+            if at > end:
+                raise Refused("malformed")
+            if fragment and fragment[1]:
+                break
+        later_in_chain = fragment and fragment[1] and protocol in extensions
+        if protocol not in (6, 17, 58) and not later_in_chain:
+            raise Refused("other_protocol")
+
+    if fragment and fragment[1]:
+        first = memory.get(fragment[0])
+        if first is None or time - first[0] > FRAGMENT_MEMORY * NS:
+            raise Refused("unattributed_fragment")
+        _, key, ends = first
+        return key, Packet(time, wire, at - start, end - at, 0, None, *ends)
+
+    fixed = 20 if protocol == 6 else 8
+    get(at, fixed)
+    size = (get(at + 12, 1) >> 4) * 4 if protocol == 6 else fixed
+    if size < fixed or at + size > end:
+        raise Refused("malformed")
+    flags = get(at + 13, 1) if protocol == 6 else 0
+    window = get(at + 14, 2) if protocol == 6 else None
+    ends = ((source, 0), (destination, 0))
+    if protocol in (6, 17):
+        ends = ((source, get(at, 2)), (destination, get(at + 2, 2)))
+        key = (protocol, frozenset(ends))
+    else:
+        kind = get(at, 1)
+        echo = kind in ((0, 8) if version == 4 else (128, 129))
+        what = ("echo", get(at + 4, 2)) if echo else ("type", kind)
+        key = (protocol, frozenset(ends), what)
+    packet = Packet(time, wire, at + size - start, end - at - size, flags, window, *ends)
+    if fragment:
+        memory[fragment[0]] = (time, key, ends)
+    return key, packet
+
+
+# ---- flows ------------------------------------------------------------------------------------------------------
+class Flow:
+    def __init__(self, protocol, packet, before=None):
+        self.protocol = protocol
+        self.source, self.destination = (packet.source, packet.destination)
+        self.fin, self.reset = set(), False
+        if before:
+            self.source, self.destination = before.source, before.destination
+            self.fin, self.reset = set(before.fin), before.reset
+        self.packets, self.times = [], []
+        self.add(packet)
+
+    def forward(self, packet):
+        return packet.source == self.source
+
+    def closed(self):
+        return self.protocol == 6 and (self.reset or len(self.fin) == 2)
+
+    def add(self, packet):
+        self.times.append(max([packet.time] + self.times[-1:]))
+        self.packets.append(packet)
+        if packet.flags & FIN:
+            self.fin.add(self.forward(packet))
+        if packet.flags & RST:
+            self.reset = True
+
+    def next_for(self, packet):
+        """The flow that the packet opens, or None if it belongs to this one."""
+        idle = LINGER if self.closed() else IDLE[self.protocol]
+        if packet.time - self.times[-1] > idle * NS:
+            return Flow(self.protocol, packet)
+        if self.closed() and packet.flags & (SYN | ACK) == SYN:
+            return Flow(self.protocol, packet)
+        if packet.time - self.times[0] > ACTIVE * NS:
+            return Flow(self.protocol, packet, self)
+        return None
+
+
+def meter(octets):
+    """(flows in the order of their first packets, Counter of classes)"""
+    flows, current, memory, counts = [], {}, {}, collections.Counter()
+    for time, captured, wire, link in frames(octets):
+        try:
+            key, packet = dissect(captured, wire, link, time, memory)
+        except Refused as refused:
+            counts[str(refused)] += 1
+            continue
+        counts["metered"] += 1
+        flow = current.get(key)
+        opened = Flow(key[0], packet) if flow is None else flow.next_for(packet)
+        if opened:
+            current[key] = opened
+            flows.append(opened)
+        else:
+            flow.add(packet)
+    return flows, counts
+
+
+# ---- columns ----------------------------------------------------------------------------------------------------
+class Root:
+    """Square root of a fraction, as a cell."""
+
+    def __init__(self, square):
+        self.square = square
+
+
+def seconds(ns):
+    return Fraction(ns, NS)
+
+
+def ratio(a, b):
+    return Fraction(a, b) if b else Fraction(0)
+
+
+def moments(samples):
+    """min, max, mean, variance"""
+    if not samples:
+        return (Fraction(0),) * 4
+    mean = Fraction(sum(samples), len(samples))
+    return min(samples), max(samples), mean, sum((x - mean)**2 for x in samples) / len(samples)
+
+
+def time_text(ns):
+    second, microsecond = ns // NS, ns % NS // 1000
+    if not -62135596800 <= second < 253402300800:  # years 1 to 9999, as far as datetime goes
+        return f"{second}.{microsecond:06}"
+    return (datetime(1970, 1, 1) + timedelta(seconds=second)).strftime("%Y-%m-%d %H:%M:%S.") + f"{microsecond:06}"
+
+
+def gaps(times):
+    return [seconds(b - a) for a, b in zip(times, times[1:])]
+
+
+def bulks(flow):
+    """{forward?: [bulks, packets, octets, seconds]}"""
+    runs = []  # lists of (time, payload), with their direction
+    for packet, time in zip(flow.packets, flow.times):
+        if packet.payload == 0:
+            continue
+        direction = flow.forward(packet)
+        if not runs or runs[-1][0] != direction or time - runs[-1][1][-1][0] > BULK_GAP * NS:
+            runs.append((direction, []))
+        runs[-1][1].append((time, packet.payload))
+    total = {True: [0, 0, 0, 0], False: [0, 0, 0, 0]}
+    for direction, run in runs:
+        if len(run) >= BULK_PACKETS:
+            of_run = (1, len(run), sum(p for _, p in run), seconds(run[-1][0] - run[0][0]))
+            total[direction] = [a + b for a, b in zip(total[direction], of_run)]
+    return total
+
+
+def columns(flow):
+    everything = list(zip(flow.packets, flow.times))
+    f = [(p, t) for p, t in everything if flow.forward(p)]
+    b = [(p, t) for p, t in everything if not flow.forward(p)]
+    duration = seconds(flow.times[-1] - flow.times[0])
+    icmp = flow.protocol in (1, 58)
+    size = lambda packets: sum(p.length for p, _ in packets)
+    flag = lambda packets, bit: -1 if icmp else sum(bool(p.flags & bit) for p, _ in packets)
+
+    def window(packets):
+        if icmp:
+            return -1
+        return next((p.window for p, _ in packets if p.window is not None), 0)
+
+    def text(octets):
+        return socket.inet_ntop(socket.AF_INET if len(octets) == 4 else socket.AF_INET6, octets)
+
+    cells = {
+        "src_ip": text(flow.source[0]), "dst_ip": text(flow.destination[0]),
+        "src_port": -1 if icmp else flow.source[1], "dst_port": -1 if icmp else flow.destination[1],
+        "protocol": flow.protocol,
+        "timestamp": time_text(flow.times[0]),
+        "flow_duration": duration, "flow_byts_s": ratio(size(everything), duration),
+        "flow_pkts_s": ratio(len(everything), duration), "fwd_pkts_s": ratio(len(f), duration),
+        "bwd_pkts_s": ratio(len(b), duration), "tot_fwd_pkts": len(f), "tot_bwd_pkts": len(b),
+        "totlen_fwd_pkts": size(f), "totlen_bwd_pkts": size(b),
+    }
+    for name, packets in (("fwd_pkt_len", f), ("bwd_pkt_len", b), ("pkt_len", everything)):
+        least, greatest, mean, variance = moments([p.length for p, _ in packets])
+        cells |= {name + "_max": int(greatest), name + "_min": int(least), name + "_mean": Fraction(mean),
+                  name + "_std": Root(variance)}
+        if name == "pkt_len":
+            cells |= {"pkt_len_var": variance, "pkt_size_avg": Fraction(mean)}
+    cells |= {
+        "fwd_header_len": sum(p.header for p, _ in f), "bwd_header_len": sum(p.header for p, _ in b),
+        "fwd_seg_size_min": min((p.payload for p, _ in f), default=0),
+        "fwd_act_data_pkts": sum(p.payload > 0 for p, _ in f),
+    }
+    for name, packets in (("flow", everything), ("fwd", f), ("bwd", b)):
+        samples = gaps([t for _, t in packets])
+        least, greatest, mean, variance = moments(samples)
+        cells |= {name + "_iat_mean": mean, name + "_iat_max": greatest, name + "_iat_min": least,
+                  name + "_iat_std": Root(variance), name + "_iat_tot": Fraction(sum(samples))}
+    cells |= {
+        "fwd_psh_flags": flag(f, PSH), "bwd_psh_flags": flag(b, PSH), "fwd_urg_flags": flag(f, URG),
+        "bwd_urg_flags": flag(b, URG), "fin_flag_cnt": flag(everything, FIN),
+        "syn_flag_cnt": flag(everything, SYN), "rst_flag_cnt": flag(everything, RST),
+        "psh_flag_cnt": flag(everything, PSH), "ack_flag_cnt": flag(everything, ACK),
+        "urg_flag_cnt": flag(everything, URG), "ece_flag_cnt": flag(everything, ECE),
+        "cwr_flag_count": flag(everything, CWR), "down_up_ratio": ratio(len(b), len(f)),
+        "init_fwd_win_byts": window(f), "init_bwd_win_byts": window(b),
+    }
+    idle = [g for g in gaps(flow.times) if g > ACTIVITY_GAP]
+    pieces = [[flow.times[0]]]
+    for before, time in zip(flow.times, flow.times[1:]):
+        if seconds(time - before) > ACTIVITY_GAP:
+            pieces.append([])
+        pieces[-1].append(time)
+    active = [seconds(piece[-1] - piece[0]) for piece in pieces if piece[-1] > piece[0]]
+    for name, samples in (("active", active), ("idle", idle)):
+        least, greatest, mean, variance = moments(samples)
+        cells |= {name + "_max": Fraction(greatest), name + "_min": Fraction(least), name + "_mean": mean,
+                  name + "_std": Root(variance)}
+    of_bulks = bulks(flow)
+    for name, direction in (("fwd", True), ("bwd", False)):
+        count, packets, octets, time = of_bulks[direction]
+        cells |= {name + "_byts_b_avg": ratio(octets, count), name + "_pkts_b_avg": ratio(packets, count),
+                  name + "_blk_rate_avg": ratio(octets, time)}
+    subflows = 1 + sum(g > SUBFLOW_GAP for g in gaps(flow.times))
+    cells |= {
+        "fwd_seg_size_avg": ratio(sum(p.payload for p, _ in f), len(f)),
+        "bwd_seg_size_avg": ratio(sum(p.payload for p, _ in b), len(b)),
+        "subflow_fwd_pkts": Fraction(len(f), subflows), "subflow_bwd_pkts": Fraction(len(b), subflows),
+        "subflow_fwd_byts": Fraction(size(f), subflows), "subflow_bwd_byts": Fraction(size(b), subflows),
+    }
+    return cells
+
+
+ORDER = """src_ip dst_ip src_port dst_port protocol timestamp flow_duration flow_byts_s flow_pkts_s fwd_pkts_s bwd_pkts_s
+tot_fwd_pkts tot_bwd_pkts totlen_fwd_pkts totlen_bwd_pkts fwd_pkt_len_max fwd_pkt_len_min fwd_pkt_len_mean
+fwd_pkt_len_std bwd_pkt_len_max bwd_pkt_len_min bwd_pkt_len_mean bwd_pkt_len_std pkt_len_max pkt_len_min pkt_len_mean
+pkt_len_std pkt_len_var fwd_header_len bwd_header_len fwd_seg_size_min fwd_act_data_pkts flow_iat_mean flow_iat_max
+flow_iat_min flow_iat_std fwd_iat_tot fwd_iat_max fwd_iat_min fwd_iat_mean fwd_iat_std bwd_iat_tot bwd_iat_max
+bwd_iat_min bwd_iat_mean bwd_iat_std fwd_psh_flags bwd_psh_flags fwd_urg_flags bwd_urg_flags fin_flag_cnt syn_flag_cnt
+rst_flag_cnt psh_flag_cnt ack_flag_cnt urg_flag_cnt ece_flag_cnt down_up_ratio pkt_size_avg init_fwd_win_byts
+init_bwd_win_byts active_max active_min active_mean active_std idle_max idle_min idle_mean idle_std fwd_byts_b_avg
+fwd_pkts_b_avg bwd_byts_b_avg bwd_pkts_b_avg fwd_blk_rate_avg bwd_blk_rate_avg fwd_seg_size_avg bwd_seg_size_avg
+cwr_flag_count subflow_fwd_pkts subflow_bwd_pkts subflow_fwd_byts subflow_bwd_byts""".split()
+assert len(ORDER) == 82
+
+
+def cell_text(value):
+    if isinstance(value, (int, str)):
+        return str(value)
+    if isinstance(value, Root):
+        with localcontext() as context:
+            context.prec = 60
+            real = float((Decimal(value.square.numerator) / Decimal(value.square.denominator)).sqrt())
+    else:
+        real = float(value) if not isinstance(value, Fraction) else value.numerator / value.denominator
+    if real == int(real) and abs(real) < 2**53:
+        return str(int(real))
+    return repr(real)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", action="store_true", help="print the classes of the packets instead")
+    parser.add_argument("capture")
+    arguments = parser.parse_args()
+    with open(arguments.capture, "rb") as file:
+        flows, counts = meter(file.read())
+    if arguments.counts:
+        for name in ("metered", "not_ip", "other_protocol", "malformed", "unattributed_fragment"):
+            print(name, counts[name], sep="\t")
+        return
+    print(",".join(ORDER))
+    for flow in flows:
+        cells = columns(flow)
+        assert set(ORDER) <= set(cells)
+        print(",".join(cell_text(cells[name]) for name in ORDER))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/number.h"
+
+#include <gtest/gtest.h>
+
+#include <clocale>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+
+namespace flowmeter {
+namespace {
+
+std::string text(double value) {
+  char buffer[kMaxRealText];
+  return {buffer, put_real(buffer, value)};
+}
+
+TEST(Number, Rows) {
+  const struct {
+    double value;
+    const char* text;
+  } rows[] = {
+      {0, "0"},
+      {-0.0, "0"},
+      {20, "20"},
+      {-3, "-3"},
+      {0.1, "0.1"},
+      {0.5, "0.5"},
+      {61.666666666666664, "61.666666666666664"},
+      {1.0 / 3, "0.3333333333333333"},
+      {1368.96, "1368.96"},
+      {0.0001, "0.0001"},
+      {0.00012345678901234567, "0.00012345678901234567"},
+      {0.000099999999999999991, "9.999999999999999e-05"},
+      {6e-06, "6e-06"},
+      {1e-9, "1e-09"},
+      {2.5e-100, "2.5e-100"},
+      {9007199254740991, "9007199254740991"},
+      {9007199254740992, "9007199254740992"},
+      {9007199254740994, "9007199254740994"},
+      {1e15, "1000000000000000"},
+      {9999999999999998, "9999999999999998"},
+      {1e16, "1e+16"},
+      {2.5e16, "2.5e+16"},
+      {1.8446744073709552e19, "1.8446744073709552e+19"},
+      {-0.25, "-0.25"},
+      {-6e-06, "-6e-06"},
+      {std::numeric_limits<double>::max(), "1.7976931348623157e+308"},
+      {std::numeric_limits<double>::denorm_min(), "5e-324"},
+  };
+  for (const auto& row : rows) EXPECT_EQ(text(row.value), row.text);
+}
+
+TEST(Number, ReadsBackAndFits) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(::testing::Message() << "seed " << seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 200000; i++) {
+    double value;
+    if (i % 2 == 0) {
+      const uint64_t bits = random();
+      std::memcpy(&value, &bits, sizeof(value));
+    } else {  // magnitudes that features have
+      value = static_cast<double>(random() >> (random() % 64)) /
+              static_cast<double>((random() >> (random() % 64)) | 1);
+    }
+    if (!std::isfinite(value)) continue;
+    const std::string s = text(value);
+    ASSERT_LE(s.size(), static_cast<size_t>(kMaxRealText));
+    ASSERT_EQ(std::strtod(s.c_str(), nullptr), value) << s;
+    const double magnitude = std::fabs(value);
+    ASSERT_EQ(s.find('e') == std::string::npos,
+              (magnitude >= 1e-4 && magnitude < 1e16) || magnitude == 0)
+        << s;
+    ASSERT_EQ(s.find('.') != std::string::npos && s.back() == '0', false) << "trailing zero " << s;
+  }
+}
+
+TEST(Number, IndependentOfLocale) {
+  const std::string before = std::setlocale(LC_NUMERIC, nullptr);
+  bool found = false;
+  for (const char* name : {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "nl_NL.UTF-8"})
+    if (std::setlocale(LC_NUMERIC, name)) {
+      found = true;
+      break;
+    }
+  if (!found) GTEST_SKIP() << "no locale with a decimal comma is installed";
+  EXPECT_EQ(text(0.5), "0.5");
+  std::setlocale(LC_NUMERIC, before.c_str());
+}
+
+}  // namespace
+}  // namespace flowmeter

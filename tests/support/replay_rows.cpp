@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "support/replay_rows.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "features/columns_82.h"
+#include "output/number.h"
+
+namespace flowmeter::testing {
+namespace {
+
+size_t column_index(const std::string& column) {
+  const auto& names = column_names();
+  const auto found = std::find(names.begin(), names.end(), column);
+  if (found == names.end()) {
+    std::fprintf(stderr, "no column %s\n", column.c_str());
+    std::abort();
+  }
+  return static_cast<size_t>(found - names.begin());
+}
+
+Replayed finished(Replay& replay, RowCollector& sink) {
+  replay.finish();
+  return {std::move(sink.rows), replay.account(), replay.flows().forced_out(),
+          replay.flows().packets_written()};
+}
+
+}  // namespace
+
+const std::vector<std::string>& column_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const Column& column : columns_82()) all.emplace_back(column.name);
+    return all;
+  }();
+  return names;
+}
+
+const std::string& Row::text(const std::string& column) const {
+  return cells_[column_index(column)];
+}
+
+double Row::number(const std::string& column) const { return numbers_[column_index(column)]; }
+
+uint64_t Row::packets() const {
+  return static_cast<uint64_t>(number("tot_fwd_pkts") + number("tot_bwd_pkts"));
+}
+
+void RowCollector::write(const FlowRecord& record) {
+  Row row;
+  row.end_ = record.end;
+  for (const Column& column : columns_82()) {
+    const Cell cell = column.get(record);
+    char text[kMaxRealText];
+    switch (cell.kind()) {
+      case Cell::Kind::kInteger:
+        row.numbers_.push_back(static_cast<double>(cell.integer()));
+        row.cells_.push_back(std::to_string(cell.integer()));
+        break;
+      case Cell::Kind::kReal:
+        row.numbers_.push_back(cell.real());
+        row.cells_.emplace_back(text, put_real(text, cell.real()));
+        break;
+      case Cell::Kind::kText:
+        row.numbers_.push_back(0);
+        row.cells_.emplace_back(cell.text());
+        break;
+    }
+  }
+  rows.push_back(std::move(row));
+}
+
+Replayed replay(const std::vector<TimedFrame>& frames, const fm_settings& settings,
+                Replay::Limits limits) {
+  RowCollector sink;
+  Replay replay(settings, limits, sink);
+  for (const TimedFrame& f : frames) {
+    const size_t size = f.frame.octets.size();
+    const auto exact = std::make_unique<uint8_t[]>(size);
+    std::copy(f.frame.octets.begin(), f.frame.octets.end(), exact.get());
+    replay.add({f.time_ns, 0, exact.get(), static_cast<uint32_t>(size), f.frame.wire_length,
+                f.frame.link_type});
+  }
+  return finished(replay, sink);
+}
+
+Replayed replay_file(const std::string& path, const fm_settings& settings) {
+  auto reader = CaptureReader::open(path);
+  if (!reader) {
+    std::fprintf(stderr, "%s\n", reader.error().message().c_str());
+    std::abort();
+  }
+  RowCollector sink;
+  Replay replay(settings, kRoomyLimits, sink);
+  CapturedFrame frame;
+  while (reader->next(&frame)) replay.add(frame);
+  return finished(replay, sink);
+}
+
+}  // namespace flowmeter::testing

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the program does, once the command line is understood.
+#pragma once
+
+#include "cli/options.h"
+#include "flows/flow_record.h"
+
+namespace flowmeter {
+
+// Meters captures.
+ExitCode run_replay(const Config& config, RecordSink& sink);
+
+// Meters an interface until a signal, the duration or the number of packets.
+ExitCode run_live(const Config& config, RecordSink& sink);
+
+}  // namespace flowmeter

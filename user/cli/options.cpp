@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+#include "base/log.h"
+#include "features/columns_82.h"
+
+namespace flowmeter {
+namespace {
+
+// Ten years. Longer would not overflow anything yet, but is a slip of the finger.
+constexpr double kMaxSeconds = 315'360'000;
+
+// A flow takes 832 bytes in replay; live about 0.5 KiB in the kernel and 0.9 KiB in the daemon.
+constexpr uint32_t kReplayMaxFlows = 2'097'152;
+constexpr uint32_t kLiveMaxFlows = 131'072;
+constexpr uint32_t kMaxMaxFlows = 64 * 1024 * 1024;
+constexpr uint32_t kMaxFragments = 65'536;
+constexpr uint32_t kRingMib = 32;
+
+constexpr char kFooter[] =
+    "Examples:\n"
+    "  sudo flowmeter-ebpf -i eth0 -c flows.csv         meter a host until Ctrl-C\n"
+    "  flowmeter-ebpf -f x.pcap -c flows.csv            replay a capture\n"
+    "  flowmeter-ebpf -f x.pcap --fields src_ip,dst_ip  some columns, to standard output\n"
+    "Exit status: 0 fine, 1 failed while running, 2 wrong usage.";
+
+// Seconds, fractions allowed, to nanoseconds.
+std::string to_nanoseconds(const std::string& text, uint64_t* ns) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+    return "\"" + text + "\" is not a number of seconds";
+  if (value < 0 || value > kMaxSeconds)
+    return "\"" + text + "\" is not between 0 and 315360000 seconds";
+  *ns = static_cast<uint64_t>(std::llround(value * 1e9));
+  return "";
+}
+
+void add_seconds(CLI::App& app, const char* group, const char* name, __u64* ns, const char* help) {
+  char standard[32];
+  std::snprintf(standard, sizeof(standard), "%g", static_cast<double>(*ns) / 1e9);
+  app.add_option_function<std::string>(
+         name,
+         [ns, name](const std::string& text) {
+           uint64_t value = 0;
+           const std::string wrong = to_nanoseconds(text, &value);
+           if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
+           *ns = value;
+         },
+         help)
+      ->type_name("SECONDS")
+      ->default_str(standard)
+      ->group(group);
+}
+
+template <typename Number>
+void add_count(CLI::App& app, const char* group, const char* name, Number least, Number most,
+               std::function<void(Number)> set, const std::string& standard, const char* help) {
+  auto* option = app.add_option_function<std::string>(
+      name,
+      [=](const std::string& text) {
+        Number value{};
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc() || end != text.data() + text.size() || value < least ||
+            value > most)
+          throw CLI::ValidationError(name, "\"" + text + "\" is not a whole number between " +
+                                               std::to_string(least) + " and " +
+                                               std::to_string(most));
+        set(value);
+      },
+      help);
+  option->type_name("N")->group(group);
+  if (!standard.empty()) option->default_str(standard);
+}
+
+void list_fields() {
+  for (const Column& column : columns_82())
+    std::printf("%-20.*s %-8.*s %.*s\n", static_cast<int>(column.name.size()), column.name.data(),
+                static_cast<int>(unit_name(column.unit).size()), unit_name(column.unit).data(),
+                static_cast<int>(column.definition.size()), column.definition.data());
+}
+
+}  // namespace
+
+std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) {
+  constexpr char kInput[] = "Input", kOutput[] = "Output", kStop[] = "When to stop",
+                 kTimes[] = "Time-outs and gaps", kLimits[] = "Limits", kOther[] = "Other";
+  Config config;
+  std::string csv;
+  bool want_list = false;
+
+  CLI::App app("Flow meter: the 82 CICFlowMeter features of captures and, by eBPF, of live traffic.",
+               "flowmeter-ebpf");
+  app.get_formatter()->column_width(36);
+  app.footer(kFooter);
+  app.set_help_flag("");  // set below: groups are printed in the order of their first option
+  app.allow_extras();
+
+  app.add_option("-f,--file,-r,--read", config.captures,
+                 "Replay a pcap or pcapng capture; - is standard input.\n"
+                 "Several -f are one stream, in order")
+      ->type_name("CAPTURE")
+      ->type_size(1)
+      ->allow_extra_args(false)
+      ->group(kInput);
+  app.add_option("-i,--iface,--interface", config.interface, "Meter this network interface")
+      ->type_name("IFACE")
+      ->group(kInput);
+
+  auto* csv_option = app.add_option("-c,--csv", csv, "Write the flows as CSV; - (the default) is\nstandard output")
+                         ->type_name("FILE")
+                         ->expected(0, 1)
+                         ->group(kOutput);
+  app.add_option("--fields", config.fields, "Only these columns, in this order")
+      ->type_name("A,B,...")
+      ->group(kOutput);
+  app.add_flag("--list-fields", want_list, "Print all columns with unit and definition")
+      ->group(kOutput);
+
+  app.add_option_function<std::string>(
+         "--duration",
+         [&](const std::string& text) {
+           uint64_t ns = 0;
+           const std::string wrong = to_nanoseconds(text, &ns);
+           if (!wrong.empty()) throw CLI::ValidationError("--duration", wrong);
+           config.duration_s = static_cast<double>(ns) / 1e9;
+         },
+         "Live: stop after this time")
+      ->type_name("SECONDS")
+      ->group(kStop);
+  add_count<uint64_t>(
+      app, kStop, "--packets", 1, UINT64_MAX, [&](uint64_t n) { config.packets = n; }, "",
+      "Stop after this many packets (live: at least)");
+
+  fm_settings& s = config.settings;
+  add_seconds(app, kTimes, "--idle-timeout", &s.idle_timeout_ns,
+              "A longer silence ends a TCP or UDP flow");
+  add_seconds(app, kTimes, "--icmp-idle-timeout", &s.icmp_idle_timeout_ns,
+              "A longer silence ends an ICMP flow");
+  add_seconds(app, kTimes, "--tcp-linger", &s.tcp_linger_ns,
+              "A longer silence ends a closed TCP flow");
+  add_seconds(app, kTimes, "--active-timeout", &s.active_timeout_ns,
+              "A flow that lasts longer goes on in a new one");
+  add_seconds(app, kTimes, "--activity-gap", &s.activity_gap_ns,
+              "A longer gap is idle and parts active periods");
+  add_seconds(app, kTimes, "--subflow-gap", &s.subflow_gap_ns, "A longer gap parts subflows");
+  add_count<uint64_t>(
+      app, kTimes, "--bulk-min-packets", 1, 1'000'000, [&](uint64_t n) { s.bulk_min_packets = n; },
+      std::to_string(s.bulk_min_packets), "Payload packets in a row that make a bulk");
+  add_seconds(app, kTimes, "--bulk-max-gap", &s.bulk_max_gap_ns,
+              "A longer gap between them ends a bulk");
+  add_seconds(app, kTimes, "--fragment-memory", &s.fragment_memory_ns,
+              "How long a first fragment is remembered");
+
+  add_count<uint32_t>(
+      app, kLimits, "--max-flows", 64, kMaxMaxFlows, [&](uint32_t n) { config.max_flows = n; },
+      std::to_string(kReplayMaxFlows) + ", live " + std::to_string(kLiveMaxFlows),
+      "Flows held at once; then old ones\nare forced out, and counted");
+  add_count<uint32_t>(
+      app, kLimits, "--max-fragments", 16, kMaxMaxFlows,
+      [&](uint32_t n) { config.max_fragments = n; }, std::to_string(kMaxFragments),
+      "First fragments remembered at once");
+  add_count<uint32_t>(
+      app, kLimits, "--ring-size", 1, 1024, [&](uint32_t n) { config.ring_mib = std::bit_ceil(n); },
+      std::to_string(kRingMib), "Live: MiB of ring buffer (to a power of two)");
+
+  app.add_flag("--strict", config.strict, "A damaged capture is a failure (exit status 1)")
+      ->group(kOther);
+  app.add_flag("-v,--verbose", config.verbose, "Say more on standard error")->group(kOther);
+  app.add_flag("-q,--quiet", config.quiet, "No account of packets, no progress")->group(kOther);
+  app.set_version_flag("--version", std::string("flowmeter-ebpf ") + FLOWMETER_VERSION)
+      ->group(kOther);
+  app.set_help_flag("-h,--help", "Print this help")->group(kOther);
+
+  try {
+    app.parse(argc, argv);
+    const auto usage = [](const char* text) { throw CLI::ValidationError(text); };
+    if (want_list) {
+      list_fields();
+      return kOk;
+    }
+    if (config.captures.empty() == config.interface.empty())
+      usage(config.interface.empty() ? "name a capture (-f) or an interface (-i); --help shows more"
+                                     : "-f and -i cannot be used together");
+    // The Python tool has -c as a flag and the output file as an argument of its own, anywhere.
+    const std::vector<std::string> rest = app.remaining();
+    const bool takes_file = csv_option->count() > 0 && csv.empty();
+    if (!rest.empty() && (!takes_file || rest.size() > 1 || (rest[0].size() > 1 && rest[0][0] == '-')))
+      usage(("unknown option or argument \"" + rest.back() + "\"; --help shows what there is").c_str());
+    if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
+    if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
+    if (config.duration_s && config.interface.empty()) usage("--duration goes with -i only");
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      app.exit(error);
+      return kOk;
+    }
+    log_error(error.what());
+    return kUsage;
+  }
+  if (config.max_flows == 0)
+    config.max_flows = config.interface.empty() ? kReplayMaxFlows : kLiveMaxFlows;
+  if (config.max_fragments == 0) config.max_fragments = kMaxFragments;
+  if (config.ring_mib == 0) config.ring_mib = kRingMib;
+  return config;
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "features/select.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace flowmeter {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// Levenshtein distance.
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); i++) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); j++) {
+      const size_t substituted = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string near_names(FeatureSet set, std::string_view name) {
+  constexpr size_t kShown = 5;
+  std::vector<std::pair<size_t, std::string_view>> ranked;
+  for (const Column& column : set) {
+    const size_t far = distance(column.name, name);
+    const bool contains = name.size() >= 3 && column.name.find(name) != std::string_view::npos;
+    if (contains || far <= std::max<size_t>(2, name.size() / 3))
+      ranked.emplace_back(contains ? std::min<size_t>(far, 1) : far, column.name);
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::string text;
+  for (size_t i = 0; i < std::min(ranked.size(), kShown); i++)
+    text += (i ? ", " : "") + std::string(ranked[i].second);
+  return text;
+}
+
+}  // namespace
+
+Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& names) {
+  std::vector<Column> columns;
+  if (trimmed(names).empty()) {
+    columns.assign(set.begin(), set.end());
+    return columns;
+  }
+  std::string_view rest = names;
+  while (true) {
+    const size_t comma = rest.find(',');
+    const std::string_view name = trimmed(rest.substr(0, comma));
+    const auto column =
+        std::find_if(set.begin(), set.end(), [&](const Column& c) { return c.name == name; });
+    if (column == set.end()) {
+      const std::string near = near_names(set, name);
+      Error error{"--fields: no column \"" + std::string(name) + "\"" +
+                  (near.empty() ? " (--list-fields shows all)" : "; near: " + near)};
+      error.usage = true;
+      return error;
+    }
+    columns.push_back(*column);
+    if (comma == std::string_view::npos) return columns;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace flowmeter

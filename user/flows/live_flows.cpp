@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "flows/live_flows.h"
+
+#include <algorithm>
+
+namespace flowmeter {
+namespace {
+
+constexpr uint64_t kAskAgainNs = FM_SECOND_NS / 2;
+constexpr uint32_t kNoSlot = HashIndex::kNone;
+
+}  // namespace
+
+LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
+    : settings_(settings), pool_(max_flows), sink_(sink) {}
+
+uint32_t LiveFlows::find(uint64_t id) const {
+  return by_id_.find(hash_id(id), [&](uint32_t slot) { return pool_[slot].id == id; });
+}
+
+uint32_t LiveFlows::find_key(const fm_flow_key& key) const {
+  return by_key_.find(key_hash_(key),
+                      [&](uint32_t slot) { return fm_key_equal(&pool_[slot].key, &key) != 0; });
+}
+
+bool LiveFlows::knows(uint64_t flow_id) const { return find(flow_id) != kNoSlot; }
+
+void LiveFlows::take(const void* record, size_t size) {
+  const auto* packet = static_cast<const fm_packet_record*>(record);
+  if (size < sizeof(*packet)) return;
+  const unsigned type = packet->what & FM_RECORD_TYPE_MASK;
+  if (type == FM_RECORD_PACKET) {
+    batch_[waiting_] = *packet;
+    by_id_.prefetch(hash_id(packet->flow_id));
+    if (++waiting_ == kBatch) settle();
+    return;
+  }
+  settle();  // the order of records is what they mean
+  if (type == FM_RECORD_OPEN && size >= sizeof(fm_open_record))
+    open(*static_cast<const fm_open_record*>(record));
+  else if (type == FM_RECORD_UNCOUNTED && size >= sizeof(fm_open_record))
+    uncounted(*static_cast<const fm_open_record*>(record));
+  else if (type == FM_RECORD_CLOSED && size >= sizeof(fm_closed_record))
+    closed(*static_cast<const fm_closed_record*>(record));
+}
+
+void LiveFlows::settle() {
+  std::array<uint32_t, kBatch> slots;
+  for (size_t i = 0; i < waiting_; i++) {
+    slots[i] = find(batch_[i].flow_id);
+    if (slots[i] == kNoSlot) continue;
+    const LiveFlow& live = pool_[slots[i]];
+    const unsigned end = (batch_[i].what & FM_RECORD_DIRECTION) != 0;
+    const auto fetch = [](const void* line) { __builtin_prefetch(line, 1); };
+    fetch(&live.flow.counters.direction[end]);
+    fetch(&live.flow.counters.direction[end].payload_min);
+    fetch(&live.flow.timing);
+    fetch(&live.flow.timing.period_start_ns);
+    fetch(&live.flow.timing.direction[end]);
+  }
+  for (size_t i = 0; i < waiting_; i++) {
+    if (slots[i] == kNoSlot) {
+      unplaced_++;
+      continue;
+    }
+    LiveFlow& live = pool_[slots[i]];
+    fm_packet packet{};
+    packet.key.protocol = live.key.protocol;
+    fm_packet_from_record(&packet, &batch_[i]);
+    update(live, slots[i], packet);
+  }
+  waiting_ = 0;
+}
+
+void LiveFlows::update(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
+  const bool was_closed = fm_flow_closed(&live.flow.counters);
+  fm_flow_update(&live.flow, &packet, &settings_);
+  // The only thing that brings a deadline nearer.
+  if (!was_closed && fm_flow_closed(&live.flow.counters)) wheel_.schedule(slot, deadline(live));
+}
+
+uint64_t LiveFlows::deadline(const LiveFlow& live) const {
+  const uint64_t timeout = fm_idle_timeout_ns(&live.flow.counters, live.key.protocol, &settings_);
+  const uint64_t last = live.flow.counters.last_ns;
+  return last > UINT64_MAX - timeout ? UINT64_MAX : last + timeout;
+}
+
+void LiveFlows::open(const fm_open_record& record) {
+  // The kernel never has two flows of one key: the older one left its map without a word, for newer ones.
+  const uint32_t older = find_key(record.key);
+  if (older != kNoSlot) {
+    evicted_++;
+    write(pool_[older], FM_END_EVICTED);
+    drop(older);
+  }
+  const uint32_t slot = pool_.take();
+  if (slot == SlotPool<LiveFlow>::kNone) {
+    unplaced_++;
+    return;
+  }
+  LiveFlow& live = pool_[slot];
+  live = LiveFlow{};
+  live.key = record.key;
+  live.id = record.packet.flow_id;
+  live.clock = clock_;
+  by_id_.insert(hash_id(live.id), slot);
+  by_key_.insert(key_hash_(live.key), slot);
+
+  fm_packet packet{};
+  fm_packet_from_record(&packet, &record.packet);
+  packet.key = record.key;
+  fm_flow_counters_begin(&live.flow.counters, &packet, record.inherited);
+  fm_flow_update(&live.flow, &packet, &settings_);
+  wheel_.schedule(slot, deadline(live));
+}
+
+// The kernel could not count this packet: the row gets it here. As the kernel's counters lack it, it is also missing
+// from what they are compared with.
+void LiveFlows::uncounted(const fm_open_record& record) {
+  const uint32_t slot = find_key(record.key);
+  if (slot == kNoSlot) {
+    unplaced_++;
+    return;
+  }
+  fm_packet packet{};
+  fm_packet_from_record(&packet, &record.packet);
+  packet.key = record.key;
+  pool_[slot].uncounted++;
+  update(pool_[slot], slot, packet);
+}
+
+void LiveFlows::closed(const fm_closed_record& record) {
+  const auto end = static_cast<fm_end>(std::min<unsigned>(record.end, FM_END_COUNT - 1));
+  const uint64_t counted = fm_flow_packets(&record.counters);
+  const uint32_t slot = find(record.head.flow_id);
+  if (slot == kNoSlot) {
+    if (counted == 0) return;  // a second answer to a request that was made twice
+    // Nothing was heard of this flow but its end.
+    LiveFlow live{};
+    live.key = record.key;
+    live.clock = clock_;
+    live.flow.counters = record.counters;
+    flows_with_losses_++;
+    packets_without_timing_ += counted;
+    write(live, end);
+    return;
+  }
+  LiveFlow& live = pool_[slot];
+  if (end == FM_END_EVICTED) {
+    evicted_++;
+    write(live, live.close_wanted && live.wanted_end == FM_END_INPUT ? FM_END_INPUT : end);
+  } else {
+    const uint64_t known = fm_flow_packets(&live.flow.counters) - live.uncounted;
+    if (counted > known) {
+      flows_with_losses_++;
+      packets_without_timing_ += counted - known;
+      live.flow.counters = record.counters;
+    }
+    write(live, end);
+  }
+  drop(slot);
+}
+
+void LiveFlows::write(const LiveFlow& live, fm_end end) {
+  flows_written_++;
+  packets_written_ += fm_flow_packets(&live.flow.counters);
+  sink_.write(FlowRecord{live.key, live.flow, live.clock, end});
+}
+
+void LiveFlows::drop(uint32_t slot) {
+  const LiveFlow& live = pool_[slot];
+  wheel_.cancel(slot);
+  by_id_.erase(hash_id(live.id), slot);
+  by_key_.erase(key_hash_(live.key), slot);
+  pool_[slot].id = 0;
+  pool_.give_back(slot);
+}
+
+void LiveFlows::want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
+                           std::vector<fm_close_request>& requests) {
+  live.close_wanted = true;
+  live.wanted_end = end;
+  const uint64_t force = end == FM_END_IDLE ? 0 : static_cast<uint64_t>(end) + 1;
+  requests.push_back({live.key, live.id, force});
+  wheel_.schedule(slot, now_ns + kAskAgainNs);
+}
+
+void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requests) {
+  wheel_.collect(now_ns, [&](uint32_t slot) {
+    LiveFlow& live = pool_[slot];
+    if (deadline(live) >= now_ns && !(live.close_wanted && live.wanted_end != FM_END_IDLE))
+      wheel_.schedule(slot, deadline(live));
+    else
+      want_close(live, slot, live.close_wanted ? live.wanted_end : FM_END_IDLE, now_ns, requests);
+  });
+  if (!nearly_full()) return;
+  // As FlowTable::force_one_out, an eighth of the table at a time.
+  constexpr uint32_t kSample = 8;
+  for (uint32_t i = 0; i < pool_.capacity() / 64; i++) {
+    uint32_t victim = kNoSlot;
+    for (uint32_t j = 0; j < kSample; j++, hand_ = (hand_ + 1) % pool_.used())
+      if (pool_[hand_].id != 0 && !pool_[hand_].close_wanted &&
+          (victim == kNoSlot ||
+           pool_[hand_].flow.counters.last_ns < pool_[victim].flow.counters.last_ns))
+        victim = hand_;
+    if (victim != kNoSlot) want_close(pool_[victim], victim, FM_END_RESOURCES, now_ns, requests);
+  }
+}
+
+void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests) {
+  for (uint32_t slot = 0; slot < pool_.used(); slot++) {
+    if (pool_[slot].id == 0) continue;
+    pool_[slot].close_wanted = true;
+    pool_[slot].wanted_end = end;
+    requests.push_back({pool_[slot].key, pool_[slot].id, static_cast<uint64_t>(end) + 1});
+  }
+}
+
+}  // namespace flowmeter

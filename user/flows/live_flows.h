@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The flows of a live run: follows, from the records of the ring buffer, what the kernel's map does.
+//
+// Which flow a packet belongs to and where a flow ends is the kernel's decision (flowmeter/abi.h); here the timing
+// state is kept, idle flows are found (the kernel is asked to close them, and decides), and kernel counters and
+// timing are combined into the row. Counters are kept here as well, from the same records: if the kernel's map has
+// lost a flow to newer ones its row is still whole, and if records were lost the difference tells how many.
+//
+// Not thread-safe; no allocation per packet.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "flowmeter/abi.h"
+#include "flows/expiry_wheel.h"
+#include "flows/flow_record.h"
+#include "flows/hash_index.h"
+#include "flows/key_hash.h"
+#include "flows/slot_pool.h"
+
+namespace flowmeter {
+
+struct alignas(64) LiveFlow {
+  fm_flow_key key;
+  fm_flow flow;
+  uint64_t id;
+  ClockOrigin clock;   // as it was when the flow began: a step of the wall clock does not tear a flow
+  uint64_t uncounted;  // packets in flow that the kernel's counters lack
+  bool close_wanted;   // the kernel has been asked to close it, with this end
+  fm_end wanted_end;
+};
+
+class LiveFlows {
+ public:
+  LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink);
+
+  // Of the flows that begin from now on.
+  void set_clock(ClockOrigin clock) { clock_ = clock; }
+
+  // Takes one record of the ring buffer; packets may wait in a batch until settle().
+  void take(const void* record, size_t size);
+  void settle();
+
+  // Appends a request for every flow that is idle by now_ns (kernel's clock), and, while the table is nearly full, for
+  // some of the longest silent. Asks again for those that were not answered.
+  void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests);
+  // Appends a request for every flow, idle or not.
+  void request_all(fm_end end, std::vector<fm_close_request>& requests);
+  // Whether the flow is known here.
+  bool knows(uint64_t flow_id) const;
+
+  uint32_t open_flows() const { return pool_.in_use(); }
+  uint64_t flows_written() const { return flows_written_; }
+  // Σ packets of the flows written.
+  uint64_t packets_written() const { return packets_written_; }
+  // Flows and their packets for which records are missing; counts are exact, timing is of the rest.
+  uint64_t flows_with_losses() const { return flows_with_losses_; }
+  uint64_t packets_without_timing() const { return packets_without_timing_; }
+  // Flows that the kernel's map dropped for newer ones.
+  uint64_t evicted() const { return evicted_; }
+  // Records that named no flow known here: its opening record was lost, or there was no room for it.
+  uint64_t unplaced() const { return unplaced_; }
+  bool nearly_full() const { return pool_.in_use() > pool_.capacity() / 8 * 7; }
+
+ private:
+  static constexpr size_t kBatch = 32;
+
+  static uint32_t hash_id(uint64_t id) {
+    return static_cast<uint32_t>((id * 0x9e3779b97f4a7c15) >> 32);
+  }
+  uint32_t find(uint64_t id) const;
+  uint32_t find_key(const fm_flow_key& key) const;
+  void update(LiveFlow& live, uint32_t slot, const fm_packet& packet);
+  void open(const fm_open_record& record);
+  void uncounted(const fm_open_record& record);
+  void closed(const fm_closed_record& record);
+  void write(const LiveFlow& live, fm_end end);
+  void drop(uint32_t slot);
+  uint64_t deadline(const LiveFlow& live) const;
+  void want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
+                  std::vector<fm_close_request>& requests);
+
+  const fm_settings settings_;
+  SlotPool<LiveFlow> pool_;
+  HashIndex by_id_;
+  HashIndex by_key_;
+  KeyHash key_hash_;
+  ExpiryWheel wheel_;
+  RecordSink& sink_;
+  ClockOrigin clock_;
+  uint32_t hand_ = 0;
+  size_t waiting_ = 0;
+  std::array<fm_packet_record, kBatch> batch_;
+
+  uint64_t flows_written_ = 0;
+  uint64_t packets_written_ = 0;
+  uint64_t flows_with_losses_ = 0;
+  uint64_t packets_without_timing_ = 0;
+  uint64_t evicted_ = 0;
+  uint64_t unplaced_ = 0;
+};
+
+}  // namespace flowmeter

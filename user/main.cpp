@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// flowmeter-ebpf: command line, output, then replay or live.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <exception>
+
+#include "base/log.h"
+#include "capture/interface.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "features/columns_82.h"
+#include "features/select.h"
+#include "ops/privileges.h"
+#include "ops/signals.h"
+#include "output/csv.h"
+
+namespace flowmeter {
+namespace {
+
+// What can be seen to be wrong before the output is truncated.
+Status check_inputs(const Config& config) {
+  if (!config.interface.empty()) {
+    if (auto interface = find_interface(config.interface); !interface) return interface.error();
+    if (const std::string missing = missing_capabilities(); !missing.empty())
+      return Error{"metering an interface needs " + missing +
+                   " (run as root, or give the program these file capabilities)"};
+  }
+  struct stat output {};
+  const bool output_exists = config.csv != "-" && ::stat(config.csv.c_str(), &output) == 0;
+  for (const std::string& path : config.captures) {
+    if (path == "-") continue;
+    struct stat input {};
+    if (::access(path.c_str(), R_OK) != 0 || ::stat(path.c_str(), &input) != 0)
+      return Error{"cannot open capture " + path, errno};
+    if (S_ISDIR(input.st_mode)) return Error{"cannot read capture " + path, EISDIR};
+    if (output_exists && S_ISREG(input.st_mode) && input.st_dev == output.st_dev &&
+        input.st_ino == output.st_ino) {
+      Error error{"output " + config.csv + " is also an input"};
+      error.usage = true;
+      return error;
+    }
+  }
+  return Done{};
+}
+
+ExitCode fail(const Error& error) {
+  log_error(error.message());
+  return error.usage ? kUsage : kRunFailed;
+}
+
+ExitCode run(int argc, char** argv) {
+  auto parsed = parse_options(argc, argv);
+  if (const auto* code = std::get_if<ExitCode>(&parsed)) return *code;
+  const Config& config = std::get<Config>(parsed);
+
+  auto columns = select_columns(columns_82(), config.fields);
+  if (!columns) return fail(columns.error());
+  if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
+
+  handle_stop_signals();
+  auto sink = CsvSink::open(config.csv, std::move(*columns));
+  if (!sink) return fail(sink.error());
+  return config.interface.empty() ? run_replay(config, **sink) : run_live(config, **sink);
+}
+
+}  // namespace
+}  // namespace flowmeter
+
+int main(int argc, char** argv) {
+  try {
+    return flowmeter::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    flowmeter::log_error("out of memory (--max-flows and --max-fragments bound it)");
+  } catch (const std::exception& error) {
+    flowmeter::log_error(error.what());
+  }
+  return flowmeter::kRunFailed;
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ops/signals.h"
+
+#include <unistd.h>
+
+namespace flowmeter {
+namespace {
+
+volatile std::sig_atomic_t stop = 0;
+
+extern "C" void on_stop_signal(int) {
+  if (stop) ::_exit(1);
+  stop = 1;
+}
+
+}  // namespace
+
+void handle_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_stop_signal;  // without SA_RESTART: a read or a sleep must return
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &action, nullptr);
+}
+
+const volatile std::sig_atomic_t& stop_requested() { return stop; }
+
+}  // namespace flowmeter
