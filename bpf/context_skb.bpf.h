@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* A frame as a TC program meets it: an skb, whose headers may lie outside of its linear part.
  *
  * Defines what parse.h reads frames through (fm_context, fm_peek) and must come before it. */
@@ -9,12 +9,13 @@
 
 typedef struct __sk_buff fm_context;
 
-/* No header lies further from the frame's start: 8 extension headers of at most 2048 octets, 8 labels, 4 tags and
- * the link header are below it. The verifier needs the bound, it refuses packet offsets above 65535. */
+/* No header lies further from the frame's start: 8 extension headers of at most 2048 octets, 8
+ * labels, 4 tags and the link header are below it. The verifier needs the bound, it refuses packet
+ * offsets above 65535. */
 #define FM_HEADER_OFFSET_MAX 0x7fff
 
-/* Requires: size is a constant, scratch is 8-aligned. Nearly all TCP skbs are non-linear, but their headers mostly
- * lie in the linear part: the copy is the exception. */
+/* Requires: size is a constant, scratch is 8-aligned. Nearly all TCP skbs are non-linear, but their
+ * headers mostly lie in the linear part: the copy is the exception. */
 FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* scratch) {
   const __u8* data = (const __u8*)(long)skb->data;
   const __u8* end = (const __u8*)(long)skb->data_end;

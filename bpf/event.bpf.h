@@ -1,6 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Records for the daemon. No record wakes it: it drains by itself (a wake-up a packet costs 6 to 28 % of a core at
- * 10 to 100 thousand packets/s). What the ring has no room for is counted where it is lost. */
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* Records for the daemon. No record wakes it: it drains by itself (a wake-up a packet costs 6 to 28
+ * % of a core at 10 to 100 thousand packets/s). What the ring has no room for is counted where it
+ * is lost. */
 #ifndef FLOWMETER_EVENT_BPF_H
 #define FLOWMETER_EVENT_BPF_H
 
@@ -35,7 +36,8 @@ FM_INLINE void fm_send_packet(struct fm_map_entry* entry, const struct fm_packet
   cpu->events_lost += 1;
 }
 
-/* Sends a packet whose map entry could not be had, with its key. Returns 0 if there is no room either. */
+/* Sends a packet whose map entry could not be had, with its key. Returns 0 if there is no room
+ * either. */
 FM_INLINE int fm_send_uncounted(const struct fm_packet* p, __u32 ifindex, __u8 hook,
                                 struct fm_cpu_counters* cpu) {
   struct fm_open_record* r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);

@@ -1,10 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* Finding, creating and locking entries of the flow map.
  *
- * bpf_spin_lock is refused in LRU maps and costs 44 ns; this lock is one compare-and-swap. It is held for some
- * 100 ns, by programs that run with bottom halves disabled and so cannot be interrupted by another holder on the
- * same CPU. A holder's virtual CPU may still be descheduled: taking the lock can fail, and every caller has a
- * counted way out. */
+ * bpf_spin_lock is refused in LRU maps and costs 44 ns; this lock is one compare-and-swap. It is
+ * held for some 100 ns, by programs that run with bottom halves disabled and so cannot be
+ * interrupted by another holder on the same CPU. A holder's virtual CPU may still be descheduled:
+ * taking the lock can fail, and every caller has a counted way out. */
 #ifndef FLOWMETER_FLOW_MAP_BPF_H
 #define FLOWMETER_FLOW_MAP_BPF_H
 
@@ -22,8 +22,8 @@ FM_INLINE __u64 fm_entry_id(const struct fm_map_entry* entry) {
   return entry->lock >> 1;
 }
 
-/* Inserts an empty entry (its flow begins with the first packet that gets the lock). Returns 0 if there is one now,
- * whoever made it. */
+/* Inserts an empty entry (its flow begins with the first packet that gets the lock). Returns 0 if
+ * there is one now, whoever made it. */
 static __attribute__((noinline)) int fm_insert_entry(const struct fm_flow_key* key) {
   const __u32 zero = 0;
   struct fm_cpu_counters* cpu = bpf_map_lookup_elem(&cpu_counters, &zero);
@@ -36,8 +36,8 @@ static __attribute__((noinline)) int fm_insert_entry(const struct fm_flow_key* k
   return error == 0 || error == -17 /* EEXIST */ ? 0 : -1;
 }
 
-/* Takes the lock of the key's entry, if it still is the key's. Returns 1 if taken, 0 if it is held, -1 if the entry
- * was recycled for another key. */
+/* Takes the lock of the key's entry, if it still is the key's. Returns 1 if taken, 0 if it is held,
+ * -1 if the entry was recycled for another key. */
 FM_INLINE int fm_try_lock(struct fm_map_entry* entry, const struct fm_flow_key* key) {
   const __u64 word = *(volatile __u64*)&entry->lock;
   if (word & FM_LOCK_HELD) return 0;
@@ -53,7 +53,8 @@ FM_INLINE void fm_unlock(struct fm_map_entry* entry, __u64 id) {
   __sync_lock_test_and_set(&entry->lock, word);
 }
 
-/* Returns the key's entry, locked; null if it is not there (and create is 0), cannot be made, or stays locked. */
+/* Returns the key's entry, locked; null if it is not there (and create is 0), cannot be made, or
+ * stays locked. */
 FM_INLINE struct fm_map_entry* fm_lock_entry(const struct fm_flow_key* key, int create) {
   struct fm_map_entry* entry = 0;
   for (int i = 0; i < FM_LOCK_TRIES; i++) {

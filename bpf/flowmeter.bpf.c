@@ -1,7 +1,7 @@
-// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* The kernel side: meter every packet of an interface (TC programs, attached by TCX), and close flows when the
- * daemon asks. Reading order: context_skb.bpf.h, flowmeter/parse.h, flow_map.bpf.h, flowmeter/flow.h,
- * event.bpf.h. */
+// SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
+/* The kernel side: meter every packet of an interface (TC programs, attached by TCX), and close
+ * flows when the daemon asks. Reading order: context_skb.bpf.h, flowmeter/parse.h, flow_map.bpf.h,
+ * flowmeter/flow.h, event.bpf.h. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -21,8 +21,7 @@ FM_INLINE enum fm_reason fm_join_fragments(struct __sk_buff* skb, struct fm_pack
                                            enum fm_fragment_role role) {
   p->time_ns = fm_skb_time_ns(skb);
   if (role == FM_LATER_FRAGMENT)
-    return fm_fragment_join(p, bpf_map_lookup_elem(&fragments, fragment),
-                            fm_loaded_settings());
+    return fm_fragment_join(p, bpf_map_lookup_elem(&fragments, fragment), fm_loaded_settings());
   struct fm_first_fragment first = fm_fragment_remember(p);
   bpf_map_update_elem(&fragments, fragment, &first, BPF_ANY);
   return FM_METERED;
@@ -37,8 +36,8 @@ FM_INLINE enum fm_reason fm_record_packet(struct __sk_buff* skb, struct fm_packe
     p->time_ns = fm_skb_time_ns(skb);
     return fm_send_uncounted(p, skb->ifindex, hook, cpu) ? FM_METERED : FM_UNRECORDED;
   }
-  /* Under the lock, so that the times of a flow are in the order of its updates, also over CPUs, and a flow found
-   * idle by the closing program cannot have an earlier packet on its way. */
+  /* Under the lock, so that the times of a flow are in the order of its updates, also over CPUs,
+   * and a flow found idle by the closing program cannot have an earlier packet on its way. */
   p->time_ns = fm_skb_time_ns(skb);
 
   __u64 id = fm_entry_id(entry);
@@ -61,7 +60,8 @@ FM_INLINE enum fm_reason fm_record_packet(struct __sk_buff* skb, struct fm_packe
     entry->hook = hook;
     fm_flow_counters_begin(&entry->counters, p, inherited);
   }
-  /* Before the counters: the record that opens a flow carries the state that its first packet met. */
+  /* Before the counters: the record that opens a flow carries the state that its first packet met.
+   */
   fm_send_packet(entry, p, id, cpu);
   fm_flow_counters_update(&entry->counters, p);
   fm_unlock(entry, id);
@@ -75,15 +75,14 @@ FM_INLINE int fm_meter(struct __sk_buff* skb, __u32 link_type, __u8 hook) {
   struct fm_packet packet = {};
   struct fm_fragment_key fragment = {};
   enum fm_fragment_role role;
-  enum fm_reason reason =
-      fm_parse(skb, fm_skb_wire_length(skb), fm_skb_tags_beside(skb),
-               fm_skb_link_type(skb, link_type), &packet, &fragment, &role);
+  enum fm_reason reason = fm_parse(skb, fm_skb_wire_length(skb), fm_skb_tags_beside(skb),
+                                   fm_skb_link_type(skb, link_type), &packet, &fragment, &role);
   if (reason == FM_METERED && FM_UNLIKELY(role != FM_NOT_FRAGMENT))
     reason = fm_join_fragments(skb, &packet, &fragment, role);
   if (reason == FM_METERED) reason = fm_record_packet(skb, &packet, hook, cpu);
   cpu->seen[hook] += 1;
-  /* Verifier (all versions): what a function of its own returns is any number to it, while clang knows the range
-   * and would remove the check; the barrier hides it from clang. */
+  /* Verifier (all versions): what a function of its own returns is any number to it, while clang
+   * knows the range and would remove the check; the barrier hides it from clang. */
   __u32 index = reason;
   barrier_var(index);
   if (index >= FM_REASON_COUNT) index = FM_MALFORMED;
@@ -112,9 +111,10 @@ int fm_egress_ip(struct __sk_buff* skb) {
   return fm_meter(skb, FM_LINK_RAW, FM_HOOK_EGRESS);
 }
 
-/* Ends the flow of request number index, if it is idle or must end. Returns 0 behind the last request. The answer
- * goes through the ring buffer, behind all packets of the flow; no answer means that the flow lives on or that there
- * was no room, and the daemon asks again. Not static: the verifier then checks it once, not once a turn of the loop. */
+/* Ends the flow of request number index, if it is idle or must end. Returns 0 behind the last
+ * request. The answer goes through the ring buffer, behind all packets of the flow; no answer means
+ * that the flow lives on or that there was no room, and the daemon asks again. Not static: the
+ * verifier then checks it once, not once a turn of the loop. */
 __attribute__((noinline)) int fm_close(struct __sk_buff* skb, __u32 index) {
   const struct fm_settings* s = fm_loaded_settings();
   const __u32 zero = 0;
@@ -145,16 +145,17 @@ __attribute__((noinline)) int fm_close(struct __sk_buff* skb, __u32 index) {
     fm_unlock(entry, 0);
     return 1;
   }
-  /* From here on whoever holds a pointer to this entry sees another key and looks again. The lock is given back
-   * before the deletion: afterwards the memory may already be another flow's. */
+  /* From here on whoever holds a pointer to this entry sees another key and looks again. The lock
+   * is given back before the deletion: afterwards the memory may already be another flow's. */
   __builtin_memset(&entry->key, 0xff, sizeof(entry->key));
   fm_unlock(entry, 0);
   if (bpf_map_delete_elem(&flows, &request.key) == 0) cpu->entries_deleted += 1;
   return 1;
 }
 
-/* Never attached: the daemon runs it by BPF_PROG_TEST_RUN, with close requests as the packet's octets. A TC program
- * and not a syscall program, because it must run with bottom halves disabled (flow_map.bpf.h). */
+/* Never attached: the daemon runs it by BPF_PROG_TEST_RUN, with close requests as the packet's
+ * octets. A TC program and not a syscall program, because it must run with bottom halves disabled
+ * (flow_map.bpf.h). */
 SEC("tc")
 int fm_close_flows(struct __sk_buff* skb) {
   for (__u32 i = 0; i < FM_CLOSE_BATCH; i++)

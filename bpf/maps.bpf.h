@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* All maps. Sizes given here are placeholders; the loader sets them from the command line. */
 #ifndef FLOWMETER_MAPS_BPF_H
 #define FLOWMETER_MAPS_BPF_H

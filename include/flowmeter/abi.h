@@ -1,18 +1,21 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* What crosses the border between the kernel and the daemon: map values, ring-buffer records, close requests.
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What crosses the border between the kernel and the daemon: map values, ring-buffer records, close
+ * requests.
  *
- * Order is what makes it simple. All records of a flow are put into the one ring buffer under the lock of its map
- * entry, so the daemon meets them in the order in which the counters changed: FM_RECORD_OPEN (with the first
- * packet), FM_RECORD_PACKET ..., FM_RECORD_CLOSED (with the final counters). A flow is named by its id, which is
- * never used again; its key comes with the first record. */
+ * Order is what makes it simple. All records of a flow are put into the one ring buffer under the
+ * lock of its map entry, so the daemon meets them in the order in which the counters changed:
+ * FM_RECORD_OPEN (with the first packet), FM_RECORD_PACKET ..., FM_RECORD_CLOSED (with the final
+ * counters). A flow is named by its id, which is never used again; its key comes with the first
+ * record. */
 #ifndef FLOWMETER_ABI_H
 #define FLOWMETER_ABI_H
 
 #include "flowmeter/flow.h"
 
 enum fm_record_type {
-  FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
-  FM_RECORD_OPEN = 1,      /* struct fm_open_record: the first packet of a flow that the daemon is told of */
+  FM_RECORD_PACKET = 0, /* struct fm_packet_record */
+  FM_RECORD_OPEN =
+      1, /* struct fm_open_record: the first packet of a flow that the daemon is told of */
   FM_RECORD_CLOSED = 2,    /* struct fm_closed_record: the flow has ended */
   FM_RECORD_UNCOUNTED = 3, /* struct fm_open_record without id: its map entry could not be had */
 };
@@ -59,8 +62,10 @@ FM_STATIC_ASSERT(sizeof(struct fm_closed_record) == 32 + 40 + 16 + sizeof(struct
 
 /* Value of the flow map. */
 struct fm_map_entry {
-  __u64 lock; /* flow id << 1 | held: one compare-and-swap takes the lock and proves whose entry it is */
-  struct fm_flow_key key; /* the map's memory is reused at once: a stale pointer sees another key here */
+  __u64 lock; /* flow id << 1 | held: one compare-and-swap takes the lock and proves whose entry it
+                 is */
+  struct fm_flow_key
+      key; /* the map's memory is reused at once: a stale pointer sees another key here */
   __u64 events_lost;
   __u32 ifindex; /* where the flow's first packet was met */
   __u8 hook;
@@ -89,10 +94,10 @@ struct fm_cpu_counters {
   __u64 by_reason[FM_HOOK_COUNT][FM_REASON_COUNT];
   __u64 next_flow;        /* sequence of flow ids of this CPU */
   __u64 entries_inserted; /* into the flow map */
-  __u64 entries_deleted;  /* by the closing program; the difference to those present are evictions */
-  __u64 events_lost;      /* packets counted, but without a record: the ring was full */
-  __u64 uncounted;        /* packets sent as FM_RECORD_UNCOUNTED */
-  __u64 handover_flows;   /* flows whose final counters found no room in the ring */
+  __u64 entries_deleted; /* by the closing program; the difference to those present are evictions */
+  __u64 events_lost;     /* packets counted, but without a record: the ring was full */
+  __u64 uncounted;       /* packets sent as FM_RECORD_UNCOUNTED */
+  __u64 handover_flows;  /* flows whose final counters found no room in the ring */
   __u64 handover_packets; /* their packets */
 };
 

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Types, byte order and compiler words that the whole core uses.
  *
- * The core (this directory) is C that is also C++: no libc, no BPF helper, no map, no clock. clang compiles it
- * for BPF and g++ for user space, so a packet means the same wherever it is met. */
+ * The core (this directory) is C that is also C++: no libc, no BPF helper, no map, no clock. clang
+ * compiles it for BPF and g++ for user space, so a packet means the same wherever it is met. */
 #ifndef FLOWMETER_BASE_H
 #define FLOWMETER_BASE_H
 
@@ -20,10 +20,11 @@
 #define FM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* Structs laid over wire octets. A frame's headers lie at any alignment: user space reads them through packed
- * types; BPF must not, for there packing turns each field into single-octet loads, while the verifier and every
- * JIT of the kernels supported here take unaligned loads from packets. Every FM_WIRE struct is naturally aligned
- * within itself, so its layout is the same either way (asserted where it is defined). */
+/* Structs laid over wire octets. A frame's headers lie at any alignment: user space reads them
+ * through packed types; BPF must not, for there packing turns each field into single-octet loads,
+ * while the verifier and every JIT of the kernels supported here take unaligned loads from packets.
+ * Every FM_WIRE struct is naturally aligned within itself, so its layout is the same either way
+ * (asserted where it is defined). */
 #ifdef __bpf__
 #define FM_WIRE
 #else

@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* A flow: counters and timing, and the only place where a packet meets a flow. Which flow a packet belongs to is
- * decided here, once: live by the kernel, in replay by the flow table. */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A flow: counters and timing, and the only place where a packet meets a flow. Which flow a packet
+ * belongs to is decided here, once: live by the kernel, in replay by the flow table. */
 #ifndef FLOWMETER_FLOW_H
 #define FLOWMETER_FLOW_H
 
@@ -14,8 +14,8 @@ struct fm_flow {
   struct fm_flow_timing timing;
 };
 
-/* What a flow takes over from the one it continues after an active time-out; all zero for any other flow but for
- * the direction. */
+/* What a flow takes over from the one it continues after an active time-out; all zero for any other
+ * flow but for the direction. */
 struct fm_inheritance {
   __u8 forward_direction;
   __u8 fin_seen;
@@ -35,8 +35,8 @@ FM_INLINE int fm_flow_is_idle(const struct fm_flow_counters* c, __u8 protocol, _
   return now_ns > c->last_ns && now_ns - c->last_ns > fm_idle_timeout_ns(c, protocol, s);
 }
 
-/* Returns why the current flow c of the packet's key ended before this packet, or FM_END_COUNT if the packet
- * belongs to it. */
+/* Returns why the current flow c of the packet's key ended before this packet, or FM_END_COUNT if
+ * the packet belongs to it. */
 FM_INLINE enum fm_end fm_flow_ended(const struct fm_flow_counters* c, const struct fm_packet* p,
                                     const struct fm_settings* s) {
   if (fm_flow_is_idle(c, p->key.protocol, p->time_ns, s)) return FM_END_IDLE;
@@ -46,7 +46,8 @@ FM_INLINE enum fm_end fm_flow_ended(const struct fm_flow_counters* c, const stru
   return FM_END_COUNT;
 }
 
-/* What the flow that this packet opens inherits. ended: of its predecessor c on the same key, if there was one. */
+/* What the flow that this packet opens inherits. ended: of its predecessor c on the same key, if
+ * there was one. */
 FM_INLINE struct fm_inheritance fm_flow_inheritance(const struct fm_flow_counters* c,
                                                     const struct fm_packet* p, enum fm_end ended) {
   struct fm_inheritance i = {p->direction, 0, 0};

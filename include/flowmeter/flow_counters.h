@@ -1,18 +1,19 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* The counters of a flow: packets, lengths, headers, flags, windows, first and last time, and what decides where
- * it ends. In live use they are kept in the kernel's map entry and are authoritative there.
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The counters of a flow: packets, lengths, headers, flags, windows, first and last time, and what
+ * decides where it ends. In live use they are kept in the kernel's map entry and are authoritative
+ * there.
  *
- * Everything that has a direction is indexed by the end of the key that sent the packet, not by forward and
- * backward: the place is then known before the entry is read (and can be prefetched). Forward is the direction
- * forward_direction. */
+ * Everything that has a direction is indexed by the end of the key that sent the packet, not by
+ * forward and backward: the place is then known before the entry is read (and can be prefetched).
+ * Forward is the direction forward_direction. */
 #ifndef FLOWMETER_FLOW_COUNTERS_H
 #define FLOWMETER_FLOW_COUNTERS_H
 
 #include "flowmeter/moments.h"
 #include "flowmeter/packet.h"
 
-/* Bits FIN to URG are counted beside the other hot fields; ECE and CWR are rare and would cost a third cache line
- * a packet. */
+/* Bits FIN to URG are counted beside the other hot fields; ECE and CWR are rare and would cost a
+ * third cache line a packet. */
 #define FM_COMMON_FLAGS 6
 
 struct fm_direction_counters {
@@ -20,11 +21,11 @@ struct fm_direction_counters {
   __u64 header_bytes;
   __u64 payload_bytes;
   /* second cache line */
-  __u32 payload_min;     /* 0 while there is no packet */
-  __u16 initial_window;  /* of the first packet with a TCP header */
+  __u32 payload_min;    /* 0 while there is no packet */
+  __u16 initial_window; /* of the first packet with a TCP header */
   __u8 has_window;
   __u8 zero;
-  __u64 data_packets;    /* packets with payload */
+  __u64 data_packets;                  /* packets with payload */
   __u64 flag_packets[FM_COMMON_FLAGS]; /* [n]: packets with flag bit n */
 };
 FM_STATIC_ASSERT(sizeof(struct fm_direction_counters) == 128, "two cache lines a packet");
@@ -52,7 +53,8 @@ FM_INLINE int fm_flow_closed(const struct fm_flow_counters* c) {
   return c->rst_seen || c->fin_seen == 3;
 }
 
-/* The packet's time within this flow: a stamp earlier than the flow's latest counts as that latest. */
+/* The packet's time within this flow: a stamp earlier than the flow's latest counts as that latest.
+ */
 FM_INLINE __u64 fm_flow_time(const struct fm_flow_counters* c, __u64 packet_ns) {
   return packet_ns > c->last_ns ? packet_ns : c->last_ns;
 }

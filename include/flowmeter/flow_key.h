@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* The flow key: both directions of a conversation have the same one. It is the key of the kernel's map and of the
- * tables in user space.
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The flow key: both directions of a conversation have the same one. It is the key of the kernel's
+ * map and of the tables in user space.
  *
- * The two ends stand in a fixed order (the end that compares as less is end 0), so the key has no direction; a
- * packet's direction is the number of the end that sent it. */
+ * The two ends stand in a fixed order (the end that compares as less is end 0), so the key has no
+ * direction; a packet's direction is the number of the end that sent it. */
 #ifndef FLOWMETER_FLOW_KEY_H
 #define FLOWMETER_FLOW_KEY_H
 
@@ -42,19 +42,19 @@ FM_INLINE int fm_address_equal(const struct fm_address* a, const struct fm_addre
   return a->words[0] == b->words[0] && a->words[1] == b->words[1];
 }
 
-/* Any total order serves, as long as it is the same everywhere on one machine; this one compares native words. */
+/* Any total order serves, as long as it is the same everywhere on one machine; this one compares
+ * native words. */
 FM_INLINE int fm_address_less(const struct fm_address* a, const struct fm_address* b) {
   return a->words[0] != b->words[0] ? a->words[0] < b->words[0] : a->words[1] < b->words[1];
 }
 
-/* Fills addresses and ports of key in canonical order; returns the sender's end (0 or 1). If both ends are the
- * same, every packet is from end 0. */
+/* Fills addresses and ports of key in canonical order; returns the sender's end (0 or 1). If both
+ * ends are the same, every packet is from end 0. */
 FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, const struct fm_address* source,
                                 const struct fm_address* destination, __u16 source_port,
                                 __u16 destination_port) {
-  const int swap =
-      fm_address_less(destination, source) ||
-      (fm_address_equal(destination, source) && destination_port < source_port);
+  const int swap = fm_address_less(destination, source) ||
+                   (fm_address_equal(destination, source) && destination_port < source_port);
   key->address[0] = swap ? *destination : *source;
   key->address[1] = swap ? *source : *destination;
   key->port[0] = swap ? destination_port : source_port;
@@ -63,7 +63,8 @@ FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, const struct fm_address
   return (__u8)swap;
 }
 
-/* The same for ICMP, where only the addresses have an order. discriminator: identifier of an echo, else type. */
+/* The same for ICMP, where only the addresses have an order. discriminator: identifier of an echo,
+ * else type. */
 FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, const struct fm_address* source,
                                const struct fm_address* destination, __u8 kind,
                                __u16 discriminator) {

@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* The timing state of a flow: inter-arrival times, active and idle periods, subflows, bulks. All in nanoseconds of
- * the packets' clock. In live use it is kept in user space, from one event a packet.
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The timing state of a flow: inter-arrival times, active and idle periods, subflows, bulks. All in
+ * nanoseconds of the packets' clock. In live use it is kept in user space, from one event a packet.
  *
- * Fields are grouped by cache line: first what every packet touches, then one line a direction, then what only
- * bulks and long gaps touch. */
+ * Fields are grouped by cache line: first what every packet touches, then one line a direction,
+ * then what only bulks and long gaps touch. */
 #ifndef FLOWMETER_FLOW_TIMING_H
 #define FLOWMETER_FLOW_TIMING_H
 
@@ -11,7 +11,8 @@
 #include "flowmeter/packet.h"
 #include "flowmeter/settings.h"
 
-/* Payload packets of one direction that follow each other closely; a bulk once there are enough of them. */
+/* Payload packets of one direction that follow each other closely; a bulk once there are enough of
+ * them. */
 struct fm_bulk_run {
   __u64 packets; /* 0: no run yet */
   __u64 bytes;

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Joins later fragments, which have no ports, to the flow of their datagram's first fragment.
  *
- * The table of first fragments is the placement's (an LRU map in the kernel, user/flows/fragment_table.h in user
- * space); what identifies a datagram and how long it is remembered is decided here. Nothing is reassembled. */
+ * The table of first fragments is the placement's (an LRU map in the kernel,
+ * user/flows/fragment_table.h in user space); what identifies a datagram and how long it is
+ * remembered is decided here. Nothing is reassembled. */
 #ifndef FLOWMETER_FRAGMENT_H
 #define FLOWMETER_FRAGMENT_H
 
@@ -16,8 +17,9 @@ enum fm_fragment_role {
   FM_LATER_FRAGMENT = 2,
 };
 
-/* Identity of a datagram: IPv4 by addresses, protocol and identification (RFC 791), IPv6 by addresses and
- * identification only (RFC 8200, 4.5). The addresses are in the direction of travel. */
+/* Identity of a datagram: IPv4 by addresses, protocol and identification (RFC 791), IPv6 by
+ * addresses and identification only (RFC 8200, 4.5). The addresses are in the direction of travel.
+ */
 struct fm_fragment_key {
   struct fm_address source;
   struct fm_address destination;
@@ -45,8 +47,8 @@ FM_INLINE struct fm_first_fragment fm_fragment_remember(const struct fm_packet* 
   return f;
 }
 
-/* Gives a later fragment the key of its first, or refuses it. first: what the table has for its datagram, or null.
- * The memory runs from the first fragment's stamp and is not renewed. */
+/* Gives a later fragment the key of its first, or refuses it. first: what the table has for its
+ * datagram, or null. The memory runs from the first fragment's stamp and is not renewed. */
 FM_INLINE enum fm_reason fm_fragment_join(struct fm_packet* later,
                                           const struct fm_first_fragment* first,
                                           const struct fm_settings* s) {

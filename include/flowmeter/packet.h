@@ -1,5 +1,6 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* What one packet tells the engine: all that flow_counters.h and flow_timing.h need, and nothing of the frame. */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What one packet tells the engine: all that flow_counters.h and flow_timing.h need, and nothing of
+ * the frame. */
 #ifndef FLOWMETER_PACKET_H
 #define FLOWMETER_PACKET_H
 
@@ -26,8 +27,9 @@ enum fm_protocol {
 
 struct fm_packet {
   struct fm_flow_key key;
-  __u64 time_ns;       /* of the source's clock: since the epoch in captures, monotonic live */
-  __u32 wire_length;   /* octets of the frame on the wire: link header and padding included, FCS not */
+  __u64 time_ns; /* of the source's clock: since the epoch in captures, monotonic live */
+  __u32
+      wire_length; /* octets of the frame on the wire: link header and padding included, FCS not */
   __u32 payload_bytes; /* behind the transport header, by the IP length; padding never counts */
   __u16 header_bytes;  /* IP header with options or extension headers, and transport header */
   __u16 window;        /* TCP window as sent, not scaled */

@@ -1,18 +1,20 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* From the octets of a frame to a struct fm_packet, or to the reason why it is not metered.
  *
- * Checks go from the outside in: link, IP header and lengths, protocol, fragment, transport. Octets are read only
- * through fm_peek, which BPF defines over its context before it includes this file; in user space it is defined
- * here, over memory. Only headers need to be captured: lengths come from the IP header and from the wire length.
- * Tunnels are not opened; tags, labels and PPPoE sessions are skipped and are not part of the key. */
+ * Checks go from the outside in: link, IP header and lengths, protocol, fragment, transport. Octets
+ * are read only through fm_peek, which BPF defines over its context before it includes this file;
+ * in user space it is defined here, over memory. Only headers need to be captured: lengths come
+ * from the IP header and from the wire length. Tunnels are not opened; tags, labels and PPPoE
+ * sessions are skipped and are not part of the key. */
 #ifndef FLOWMETER_PARSE_H
 #define FLOWMETER_PARSE_H
 
 #include "flowmeter/fragment.h"
 
-/* fm_context is where the octets come from: the program's own context in BPF, memory in user space. Functions of the
- * core that are marked FM_SLOW_PATH are verified once and by themselves in BPF, where inlining loops into each other
- * would multiply the states to check beyond the verifier's limit; so their arguments are a context and plain memory. */
+/* fm_context is where the octets come from: the program's own context in BPF, memory in user space.
+ * Functions of the core that are marked FM_SLOW_PATH are verified once and by themselves in BPF,
+ * where inlining loops into each other would multiply the states to check beyond the verifier's
+ * limit; so their arguments are a context and plain memory. */
 #ifndef __bpf__
 struct fm_captured {
   const __u8* data;
@@ -20,8 +22,8 @@ struct fm_captured {
 };
 typedef const struct fm_captured fm_context;
 
-/* size octets at offset, or null if they are not captured. scratch (8-aligned, size octets) is where a placement
- * may put them if they do not lie in one piece. */
+/* size octets at offset, or null if they are not captured. scratch (8-aligned, size octets) is
+ * where a placement may put them if they do not lie in one piece. */
 FM_INLINE const void* fm_peek(fm_context* f, __u32 offset, __u32 size, void* scratch) {
   (void)scratch;
   if (offset > f->captured_length || size > f->captured_length - offset) return 0;
@@ -67,8 +69,9 @@ FM_INLINE int fm_link_known(__u32 link_type) {
   }
 }
 
-/* How deep a header stack is followed. What lies deeper is not_ip (tags, labels) or has its next header as
- * protocol (IPv6). The bounds make parsing time bounded; 4 tags and 8 labels are beyond real networks. */
+/* How deep a header stack is followed. What lies deeper is not_ip (tags, labels) or has its next
+ * header as protocol (IPv6). The bounds make parsing time bounded; 4 tags and 8 labels are beyond
+ * real networks. */
 #define FM_VLAN_TAGS_MAX 4
 #define FM_MPLS_LABELS_MAX 8
 #define FM_IPV6_EXT_HEADERS_MAX 8
@@ -123,10 +126,12 @@ struct fm_ipv6_header {
 } FM_WIRE;
 FM_STATIC_ASSERT(sizeof(struct fm_ipv6_header) == 40, "wire layout");
 
-/* First 8 octets of any IPv6 extension header that is followed; the last four are the fragment header's. */
+/* First 8 octets of any IPv6 extension header that is followed; the last four are the fragment
+ * header's. */
 struct fm_ext_header {
   __u8 next_header;
-  __u8 length; /* in 8 octets behind the first 8; AH: in 4 octets, minus 2 (RFC 4302); fragment: reserved */
+  __u8 length;     /* in 8 octets behind the first 8; AH: in 4 octets, minus 2 (RFC 4302); fragment:
+                      reserved */
   __be16 fragment; /* offset in units of 8 (13 bits), reserved (2), more fragments (1) */
   __be32 identification;
 } FM_WIRE;
@@ -198,7 +203,8 @@ FM_INLINE enum fm_reason fm_walk_mpls(fm_context* frame, struct fm_walk* w) {
         (const struct fm_be32_header*)fm_peek(frame, w->offset, sizeof(*label), &scratch);
     if (!label) return FM_NOT_IP;
     w->offset += sizeof(*label);
-    if (fm_be32(label->value) & 0x100) return fm_walk_version_nibble(frame, w); /* bottom of stack */
+    if (fm_be32(label->value) & 0x100)
+      return fm_walk_version_nibble(frame, w); /* bottom of stack */
   }
   return FM_NOT_IP;
 }
@@ -256,7 +262,8 @@ FM_SLOW_PATH enum fm_reason fm_walk_shims(fm_context* frame, struct fm_walk* w) 
   }
 }
 
-/* Reads the 2-octet protocol at protocol_offset as an EtherType; what it announces begins at payload_offset. */
+/* Reads the 2-octet protocol at protocol_offset as an EtherType; what it announces begins at
+ * payload_offset. */
 FM_INLINE enum fm_reason fm_walk_link_header(fm_context* frame, struct fm_walk* w,
                                              __u32 protocol_offset, __u32 payload_offset) {
   union fm_scratch scratch;
@@ -295,8 +302,7 @@ FM_INLINE enum fm_reason fm_walk_family(fm_context* frame, struct fm_walk* w) {
 }
 
 /* From the first octet of the frame to the IP header. */
-FM_INLINE enum fm_reason fm_walk_link(fm_context* frame, __u32 link_type,
-                                      struct fm_walk* w) {
+FM_INLINE enum fm_reason fm_walk_link(fm_context* frame, __u32 link_type, struct fm_walk* w) {
   union fm_scratch scratch;
   w->offset = 0;
   switch (link_type) {
@@ -337,8 +343,7 @@ FM_INLINE enum fm_reason fm_walk_set_end(struct fm_walk* w, __u32 ip_length) {
 }
 
 FM_INLINE enum fm_reason fm_walk_ipv4(fm_context* frame, struct fm_walk* w,
-                                      struct fm_address* source,
-                                      struct fm_address* destination) {
+                                      struct fm_address* source, struct fm_address* destination) {
   union fm_scratch scratch;
   const struct fm_ipv4_header* ip =
       (const struct fm_ipv4_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -422,8 +427,7 @@ FM_SLOW_PATH enum fm_reason fm_walk_ext_headers(fm_context* frame, struct fm_wal
 }
 
 FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
-                                      struct fm_address* source,
-                                      struct fm_address* destination) {
+                                      struct fm_address* source, struct fm_address* destination) {
   union fm_scratch scratch;
   const struct fm_ipv6_header* ip =
       (const struct fm_ipv6_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -442,7 +446,8 @@ FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
   const __u8 protocol = w->next_protocol;
   if (FM_UNLIKELY(protocol != FM_TCP && protocol != FM_UDP && protocol != FM_ICMPV6)) {
     if (fm_walk_ext_headers(frame, w) != FM_METERED) return FM_MALFORMED;
-    /* A later fragment may begin inside a chain of extension headers; its first one tells the protocol. */
+    /* A later fragment may begin inside a chain of extension headers; its first one tells the
+     * protocol. */
     if (w->fragment_role == FM_LATER_FRAGMENT && fm_is_ext_header(w->next_protocol))
       return FM_METERED;
   }
@@ -451,7 +456,8 @@ FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
              : FM_OTHER_PROTOCOL;
 }
 
-/* Reads the transport header at w->offset and completes the key. Returns the header's octets, 0 if malformed. */
+/* Reads the transport header at w->offset and completes the key. Returns the header's octets, 0 if
+ * malformed. */
 FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
                                   const struct fm_address* source,
                                   const struct fm_address* destination, struct fm_packet* p) {
@@ -486,9 +492,9 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
   if (!icmp || room < sizeof(*icmp)) return 0;
   const int echo = w->ip_version == 4 ? icmp->type == 8 || icmp->type == 0
                                       : icmp->type == 128 || icmp->type == 129;
-  p->direction = fm_key_set_icmp(&p->key, source, destination,
-                                 echo ? FM_KEY_ICMP_ECHO : FM_KEY_ICMP_TYPE,
-                                 echo ? fm_be16(icmp->identifier) : icmp->type);
+  p->direction =
+      fm_key_set_icmp(&p->key, source, destination, echo ? FM_KEY_ICMP_ECHO : FM_KEY_ICMP_TYPE,
+                      echo ? fm_be16(icmp->identifier) : icmp->type);
   return sizeof(*icmp);
 }
 
@@ -503,16 +509,17 @@ FM_INLINE void fm_walk_fragment(const struct fm_walk* w, const struct fm_address
   fragment->protocol = w->ip_version == 4 ? w->next_protocol : 0;
 }
 
-/* Fills p (zeroed by the caller, but for time_ns) from a frame and returns FM_METERED, or returns why it is not
- * metered. wire_length: at least what is captured; tags_beside: VLAN tags that the kernel keeps beside the frame,
- * whose octets wire_length includes. If *role becomes FM_FIRST_FRAGMENT and the packet is metered, the caller must
- * remember it under *fragment (zeroed by the caller); if it becomes FM_LATER_FRAGMENT, p->key is still empty and the
- * caller must have fm_fragment_join complete it. */
+/* Fills p (zeroed by the caller, but for time_ns) from a frame and returns FM_METERED, or returns
+ * why it is not metered. wire_length: at least what is captured; tags_beside: VLAN tags that the
+ * kernel keeps beside the frame, whose octets wire_length includes. If *role becomes
+ * FM_FIRST_FRAGMENT and the packet is metered, the caller must remember it under *fragment (zeroed
+ * by the caller); if it becomes FM_LATER_FRAGMENT, p->key is still empty and the caller must have
+ * fm_fragment_join complete it. */
 FM_INLINE enum fm_reason fm_parse(fm_context* frame, __u32 wire_length, __u8 tags_beside,
                                   __u32 link_type, struct fm_packet* p,
                                   struct fm_fragment_key* fragment, enum fm_fragment_role* role) {
-  /* Verifier (all versions): zeroed, because clang may spill what is undefined on a path that ends in a refusal,
-   * and reading an unset register is refused whatever becomes of it. */
+  /* Verifier (all versions): zeroed, because clang may spill what is undefined on a path that ends
+   * in a refusal, and reading an unset register is refused whatever becomes of it. */
   struct fm_walk w = {};
   struct fm_address source = {}, destination = {};
   enum fm_reason reason;

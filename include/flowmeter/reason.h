@@ -1,21 +1,23 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The one list of what can become of a packet, and the one list of why a flow ended.
  *
- * Every packet seen is in exactly one class: seen = FM_METERED + the sum of all others. Counters (in the kernel
- * and in replay), the account printed at exit and its documentation are made from these lists. */
+ * Every packet seen is in exactly one class: seen = FM_METERED + the sum of all others. Counters
+ * (in the kernel and in replay), the account printed at exit and its documentation are made from
+ * these lists. */
 #ifndef FLOWMETER_REASON_H
 #define FLOWMETER_REASON_H
 
 /* X(constant, printed name, description) */
-#define FM_REASON_LIST(X)                                                                             \
-  X(FM_METERED, "metered", "added to a flow")                                                         \
-  X(FM_NOT_IP, "not_ip",                                                                              \
-    "unknown link type, EtherType or family; cut in its link header; more tags or labels than opened") \
-  X(FM_OTHER_PROTOCOL, "other_protocol", "IP, but not TCP, UDP, ICMP (IPv4) or ICMPv6 (IPv6)")        \
-  X(FM_MALFORMED, "malformed", "announced as IP, but its headers or lengths do not hold")             \
-  X(FM_UNATTRIBUTED_FRAGMENT, "unattributed_fragment",                                                \
-    "a later fragment whose first fragment is not remembered")                                       \
-  X(FM_UNRECORDED, "unrecorded",                                                                      \
+#define FM_REASON_LIST(X)                                                                       \
+  X(FM_METERED, "metered", "added to a flow")                                                   \
+  X(FM_NOT_IP, "not_ip",                                                                        \
+    "unknown link type, EtherType or family; cut in its link header; more tags or labels than " \
+    "opened")                                                                                   \
+  X(FM_OTHER_PROTOCOL, "other_protocol", "IP, but not TCP, UDP, ICMP (IPv4) or ICMPv6 (IPv6)")  \
+  X(FM_MALFORMED, "malformed", "announced as IP, but its headers or lengths do not hold")       \
+  X(FM_UNATTRIBUTED_FRAGMENT, "unattributed_fragment",                                          \
+    "a later fragment whose first fragment is not remembered")                                  \
+  X(FM_UNRECORDED, "unrecorded",                                                                \
     "live only: neither the flow map nor the ring buffer could take it (a loss)")
 
 enum fm_reason {
@@ -26,12 +28,12 @@ enum fm_reason {
 };
 
 /* X(constant, printed name, description) */
-#define FM_END_LIST(X)                                                                           \
-  X(FM_END_IDLE, "idle", "no packet for longer than the flow's idle time-out")                   \
-  X(FM_END_REOPENED, "reopened", "closed TCP flow followed by a SYN on the same 5-tuple")        \
-  X(FM_END_ACTIVE, "active", "older than the active time-out; goes on in the next flow")         \
-  X(FM_END_INPUT, "end", "end of the capture, or the meter was stopped")                         \
-  X(FM_END_RESOURCES, "resources", "forced out because the flow table was full")                 \
+#define FM_END_LIST(X)                                                                    \
+  X(FM_END_IDLE, "idle", "no packet for longer than the flow's idle time-out")            \
+  X(FM_END_REOPENED, "reopened", "closed TCP flow followed by a SYN on the same 5-tuple") \
+  X(FM_END_ACTIVE, "active", "older than the active time-out; goes on in the next flow")  \
+  X(FM_END_INPUT, "end", "end of the capture, or the meter was stopped")                  \
+  X(FM_END_RESOURCES, "resources", "forced out because the flow table was full")          \
   X(FM_END_EVICTED, "evicted", "live only: the kernel's LRU map dropped its entry")
 
 enum fm_end {

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Time-outs and gaps: parameters of the flow state, set once at start. In the kernel they are read-only data of
- * the loaded programs, in user space an argument. All times in nanoseconds; "above" is strict: a value exactly on
- * a limit does not cross it. */
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Time-outs and gaps: parameters of the flow state, set once at start. In the kernel they are
+ * read-only data of the loaded programs, in user space an argument. All times in nanoseconds;
+ * "above" is strict: a value exactly on a limit does not cross it. */
 #ifndef FLOWMETER_SETTINGS_H
 #define FLOWMETER_SETTINGS_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One line to standard error, as `level message`. Not for the packet path: what can repeat per packet is a counter.
+// One line to standard error, as `level message`. Not for the packet path: what can repeat per
+// packet is a counter.
 #pragma once
 
 #include <cstdio>
@@ -11,8 +12,14 @@ inline void log_line(const char* level, std::string_view message) {
   std::fprintf(stderr, "flowmeter-ebpf: %s: %.*s\n", level, static_cast<int>(message.size()),
                message.data());
 }
-inline void log_error(std::string_view message) { log_line("error", message); }
-inline void log_warning(std::string_view message) { log_line("warning", message); }
-inline void log_info(std::string_view message) { log_line("info", message); }
+inline void log_error(std::string_view message) {
+  log_line("error", message);
+}
+inline void log_warning(std::string_view message) {
+  log_line("warning", message);
+}
+inline void log_info(std::string_view message) {
+  log_line("info", message);
+}
 
 }  // namespace flowmeter

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Errors of set-up and I/O as values. A function says what it was doing and the operating system's error; each
-// caller may add what it was doing, once. main prints one line. The packet path does not use this.
+// Errors of set-up and I/O as values. A function says what it was doing and the operating system's
+// error; each caller may add what it was doing, once. main prints one line. The packet path does
+// not use this.
 #pragma once
 
 #include <cstring>
@@ -12,12 +13,10 @@ namespace flowmeter {
 
 struct Error {
   std::string doing;
-  int os_error = 0;  // errno value, or 0 if doing says it all
+  int os_error = 0;    // errno value, or 0 if doing says it all
   bool usage = false;  // the command line is at fault, not the run
 
-  std::string message() const {
-    return os_error ? doing + ": " + std::strerror(os_error) : doing;
-  }
+  std::string message() const { return os_error ? doing + ": " + std::strerror(os_error) : doing; }
 };
 
 template <typename T>

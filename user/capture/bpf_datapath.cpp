@@ -34,7 +34,8 @@ std::string kernel_release() {
 // One line that says what is missing.
 Error load_error(int os_error) {
   if (libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, nullptr) == 0)
-    return Error{"kernel " + kernel_release() + " has no BPF ring buffer (Linux 5.8 and newer have it)"};
+    return Error{"kernel " + kernel_release() +
+                 " has no BPF ring buffer (Linux 5.8 and newer have it)"};
   return Error{"cannot load the BPF programs into kernel " + kernel_release() +
                    " (-v shows libbpf's messages)",
                os_error};
@@ -45,7 +46,9 @@ Error load_error(int os_error) {
 void BpfDatapath::SkeletonDeleter::operator()(flowmeter_bpf* skeleton) const {
   flowmeter_bpf__destroy(skeleton);
 }
-void BpfDatapath::RingDeleter::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+void BpfDatapath::RingDeleter::operator()(ring_buffer* ring) const {
+  ring_buffer__free(ring);
+}
 
 BpfDatapath::~BpfDatapath() = default;
 
@@ -65,8 +68,8 @@ Result<std::unique_ptr<BpfDatapath>> BpfDatapath::load(const Config& config, Con
   bpf_map__set_max_entries(skeleton->maps.events, config.ring_bytes);
   if (const int error = flowmeter_bpf__load(skeleton); error != 0) return load_error(-error);
 
-  datapath->ring_.reset(ring_buffer__new(bpf_map__fd(skeleton->maps.events), take_record,
-                                         datapath.get(), nullptr));
+  datapath->ring_.reset(
+      ring_buffer__new(bpf_map__fd(skeleton->maps.events), take_record, datapath.get(), nullptr));
   if (!datapath->ring_) return Error{"cannot map the BPF ring buffer", errno};
   return datapath;
 }
@@ -91,19 +94,21 @@ Status BpfDatapath::attach(const Interface& interface) {
     if (link == -EINVAL)
       return Error{"cannot attach to " + interface.name + " " + hook.name + ": kernel " +
                    kernel_release() + " has no TCX (Linux 6.6 and newer have it)"};
-    if (link < 0)
-      return Error{"cannot attach to " + interface.name + " " + hook.name, -link};
+    if (link < 0) return Error{"cannot attach to " + interface.name + " " + hook.name, -link};
     links_.emplace_back(link);
   }
   return Done{};
 }
 
-void BpfDatapath::detach() { links_.clear(); }
+void BpfDatapath::detach() {
+  links_.clear();
+}
 
 int BpfDatapath::take_record(void* self, void* record, size_t size) {
   auto* datapath = static_cast<BpfDatapath*>(self);
   datapath->consumer_(record, size);
-  // A negative value stops libbpf's loop behind this record; a flood must not keep the caller from its clock.
+  // A negative value stops libbpf's loop behind this record; a flood must not keep the caller from
+  // its clock.
   return ++datapath->drained_ >= datapath->drain_limit_ ? -EAGAIN : 0;
 }
 
@@ -148,7 +153,8 @@ fm_cpu_counters BpfDatapath::counters() const {
   fm_cpu_counters sum{};
   if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cpu_counters), &zero, all.data()) != 0)
     return sum;
-  // A plain sequence of 64-bit counters: summed as such, so that a new one cannot be forgotten here.
+  // A plain sequence of 64-bit counters: summed as such, so that a new one cannot be forgotten
+  // here.
   auto* total = reinterpret_cast<uint64_t*>(&sum);
   for (const fm_cpu_counters& one : all)
     for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)

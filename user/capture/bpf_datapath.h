@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kernel side of a live run: the loaded programs, their maps, their attachment, and the ring buffer.
+// The kernel side of a live run: the loaded programs, their maps, their attachment, and the ring
+// buffer.
 //
-// Everything is held by file descriptors of this process and nothing is pinned: however the process ends, the kernel
-// detaches the programs and frees the maps.
+// Everything is held by file descriptors of this process and nothing is pinned: however the process
+// ends, the kernel detaches the programs and frees the maps.
 #pragma once
 
 #include <cstdint>
@@ -28,13 +29,14 @@ class BpfDatapath {
     fm_settings settings{};
     uint32_t max_flows = 0;
     uint32_t max_fragments = 0;
-    uint32_t ring_bytes = 0;     // a power of two and a multiple of the page size
-    bool verbose = false;        // libbpf's messages to standard error
-    bool test_input = false;     // bpf/settings.bpf.h
+    uint32_t ring_bytes = 0;  // a power of two and a multiple of the page size
+    bool verbose = false;     // libbpf's messages to standard error
+    bool test_input = false;  // bpf/settings.bpf.h
   };
   using Consumer = std::function<void(const void* record, size_t size)>;
 
-  // Loads the programs; nothing is attached. Fails with the missing capability or kernel feature in the message.
+  // Loads the programs; nothing is attached. Fails with the missing capability or kernel feature in
+  // the message.
   static Result<std::unique_ptr<BpfDatapath>> load(const Config& config, Consumer consumer);
   ~BpfDatapath();
 

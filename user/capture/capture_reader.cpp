@@ -12,10 +12,11 @@
 namespace flowmeter {
 namespace {
 
-// One read(2). Large enough to make the call free, small enough to stay in the L2 cache: on the machine of
-// docs/benchmarks.md this beats a memory map, and it works on pipes.
+// One read(2). Large enough to make the call free, small enough to stay in the L2 cache: on the
+// machine of docs/benchmarks.md this beats a memory map, and it works on pipes.
 constexpr size_t kReadSize = 256 * 1024;
-// A pcapng block longer than this (libpcap's bound, too) is damage if it must be held, and skipped if not.
+// A pcapng block longer than this (libpcap's bound, too) is damage if it must be held, and skipped
+// if not.
 constexpr uint32_t kMaxBlockSize = 16 * 1024 * 1024;
 
 constexpr uint32_t kSectionHeader = 0x0a0d0d0a;
@@ -161,7 +162,8 @@ void CaptureReader::read_file_header() {
       break;
     case kSectionHeader: {
       // The byte-order magic tells a section header from a text file that begins with line ends.
-      if (!fill(12) || (load<uint32_t>(at() + 8) != 0x1a2b3c4d && load<uint32_t>(at() + 8) != 0x4d3c2b1a)) {
+      if (!fill(12) ||
+          (load<uint32_t>(at() + 8) != 0x1a2b3c4d && load<uint32_t>(at() + 8) != 0x4d3c2b1a)) {
         end_with("not a pcap or pcapng capture");
         return;
       }
@@ -297,10 +299,10 @@ bool CaptureReader::packet_block(uint32_t type, const uint8_t* body, size_t size
     wire = u32(body + 16);
   }
   if (captured > kMaxCapturedLength || captured > size - header) return false;
-  const __int128 time_ns =
-      type == kSimplePacket ? 0
-                            : unix_time_ns(uint64_t{u32(body + 4)} << 32 | u32(body + 8),
-                                           interface->resolution, interface->offset_s);
+  const __int128 time_ns = type == kSimplePacket
+                               ? 0
+                               : unix_time_ns(uint64_t{u32(body + 4)} << 32 | u32(body + 8),
+                                              interface->resolution, interface->offset_s);
   frame->time_ns = static_cast<uint64_t>(time_ns);
   frame->era = static_cast<int64_t>(time_ns >> 64);
   frame->data = body + header;

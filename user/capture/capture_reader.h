@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Reads pcap and pcapng captures from files and pipes, forwards only, through one buffer of its own.
+// Reads pcap and pcapng captures from files and pipes, forwards only, through one buffer of its
+// own.
 //
-// pcap: micro- and nanoseconds, both byte orders. pcapng: both byte orders, several sections and interfaces, any
-// if_tsresol and if_tsoffset; enhanced, obsolete and simple packet blocks. Frames come in file order. A record that
-// is cut short or impossible ends the reading: what came before stands, and damage() says what was met.
+// pcap: micro- and nanoseconds, both byte orders. pcapng: both byte orders, several sections and
+// interfaces, any if_tsresol and if_tsoffset; enhanced, obsolete and simple packet blocks. Frames
+// come in file order. A record that is cut short or impossible ends the reading: what came before
+// stands, and damage() says what was met.
 //
-// libpcap costs about five times as much a packet (docs/benchmarks.md) and refuses captures whose interfaces have
-// different link types; the tests hold this reader against it where both apply.
+// libpcap costs about five times as much a packet (docs/benchmarks.md) and refuses captures whose
+// interfaces have different link types; the tests hold this reader against it where both apply.
 #pragma once
 
 #include <csignal>
@@ -24,7 +26,7 @@ namespace flowmeter {
 // One captured frame. data is valid until the next call of next().
 struct CapturedFrame {
   uint64_t time_ns;  // since the beginning of its era
-  int64_t era;       // of 2^64 ns (584 years); 0 begins at the epoch. Only pcapng can hold another one
+  int64_t era;  // of 2^64 ns (584 years); 0 begins at the epoch. Only pcapng can hold another one
   const uint8_t* data;
   uint32_t captured_length;
   uint32_t wire_length;  // at least captured_length
@@ -36,9 +38,10 @@ class CaptureReader {
   // What a captured length may be at most (tcpdump's MAXIMUM_SNAPLEN); more is damage.
   static constexpr uint32_t kMaxCapturedLength = 262144;
 
-  // path "-" is standard input. Fails if the file cannot be opened or read, or is a directory. A file that is not a
-  // capture opens, has no frames, and says so in damage().
-  // interrupted, if given, is looked at when a signal interrupts a read from a pipe: once set, the input ends there.
+  // path "-" is standard input. Fails if the file cannot be opened or read, or is a directory. A
+  // file that is not a capture opens, has no frames, and says so in damage(). interrupted, if
+  // given, is looked at when a signal interrupts a read from a pipe: once set, the input ends
+  // there.
   static Result<CaptureReader> open(const std::string& path,
                                     const volatile std::sig_atomic_t* interrupted = nullptr);
 

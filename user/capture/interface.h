@@ -15,7 +15,8 @@ struct Interface {
   bool is_loopback = false;
 };
 
-// Fails, naming the interfaces there are, if there is none of this name, or if its link layer is not known.
+// Fails, naming the interfaces there are, if there is none of this name, or if its link layer is
+// not known.
 Result<Interface> find_interface(const std::string& name);
 
 // Whether the interface is still in this network namespace, under whatever name.

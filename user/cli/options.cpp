@@ -95,8 +95,9 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   std::string csv;
   bool want_list = false;
 
-  CLI::App app("Flow meter: the 82 CICFlowMeter features of captures and, by eBPF, of live traffic.",
-               "flowmeter-ebpf");
+  CLI::App app(
+      "Flow meter: the 82 CICFlowMeter features of captures and, by eBPF, of live traffic.",
+      "flowmeter-ebpf");
   app.get_formatter()->column_width(36);
   app.footer(kFooter);
   app.set_help_flag("");  // set below: groups are printed in the order of their first option
@@ -113,10 +114,11 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_name("IFACE")
       ->group(kInput);
 
-  auto* csv_option = app.add_option("-c,--csv", csv, "Write the flows as CSV; - (the default) is\nstandard output")
-                         ->type_name("FILE")
-                         ->expected(0, 1)
-                         ->group(kOutput);
+  auto* csv_option =
+      app.add_option("-c,--csv", csv, "Write the flows as CSV; - (the default) is\nstandard output")
+          ->type_name("FILE")
+          ->expected(0, 1)
+          ->group(kOutput);
   app.add_option("--fields", config.fields, "Only these columns, in this order")
       ->type_name("A,B,...")
       ->group(kOutput);
@@ -191,8 +193,10 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     // The Python tool has -c as a flag and the output file as an argument of its own, anywhere.
     const std::vector<std::string> rest = app.remaining();
     const bool takes_file = csv_option->count() > 0 && csv.empty();
-    if (!rest.empty() && (!takes_file || rest.size() > 1 || (rest[0].size() > 1 && rest[0][0] == '-')))
-      usage(("unknown option or argument \"" + rest.back() + "\"; --help shows what there is").c_str());
+    if (!rest.empty() &&
+        (!takes_file || rest.size() > 1 || (rest[0].size() > 1 && rest[0][0] == '-')))
+      usage(("unknown option or argument \"" + rest.back() + "\"; --help shows what there is")
+                .c_str());
     if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
     if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
     if (config.duration_s && config.interface.empty()) usage("--duration goes with -i only");

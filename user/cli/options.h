@@ -35,7 +35,8 @@ struct Config {
   bool quiet = false;
 };
 
-// The configuration, or the exit code if there is nothing to run: help was printed, or an error was reported.
+// The configuration, or the exit code if there is nothing to run: help was printed, or an error was
+// reported.
 std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv);
 
 }  // namespace flowmeter

@@ -28,7 +28,8 @@ ClockOrigin monotonic_origin() {
   const uint64_t wall = clock_ns(CLOCK_REALTIME);
   const uint64_t after = clock_ns(CLOCK_MONOTONIC);
   const uint64_t origin = wall - (before + (after - before) / 2);
-  return {static_cast<int64_t>(origin / FM_SECOND_NS), static_cast<uint32_t>(origin % FM_SECOND_NS)};
+  return {static_cast<int64_t>(origin / FM_SECOND_NS),
+          static_cast<uint32_t>(origin % FM_SECOND_NS)};
 }
 
 // The run, from attached programs to the last row.
@@ -55,13 +56,13 @@ class LiveRun {
     return datapath_->attach(interface_);
   }
 
-  // Drains until the end is asked for. Sleeps between drains: 0.2 ms under load, up to 50 ms when it is quiet.
+  // Drains until the end is asked for. Sleeps between drains: 0.2 ms under load, up to 50 ms when
+  // it is quiet.
   Status run() {
     constexpr uint64_t kShortest = kMillisecond / 5, kLongest = 50 * kMillisecond;
     const uint64_t begin = clock_ns(CLOCK_MONOTONIC);
-    const uint64_t end = config_.duration_s
-                             ? begin + static_cast<uint64_t>(*config_.duration_s * 1e9)
-                             : UINT64_MAX;
+    const uint64_t end =
+        config_.duration_s ? begin + static_cast<uint64_t>(*config_.duration_s * 1e9) : UINT64_MAX;
     uint64_t pause = kShortest, next_second = begin;
     while (!stop_requested()) {
       const size_t drained = drain();
@@ -99,7 +100,8 @@ class LiveRun {
       if (Status status = close_all(batch); !status) return status;
     }
     requests_.clear();
-    datapath_->list_flows(FM_END_INPUT, [](uint64_t) { return true; }, requests_);
+    datapath_->list_flows(
+        FM_END_INPUT, [](uint64_t) { return true; }, requests_);
     if (Status status = close_all(batch); !status) return status;
     flows_.settle();
     return flush();
@@ -114,8 +116,8 @@ class LiveRun {
       for (int reason = 0; reason < FM_REASON_COUNT; reason++)
         account.by_reason[static_cast<size_t>(reason)] += counters.by_reason[hook][reason];
     }
-    // Metered, but in no row: the flow was evicted from the kernel's map (or its final counters found no room in the
-    // ring), and of its packets' records some were lost as well.
+    // Metered, but in no row: the flow was evicted from the kernel's map (or its final counters
+    // found no room in the ring), and of its packets' records some were lost as well.
     const uint64_t lost = account.metered() - std::min(account.metered(), flows_.packets_written());
     if (!config_.quiet)
       log_info(account_text(account) + " flows=" + std::to_string(flows_.flows_written()) +
@@ -124,20 +126,19 @@ class LiveRun {
     if (config_.verbose)
       log_info("ingress=" + std::to_string(counters.seen[FM_HOOK_INGRESS]) +
                " egress=" + std::to_string(counters.seen[FM_HOOK_EGRESS]) +
-               " events_lost=" + std::to_string(counters.events_lost) +
-               " uncounted=" + std::to_string(counters.uncounted) +
-               " evicted=" + std::to_string(flows_.evicted()) +
+               " events_lost=" + std::to_string(counters.events_lost) + " uncounted=" +
+               std::to_string(counters.uncounted) + " evicted=" + std::to_string(flows_.evicted()) +
                " handover_lost=" + std::to_string(counters.handover_packets));
     if (flows_.flows_with_losses())
-      log_warning("the ring buffer was full at times: " + std::to_string(flows_.flows_with_losses()) +
-                  " flows have exact counts, but times without " +
-                  std::to_string(flows_.packets_without_timing()) +
-                  " of their packets (--ring-size makes it larger)");
+      log_warning(
+          "the ring buffer was full at times: " + std::to_string(flows_.flows_with_losses()) +
+          " flows have exact counts, but times without " +
+          std::to_string(flows_.packets_without_timing()) +
+          " of their packets (--ring-size makes it larger)");
     if (flows_.evicted())
       log_warning(std::to_string(flows_.evicted()) +
                   " flows were pushed out of the kernel's map by newer ones (--max-flows)");
-    if (lost)
-      log_warning(std::to_string(lost) + " metered packets are in no row");
+    if (lost) log_warning(std::to_string(lost) + " metered packets are in no row");
     if (account.balanced() && flows_.packets_written() <= account.metered()) return true;
     log_error("the account does not balance; please report this");
     return false;
@@ -145,8 +146,9 @@ class LiveRun {
 
  private:
   static void sleep_ns(uint64_t ns) {
-    const struct timespec time {static_cast<time_t>(ns / FM_SECOND_NS),
-                                static_cast<long>(ns % FM_SECOND_NS)};
+    const struct timespec time {
+      static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)
+    };
     ::nanosleep(&time, nullptr);  // a signal ends it early, and is looked at by the caller
   }
 
@@ -169,7 +171,8 @@ class LiveRun {
   // Flows of the kernel's map whose opening record was lost.
   Status close_unknown(fm_end end) {
     requests_.clear();
-    datapath_->list_flows(end, [this](uint64_t id) { return !flows_.knows(id); }, requests_);
+    datapath_->list_flows(
+        end, [this](uint64_t id) { return !flows_.knows(id); }, requests_);
     return close_all(requests_.size());
   }
 

@@ -37,8 +37,9 @@ class Progress {
       std::snprintf(percent, sizeof(percent), "%3.0f %%, ",
                     100.0 * static_cast<double>(reader.bytes_read()) /
                         static_cast<double>(reader.bytes_total()));
-    std::fprintf(stderr, "\r\033[K%s: %s%llu packets, %.0f packets/s", reader.path().c_str(), percent,
-                 static_cast<unsigned long long>(packets), static_cast<double>(packets) / seconds);
+    std::fprintf(stderr, "\r\033[K%s: %s%llu packets, %.0f packets/s", reader.path().c_str(),
+                 percent, static_cast<unsigned long long>(packets),
+                 static_cast<double>(packets) / seconds);
     drawn_ = true;
   }
   void clear() {
@@ -57,7 +58,8 @@ std::string link_type_name(uint32_t link_type) {
   const char* name = pcap_datalink_val_to_name(static_cast<int>(link_type));
   const char* description = pcap_datalink_val_to_description(static_cast<int>(link_type));
   std::string text = std::to_string(link_type);
-  if (name) text += std::string(" (") + name + (description ? std::string(", ") + description : "") + ")";
+  if (name)
+    text += std::string(" (") + name + (description ? std::string(", ") + description : "") + ")";
   return text;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A feature set is a table of columns: name, unit, definition, getter. Every output walks the same table, so a
-// quantity has one definition.
+// A feature set is a table of columns: name, unit, definition, getter. Every output walks the same
+// table, so a quantity has one definition.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,17 @@ class Cell {
   };
 };
 
-enum class Unit : uint8_t { kNone, kText, kTime, kSeconds, kPackets, kBytes, kBytesSquared, kBytesPerSecond, kPerSecond };
+enum class Unit : uint8_t {
+  kNone,
+  kText,
+  kTime,
+  kSeconds,
+  kPackets,
+  kBytes,
+  kBytesSquared,
+  kBytesPerSecond,
+  kPerSecond
+};
 
 // As printed by documentation: "s", "packets", ….
 std::string_view unit_name(Unit unit);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The 82 columns of nqmn/cicflowmeter 0.4.1, by name and order, with the definitions of docs/features.md.
+// The 82 columns of nqmn/cicflowmeter 0.4.1, by name and order, with the definitions of
+// docs/features.md.
 #pragma once
 
 #include "features/column.h"

@@ -9,8 +9,8 @@ namespace flowmeter {
 // As glibc's inet_ntop writes it.
 Cell address_text(const fm_address& address, uint8_t ip_version);
 
-// UTC, "YYYY-MM-DD HH:MM:SS.ffffff", cut and not rounded. Outside the years 0 to 9999: seconds since the epoch,
-// then ".ffffff".
+// UTC, "YYYY-MM-DD HH:MM:SS.ffffff", cut and not rounded. Outside the years 0 to 9999: seconds
+// since the epoch, then ".ffffff".
 Cell time_text(ClockOrigin clock, uint64_t time_ns);
 
 }  // namespace flowmeter

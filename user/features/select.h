@@ -10,8 +10,8 @@
 
 namespace flowmeter {
 
-// names: comma-separated, blanks around them ignored; empty means all. The order is that of the names. An unknown name
-// is a usage error that lists the names near to it.
+// names: comma-separated, blanks around them ignored; empty means all. The order is that of the
+// names. An unknown name is a usage error that lists the names near to it.
 Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& names);
 
 }  // namespace flowmeter

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // From integer moments to reals: the only place where the meter leaves the integers.
 //
-// Every result is the exact value rounded once or twice to a double (relative error below 1e-15). A sum of squares
-// has 128 bits, so n * sum of squares may need 192: it is formed exactly, because the difference of two almost
-// equal numbers would lose the variance of large samples with a small spread.
+// Every result is the exact value rounded once or twice to a double (relative error below 1e-15). A
+// sum of squares has 128 bits, so n * sum of squares may need 192: it is formed exactly, because
+// the difference of two almost equal numbers would lose the variance of large samples with a small
+// spread.
 #pragma once
 
 #include <cmath>
@@ -23,17 +24,22 @@ inline double ratio(uint64_t numerator, uint64_t divisor) {
                              static_cast<long double>(divisor));
 }
 
-inline double seconds(uint64_t ns) { return ratio(ns, 1'000'000'000); }
+inline double seconds(uint64_t ns) {
+  return ratio(ns, 1'000'000'000);
+}
 
 // amount per second; 0 if the duration is 0.
 inline double per_second(uint64_t amount, uint64_t duration_ns) {
   if (duration_ns == 0) return 0;
-  // amount * 1e9 is exact in an 80-bit long double up to 2^64 / 1e9 ≈ 1.8e10, and rounded once beyond.
+  // amount * 1e9 is exact in an 80-bit long double up to 2^64 / 1e9 ≈ 1.8e10, and rounded once
+  // beyond.
   return static_cast<double>(static_cast<long double>(amount) * 1e9L /
                              static_cast<long double>(duration_ns));
 }
 
-inline double mean(const fm_moments& m) { return ratio(m.sum, m.count); }
+inline double mean(const fm_moments& m) {
+  return ratio(m.sum, m.count);
+}
 
 // Population variance: (n Σx² − (Σx)²) / n².
 inline double variance(const fm_moments& m) {
@@ -56,7 +62,9 @@ inline double variance(const fm_moments& m) {
   return static_cast<double>(numerator / (n * n));
 }
 
-inline double deviation(const fm_moments& m) { return std::sqrt(variance(m)); }
+inline double deviation(const fm_moments& m) {
+  return std::sqrt(variance(m));
+}
 
 // The same for moments of nanoseconds, in seconds.
 inline double mean_seconds(const fm_moments& m) {
@@ -66,6 +74,8 @@ inline double mean_seconds(const fm_moments& m) {
   return static_cast<double>(static_cast<long double>(m.sum) /
                              (static_cast<long double>(m.count) * 1e9L));
 }
-inline double deviation_seconds(const fm_moments& m) { return deviation(m) / 1e9; }
+inline double deviation_seconds(const fm_moments& m) {
+  return deviation(m) / 1e9;
+}
 
 }  // namespace flowmeter

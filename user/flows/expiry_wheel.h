@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // When to look at which flow: a timing wheel of slots, as doubly linked lists.
 //
-// A packet moves its flow's deadline without touching the wheel; the caller looks when the old deadline has come and
-// schedules the slot again if the flow has lived on. So the wheel costs a flow one visit per idle time-out, not one
-// per packet, and a sweep over all flows is never made.
+// A packet moves its flow's deadline without touching the wheel; the caller looks when the old
+// deadline has come and schedules the slot again if the flow has lived on. So the wheel costs a
+// flow one visit per idle time-out, not one per packet, and a sweep over all flows is never made.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ class ExpiryWheel {
 
   ExpiryWheel() : heads_(kBuckets, kNone) {}
 
-  // Puts slot where collect() finds it once deadline_ns has passed, or earlier if that is beyond the wheel's reach
-  // (4.6 minutes after the last collect). A slot that is in the wheel is moved.
+  // Puts slot where collect() finds it once deadline_ns has passed, or earlier if that is beyond
+  // the wheel's reach (4.6 minutes after the last collect). A slot that is in the wheel is moved.
   void schedule(uint32_t slot, uint64_t deadline_ns) {
     if (slot >= links_.size()) links_.resize(slot + 1);
     cancel(slot);
@@ -41,8 +41,8 @@ class ExpiryWheel {
     link.bucket = kNone;
   }
 
-  // Calls visit(slot) for each slot whose deadline has passed; it is out of the wheel by then and may be scheduled
-  // again. Time must not run back.
+  // Calls visit(slot) for each slot whose deadline has passed; it is out of the wheel by then and
+  // may be scheduled again. Time must not run back.
   template <typename Visit>
   void collect(uint64_t now_ns, Visit&& visit) {
     const uint64_t now_tick = now_ns / kTickNs;

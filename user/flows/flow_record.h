@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a finished flow hands to the feature tables, wherever its packets came from; and who takes it.
+// What a finished flow hands to the feature tables, wherever its packets came from; and who takes
+// it.
 #pragma once
 
 #include <cstdint>

@@ -49,8 +49,8 @@ void FlowTable::write(const FlowEntry& entry, fm_end end) {
 
 void FlowTable::add(const fm_packet& met, uint32_t hash) {
   fm_packet packet = met;
-  uint32_t slot = index_.find(
-      hash, [&](uint32_t s) { return fm_key_equal(&pool_[s].key, &packet.key) != 0; });
+  uint32_t slot =
+      index_.find(hash, [&](uint32_t s) { return fm_key_equal(&pool_[s].key, &packet.key) != 0; });
   if (slot == HashIndex::kNone) {
     slot = pool_.take();
     if (slot == SlotPool<FlowEntry>::kNone) slot = force_one_out(packet.time_ns);
@@ -65,8 +65,7 @@ void FlowTable::add(const fm_packet& met, uint32_t hash) {
       if (era_ < entry.era) packet.time_ns = entry.flow.counters.last_ns;
     }
     if (FM_UNLIKELY(ended != FM_END_COUNT)) {
-      const fm_inheritance inherited =
-          fm_flow_inheritance(&entry.flow.counters, &packet, ended);
+      const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
       write(entry, ended);
       begin(entry, packet, inherited);
     }
@@ -74,8 +73,9 @@ void FlowTable::add(const fm_packet& met, uint32_t hash) {
   fm_flow_update(&pool_[slot].flow, &packet, &settings_);
 }
 
-// Of a few flows beyond the hand, takes one that is idle by this packet's clock, else the one silent for longest.
-// (Sampling instead of a list in order of use: that would cost every packet two more cache lines.)
+// Of a few flows beyond the hand, takes one that is idle by this packet's clock, else the one
+// silent for longest. (Sampling instead of a list in order of use: that would cost every packet two
+// more cache lines.)
 uint32_t FlowTable::force_one_out(uint64_t now_ns) {
   constexpr uint32_t kSample = 16;
   uint32_t victim = hand_;

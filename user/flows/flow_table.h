@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The flows of a replay, by key. (Live, the kernel's map is the table and live_flows.h follows it.)
 //
-// A row can be written only when no further packet can belong to its flow. A capture's stamps may step back at any
-// time, so in replay that is when a packet opens the next flow on the key, at the end of the input, or, counted and
-// reported, when the table is full. Not thread-safe; no allocation per packet.
+// A row can be written only when no further packet can belong to its flow. A capture's stamps may
+// step back at any time, so in replay that is when a packet opens the next flow on the key, at the
+// end of the input, or, counted and reported, when the table is full. Not thread-safe; no
+// allocation per packet.
 #pragma once
 
 #include <cstdint>
@@ -28,17 +29,19 @@ class FlowTable {
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
       : settings_(settings), pool_(max_flows), sink_(sink) {}
 
-  // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow opens a new flow,
-  // one of an earlier era is a step back of the clock.
+  // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow
+  // opens a new flow, one of an earlier era is a step back of the clock.
   void set_era(int64_t era);
 
-  // Adding is split in three steps, so that a batch of packets waits for memory once and not three times.
+  // Adding is split in three steps, so that a batch of packets waits for memory once and not three
+  // times.
   uint32_t hash(const fm_packet& packet) const { return hash_(packet.key); }
   void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
   void prefetch_flow(const fm_packet& packet, uint32_t hash) const;
   void add(const fm_packet& packet, uint32_t hash);
 
-  // Writes all flows, in the order of their slots (that of first packets as long as none was forced out).
+  // Writes all flows, in the order of their slots (that of first packets as long as none was forced
+  // out).
   void finish(fm_end end);
 
   uint64_t flows_written() const { return flows_written_; }

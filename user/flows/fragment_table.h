@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// First fragments in user space, bounded: when it is full the oldest is forgotten, and its later fragments count as
-// unattributed_fragment. The kernel has an LRU map in its place.
+// First fragments in user space, bounded: when it is full the oldest is forgotten, and its later
+// fragments count as unattributed_fragment. The kernel has an LRU map in its place.
 #pragma once
 
 #include <cstdint>
@@ -61,9 +61,8 @@ class FragmentTable {
   };
 
   uint32_t find(const fm_fragment_key& key, uint32_t hash) const {
-    return index_.find(hash, [&](uint32_t slot) {
-      return std::memcmp(&ring_[slot].key, &key, sizeof(key)) == 0;
-    });
+    return index_.find(
+        hash, [&](uint32_t slot) { return std::memcmp(&ring_[slot].key, &key, sizeof(key)) == 0; });
   }
 
   KeyHash hash_;

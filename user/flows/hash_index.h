@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Open-addressing index from a 32-bit hash to a slot number. It does not know the keys: the caller says whether a
-// slot is the one that is meant. Linear probing at a load of at most one half, deletion without tombstones, growth
-// by doubling (entries keep their hash, so growing touches nothing else).
+// Open-addressing index from a 32-bit hash to a slot number. It does not know the keys: the caller
+// says whether a slot is the one that is meant. Linear probing at a load of at most one half,
+// deletion without tombstones, growth by doubling (entries keep their hash, so growing touches
+// nothing else).
 #pragma once
 
 #include <cstdint>

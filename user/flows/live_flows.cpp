@@ -23,7 +23,9 @@ uint32_t LiveFlows::find_key(const fm_flow_key& key) const {
                       [&](uint32_t slot) { return fm_key_equal(&pool_[slot].key, &key) != 0; });
 }
 
-bool LiveFlows::knows(uint64_t flow_id) const { return find(flow_id) != kNoSlot; }
+bool LiveFlows::knows(uint64_t flow_id) const {
+  return find(flow_id) != kNoSlot;
+}
 
 void LiveFlows::take(const void* record, size_t size) {
   const auto* packet = static_cast<const fm_packet_record*>(record);
@@ -86,7 +88,8 @@ uint64_t LiveFlows::deadline(const LiveFlow& live) const {
 }
 
 void LiveFlows::open(const fm_open_record& record) {
-  // The kernel never has two flows of one key: the older one left its map without a word, for newer ones.
+  // The kernel never has two flows of one key: the older one left its map without a word, for newer
+  // ones.
   const uint32_t older = find_key(record.key);
   if (older != kNoSlot) {
     evicted_++;
@@ -114,8 +117,8 @@ void LiveFlows::open(const fm_open_record& record) {
   wheel_.schedule(slot, deadline(live));
 }
 
-// The kernel could not count this packet: the row gets it here. As the kernel's counters lack it, it is also missing
-// from what they are compared with.
+// The kernel could not count this packet: the row gets it here. As the kernel's counters lack it,
+// it is also missing from what they are compared with.
 void LiveFlows::uncounted(const fm_open_record& record) {
   const uint32_t slot = find_key(record.key);
   if (slot == kNoSlot) {

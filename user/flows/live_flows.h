@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The flows of a live run: follows, from the records of the ring buffer, what the kernel's map does.
+// The flows of a live run: follows, from the records of the ring buffer, what the kernel's map
+// does.
 //
-// Which flow a packet belongs to and where a flow ends is the kernel's decision (flowmeter/abi.h); here the timing
-// state is kept, idle flows are found (the kernel is asked to close them, and decides), and kernel counters and
-// timing are combined into the row. Counters are kept here as well, from the same records: if the kernel's map has
-// lost a flow to newer ones its row is still whole, and if records were lost the difference tells how many.
+// Which flow a packet belongs to and where a flow ends is the kernel's decision (flowmeter/abi.h);
+// here the timing state is kept, idle flows are found (the kernel is asked to close them, and
+// decides), and kernel counters and timing are combined into the row. Counters are kept here as
+// well, from the same records: if the kernel's map has lost a flow to newer ones its row is still
+// whole, and if records were lost the difference tells how many.
 //
 // Not thread-safe; no allocation per packet.
 #pragma once
@@ -26,7 +28,8 @@ struct alignas(64) LiveFlow {
   fm_flow_key key;
   fm_flow flow;
   uint64_t id;
-  ClockOrigin clock;   // as it was when the flow began: a step of the wall clock does not tear a flow
+  ClockOrigin
+      clock;  // as it was when the flow began: a step of the wall clock does not tear a flow
   uint64_t uncounted;  // packets in flow that the kernel's counters lack
   bool close_wanted;   // the kernel has been asked to close it, with this end
   fm_end wanted_end;
@@ -43,8 +46,8 @@ class LiveFlows {
   void take(const void* record, size_t size);
   void settle();
 
-  // Appends a request for every flow that is idle by now_ns (kernel's clock), and, while the table is nearly full, for
-  // some of the longest silent. Asks again for those that were not answered.
+  // Appends a request for every flow that is idle by now_ns (kernel's clock), and, while the table
+  // is nearly full, for some of the longest silent. Asks again for those that were not answered.
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests);
   // Appends a request for every flow, idle or not.
   void request_all(fm_end end, std::vector<fm_close_request>& requests);
@@ -60,7 +63,8 @@ class LiveFlows {
   uint64_t packets_without_timing() const { return packets_without_timing_; }
   // Flows that the kernel's map dropped for newer ones.
   uint64_t evicted() const { return evicted_; }
-  // Records that named no flow known here: its opening record was lost, or there was no room for it.
+  // Records that named no flow known here: its opening record was lost, or there was no room for
+  // it.
   uint64_t unplaced() const { return unplaced_; }
   bool nearly_full() const { return pool_.in_use() > pool_.capacity() / 8 * 7; }
 

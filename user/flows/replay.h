@@ -21,9 +21,12 @@ class Replay {
   };
 
   Replay(const fm_settings& settings, Limits limits, RecordSink& sink)
-      : settings_(settings), flows_(settings, limits.max_flows, sink), fragments_(limits.max_fragments) {}
+      : settings_(settings),
+        flows_(settings, limits.max_flows, sink),
+        fragments_(limits.max_fragments) {}
 
-  // Parses one frame and counts it. If it is metered, it is added to its flow now or by a later call.
+  // Parses one frame and counts it. If it is metered, it is added to its flow now or by a later
+  // call.
   void add(const CapturedFrame& frame);
 
   // Adds what waits in the batch and writes all flows.
@@ -36,8 +39,8 @@ class Replay {
   FlowTable& flows() { return flows_; }
 
  private:
-  // Long enough to hide the memory latency of a flow's cache lines behind the parsing of other packets, short
-  // enough that what was prefetched is still in the L1 cache.
+  // Long enough to hide the memory latency of a flow's cache lines behind the parsing of other
+  // packets, short enough that what was prefetched is still in the L1 cache.
   static constexpr size_t kBatch = 32;
 
   const fm_settings settings_;

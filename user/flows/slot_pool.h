@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A bounded array of records with stable addresses and a free list. Address space for the bound is reserved at
-// once, memory is taken as slots are first used (in huge pages where the kernel gives them: at a million flows the
-// TLB is what a lookup waits for).
+// A bounded array of records with stable addresses and a free list. Address space for the bound is
+// reserved at once, memory is taken as slots are first used (in huge pages where the kernel gives
+// them: at a million flows the TLB is what a lookup waits for).
 #pragma once
 
 #include <sys/mman.h>
@@ -22,7 +22,8 @@ class SlotPool {
   static constexpr uint32_t kNone = UINT32_MAX;
 
   // Throws std::bad_alloc if the address space is not to be had.
-  explicit SlotPool(uint32_t capacity) : capacity_(capacity), bytes_(size_t{capacity} * sizeof(Record)) {
+  explicit SlotPool(uint32_t capacity)
+      : capacity_(capacity), bytes_(size_t{capacity} * sizeof(Record)) {
     void* memory = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();

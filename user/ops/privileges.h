@@ -6,8 +6,8 @@
 
 namespace flowmeter {
 
-// The capabilities that metering an interface needs and the process lacks, as "CAP_BPF, CAP_NET_ADMIN"; empty if it
-// has them all.
+// The capabilities that metering an interface needs and the process lacks, as "CAP_BPF,
+// CAP_NET_ADMIN"; empty if it has them all.
 std::string missing_capabilities();
 
 }  // namespace flowmeter

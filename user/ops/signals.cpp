@@ -24,6 +24,8 @@ void handle_stop_signals() {
   ::sigaction(SIGPIPE, &action, nullptr);
 }
 
-const volatile std::sig_atomic_t& stop_requested() { return stop; }
+const volatile std::sig_atomic_t& stop_requested() {
+  return stop;
+}
 
 }  // namespace flowmeter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once. SIGPIPE is ignored: a closed
-// output is an error of write(2), reported like any other.
+// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once. SIGPIPE is
+// ignored: a closed output is an error of write(2), reported like any other.
 #pragma once
 
 #include <csignal>

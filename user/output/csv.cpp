@@ -52,7 +52,8 @@ CsvSink::CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns)
       row_bound_(columns_.size() * (Cell::kMaxText + 1)) {
   size_t header_bound = 0;
   for (const Column& column : columns_) header_bound += column.name.size() + 1;
-  buffer_ = std::make_unique_for_overwrite<char[]>(kBufferSize + std::max(row_bound_, header_bound));
+  buffer_ =
+      std::make_unique_for_overwrite<char[]>(kBufferSize + std::max(row_bound_, header_bound));
 }
 
 void CsvSink::put_header() {
@@ -76,7 +77,8 @@ void CsvSink::write(const FlowRecord& record) {
   if (filled_ >= kBufferSize) drain();
 }
 
-// After an error nothing more is written: a full disk that gets room again must not leave a hole in the file.
+// After an error nothing more is written: a full disk that gets room again must not leave a hole in
+// the file.
 void CsvSink::drain() {
   size_t done = 0;
   while (done < filled_ && write_error_ == 0) {

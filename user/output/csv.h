@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// CSV of finished flows: UTF-8, comma, line feed, no quotes (no cell can hold a comma or a line end). The header row
-// is always there.
+// CSV of finished flows: UTF-8, comma, line feed, no quotes (no cell can hold a comma or a line
+// end). The header row is always there.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,8 @@ namespace flowmeter {
 class CsvSink final : public RecordSink {
  public:
   // Creates or truncates path ("-" is standard output) and writes the header row.
-  static Result<std::unique_ptr<CsvSink>> open(const std::string& path, std::vector<Column> columns);
+  static Result<std::unique_ptr<CsvSink>> open(const std::string& path,
+                                               std::vector<Column> columns);
 
   void write(const FlowRecord& record) override;
   bool failed() const override { return write_error_ != 0; }

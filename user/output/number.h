@@ -7,9 +7,10 @@ namespace flowmeter {
 // Longest text of a real: 17 digits, sign, point, and either 4 leading zeros or an exponent.
 constexpr int kMaxRealText = 32;
 
-// A whole value below 2^53 as an integer ("20"), any other as the shortest decimal that reads back to the same
-// double: positional for 1e-4 <= |x| < 1e16 ("0.1"), else with an exponent of at least two digits ("6e-06").
-// Returns the end of the text. Requires: kMaxRealText bytes at `at`; value finite.
+// A whole value below 2^53 as an integer ("20"), any other as the shortest decimal that reads back
+// to the same double: positional for 1e-4 <= |x| < 1e16 ("0.1"), else with an exponent of at least
+// two digits ("6e-06"). Returns the end of the text. Requires: kMaxRealText bytes at `at`; value
+// finite.
 char* put_real(char* at, double value);
 
 }  // namespace flowmeter

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bpf/parity.h"
+
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "capture/bpf_datapath.h"
+#include "features/columns_82.h"
+#include "flows/live_flows.h"
+#include "flows/replay.h"
+#include "ops/privileges.h"
+
+namespace flowmeter::testing {
+namespace {
+
+constexpr uint32_t kMaxFlows = 65'536;
+constexpr size_t kDifferencesShown = 5;
+// BPF_PROG_TEST_RUN refuses a frame without a whole Ethernet header, or one whose EtherType
+// announces an IP header that is not whole.
+constexpr uint32_t kKernelMinimum = 14 + 40;
+
+class RowCollector final : public RecordSink {
+ public:
+  void write(const FlowRecord& record) override {
+    std::vector<Cell>& row = rows_.emplace_back();
+    for (const Column& column : columns_82()) row.push_back(column.get(record));
+  }
+  bool failed() const override { return false; }
+  Status flush() override { return Done{}; }
+
+  // In an order that does not depend on when a row was written.
+  const std::vector<std::vector<Cell>>& sorted() {
+    std::sort(rows_.begin(), rows_.end(), [](const auto& a, const auto& b) {
+      for (size_t i = 0; i < a.size(); i++)
+        if (const int order = compare(a[i], b[i]); order != 0) return order < 0;
+      return false;
+    });
+    return rows_;
+  }
+
+ private:
+  static int compare(const Cell& a, const Cell& b) {
+    const auto sign = [](auto x, auto y) { return x < y ? -1 : y < x; };
+    switch (a.kind()) {
+      case Cell::Kind::kInteger:
+        return sign(a.integer(), b.integer());
+      case Cell::Kind::kReal:
+        return sign(a.real(), b.real());
+      case Cell::Kind::kText:
+        return sign(a.text(), b.text());
+    }
+    return 0;
+  }
+  std::vector<std::vector<Cell>> rows_;
+};
+
+std::string text(const Cell& cell) {
+  switch (cell.kind()) {
+    case Cell::Kind::kInteger:
+      return std::to_string(cell.integer());
+    case Cell::Kind::kReal:
+      return std::to_string(cell.real());
+    case Cell::Kind::kText:
+      return std::string(cell.text());
+  }
+  return "";
+}
+
+bool equal(const Cell& a, const Cell& b) {
+  if (a.kind() != b.kind()) return false;
+  if (a.kind() != Cell::Kind::kReal) return text(a) == text(b);
+  return std::fabs(a.real() - b.real()) <=
+         1e-12 * std::max(std::fabs(a.real()), std::fabs(b.real()));
+}
+
+// Runs the program on one frame. Returns 0 or an errno value.
+int run_program(int program, const CapturedFrame& frame, uint32_t size) {
+  struct __sk_buff context {};
+  context.tstamp = frame.time_ns;
+  context.cb[0] = frame.wire_length;
+  context.cb[1] = frame.link_type;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data, .data_size_in = size,
+              .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
+  return -bpf_prog_test_run_opts(program, &options);
+}
+
+}  // namespace
+
+std::string why_bpf_cannot_run() {
+  const std::string missing = missing_capabilities();
+  return missing.empty() ? "" : "loading BPF programs needs " + missing;
+}
+
+Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings) {
+  ParityReport report;
+  RowCollector replay_rows, bpf_rows;
+  Replay replay(settings, {kMaxFlows, kMaxFlows}, replay_rows);
+  LiveFlows flows(settings, kMaxFlows, bpf_rows);
+  flows.set_clock(ClockOrigin{});
+
+  BpfDatapath::Config config;
+  config.settings = settings;
+  config.max_flows = kMaxFlows;
+  config.max_fragments = kMaxFlows;
+  config.ring_bytes = 16 << 20;
+  config.test_input = true;
+  auto datapath =
+      BpfDatapath::load(config, [&](const void* record, size_t size) { flows.take(record, size); });
+  if (!datapath) return datapath.error();
+  const auto drain = [&] {
+    while ((*datapath)->drain(SIZE_MAX) > 0) {
+    }
+    flows.settle();
+  };
+
+  CapturedFrame frame;
+  while (next(&frame)) {
+    const uint32_t size = std::min(frame.captured_length, kFrameLimit);
+    if (frame.era != 0 || frame.time_ns > INT64_MAX) {
+      report.left_out++;
+      continue;
+    }
+    if (const int error = run_program((*datapath)->ingress_program_fd(), frame, size); error != 0) {
+      if (error != EINVAL || size >= kKernelMinimum)
+        return Error{"BPF_PROG_TEST_RUN of a frame of " + std::to_string(size) + " octets", error};
+      report.left_out++;
+      continue;
+    }
+    report.cut += size < frame.captured_length;
+    replay.add(frame);
+    if (++report.packets % 4096 == 0) drain();
+  }
+  replay.finish();
+  drain();
+  std::vector<fm_close_request> requests;
+  flows.request_all(FM_END_INPUT, requests);
+  if (Status closed = (*datapath)->close_flows(requests); !closed) return closed.error();
+  drain();
+
+  const auto differ = [&](std::string words) {
+    if (report.differences.size() < kDifferencesShown)
+      report.differences.push_back(std::move(words));
+    report.difference_count++;
+  };
+  const fm_cpu_counters counters = (*datapath)->counters();
+  for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
+    if (counters.by_reason[FM_HOOK_INGRESS][reason] != replay.account().by_reason[reason])
+      differ("class " + std::to_string(reason) + ": replay " +
+             std::to_string(replay.account().by_reason[reason]) + ", BPF " +
+             std::to_string(counters.by_reason[FM_HOOK_INGRESS][reason]));
+  if (counters.events_lost || counters.uncounted || flows.evicted() || flows.open_flows())
+    differ("the BPF side lost records, evicted flows or left some open");
+
+  const auto& left = replay_rows.sorted();
+  const auto& right = bpf_rows.sorted();
+  report.rows = left.size();
+  if (left.size() != right.size())
+    differ("rows: replay " + std::to_string(left.size()) + ", BPF " + std::to_string(right.size()));
+  const FeatureSet columns = columns_82();
+  for (size_t i = 0; i < std::min(left.size(), right.size()); i++)
+    for (size_t j = 0; j < columns.size(); j++)
+      if (!equal(left[i][j], right[i][j]))
+        differ("row " + std::to_string(i) + " (" + text(left[i][0]) + " > " + text(left[i][1]) +
+               "), " + std::string(columns[j].name) + ": replay " + text(left[i][j]) + ", BPF " +
+               text(right[i][j]));
+  return report;
+}
+
+Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings) {
+  auto reader = CaptureReader::open(capture);
+  if (!reader) return reader.error();
+  return run_parity([&](CapturedFrame* frame) { return reader->next(frame); }, settings);
+}
+
+}  // namespace flowmeter::testing

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One engine, shown: the same packets through replay and through the loaded BPF program give the
+// same rows.
+//
+// Each frame is handed to the program by BPF_PROG_TEST_RUN with its capture's time, wire length and
+// link type (bpf/settings.bpf.h, test_input); the records come through the real ring buffer to the
+// real LiveFlows. Rows must agree in every column: integers and text exactly, reals to 1e-12.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "capture/capture_reader.h"
+#include "flowmeter/settings.h"
+
+namespace flowmeter::testing {
+
+struct ParityReport {
+  uint64_t packets = 0;  // run through both
+  uint64_t left_out =
+      0;             // frames that BPF_PROG_TEST_RUN refuses as too short, or stamped beyond 2261
+  uint64_t cut = 0;  // frames whose octets behind kFrameLimit the program was not shown
+  uint64_t rows = 0;
+  std::vector<std::string> differences;  // the first few, in words
+  uint64_t difference_count = 0;
+};
+
+// BPF_PROG_TEST_RUN takes about a page less head and tail room. Headers behind this would be found
+// missing.
+constexpr uint32_t kFrameLimit = 3520;
+
+// Gives the next frame, or false at the end.
+using FrameSource = std::function<bool(CapturedFrame*)>;
+
+// Fails if the programs cannot be loaded or run.
+Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings);
+Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings);
+
+// Whether BPF programs can be loaded here; if not, why.
+std::string why_bpf_cannot_run();
+
+}  // namespace flowmeter::testing

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// flowmeter-parity CAPTURE…: whether the loaded BPF program and replay give the same rows for these
+// captures. With --short, the time-outs are short (idle 10 s, ICMP 5 s, linger 1 s, active 20 s),
+// so that flows are split. Exit status: 0 equal, 1 different or failed, 77 BPF programs cannot be
+// loaded here.
+#include <cstdio>
+#include <cstring>
+
+#include "bpf/parity.h"
+
+int main(int argc, char** argv) {
+  using namespace flowmeter;
+  fm_settings settings = fm_default_settings();
+  if (const std::string why = testing::why_bpf_cannot_run(); !why.empty()) {
+    std::printf("skipped: %s\n", why.c_str());
+    return 77;
+  }
+  bool equal = argc > 1;
+  uint64_t captures = 0, packets = 0, left_out = 0, cut = 0;
+  for (int i = 1; i < argc; i++) {
+    if (std::strcmp(argv[i], "--short") == 0) {
+      settings.idle_timeout_ns = 10 * FM_SECOND_NS;
+      settings.icmp_idle_timeout_ns = 5 * FM_SECOND_NS;
+      settings.tcp_linger_ns = 1 * FM_SECOND_NS;
+      settings.active_timeout_ns = 20 * FM_SECOND_NS;
+      continue;
+    }
+    auto report = testing::run_parity(argv[i], settings);
+    if (!report) {
+      std::printf("FAILED    %s: %s\n", argv[i], report.error().message().c_str());
+      equal = false;
+      continue;
+    }
+    std::printf("%-9s %s: %llu packets, %llu rows, left out %llu, cut %llu\n",
+                report->difference_count ? "DIFFERENT" : "equal", argv[i],
+                static_cast<unsigned long long>(report->packets),
+                static_cast<unsigned long long>(report->rows),
+                static_cast<unsigned long long>(report->left_out),
+                static_cast<unsigned long long>(report->cut));
+    for (const std::string& difference : report->differences)
+      std::printf("          %s\n", difference.c_str());
+    if (report->difference_count) equal = false;
+    captures++;
+    packets += report->packets;
+    left_out += report->left_out;
+    cut += report->cut;
+  }
+  std::printf("%llu captures, %llu packets; left out %llu, cut %llu\n",
+              static_cast<unsigned long long>(captures), static_cast<unsigned long long>(packets),
+              static_cast<unsigned long long>(left_out), static_cast<unsigned long long>(cut));
+  return equal ? 0 : 1;
+}
