@@ -104,6 +104,7 @@ class LiveRun {
         FM_END_INPUT, [](uint64_t) { return true; }, requests_);
     if (Status status = close_all(batch); !status) return status;
     flows_.settle();
+    flows_.finish(FM_END_INPUT);
     return flush();
   }
 

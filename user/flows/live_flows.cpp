@@ -219,4 +219,12 @@ void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests)
   }
 }
 
+void LiveFlows::finish(fm_end end) {
+  for (uint32_t slot = 0; slot < pool_.used(); slot++) {
+    if (pool_[slot].id == 0) continue;
+    write(pool_[slot], end);
+    drop(slot);
+  }
+}
+
 }  // namespace flowmeter

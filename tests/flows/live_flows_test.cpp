@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// LiveFlows against a kernel made of records: the order of records, losses, evictions, and who asks for what.
+#include "flows/live_flows.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace flowmeter {
+namespace {
+
+struct Row {
+  uint64_t packets;
+  uint64_t gaps;
+  fm_end end;
+};
+
+class Rows final : public RecordSink {
+ public:
+  void write(const FlowRecord& record) override {
+    rows.push_back({fm_flow_packets(&record.flow.counters), record.flow.timing.gaps.count, record.end});
+  }
+  bool failed() const override { return false; }
+  Status flush() override { return Done{}; }
+  std::vector<Row> rows;
+};
+
+fm_flow_key key_of(uint16_t port) {
+  const fm_address a = fm_address_ipv4(1), b = fm_address_ipv4(2);
+  fm_flow_key key{};
+  fm_key_set_ports(&key, &a, &b, port, 80);
+  key.protocol = FM_TCP;
+  key.ip_version = 4;
+  return key;
+}
+
+class LiveFlowsTest : public ::testing::Test {
+ protected:
+  fm_packet packet(uint16_t port, uint64_t time_ns, uint8_t flags = FM_ACK) {
+    fm_packet p{};
+    p.key = key_of(port);
+    p.time_ns = time_ns;
+    p.wire_length = 60;
+    p.header_bytes = 40;
+    p.flags = flags;
+    p.has_tcp_header = 1;
+    return p;
+  }
+
+  void open(uint64_t id, const fm_packet& p) {
+    fm_open_record record{};
+    fm_packet_to_record(&record.packet, &p, id, FM_RECORD_OPEN);
+    record.key = p.key;
+    record.inherited.forward_direction = p.direction;
+    flows.take(&record, sizeof(record));
+  }
+  void send(uint64_t id, const fm_packet& p) {
+    fm_packet_record record{};
+    fm_packet_to_record(&record, &p, id, FM_RECORD_PACKET);
+    flows.take(&record, sizeof(record));
+  }
+  void uncounted(const fm_packet& p) {
+    fm_open_record record{};
+    fm_packet_to_record(&record.packet, &p, 0, FM_RECORD_UNCOUNTED);
+    record.key = p.key;
+    flows.take(&record, sizeof(record));
+  }
+  // packets: what the kernel counted.
+  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end end) {
+    fm_closed_record record{};
+    record.head.flow_id = id;
+    record.head.what = FM_RECORD_CLOSED;
+    record.key = key_of(port);
+    record.end = static_cast<__u8>(end);
+    for (uint64_t i = 0; i < packets; i++) {
+      const fm_packet p = packet(port, kSecond + i);
+      if (i == 0) fm_flow_counters_begin(&record.counters, &p, {p.direction, 0, 0});
+      fm_flow_counters_update(&record.counters, &p);
+    }
+    flows.take(&record, sizeof(record));
+    flows.settle();
+  }
+  std::vector<fm_close_request> due(uint64_t now_ns) {
+    std::vector<fm_close_request> requests;
+    flows.settle();
+    flows.request_due(now_ns, requests);
+    return requests;
+  }
+
+  static constexpr uint64_t kSecond = FM_SECOND_NS;
+  Rows sink;
+  LiveFlows flows{fm_default_settings(), 64, sink};
+};
+
+TEST_F(LiveFlowsTest, ARowHasAllPacketsThatCameBeforeItsClose) {
+  open(1, packet(1000, 1 * kSecond));
+  for (uint64_t i = 1; i < 5; i++) send(1, packet(1000, (1 + i) * kSecond));
+  close(1, 1000, 5, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 5u);
+  EXPECT_EQ(sink.rows[0].gaps, 4u);
+  EXPECT_EQ(sink.rows[0].end, FM_END_IDLE);
+  EXPECT_EQ(flows.packets_written(), 5u);
+  EXPECT_EQ(flows.flows_with_losses(), 0u);
+  EXPECT_EQ(flows.open_flows(), 0u);
+}
+
+TEST_F(LiveFlowsTest, LostRecordsLeaveTheKernelsCountAndAreTold) {
+  open(1, packet(1000, 1 * kSecond));
+  send(1, packet(1000, 2 * kSecond));
+  close(1, 1000, 7, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 7u);
+  EXPECT_EQ(sink.rows[0].gaps, 1u);
+  EXPECT_EQ(flows.flows_with_losses(), 1u);
+  EXPECT_EQ(flows.packets_without_timing(), 5u);
+}
+
+TEST_F(LiveFlowsTest, AFlowOfWhichOnlyTheEndIsHeardIsWrittenFromTheKernelsCounters) {
+  send(9, packet(1000, 1 * kSecond));
+  close(9, 1000, 3, FM_END_REOPENED);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 3u);
+  EXPECT_EQ(flows.unplaced(), 1u);
+  EXPECT_EQ(flows.packets_without_timing(), 3u);
+}
+
+TEST_F(LiveFlowsTest, AnUncountedPacketIsInTheRowAndIsNoLoss) {
+  open(1, packet(1000, 1 * kSecond));
+  uncounted(packet(1000, 2 * kSecond));
+  close(1, 1000, 1, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 2u);
+  EXPECT_EQ(flows.flows_with_losses(), 0u);
+}
+
+TEST_F(LiveFlowsTest, AnEvictedFlowIsWrittenFromItsRecordsWhenTheKernelHasNoneLeft) {
+  open(1, packet(1000, 1 * kSecond));
+  send(1, packet(1000, 2 * kSecond));
+  close(1, 1000, 0, FM_END_EVICTED);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 2u);
+  EXPECT_EQ(sink.rows[0].end, FM_END_EVICTED);
+  EXPECT_EQ(flows.evicted(), 1u);
+}
+
+TEST_F(LiveFlowsTest, AnotherFlowOfTheSameKeyShowsThatTheFirstWasEvicted) {
+  open(1, packet(1000, 1 * kSecond));
+  open(2, packet(1000, 2 * kSecond));
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].end, FM_END_EVICTED);
+  close(2, 1000, 1, FM_END_IDLE);
+  EXPECT_EQ(sink.rows.size(), 2u);
+}
+
+TEST_F(LiveFlowsTest, ASecondAnswerToARepeatedRequestChangesNothing) {
+  open(1, packet(1000, 1 * kSecond));
+  close(1, 1000, 1, FM_END_IDLE);
+  close(1, 1000, 0, FM_END_EVICTED);
+  EXPECT_EQ(sink.rows.size(), 1u);
+}
+
+TEST_F(LiveFlowsTest, AsksForAFlowAfterItsIdleTimeoutAndAgainUntilItIsAnswered) {
+  open(1, packet(1000, 1 * kSecond));
+  EXPECT_TRUE(due(240 * kSecond).empty());
+  send(1, packet(1000, 100 * kSecond));
+  EXPECT_TRUE(due(242 * kSecond).empty()) << "the second packet has moved the deadline";
+  auto requests = due(341 * kSecond);
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].flow_id, 1u);
+  EXPECT_EQ(requests[0].force, 0u) << "the kernel decides";
+  EXPECT_TRUE(due(341 * kSecond + 1).empty());
+  EXPECT_EQ(due(342 * kSecond).size(), 1u) << "no answer came";
+  close(1, 1000, 2, FM_END_IDLE);
+  EXPECT_TRUE(due(400 * kSecond).empty());
+}
+
+TEST_F(LiveFlowsTest, AClosedTcpFlowIsAskedForAfterItsLinger) {
+  open(1, packet(1000, 1 * kSecond));
+  due(2 * kSecond);
+  send(1, packet(1000, 2 * kSecond, FM_RST));
+  EXPECT_TRUE(due(7 * kSecond).empty());
+  EXPECT_EQ(due(7 * kSecond + kSecond / 2).size(), 1u);
+}
+
+TEST_F(LiveFlowsTest, ANearlyFullTableAsksForFlowsSilentForLongest) {
+  for (uint16_t i = 0; i < 60; i++) open(i + 1u, packet(static_cast<uint16_t>(1000 + i), (1u + i) * kSecond));
+  const auto requests = due(61 * kSecond);
+  ASSERT_FALSE(requests.empty());
+  EXPECT_EQ(requests[0].flow_id, 1u);
+  EXPECT_EQ(requests[0].force, FM_END_RESOURCES + 1u);
+}
+
+TEST_F(LiveFlowsTest, AFullTableCountsWhatItCannotPlaceAndStillWritesItsCounts) {
+  for (uint16_t i = 0; i < 65; i++) open(i + 1u, packet(static_cast<uint16_t>(1000 + i), kSecond));
+  EXPECT_EQ(flows.open_flows(), 64u);
+  EXPECT_EQ(flows.unplaced(), 1u);
+  close(65, 1064, 4, FM_END_INPUT);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 4u);
+}
+
+TEST_F(LiveFlowsTest, AtTheEndEveryFlowIsAskedForByForce) {
+  open(1, packet(1000, kSecond));
+  open(2, packet(1001, kSecond));
+  std::vector<fm_close_request> requests;
+  flows.request_all(FM_END_INPUT, requests);
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[1].force, FM_END_INPUT + 1u);
+}
+
+}  // namespace
+}  // namespace flowmeter
