@@ -10,7 +10,8 @@
 
 #include "maps.bpf.h"
 
-#define FM_LOCK_TRIES 64
+#define FM_LOCK_TRIES 16
+#define FM_LOCK_SPINS 256 /* looks at a held lock per try: together some 10 microseconds */
 #define FM_LOCK_HELD 1ull
 
 FM_INLINE __u64 fm_new_flow_id(struct fm_cpu_counters* cpu) {
@@ -46,6 +47,14 @@ FM_INLINE int fm_try_lock(struct fm_map_entry* entry, const struct fm_flow_key* 
   return __sync_val_compare_and_swap(&entry->lock, word, word | FM_LOCK_HELD) == word;
 }
 
+/* Waits a while for a held lock. Not static: verified once, not once a try. */
+__attribute__((noinline)) int fm_wait_for_lock(const __u64* lock) {
+  if (!lock) return 0;
+  for (int i = 0; i < FM_LOCK_SPINS; i++)
+    if (!(*(const volatile __u64*)lock & FM_LOCK_HELD)) return 1;
+  return 0;
+}
+
 /* id: 0 keeps the flow's id. */
 FM_INLINE void fm_unlock(struct fm_map_entry* entry, __u64 id) {
   const __u64 word = id ? id << 1 : entry->lock & ~FM_LOCK_HELD;
@@ -65,7 +74,10 @@ FM_INLINE struct fm_map_entry* fm_lock_entry(const struct fm_flow_key* key, int 
     }
     const int taken = fm_try_lock(entry, key);
     if (taken > 0) return entry;
-    if (taken < 0) entry = 0;
+    if (taken < 0)
+      entry = 0;
+    else
+      fm_wait_for_lock(&entry->lock);
   }
   return 0;
 }

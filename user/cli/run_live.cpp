@@ -108,7 +108,7 @@ class LiveRun {
     return flush();
   }
 
-  // Prints the account; returns whether it balances.
+  // Prints the account; returns whether it balances and the output has all of it.
   bool report() {
     const fm_cpu_counters counters = datapath_->counters();
     Account account;
@@ -188,10 +188,13 @@ class LiveRun {
     return Done{};
   }
 
+  // Says of a failed output once.
   Status flush() {
-    if (flows_.flows_written() == flushed_) return Done{};
+    if (flows_.flows_written() == flushed_ || output_failed_) return Done{};
     flushed_ = flows_.flows_written();
-    return sink_.flush();
+    Status status = sink_.flush();
+    output_failed_ = !status;
+    return status;
   }
 
   bool enough_packets() {
@@ -208,6 +211,7 @@ class LiveRun {
   std::vector<fm_close_request> requests_;
   uint64_t flushed_ = 0;
   uint64_t unplaced_seen_ = 0;
+  bool output_failed_ = false;
 };
 
 }  // namespace
