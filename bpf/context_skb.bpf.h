@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* A frame as a TC program meets it: an skb, whose headers may lie outside of its linear part.
  *
- * Defines what parse.h reads frames through (fm_context, fm_peek) and must come before it. */
+ * Defines what parse.h reads frames through (fm_context, fm_peek), then includes it. */
 #ifndef FLOWMETER_CONTEXT_SKB_BPF_H
 #define FLOWMETER_CONTEXT_SKB_BPF_H
 
@@ -25,13 +25,16 @@ FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* s
   return scratch;
 }
 
-/* A VLAN tag that the kernel keeps beside the frame is on the wire. */
-FM_INLINE __u8 fm_skb_tags_beside(struct __sk_buff* skb) {
-  return skb->vlan_present != 0;
-}
+#include "flowmeter/parse.h"
 
-FM_INLINE __u32 fm_skb_wire_length(struct __sk_buff* skb) {
-  return test_input ? skb->cb[FM_TEST_CB_WIRE_LENGTH] : skb->len + 4u * fm_skb_tags_beside(skb);
+/* A VLAN tag that the kernel keeps beside the frame is on the wire. */
+FM_INLINE struct fm_frame_facts fm_skb_facts(struct __sk_buff* skb) {
+  struct fm_frame_facts facts = {};
+  facts.tags_beside = skb->vlan_present != 0;
+  facts.wire_length = skb->len + 4u * facts.tags_beside;
+  facts.segment_bytes = (__u16)skb->gso_size;
+  if (test_input) facts.wire_length = skb->cb[FM_TEST_CB_WIRE_LENGTH];
+  return facts;
 }
 
 FM_INLINE __u64 fm_skb_time_ns(struct __sk_buff* skb) {

@@ -8,8 +8,6 @@
 
 #include "context_skb.bpf.h"
 
-#include "flowmeter/parse.h"
-
 #include "event.bpf.h"
 
 /* "Next program, please": TCX_NEXT, and TC_ACT_UNSPEC for clsact. */
@@ -75,18 +73,22 @@ FM_INLINE int fm_meter(struct __sk_buff* skb, __u32 link_type, __u8 hook) {
   struct fm_packet packet = {};
   struct fm_fragment_key fragment = {};
   enum fm_fragment_role role;
-  enum fm_reason reason = fm_parse(skb, fm_skb_wire_length(skb), fm_skb_tags_beside(skb),
-                                   fm_skb_link_type(skb, link_type), &packet, &fragment, &role);
+  enum fm_reason reason =
+      fm_parse(skb, fm_skb_facts(skb), fm_skb_link_type(skb, link_type), &packet, &fragment, &role);
   if (reason == FM_METERED && FM_UNLIKELY(role != FM_NOT_FRAGMENT))
     reason = fm_join_fragments(skb, &packet, &fragment, role);
   if (reason == FM_METERED) reason = fm_record_packet(skb, &packet, hook, cpu);
-  cpu->seen[hook] += 1;
+  /* Wire packets, not buffers. Of a buffer that was not understood only the kernel's own count is
+   * known. */
+  __u32 packets = skb->gso_size && skb->gso_segs ? skb->gso_segs : 1;
+  if (reason == FM_METERED) packets = fm_packet_segments(&packet);
   /* Verifier (all versions): what a function of its own returns is any number to it, while clang
    * knows the range and would remove the check; the barrier hides it from clang. */
   __u32 index = reason;
   barrier_var(index);
   if (index >= FM_REASON_COUNT) index = FM_MALFORMED;
-  cpu->by_reason[hook][index] += 1;
+  cpu->seen[hook] += packets;
+  cpu->by_reason[hook][index] += packets;
   return FM_NEXT;
 }
 

@@ -112,7 +112,7 @@ FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_p
   r->payload_bytes = p->payload_bytes;
   r->header_bytes = p->header_bytes;
   r->window = p->window;
-  r->segment_bytes = 0;
+  r->segment_bytes = p->segment_bytes;
   r->flags = p->flags;
   r->what = (__u8)(type | (p->direction ? FM_RECORD_DIRECTION : 0) |
                    (p->has_tcp_header ? FM_RECORD_TCP_HEADER : 0));
@@ -125,6 +125,7 @@ FM_INLINE void fm_packet_from_record(struct fm_packet* p, const struct fm_packet
   p->payload_bytes = r->payload_bytes;
   p->header_bytes = r->header_bytes;
   p->window = r->window;
+  p->segment_bytes = r->segment_bytes;
   p->flags = r->flags;
   p->direction = (r->what & FM_RECORD_DIRECTION) != 0;
   p->has_tcp_header = (r->what & FM_RECORD_TCP_HEADER) != 0;

@@ -59,17 +59,47 @@ FM_INLINE __u64 fm_flow_time(const struct fm_flow_counters* c, __u64 packet_ns) 
   return packet_ns > c->last_ns ? packet_ns : c->last_ns;
 }
 
-/* Adds one packet. Requires: c was begun by fm_flow_counters_begin. */
+/* The segments of a packet but for the last, which is then added as if it were alone. Segmentation
+ * clears FIN and PSH on all segments but the last and CWR on all but the first, and copies all else
+ * (net/ipv4/tcp_offload.c). */
+FM_INLINE void fm_add_segments_before_last(struct fm_flow_counters* c, __u8 end,
+                                           const struct fm_packet* p, __u32 segments) {
+  struct fm_direction_counters* d = &c->direction[end];
+  const __u32 before = segments - 1;
+  if (d->length.count == 0 || p->segment_bytes < d->payload_min) d->payload_min = p->segment_bytes;
+  fm_moments_add_many(&d->length, p->wire_length - p->payload_bytes + p->segment_bytes, before);
+  d->header_bytes += (__u64)before * p->header_bytes;
+  d->payload_bytes += (__u64)before * p->segment_bytes;
+  d->data_packets += before;
+  if (!p->has_tcp_header) return;
+  if (p->flags & FM_SYN) d->flag_packets[1] += before;
+  if (p->flags & FM_RST) d->flag_packets[2] += before;
+  if (p->flags & FM_ACK) d->flag_packets[4] += before;
+  if (p->flags & FM_URG) d->flag_packets[5] += before;
+  if (p->flags & FM_ECE) c->ece_packets[end] += before;
+}
+
+/* Adds one packet, with all its segments. Requires: c was begun by fm_flow_counters_begin. */
 FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct fm_packet* p) {
   const __u8 end = p->direction & 1;
   struct fm_direction_counters* d = &c->direction[end];
 
+  const __u32 segments = fm_packet_segments(p);
+  __u32 wire_length = p->wire_length;
+  __u32 payload_bytes = p->payload_bytes;
+
   c->last_ns = fm_flow_time(c, p->time_ns);
-  if (d->length.count == 0 || p->payload_bytes < d->payload_min) d->payload_min = p->payload_bytes;
-  fm_moments_add(&d->length, p->wire_length);
+  if (FM_UNLIKELY(segments > 1)) {
+    const __u32 before_last = (segments - 1) * p->segment_bytes;
+    fm_add_segments_before_last(c, end, p, segments);
+    wire_length -= before_last;
+    payload_bytes -= before_last;
+  }
+  if (d->length.count == 0 || payload_bytes < d->payload_min) d->payload_min = payload_bytes;
+  fm_moments_add(&d->length, wire_length);
   d->header_bytes += p->header_bytes;
-  d->payload_bytes += p->payload_bytes;
-  d->data_packets += p->payload_bytes > 0;
+  d->payload_bytes += payload_bytes;
+  d->data_packets += payload_bytes > 0;
 
   if (!p->has_tcp_header) return;
   if (!d->has_window) {

@@ -51,7 +51,7 @@ struct fm_flow_timing {
 FM_STATIC_ASSERT(sizeof(struct fm_flow_timing) == 416, "no hidden padding");
 
 FM_INLINE void fm_bulk_update(struct fm_flow_timing* t, const struct fm_packet* p, __u64 now_ns,
-                              const struct fm_settings* s) {
+                              __u32 segments, const struct fm_settings* s) {
   struct fm_bulk_run* run = &t->run;
   const __u8 end = p->direction & 1;
   if (p->payload_bytes == 0) return;
@@ -61,17 +61,18 @@ FM_INLINE void fm_bulk_update(struct fm_flow_timing* t, const struct fm_packet* 
     run->first_ns = now_ns;
     run->direction = end;
   }
-  run->packets += 1;
+  const __u64 before = run->packets;
+  run->packets += segments;
   run->bytes += p->payload_bytes;
   if (run->packets >= s->bulk_min_packets) {
     struct fm_bulks* b = &t->bulks[end];
-    if (run->packets == s->bulk_min_packets) {
+    if (before < s->bulk_min_packets) {
       b->count += 1;
       b->packets += run->packets;
       b->bytes += run->bytes;
       b->duration_ns += now_ns - run->first_ns;
     } else {
-      b->packets += 1;
+      b->packets += segments;
       b->bytes += p->payload_bytes;
       b->duration_ns += now_ns - run->last_ns;
     }
@@ -79,10 +80,12 @@ FM_INLINE void fm_bulk_update(struct fm_flow_timing* t, const struct fm_packet* 
   run->last_ns = now_ns;
 }
 
-/* Adds one packet. Requires: t was zeroed before the flow's first packet. */
+/* Adds one packet, with all its segments: they have one time, so the gaps between them are 0.
+ * Requires: t was zeroed before the flow's first packet. */
 FM_INLINE void fm_flow_timing_update(struct fm_flow_timing* t, const struct fm_packet* p,
                                      const struct fm_settings* s) {
   struct fm_direction_timing* d = &t->direction[p->direction & 1];
+  const __u32 segments = fm_packet_segments(p);
   __u64 now_ns = p->time_ns;
 
   if (t->packets == 0) {
@@ -99,14 +102,18 @@ FM_INLINE void fm_flow_timing_update(struct fm_flow_timing* t, const struct fm_p
       t->period_start_ns = now_ns;
     }
   }
-  t->packets += 1;
+  t->packets += segments;
   t->last_ns = now_ns;
 
   if (d->packets > 0) fm_moments_add(&d->gaps, now_ns - d->last_ns);
-  d->packets += 1;
+  d->packets += segments;
   d->last_ns = now_ns;
+  if (FM_UNLIKELY(segments > 1)) {
+    fm_moments_add_many(&t->gaps, 0, segments - 1);
+    fm_moments_add_many(&d->gaps, 0, segments - 1);
+  }
 
-  fm_bulk_update(t, p, now_ns, s);
+  fm_bulk_update(t, p, now_ns, segments, s);
 }
 
 #endif

@@ -51,6 +51,16 @@ FM_INLINE void fm_moments_add(struct fm_moments* m, __u64 x) {
   fm_u128_add_square(&m->sum_of_squares, x);
 }
 
+/* Adds n samples of the value x. Requires: n * x * x below 2^64. */
+FM_INLINE void fm_moments_add_many(struct fm_moments* m, __u64 x, __u64 n) {
+  if (n == 0) return;
+  if (m->count == 0 || x < m->min) m->min = x;
+  if (x > m->max) m->max = x;
+  m->count += n;
+  m->sum += n * x;
+  fm_u128_add(&m->sum_of_squares, n * x * x, 0);
+}
+
 /* Adds all samples of other. */
 FM_INLINE void fm_moments_merge(struct fm_moments* m, const struct fm_moments* other) {
   if (other->count == 0) return;

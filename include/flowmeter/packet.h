@@ -36,8 +36,21 @@ struct fm_packet {
   __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
   __u8 direction;      /* end of the key that sent it: 0 or 1 */
   __u8 has_tcp_header; /* 0 for other protocols and later fragments */
-  __u8 zero[5];
+  __u8 zero;
+  __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else
+                          0 */
+  __u8 zero_too[2];
 };
 FM_STATIC_ASSERT(sizeof(struct fm_packet) == 72, "zeroed and copied as nine words");
+
+/* Segmentation offload: a buffer that the kernel cuts after the hook (GSO), or has put together
+ * before it (GRO), is several packets on the wire. All but the last have segment_bytes of payload,
+ * and all have the same headers. The kernel's own count (gso_segs) is not used: it may be 0 or
+ * wrong for buffers from virtual machines and packet sockets, and the kernel then computes it by
+ * this formula. */
+FM_INLINE __u32 fm_packet_segments(const struct fm_packet* p) {
+  if (FM_LIKELY(p->segment_bytes == 0 || p->payload_bytes <= p->segment_bytes)) return 1;
+  return (p->payload_bytes + p->segment_bytes - 1) / p->segment_bytes;
+}
 
 #endif

@@ -76,6 +76,8 @@ FM_INLINE int fm_link_known(__u32 link_type) {
 #define FM_MPLS_LABELS_MAX 8
 #define FM_IPV6_EXT_HEADERS_MAX 8
 
+#define FM_JUMBO_HEADER 8 /* a hop-by-hop header with nothing but a jumbo payload option */
+
 enum fm_ethertype {
   FM_ETH_IPV4 = 0x0800,
   FM_ETH_VLAN = 0x8100,
@@ -185,7 +187,8 @@ struct fm_walk {
   __u8 next_protocol;
   __u8 fragment_role; /* enum fm_fragment_role */
   __u8 tags;          /* VLAN tags opened */
-  __u8 zero[2];
+  __u8 jumbo_option;  /* there is a hop-by-hop header of just a jumbo payload option */
+  __u8 zero;
 };
 
 FM_INLINE enum fm_reason fm_walk_version_nibble(fm_context* frame, struct fm_walk* w) {
@@ -410,6 +413,8 @@ FM_INLINE enum fm_reason fm_walk_ext_header(fm_context* frame, struct fm_walk* w
     }
   } else if (w->next_protocol == 51) {
     length = (ext->length + 2u) * 4u;
+  } else if (w->next_protocol == 0 && length == FM_JUMBO_HEADER) {
+    w->jumbo_option = fm_be16(ext->fragment) >> 8 == 0xc2; /* RFC 2675 */
   }
   w->next_protocol = ext->next_header;
   w->offset += length;
@@ -509,15 +514,20 @@ FM_INLINE void fm_walk_fragment(const struct fm_walk* w, const struct fm_address
   fragment->protocol = w->ip_version == 4 ? w->next_protocol : 0;
 }
 
+/* What is known of a frame beside its octets. */
+struct fm_frame_facts {
+  __u32 wire_length;   /* at least what is captured */
+  __u16 segment_bytes; /* gso_size of the kernel's buffer; 0: one packet */
+  __u8 tags_beside;    /* VLAN tags that the kernel keeps beside the frame; in wire_length */
+};
+
 /* Fills p (zeroed by the caller, but for time_ns) from a frame and returns FM_METERED, or returns
- * why it is not metered. wire_length: at least what is captured; tags_beside: VLAN tags that the
- * kernel keeps beside the frame, whose octets wire_length includes. If *role becomes
- * FM_FIRST_FRAGMENT and the packet is metered, the caller must remember it under *fragment (zeroed
- * by the caller); if it becomes FM_LATER_FRAGMENT, p->key is still empty and the caller must have
- * fm_fragment_join complete it. */
-FM_INLINE enum fm_reason fm_parse(fm_context* frame, __u32 wire_length, __u8 tags_beside,
-                                  __u32 link_type, struct fm_packet* p,
-                                  struct fm_fragment_key* fragment, enum fm_fragment_role* role) {
+ * why it is not metered. If *role becomes FM_FIRST_FRAGMENT and the packet is metered, the caller
+ * must remember it under *fragment (zeroed by the caller); if it becomes FM_LATER_FRAGMENT, p->key
+ * is still empty and the caller must have fm_fragment_join complete it. */
+FM_INLINE enum fm_reason fm_parse(fm_context* frame, struct fm_frame_facts facts, __u32 link_type,
+                                  struct fm_packet* p, struct fm_fragment_key* fragment,
+                                  enum fm_fragment_role* role) {
   /* Verifier (all versions): zeroed, because clang may spill what is undefined on a path that ends
    * in a refusal, and reading an unset register is refused whatever becomes of it. */
   struct fm_walk w = {};
@@ -526,8 +536,8 @@ FM_INLINE enum fm_reason fm_parse(fm_context* frame, __u32 wire_length, __u8 tag
   __u32 transport_length = 0;
 
   *role = FM_NOT_FRAGMENT;
-  w.wire_length = wire_length;
-  w.tags = tags_beside;
+  w.wire_length = facts.wire_length;
+  w.tags = facts.tags_beside;
   reason = fm_walk_link(frame, link_type, &w);
   if (reason != FM_METERED) return reason;
   reason = w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &source, &destination)
@@ -542,9 +552,15 @@ FM_INLINE enum fm_reason fm_parse(fm_context* frame, __u32 wire_length, __u8 tag
     transport_length = fm_walk_transport(frame, &w, &source, &destination, p);
     if (transport_length == 0) return FM_MALFORMED;
   }
-  p->wire_length = wire_length;
+  p->wire_length = facts.wire_length;
   p->header_bytes = (__u16)(w.offset + transport_length - w.ip_start);
   p->payload_bytes = w.packet_end - (w.offset + transport_length);
+  p->segment_bytes = facts.segment_bytes;
+  if (FM_UNLIKELY(w.jumbo_option && facts.segment_bytes)) {
+    /* The kernel's own, before a "big TCP" buffer; segmentation takes it out again. */
+    p->wire_length -= FM_JUMBO_HEADER;
+    p->header_bytes -= FM_JUMBO_HEADER;
+  }
   return FM_METERED;
 }
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "capture/bpf_datapath.h"
 #include "features/columns_82.h"
@@ -77,16 +76,109 @@ bool equal(const Cell& a, const Cell& b) {
          1e-12 * std::max(std::fabs(a.real()), std::fabs(b.real()));
 }
 
-// Runs the program on one frame. Returns 0 or an errno value.
-int run_program(int program, const CapturedFrame& frame, uint32_t size) {
-  struct __sk_buff context {};
-  context.tstamp = frame.time_ns;
-  context.cb[0] = frame.wire_length;
-  context.cb[1] = frame.link_type;
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data, .data_size_in = size,
-              .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
-  return -bpf_prog_test_run_opts(program, &options);
-}
+class Run final : public ParityRun {
+ public:
+  explicit Run(const fm_settings& settings)
+      : replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
+        flows_(settings, kMaxFlows, bpf_rows_) {
+    flows_.set_clock(ClockOrigin{});
+  }
+
+  Status load(const fm_settings& settings) {
+    BpfDatapath::Config config;
+    config.settings = settings;
+    config.max_flows = kMaxFlows;
+    config.max_fragments = kMaxFlows;
+    config.ring_bytes = 16 << 20;
+    config.test_input = true;
+    auto datapath = BpfDatapath::load(
+        config, [this](const void* record, size_t size) { flows_.take(record, size); });
+    if (!datapath) return datapath.error();
+    datapath_ = std::move(*datapath);
+    return Done{};
+  }
+
+  Result<bool> run_program(const CapturedFrame& frame, uint16_t segment_bytes) override {
+    const uint32_t size = std::min(frame.captured_length, kFrameLimit);
+    if (frame.era != 0 || frame.time_ns > INT64_MAX) {
+      report_.left_out++;
+      return false;
+    }
+    struct __sk_buff context {};
+    context.tstamp = frame.time_ns;
+    context.cb[0] = frame.wire_length;
+    context.cb[1] = frame.link_type;
+    context.gso_size = segment_bytes;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data, .data_size_in = size,
+                .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
+    const int error = -bpf_prog_test_run_opts(datapath_->ingress_program_fd(), &options);
+    if (error == EINVAL && size < kKernelMinimum) {
+      report_.left_out++;
+      return false;
+    }
+    if (error != 0)
+      return Error{"BPF_PROG_TEST_RUN of a frame of " + std::to_string(size) + " octets", error};
+    report_.cut += size < frame.captured_length;
+    if (++report_.packets % 4096 == 0) drain();
+    return true;
+  }
+
+  void replay(const CapturedFrame& frame) override { replay_.add(frame); }
+
+  Result<ParityReport> compare() override {
+    replay_.finish();
+    drain();
+    std::vector<fm_close_request> requests;
+    flows_.request_all(FM_END_INPUT, requests);
+    if (Status closed = datapath_->close_flows(requests); !closed) return closed.error();
+    drain();
+    const fm_cpu_counters counters = datapath_->counters();
+    if (counters.events_lost || counters.uncounted || flows_.evicted() || flows_.open_flows())
+      differ("the BPF side lost records, evicted flows or left some open");
+    for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
+      if (counters.by_reason[FM_HOOK_INGRESS][reason] != replay_.account().by_reason[reason])
+        differ("class " + std::to_string(reason) + ": replay " +
+               std::to_string(replay_.account().by_reason[reason]) + ", BPF " +
+               std::to_string(counters.by_reason[FM_HOOK_INGRESS][reason]));
+    compare_rows();
+    return report_;
+  }
+
+ private:
+  void drain() {
+    while (datapath_->drain(SIZE_MAX) > 0) {
+    }
+    flows_.settle();
+  }
+
+  void differ(std::string words) {
+    if (report_.differences.size() < kDifferencesShown)
+      report_.differences.push_back(std::move(words));
+    report_.difference_count++;
+  }
+
+  void compare_rows() {
+    const auto& left = replay_rows_.sorted();
+    const auto& right = bpf_rows_.sorted();
+    report_.rows = left.size();
+    if (left.size() != right.size())
+      differ("rows: replay " + std::to_string(left.size()) + ", BPF " +
+             std::to_string(right.size()));
+    const FeatureSet columns = columns_82();
+    for (size_t i = 0; i < std::min(left.size(), right.size()); i++)
+      for (size_t j = 0; j < columns.size(); j++)
+        if (!equal(left[i][j], right[i][j]))
+          differ("row " + std::to_string(i) + " (" + text(left[i][0]) + " > " + text(left[i][1]) +
+                 "), " + std::string(columns[j].name) + ": replay " + text(left[i][j]) + ", BPF " +
+                 text(right[i][j]));
+  }
+
+  ParityReport report_;
+  RowCollector replay_rows_, bpf_rows_;
+  Replay replay_;
+  LiveFlows flows_;
+  std::unique_ptr<BpfDatapath> datapath_;
+};
 
 }  // namespace
 
@@ -95,79 +187,22 @@ std::string why_bpf_cannot_run() {
   return missing.empty() ? "" : "loading BPF programs needs " + missing;
 }
 
+Result<std::unique_ptr<ParityRun>> ParityRun::begin(const fm_settings& settings) {
+  auto run = std::make_unique<Run>(settings);
+  if (Status loaded = run->load(settings); !loaded) return loaded.error();
+  return std::unique_ptr<ParityRun>(std::move(run));
+}
+
 Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings) {
-  ParityReport report;
-  RowCollector replay_rows, bpf_rows;
-  Replay replay(settings, {kMaxFlows, kMaxFlows}, replay_rows);
-  LiveFlows flows(settings, kMaxFlows, bpf_rows);
-  flows.set_clock(ClockOrigin{});
-
-  BpfDatapath::Config config;
-  config.settings = settings;
-  config.max_flows = kMaxFlows;
-  config.max_fragments = kMaxFlows;
-  config.ring_bytes = 16 << 20;
-  config.test_input = true;
-  auto datapath =
-      BpfDatapath::load(config, [&](const void* record, size_t size) { flows.take(record, size); });
-  if (!datapath) return datapath.error();
-  const auto drain = [&] {
-    while ((*datapath)->drain(SIZE_MAX) > 0) {
-    }
-    flows.settle();
-  };
-
+  auto run = ParityRun::begin(settings);
+  if (!run) return run.error();
   CapturedFrame frame;
   while (next(&frame)) {
-    const uint32_t size = std::min(frame.captured_length, kFrameLimit);
-    if (frame.era != 0 || frame.time_ns > INT64_MAX) {
-      report.left_out++;
-      continue;
-    }
-    if (const int error = run_program((*datapath)->ingress_program_fd(), frame, size); error != 0) {
-      if (error != EINVAL || size >= kKernelMinimum)
-        return Error{"BPF_PROG_TEST_RUN of a frame of " + std::to_string(size) + " octets", error};
-      report.left_out++;
-      continue;
-    }
-    report.cut += size < frame.captured_length;
-    replay.add(frame);
-    if (++report.packets % 4096 == 0) drain();
+    auto taken = (*run)->run_program(frame);
+    if (!taken) return taken.error();
+    if (*taken) (*run)->replay(frame);
   }
-  replay.finish();
-  drain();
-  std::vector<fm_close_request> requests;
-  flows.request_all(FM_END_INPUT, requests);
-  if (Status closed = (*datapath)->close_flows(requests); !closed) return closed.error();
-  drain();
-
-  const auto differ = [&](std::string words) {
-    if (report.differences.size() < kDifferencesShown)
-      report.differences.push_back(std::move(words));
-    report.difference_count++;
-  };
-  const fm_cpu_counters counters = (*datapath)->counters();
-  for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
-    if (counters.by_reason[FM_HOOK_INGRESS][reason] != replay.account().by_reason[reason])
-      differ("class " + std::to_string(reason) + ": replay " +
-             std::to_string(replay.account().by_reason[reason]) + ", BPF " +
-             std::to_string(counters.by_reason[FM_HOOK_INGRESS][reason]));
-  if (counters.events_lost || counters.uncounted || flows.evicted() || flows.open_flows())
-    differ("the BPF side lost records, evicted flows or left some open");
-
-  const auto& left = replay_rows.sorted();
-  const auto& right = bpf_rows.sorted();
-  report.rows = left.size();
-  if (left.size() != right.size())
-    differ("rows: replay " + std::to_string(left.size()) + ", BPF " + std::to_string(right.size()));
-  const FeatureSet columns = columns_82();
-  for (size_t i = 0; i < std::min(left.size(), right.size()); i++)
-    for (size_t j = 0; j < columns.size(); j++)
-      if (!equal(left[i][j], right[i][j]))
-        differ("row " + std::to_string(i) + " (" + text(left[i][0]) + " > " + text(left[i][1]) +
-               "), " + std::string(columns[j].name) + ": replay " + text(left[i][j]) + ", BPF " +
-               text(right[i][j]));
-  return report;
+  return (*run)->compare();
 }
 
 Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings) {

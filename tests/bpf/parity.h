@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,26 @@ struct ParityReport {
 // missing.
 constexpr uint32_t kFrameLimit = 3520;
 
+// One comparison. Usually both sides get the same frames; they differ where the kernel hands over
+// in one buffer what are several frames on the wire.
+class ParityRun {
+ public:
+  // Fails if the programs cannot be loaded.
+  static Result<std::unique_ptr<ParityRun>> begin(const fm_settings& settings);
+  virtual ~ParityRun() = default;
+
+  // Runs the BPF program on the frame. segment_bytes: gso_size of the buffer. False if the kernel
+  // refuses the frame.
+  virtual Result<bool> run_program(const CapturedFrame& frame, uint16_t segment_bytes = 0) = 0;
+  virtual void replay(const CapturedFrame& frame) = 0;
+  // Closes all flows of both sides and compares.
+  virtual Result<ParityReport> compare() = 0;
+};
+
 // Gives the next frame, or false at the end.
 using FrameSource = std::function<bool(CapturedFrame*)>;
 
-// Fails if the programs cannot be loaded or run.
+// Runs all frames through both. Fails if the programs cannot be loaded or run.
 Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings);
 Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings);
 

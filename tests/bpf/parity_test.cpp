@@ -201,5 +201,65 @@ TEST_F(Parity, FramesWithWrongOctets) {
   expect_equal(frames, short_settings());
 }
 
+// What the kernel's segmentation does to the flags, by net/ipv4/tcp_offload.c.
+uint8_t flags_of_segment(uint8_t flags, bool first, bool last) {
+  if (!last) flags &= static_cast<uint8_t>(~(FM_FIN | FM_PSH));
+  if (!first) flags &= static_cast<uint8_t>(~FM_CWR);
+  return flags;
+}
+
+// A buffer with a gso_size gives the rows of the frames that it becomes on the wire.
+TEST_F(Parity, OffloadedBuffersCountAsTheirSegments) {
+  const auto seed = static_cast<unsigned>(std::random_device{}());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
+  auto run = ParityRun::begin(short_settings());
+  ASSERT_TRUE(run) << run.error().message();
+  uint64_t time_ns = 1'700'000'000 * FM_SECOND_NS;
+  uint64_t segments = 0;
+  for (int i = 0; i < 2000; i++) {
+    const bool v6 = below(2), udp = below(4) == 0;
+    const auto segment_bytes = static_cast<uint16_t>(1 + below(1460));
+    const unsigned payload = below(30'000);
+    auto flags = static_cast<uint8_t>(below(8) ? FM_ACK | (below(256) & 0xfb) : below(256));
+    // SYN and RST never travel in a buffer of several segments (and would end flows between them).
+    if (payload > segment_bytes) flags &= static_cast<uint8_t>(~(FM_SYN | FM_RST));
+    const auto packet = [&](uint8_t tcp_flags, unsigned octets) {
+      Packet p = v6 ? ipv6("fd00::1", "fd00::2") : ipv4("10.0.0.1", "10.0.0.2");
+      if (udp)
+        p.udp(1000, 2000);
+      else
+        p.tcp(1000, 80, tcp_flags, 4711);
+      return p.payload(octets);
+    };
+    time_ns += below(2) ? 0 : below(1'500'000'000);
+    const bool reversed = below(2);
+    const auto give = [&](const Packet& p, auto&& to) {
+      const Frame frame = (reversed ? p.reversed() : p).frame();
+      to(CapturedFrame{time_ns, 0, frame.octets.data(), static_cast<uint32_t>(frame.octets.size()),
+                       frame.wire_length, frame.link_type});
+    };
+    give(packet(flags, payload), [&](const CapturedFrame& frame) {
+      ASSERT_TRUE((*run)->run_program(frame, segment_bytes));
+    });
+    unsigned done = 0;
+    do {
+      const unsigned octets = std::min<unsigned>(payload - done, segment_bytes);
+      const bool last = done + octets == payload;
+      give(packet(flags_of_segment(flags, done == 0, last), octets),
+           [&](const CapturedFrame& frame) { (*run)->replay(frame); });
+      done += octets;
+      segments++;
+    } while (done < payload);
+  }
+  EXPECT_GT(segments, 10'000u);
+  auto report = (*run)->compare();
+  ASSERT_TRUE(report) << report.error().message();
+  for (const std::string& difference : report->differences) ADD_FAILURE() << difference;
+  EXPECT_EQ(report->difference_count, 0u);
+  EXPECT_GT(report->rows, 10u);
+}
+
 }  // namespace
 }  // namespace flowmeter::testing

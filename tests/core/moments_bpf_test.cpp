@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// moments.h with __bpf__ defined, in a translation unit of its own. Its functions are always inlined, so the two
-// versions do not meet at link time. Nothing else of the core may be included here: a wire struct would differ.
+// moments.h with __bpf__ defined, in a translation unit of its own. Its functions are always
+// inlined, so the two versions do not meet at link time. Nothing else of the core may be included
+// here: a wire struct would differ.
 #define __bpf__ 1
 #include "flowmeter/moments.h"
 

@@ -15,7 +15,9 @@ namespace {
 __extension__ typedef unsigned __int128 Wide;
 
 // A value of any magnitude.
-uint64_t any_magnitude(std::mt19937_64& random) { return random() >> (random() % 64); }
+uint64_t any_magnitude(std::mt19937_64& random) {
+  return random() >> (random() % 64);
+}
 
 std::vector<uint64_t> borders() {
   std::vector<uint64_t> values = {0, 1, 2, 3};

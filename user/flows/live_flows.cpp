@@ -128,7 +128,7 @@ void LiveFlows::uncounted(const fm_open_record& record) {
   fm_packet packet{};
   fm_packet_from_record(&packet, &record.packet);
   packet.key = record.key;
-  pool_[slot].uncounted++;
+  pool_[slot].uncounted += fm_packet_segments(&packet);
   update(pool_[slot], slot, packet);
 }
 

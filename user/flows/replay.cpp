@@ -17,7 +17,7 @@ void Replay::add(const CapturedFrame& captured) {
   packet = fm_packet{};
   packet.time_ns = captured.time_ns;
   fm_reason reason =
-      fm_parse(&frame, captured.wire_length, 0, captured.link_type, &packet, &fragment, &role);
+      fm_parse(&frame, {captured.wire_length, 0, 0}, captured.link_type, &packet, &fragment, &role);
   if (FM_UNLIKELY(role != FM_NOT_FRAGMENT) && reason == FM_METERED) {
     if (role == FM_FIRST_FRAGMENT)
       fragments_.remember(fragment, packet);

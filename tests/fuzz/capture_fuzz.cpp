@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A capture file of arbitrary octets, all the way to the cells of its rows: reader, parser, tables,
+// features. The account must balance, no packet be lost between account and rows, and no cell be
+// anything but a number or a text.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "features/columns_82.h"
+#include "flows/replay.h"
+
+namespace {
+
+using namespace flowmeter;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+class CheckingSink final : public RecordSink {
+ public:
+  void write(const FlowRecord& record) override {
+    packets += fm_flow_packets(&record.flow.counters);
+    rows++;
+    if (rows > kCheckedRows) return;
+    for (const Column& column : columns_82()) {
+      const Cell cell = column.get(record);
+      if (cell.kind() == Cell::Kind::kReal) require(std::isfinite(cell.real()) && cell.real() >= 0);
+      if (cell.kind() == Cell::Kind::kText)
+        require(!cell.text().empty() && cell.text().size() <= Cell::kMaxText);
+    }
+  }
+  bool failed() const override { return false; }
+  Status flush() override { return Done{}; }
+
+  uint64_t packets = 0;
+  uint64_t rows = 0;
+
+ private:
+  static constexpr uint64_t kCheckedRows = 100;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  // One file for all runs: the reader takes a path.
+  static const int file = ::memfd_create("capture", 0);
+  static const std::string path = "/proc/self/fd/" + std::to_string(file);
+  if (::ftruncate(file, 0) != 0) return 0;
+  if (::pwrite(file, data, size, 0) != static_cast<ssize_t>(size)) return 0;
+  auto reader = CaptureReader::open(path);
+  if (!reader) return 0;
+  CheckingSink sink;
+  Replay replay(fm_default_settings(), {8, 4}, sink);  // so small that it is full at times
+  uint64_t frames = 0;
+  for (CapturedFrame frame; reader->next(&frame); frames++) {
+    require(frame.captured_length <= frame.wire_length);
+    require(frame.captured_length <= CaptureReader::kMaxCapturedLength);
+    replay.add(frame);
+  }
+  replay.finish();
+  require(reader->valid_header() || frames == 0);
+  require(reader->bytes_read() <= size);
+  require(replay.account().seen == frames);
+  require(replay.account().balanced());
+  require(replay.account().metered() == sink.packets);
+  require(replay.flows().packets_written() == sink.packets);
+  return 0;
+}

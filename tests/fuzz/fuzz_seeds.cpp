@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// fuzz_seeds DIRECTORY: writes DIRECTORY/parse and DIRECTORY/capture, first inputs for the two
+// fuzzers.
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "flowmeter/packet.h"
+#include "golden/golden_cases.h"
+#include "support/capture_writer.h"
+
+namespace {
+
+using namespace flowmeter;
+using namespace flowmeter::testing;
+
+std::vector<Packet> packets() {
+  const auto four = [] { return ipv4("10.0.0.1", "10.0.0.2").udp(5000, 53).payload(20); };
+  const auto six = [] { return ipv6("2001:db8::1", "2001:db8::2").udp(5000, 53).payload(20); };
+  std::vector<Packet> all = {
+      ipv4("10.0.0.1", "10.0.0.2").tcp(1, 2, FM_SYN).tcp_options(20),
+      ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0, 1).payload(8),
+      four().ip_options(12),
+      four().ip_length(0).pad_to(70),
+      four().fragment(0, true),
+      ipv4("10.0.0.1", "10.0.0.2").protocol(17).fragment(3, false).payload(8),
+      ipv4("10.0.0.1", "10.0.0.2").protocol(47).payload(8),
+      four().vlan(),
+      four().vlan().vlan().vlan().vlan().vlan(),
+      four().mpls(3),
+      four().pppoe(),
+      six().extension(0).extension(43, 24).extension(60),
+      six().extension(51, 16),
+      six().fragment(0, true),
+      ipv6("2001:db8::1", "2001:db8::2").protocol(60).fragment(3, false).payload(8),
+      ipv6("fe80::1", "fe80::2").icmp(128, 0, 1).payload(8),
+  };
+  for (const uint32_t link : {0u, 9u, 12u, 14u, 101u, 108u, 113u, 228u, 276u})
+    all.push_back(four().link(link));
+  for (const uint32_t link : {0u, 9u, 101u, 113u, 229u, 276u}) all.push_back(six().link(link));
+  return all;
+}
+
+// The four octets in front of the frame are those of parse_fuzz.cpp.
+std::vector<uint8_t> parse_seed(const Frame& frame) {
+  const uint32_t links[] = {0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276, 105};
+  uint8_t number = 0;
+  while (links[number] != frame.link_type) number++;
+  std::vector<uint8_t> octets = {number, 0, 0, 0};
+  octets.insert(octets.end(), frame.octets.begin(), frame.octets.end());
+  return octets;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2 || argv[1][0] == '-') {
+    const bool help = argc == 2 && std::strcmp(argv[1], "--help") == 0;
+    std::fprintf(help ? stdout : stderr, "usage: fuzz_seeds DIRECTORY\n");
+    return help ? 0 : 2;
+  }
+  const std::filesystem::path directory = argv[1];
+  std::filesystem::create_directories(directory / "parse");
+  std::filesystem::create_directories(directory / "capture");
+  unsigned number = 0;
+  bool written = true;
+  const auto put = [&](const char* kind, const std::vector<uint8_t>& octets) {
+    written &= write_file(directory / kind / std::to_string(number++), octets);
+  };
+  std::vector<TimedFrame> ethernet;
+  for (const Packet& packet : packets()) {
+    const Frame frame = packet;
+    put("parse", parse_seed(frame));
+    put("capture", pcap({{number * 1'000'000'000ull, frame}}, {number % 2 == 0, number % 3 == 0}));
+    if (frame.link_type == 1) ethernet.push_back({number * 1'000'000'000ull, frame});
+  }
+  put("capture", pcap(ethernet));
+  put("capture", pcapng(ethernet));
+  const Frame one = packets()[0];
+  put("capture", Pcapng(true)
+                     .interface(1, 9, -5)
+                     .interface(1, 0x8a)
+                     .enhanced(one, 7, 1)
+                     .simple(one)
+                     .obsolete(one, 9)
+                     .block(5, 8)
+                     .section(false)
+                     .interface(1, 0)
+                     .enhanced(one, ~0ull)
+                     .octets());
+  for (const GoldenCase& golden : golden_cases()) put("capture", golden.capture);
+  if (!written) std::fprintf(stderr, "cannot write to %s\n", argv[1]);
+  return written ? 0 : 1;
+}
