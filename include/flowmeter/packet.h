@@ -39,7 +39,7 @@ struct fm_packet {
   __u8 zero;
   __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else
                           0 */
-  __u8 zero_too[2];
+  __u8 zero_too[6];
 };
 FM_STATIC_ASSERT(sizeof(struct fm_packet) == 72, "zeroed and copied as nine words");
 

@@ -313,7 +313,8 @@ FM_INLINE enum fm_reason fm_walk_link(fm_context* frame, __u32 link_type, struct
       return fm_walk_link_header(frame, w, 12, 14);
     case FM_LINK_SLL:
       return fm_walk_link_header(frame, w, 14, 16);
-    case FM_LINK_SLL2:
+    case FM_LINK_SLL2: /* the protocol comes first: that all of the header is there must be seen */
+      if (!fm_peek(frame, 19, 1, &scratch)) return FM_NOT_IP;
       return fm_walk_link_header(frame, w, 0, 20);
     case FM_LINK_RAW_12:
     case FM_LINK_RAW_14:

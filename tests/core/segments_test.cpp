@@ -97,7 +97,8 @@ TEST(Segments, EqualTheirSegmentsOneByOne) {
   uint64_t time_ns = FM_SECOND_NS;
   for (int i = 0; i < 5000; i++) {
     const auto segment_bytes = static_cast<uint16_t>(1 + random() % 1460);
-    fm_packet p = buffer(random() % 65'000, segment_bytes, static_cast<uint8_t>(random()));
+    fm_packet p = buffer(static_cast<uint32_t>(random() % 65'000), segment_bytes,
+                         static_cast<uint8_t>(random()));
     time_ns += random() % 3 == 0 ? random() % (2 * FM_SECOND_NS) : 0;
     p.time_ns = time_ns;
     p.direction = random() & 1;

@@ -50,17 +50,17 @@ std::vector<std::string> cells(const std::string& line) {
 void write_flows(RecordSink& sink, unsigned count) {
   Replay replay(fm_default_settings(), {count + 1, 1}, sink);
   for (unsigned i = 0; i < count; i++) {
-    const testing::Frame f = ipv4("10.0.0.1", "10.0.0.2")
-                                 .udp(static_cast<uint16_t>(i / 60000 + 1),
-                                      static_cast<uint16_t>(i % 60000 + 1))
-                                 .payload(1);
+    const testing::Frame f =
+        ipv4("10.0.0.1", "10.0.0.2")
+            .udp(static_cast<uint16_t>(i / 60000 + 1), static_cast<uint16_t>(i % 60000 + 1))
+            .payload(1);
     replay.add({i, 0, f.octets.data(), static_cast<uint32_t>(f.octets.size()), f.wire_length, 1});
   }
   replay.finish();
 }
 
-// A limit of the size of the files that this process may write, for as long as the object lives: write(2) then takes
-// a part, and fails with EFBIG after it.
+// A limit of the size of the files that this process may write, for as long as the object lives:
+// write(2) then takes a part, and fails with EFBIG after it.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t octets) {
@@ -126,7 +126,8 @@ TEST(Csv, RowsAreTheCellsOfTheColumns) {
   ASSERT_EQ(text.size(), 3u);
   EXPECT_EQ(cells(text[1]), rows[0].cells());
   EXPECT_EQ(cells(text[2]), rows[1].cells());
-  EXPECT_NE(text[1].find(",-1,-1,1,1970-01-01 00:00:00.250000,0.75,"), std::string::npos) << text[1];
+  EXPECT_NE(text[1].find(",-1,-1,1,1970-01-01 00:00:00.250000,0.75,"), std::string::npos)
+      << text[1];
 }
 
 TEST(Csv, ManyRowsThroughTheBuffer) {
@@ -184,13 +185,16 @@ TEST(Csv, FullDeviceWithoutAnyRow) {
   EXPECT_FALSE((*sink)->flush()) << "the header row is lost";
 }
 
-// What a file holds after the disk was full in the middle of a row, and what the message says about it.
+// What a file holds after the disk was full in the middle of a row, and what the message says about
+// it.
 void expect_whole_rows(rlim_t limit, unsigned rows, bool flush_header_first) {
   SCOPED_TRACE(::testing::Message() << "limit " << limit << ", " << rows << " rows");
   TemporaryFile file;
   auto sink = CsvSink::open(file.path(), all_columns());
   ASSERT_TRUE(sink);
-  if (flush_header_first) ASSERT_TRUE((*sink)->flush());
+  if (flush_header_first) {
+    ASSERT_TRUE((*sink)->flush());
+  }
   Status status = Done{};
   {
     FileSizeLimit full(limit);
@@ -206,8 +210,8 @@ void expect_whole_rows(rlim_t limit, unsigned rows, bool flush_header_first) {
   const size_t in_file = lines(text).size() - 1;
   EXPECT_LT(in_file, rows);
   EXPECT_EQ((*sink)->rows_written(), in_file);
-  const std::string expected = std::to_string(in_file) + " rows are in it, " +
-                               std::to_string(rows - in_file) + " are lost";
+  const std::string expected =
+      std::to_string(in_file) + " rows are in it, " + std::to_string(rows - in_file) + " are lost";
   EXPECT_NE(status.error().message().find(expected), std::string::npos)
       << status.error().message() << "\nexpected: " << expected;
 }
@@ -217,7 +221,10 @@ TEST(Csv, PartOfARowIsTakenBack) {
   expect_whole_rows(300001, 5000, true);  // in a later write of the buffer
 }
 
-TEST(Csv, PartOfARowIsTakenBackInTheWriteOfTheHeader) { expect_whole_rows(5000, 100, false); }
+// The header's line is no row.
+TEST(Csv, PartOfARowIsTakenBackInTheWriteOfTheHeader) {
+  expect_whole_rows(5000, 100, false);
+}
 
 TEST(Csv, NothingIsWrittenAfterAnError) {
   TemporaryFile file;

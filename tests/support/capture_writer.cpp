@@ -59,7 +59,9 @@ Pcapng& Pcapng::block(uint32_t type, const Octets& body) {
   return *this;
 }
 
-Pcapng& Pcapng::block(uint32_t type, size_t body_octets) { return block(type, Octets(body_octets)); }
+Pcapng& Pcapng::block(uint32_t type, size_t body_octets) {
+  return block(type, Octets(body_octets));
+}
 
 Pcapng& Pcapng::section(bool big_endian) {
   big_endian_ = big_endian;
@@ -152,6 +154,8 @@ TemporaryFile::TemporaryFile(const Octets& octets) {
   if (fd < 0 || !write_file(path_, octets)) std::abort();
 }
 
-TemporaryFile::~TemporaryFile() { ::unlink(path_.c_str()); }
+TemporaryFile::~TemporaryFile() {
+  ::unlink(path_.c_str());
+}
 
 }  // namespace flowmeter::testing

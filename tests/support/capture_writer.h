@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Captures as octets in memory, from frames: pcap in its four kinds, and pcapng block by block in either byte order.
-// What is written is well-formed; tests that need damage change the octets afterwards.
+// Captures as octets in memory, from frames: pcap in its four kinds, and pcapng block by block in
+// either byte order. What is written is well-formed; tests that need damage change the octets
+// afterwards.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ struct PcapKind {
   bool big_endian = false;
 };
 
-// A pcap file. Its link type is that of the first frame (Ethernet without any); all must have the same.
+// A pcap file. Its link type is that of the first frame (Ethernet without any); all must have the
+// same.
 std::vector<uint8_t> pcap(const std::vector<TimedFrame>& frames, PcapKind kind = {});
 
 class Pcapng {
@@ -27,7 +29,8 @@ class Pcapng {
 
   // Begins another section, in which interfaces are numbered from 0 again.
   Pcapng& section(bool big_endian);
-  // resolution: if_tsresol, as it stands in the file; 6 (microseconds) is left out, as is an offset of 0.
+  // resolution: if_tsresol, as it stands in the file; 6 (microseconds) is left out, as is an offset
+  // of 0.
   Pcapng& interface(uint32_t link_type, uint8_t resolution = 6, int64_t offset_s = 0,
                     uint32_t snap_length = 0);
   // stamp: in units of the interface.

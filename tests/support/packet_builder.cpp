@@ -12,7 +12,9 @@ namespace {
 
 using Octets = std::vector<uint8_t>;
 
-void put8(Octets& out, unsigned value) { out.push_back(static_cast<uint8_t>(value)); }
+void put8(Octets& out, unsigned value) {
+  out.push_back(static_cast<uint8_t>(value));
+}
 void put16(Octets& out, unsigned value) {
   put8(out, value >> 8 & 0xff);
   put8(out, value & 0xff);
@@ -21,7 +23,9 @@ void put32(Octets& out, uint32_t value) {
   put16(out, value >> 16);
   put16(out, value & 0xffff);
 }
-void append(Octets& out, const Octets& more) { out.insert(out.end(), more.begin(), more.end()); }
+void append(Octets& out, const Octets& more) {
+  out.insert(out.end(), more.begin(), more.end());
+}
 void set16(Octets& out, size_t at, unsigned value) {
   out[at] = static_cast<uint8_t>(value >> 8);
   out[at + 1] = static_cast<uint8_t>(value);
@@ -259,8 +263,8 @@ Octets Packet::network_octets() const {
   Octets out;
   if (!is_ipv6_) {
     const size_t header = 20 + ip_options_;
-    put8(out, (ip_version_.value_or(4) << 4 | ihl_.value_or(static_cast<unsigned>(header / 4))) &
-                  0xff);
+    put8(out,
+         (ip_version_.value_or(4) << 4 | ihl_.value_or(static_cast<unsigned>(header / 4))) & 0xff);
     put8(out, 0);
     put16(out, ip_length_ ? *ip_length_ : static_cast<unsigned>(header + inner.size()) & 0xffff);
     put16(out, identification_ & 0xffff);
@@ -290,8 +294,8 @@ Octets Packet::network_octets() const {
     chain.resize(start + e.octets, 0);
   }
   put32(out, static_cast<uint32_t>(ip_version_.value_or(6)) << 28);
-  put16(out, ip_length_ ? *ip_length_
-                        : static_cast<unsigned>(chain.size() + inner.size()) & 0xffff);
+  put16(out,
+        ip_length_ ? *ip_length_ : static_cast<unsigned>(chain.size() + inner.size()) & 0xffff);
   put8(out, extensions_.empty() ? transport_protocol() : extensions_[0].type);
   put8(out, 64);
   append(out, source_);

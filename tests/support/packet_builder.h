@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Frames as code: `ipv4("10.0.0.1", "10.0.0.2").tcp(4242, 80, FM_ACK).payload(64)`. Lengths, next-header values and
-// checksums are right unless a test says otherwise, so a row shows only what it is about. Without a word about the
-// link layer a frame is Ethernet. Knows nothing of a test framework and nothing of the product's parser.
+// Frames as code: `ipv4("10.0.0.1", "10.0.0.2").tcp(4242, 80, FM_ACK).payload(64)`. Lengths,
+// next-header values and checksums are right unless a test says otherwise, so a row shows only what
+// it is about. Without a word about the link layer a frame is Ethernet. Knows nothing of a test
+// framework and nothing of the product's parser.
 #pragma once
 
 #include <cstdint>
@@ -50,14 +51,17 @@ class Packet {
   Packet& ihl(unsigned in_4);
   // Replaces the total length (IPv4) or payload length (IPv6) field.
   Packet& ip_length(uint16_t octets);
-  // IPv6: the next extension header of the chain. octets: of the whole header; a multiple of 8 (AH, 51: of 4).
+  // IPv6: the next extension header of the chain. octets: of the whole header; a multiple of 8 (AH,
+  // 51: of 4).
   Packet& extension(uint8_t type, unsigned octets = 8);
-  // IPv4: flags and offset of the header. IPv6: a fragment header, next in the chain. Offset in units of 8 octets.
-  // With an offset above 0 there is no transport header; call protocol() to say whose fragment it is.
+  // IPv4: flags and offset of the header. IPv6: a fragment header, next in the chain. Offset in
+  // units of 8 octets. With an offset above 0 there is no transport header; call protocol() to say
+  // whose fragment it is.
   Packet& fragment(uint16_t offset_in_8, bool more, uint32_t identification = 1);
 
   // ---- link ----
-  Packet& link(uint32_t link_type);  // 0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276; others have no header
+  Packet& link(
+      uint32_t link_type);  // 0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276; others have no header
   Packet& tag(uint16_t tag_protocol, uint16_t id = 100);
   Packet& vlan(uint16_t id = 100) { return tag(0x8100, id); }
   Packet& qinq(uint16_t outer = 200, uint16_t inner = 100) {
@@ -68,7 +72,8 @@ class Packet {
   Packet& hdlc();  // PPP only: ff 03 in front of the protocol
   // Replaces the innermost EtherType, PPP protocol or address family.
   Packet& network_type(uint32_t value);
-  // Null link only: the family in network order (it is little-endian otherwise). Loop is always network order.
+  // Null link only: the family in network order (it is little-endian otherwise). Loop is always
+  // network order.
   Packet& big_endian_family();
 
   // ---- frame ----

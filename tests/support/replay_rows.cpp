@@ -43,7 +43,9 @@ const std::string& Row::text(const std::string& column) const {
   return cells_[column_index(column)];
 }
 
-double Row::number(const std::string& column) const { return numbers_[column_index(column)]; }
+double Row::number(const std::string& column) const {
+  return numbers_[column_index(column)];
+}
 
 uint64_t Row::packets() const {
   return static_cast<uint64_t>(number("tot_fwd_pkts") + number("tot_bwd_pkts"));

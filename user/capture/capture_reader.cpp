@@ -288,8 +288,7 @@ bool CaptureReader::packet_block(uint32_t type, const uint8_t* body, size_t size
     if (size < header || interfaces_.empty()) return false;
     interface = &interfaces_[0];
     wire = u32(body);
-    captured = static_cast<uint32_t>(std::min<size_t>(wire, size - header));
-    if (interface->snap_length != 0) captured = std::min(captured, interface->snap_length);
+    captured = interface->snap_length ? std::min(wire, interface->snap_length) : wire;
   } else {
     if (size < header) return false;
     const uint32_t number = type == kEnhancedPacket ? u32(body) : u16(body);

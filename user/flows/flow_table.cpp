@@ -14,9 +14,9 @@ ClockOrigin era_origin(int64_t era) {
 
 }  // namespace
 
-void FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const {
+uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const {
   const uint32_t slot = index_.guess(hash);
-  if (slot == HashIndex::kNone) return;
+  if (slot == HashIndex::kNone) return slot;
   const FlowEntry& entry = pool_[slot];
   const unsigned end = packet.direction & 1;
   const auto fetch = [](const void* line) { __builtin_prefetch(line, 1); };
@@ -27,6 +27,7 @@ void FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const {
   fetch(&entry.flow.timing);
   fetch(&entry.flow.timing.period_start_ns);
   fetch(&entry.flow.timing.direction[end]);
+  return slot;
 }
 
 void FlowTable::begin(FlowEntry& entry, const fm_packet& packet, fm_inheritance inherited) {
@@ -47,23 +48,24 @@ void FlowTable::write(const FlowEntry& entry, fm_end end) {
   sink_.write(FlowRecord{entry.key, entry.flow, era_origin(entry.era), end});
 }
 
-void FlowTable::add(const fm_packet& met, uint32_t hash) {
-  fm_packet packet = met;
-  uint32_t slot =
-      index_.find(hash, [&](uint32_t s) { return fm_key_equal(&pool_[s].key, &packet.key) != 0; });
-  if (slot == HashIndex::kNone) {
+void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
+  const auto is_it = [&](uint32_t slot) {
+    return fm_key_equal(&pool_[slot].key, &packet.key) != 0;
+  };
+  // A guess may be of another key with the same hash, or out of date: an earlier packet of the
+  // batch may have opened the flow, or forced out what was there. A slot that is used again has
+  // another key.
+  uint32_t slot = guess;
+  if (FM_UNLIKELY(slot == HashIndex::kNone || !is_it(slot))) slot = index_.find(hash, is_it);
+  if (FM_UNLIKELY(slot == HashIndex::kNone)) {
     slot = pool_.take();
     if (slot == SlotPool<FlowEntry>::kNone) slot = force_one_out(packet.time_ns);
     begin(pool_[slot], packet, fm_flow_inheritance(nullptr, &packet, FM_END_COUNT));
     index_.insert(hash, slot);
   } else {
     FlowEntry& entry = pool_[slot];
-    fm_end ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
-    if (FM_UNLIKELY(many_eras_) && era_ != entry.era) {
-      // 584 years parted what the 64-bit stamps make look close.
-      ended = era_ > entry.era ? FM_END_IDLE : FM_END_COUNT;
-      if (era_ < entry.era) packet.time_ns = entry.flow.counters.last_ns;
-    }
+    if (FM_UNLIKELY(many_eras_) && era_ != entry.era) return add_in_era(packet, entry);
+    const fm_end ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
     if (FM_UNLIKELY(ended != FM_END_COUNT)) {
       const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
       write(entry, ended);
@@ -71,6 +73,21 @@ void FlowTable::add(const fm_packet& met, uint32_t hash) {
     }
   }
   fm_flow_update(&pool_[slot].flow, &packet, &settings_);
+}
+
+// 584 years part what the 64-bit stamps make look close: a later era ends the flow, an earlier one
+// is a step back.
+void FlowTable::add_in_era(const fm_packet& met, FlowEntry& entry) {
+  fm_packet packet = met;
+  if (era_ > entry.era) {
+    const fm_inheritance inherited =
+        fm_flow_inheritance(&entry.flow.counters, &packet, FM_END_IDLE);
+    write(entry, FM_END_IDLE);
+    begin(entry, packet, inherited);
+  } else {
+    packet.time_ns = entry.flow.counters.last_ns;
+  }
+  fm_flow_update(&entry.flow, &packet, &settings_);
 }
 
 // Of a few flows beyond the hand, takes one that is idle by this packet's clock, else the one

@@ -37,8 +37,9 @@ class FlowTable {
   // times.
   uint32_t hash(const fm_packet& packet) const { return hash_(packet.key); }
   void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
-  void prefetch_flow(const fm_packet& packet, uint32_t hash) const;
-  void add(const fm_packet& packet, uint32_t hash);
+  // Returns a guess of the packet's slot, for add().
+  uint32_t prefetch_flow(const fm_packet& packet, uint32_t hash) const;
+  void add(const fm_packet& packet, uint32_t hash, uint32_t guess = HashIndex::kNone);
 
   // Writes all flows, in the order of their slots (that of first packets as long as none was forced
   // out).
@@ -54,6 +55,7 @@ class FlowTable {
  private:
   void begin(FlowEntry& entry, const fm_packet& packet, fm_inheritance inherited);
   void write(const FlowEntry& entry, fm_end end);
+  void add_in_era(const fm_packet& packet, FlowEntry& entry);
   uint32_t force_one_out(uint64_t now_ns);
 
   const fm_settings settings_;

@@ -5,6 +5,7 @@
 // nothing else).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

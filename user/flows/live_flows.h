@@ -51,7 +51,8 @@ class LiveFlows {
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests);
   // Appends a request for every flow, idle or not.
   void request_all(fm_end end, std::vector<fm_close_request>& requests);
-  // Writes what is still open from what is known here: for the end, when the kernel has not answered.
+  // Writes what is still open from what is known here: for the end, when the kernel has not
+  // answered.
   void finish(fm_end end);
   // Whether the flow is known here.
   bool knows(uint64_t flow_id) const;

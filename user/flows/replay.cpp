@@ -34,8 +34,9 @@ void Replay::add(const CapturedFrame& captured) {
 }
 
 void Replay::settle() {
-  for (size_t i = 0; i < waiting_; i++) flows_.prefetch_flow(packets_[i], hashes_[i]);
-  for (size_t i = 0; i < waiting_; i++) flows_.add(packets_[i], hashes_[i]);
+  std::array<uint32_t, kBatch> guesses;
+  for (size_t i = 0; i < waiting_; i++) guesses[i] = flows_.prefetch_flow(packets_[i], hashes_[i]);
+  for (size_t i = 0; i < waiting_; i++) flows_.add(packets_[i], hashes_[i], guesses[i]);
   waiting_ = 0;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -27,7 +28,8 @@ char* put_cell(char* at, const Cell& cell) {
     case Cell::Kind::kReal:
       return put_real(at, cell.real());
     case Cell::Kind::kText:
-      std::memcpy(at, cell.text().data(), cell.text().size());
+      // All of it: a copy of a size known here is a few stores, and row_bound_ has the room.
+      std::memcpy(at, cell.text().data(), Cell::kMaxText);
       return at + cell.text().size();
   }
   return at;
@@ -63,6 +65,7 @@ void CsvSink::put_header() {
     buffer_[filled_++] = ',';
   }
   buffer_[filled_ - 1] = '\n';
+  header_buffered_ = true;
 }
 
 void CsvSink::write(const FlowRecord& record) {
@@ -98,13 +101,14 @@ void CsvSink::drain() {
     struct stat status {};
     if (done > whole && ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode))
       (void)!::ftruncate(fd_.get(), status.st_size - static_cast<off_t>(done - whole));
-    uint64_t lost = rows_buffered_;
-    for (size_t i = 0; i < whole; i++) lost -= buffer_[i] == '\n' && lost > 0;
-    rows_written_ += rows_buffered_ - lost;
-    rows_lost_ += lost;
+    auto whole_rows = static_cast<uint64_t>(std::count(buffer_.get(), buffer_.get() + whole, '\n'));
+    if (header_buffered_ && whole_rows > 0) whole_rows--;
+    rows_written_ += whole_rows;
+    rows_lost_ += rows_buffered_ - whole_rows;
   }
   filled_ = 0;
   rows_buffered_ = 0;
+  header_buffered_ = false;
 }
 
 Status CsvSink::flush() {

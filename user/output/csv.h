@@ -37,6 +37,7 @@ class CsvSink final : public RecordSink {
   std::unique_ptr<char[]> buffer_;
   size_t filled_ = 0;
   uint64_t rows_buffered_ = 0;
+  bool header_buffered_ = false;
   uint64_t rows_written_ = 0;
   uint64_t rows_lost_ = 0;
   int write_error_ = 0;
