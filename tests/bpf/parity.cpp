@@ -49,6 +49,8 @@ class RowCollector final : public RecordSink {
         return sign(a.integer(), b.integer());
       case Cell::Kind::kReal:
         return sign(a.real(), b.real());
+      case Cell::Kind::kNanoseconds:
+        return sign(a.nanoseconds(), b.nanoseconds());
       case Cell::Kind::kText:
         return sign(a.text(), b.text());
     }
@@ -63,6 +65,8 @@ std::string text(const Cell& cell) {
       return std::to_string(cell.integer());
     case Cell::Kind::kReal:
       return std::to_string(cell.real());
+    case Cell::Kind::kNanoseconds:
+      return std::to_string(cell.nanoseconds()) + " ns";
     case Cell::Kind::kText:
       return std::string(cell.text());
   }

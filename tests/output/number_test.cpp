@@ -10,6 +10,9 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <vector>
+
+#include "features/statistics.h"
 
 namespace flowmeter {
 namespace {
@@ -78,6 +81,35 @@ TEST(Number, ReadsBackAndFits) {
         << s;
     const bool has_fraction = s.find('.') != std::string::npos && s.find('e') == std::string::npos;
     ASSERT_FALSE(has_fraction && s.back() == '0') << s;
+  }
+}
+
+TEST(Number, SecondsAreTheTextOfTheirDouble) {
+  const auto seed = static_cast<unsigned>(std::random_device{}());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  std::vector<uint64_t> values = {0,
+                                  1,
+                                  99'999,
+                                  100'000,
+                                  100'001,
+                                  999'999'999,
+                                  1'000'000'000,
+                                  1'000'000'001,
+                                  1'500'000'000,
+                                  999'999'999'999'999,
+                                  1'000'000'000'000'001,
+                                  UINT64_MAX};
+  for (int i = 0; i < 200'000; i++) {
+    const uint64_t value = random() >> (random() % 64);
+    values.push_back(value);
+    values.push_back(value / 1000 * 1000);
+  }
+  for (const uint64_t ns : values) {
+    char whole[kMaxRealText], real[kMaxRealText];
+    ASSERT_EQ(std::string(whole, put_seconds(whole, ns)),
+              std::string(real, put_real(real, seconds(ns))))
+        << ns << " ns";
   }
 }
 

@@ -66,6 +66,10 @@ void RowCollector::write(const FlowRecord& record) {
         row.numbers_.push_back(cell.real());
         row.cells_.emplace_back(text, put_real(text, cell.real()));
         break;
+      case Cell::Kind::kNanoseconds:
+        row.numbers_.push_back(cell.real());
+        row.cells_.emplace_back(text, put_seconds(text, cell.nanoseconds()));
+        break;
       case Cell::Kind::kText:
         row.numbers_.push_back(0);
         row.cells_.emplace_back(cell.text());

@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "features/statistics.h"
 #include "flows/flow_record.h"
 
 namespace flowmeter {
@@ -15,7 +16,7 @@ namespace flowmeter {
 // One value of a row. Text is held inside (addresses, times), so making a row allocates nothing.
 class Cell {
  public:
-  enum class Kind : uint8_t { kInteger, kReal, kText };
+  enum class Kind : uint8_t { kInteger, kReal, kNanoseconds, kText };
   static constexpr size_t kMaxText = 48;  // INET6_ADDRSTRLEN is 46
 
   Cell(unsigned long long value) : Cell(static_cast<uint64_t>(value)) {}
@@ -24,12 +25,21 @@ class Cell {
   Cell(std::string_view text) : kind_(Kind::kText), size_(static_cast<uint8_t>(text.size())) {
     std::memcpy(text_, text.data(), text.size());
   }
+  // A time that is printed in seconds. Kept whole: most times of a row are, and need no floating
+  // point at all.
+  static Cell nanoseconds(uint64_t ns) {
+    Cell cell(ns);
+    cell.kind_ = Kind::kNanoseconds;
+    return cell;
+  }
   // -1: the column does not apply to this flow's protocol.
   static Cell not_applicable() { return Cell(~uint64_t{0}); }
 
   Kind kind() const { return kind_; }
   int64_t integer() const { return integer_; }
-  double real() const { return real_; }
+  // Of nanoseconds: the seconds.
+  double real() const { return kind_ == Kind::kNanoseconds ? seconds(nanoseconds()) : real_; }
+  uint64_t nanoseconds() const { return static_cast<uint64_t>(integer_); }
   std::string_view text() const { return {text_, size_}; }
 
  private:

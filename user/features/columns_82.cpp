@@ -4,7 +4,6 @@
 #include <array>
 
 #include "features/identity.h"
-#include "features/statistics.h"
 
 namespace flowmeter {
 namespace {
@@ -37,6 +36,10 @@ Cell rare_flag(Record f, const __u64 (&packets)[2]) {
 
 Cell window(Record f, const fm_direction_counters& direction) {
   return f.is_icmp() ? Cell::not_applicable() : Cell(uint64_t{direction.initial_window});
+}
+
+Cell in_seconds(uint64_t ns) {
+  return Cell::nanoseconds(ns);
 }
 
 uint64_t packets(Record f) {
@@ -88,7 +91,7 @@ constexpr std::array kColumns82 = {
            [](Record f) -> Cell { return time_text(f.clock, f.flow.counters.first_ns); },
            "time of the first packet, UTC, microseconds (cut)"},
     Column{"flow_duration", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.duration_ns()); },
+           [](Record f) -> Cell { return in_seconds(f.duration_ns()); },
            "latest time - first packet's time (D)"},
     Column{"flow_byts_s", Unit::kBytesPerSecond,
            [](Record f) -> Cell { return per_second(bytes(f), f.duration_ns()); },
@@ -161,22 +164,22 @@ constexpr std::array kColumns82 = {
            [](Record f) -> Cell { return mean_seconds(f.flow.timing.gaps); },
            "mean gap between neighbouring packets"},
     Column{"flow_iat_max", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.flow.timing.gaps.max); },
+           [](Record f) -> Cell { return in_seconds(f.flow.timing.gaps.max); },
            "greatest gap between neighbouring packets"},
     Column{"flow_iat_min", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.flow.timing.gaps.min); },
+           [](Record f) -> Cell { return in_seconds(f.flow.timing.gaps.min); },
            "least gap between neighbouring packets"},
     Column{"flow_iat_std", Unit::kSeconds,
            [](Record f) -> Cell { return deviation_seconds(f.flow.timing.gaps); },
            "population standard deviation of the gaps between neighbouring packets"},
     Column{"fwd_iat_tot", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.forward_timing().gaps.sum); },
+           [](Record f) -> Cell { return in_seconds(f.forward_timing().gaps.sum); },
            "sum of the gaps between neighbouring forward packets"},
     Column{"fwd_iat_max", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.forward_timing().gaps.max); },
+           [](Record f) -> Cell { return in_seconds(f.forward_timing().gaps.max); },
            "greatest gap between neighbouring forward packets"},
     Column{"fwd_iat_min", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.forward_timing().gaps.min); },
+           [](Record f) -> Cell { return in_seconds(f.forward_timing().gaps.min); },
            "least gap between neighbouring forward packets"},
     Column{"fwd_iat_mean", Unit::kSeconds,
            [](Record f) -> Cell { return mean_seconds(f.forward_timing().gaps); },
@@ -185,13 +188,13 @@ constexpr std::array kColumns82 = {
            [](Record f) -> Cell { return deviation_seconds(f.forward_timing().gaps); },
            "population standard deviation of the gaps between neighbouring forward packets"},
     Column{"bwd_iat_tot", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.backward_timing().gaps.sum); },
+           [](Record f) -> Cell { return in_seconds(f.backward_timing().gaps.sum); },
            "sum of the gaps between neighbouring backward packets"},
     Column{"bwd_iat_max", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.backward_timing().gaps.max); },
+           [](Record f) -> Cell { return in_seconds(f.backward_timing().gaps.max); },
            "greatest gap between neighbouring backward packets"},
     Column{"bwd_iat_min", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.backward_timing().gaps.min); },
+           [](Record f) -> Cell { return in_seconds(f.backward_timing().gaps.min); },
            "least gap between neighbouring backward packets"},
     Column{"bwd_iat_mean", Unit::kSeconds,
            [](Record f) -> Cell { return mean_seconds(f.backward_timing().gaps); },
@@ -236,10 +239,10 @@ constexpr std::array kColumns82 = {
            [](Record f) -> Cell { return window(f, f.backward()); },
            "TCP window, not scaled, of the first backward packet with a TCP header; 0 without; "
            "ICMP -1"},
-    Column{"active_max", Unit::kSeconds, [](Record f) -> Cell { return seconds(active(f).max); },
+    Column{"active_max", Unit::kSeconds, [](Record f) -> Cell { return in_seconds(active(f).max); },
            "greatest active period longer than 0: the time between idle periods, the flow's last "
            "one included"},
-    Column{"active_min", Unit::kSeconds, [](Record f) -> Cell { return seconds(active(f).min); },
+    Column{"active_min", Unit::kSeconds, [](Record f) -> Cell { return in_seconds(active(f).min); },
            "least active period"},
     Column{"active_mean", Unit::kSeconds, [](Record f) -> Cell { return mean_seconds(active(f)); },
            "mean active period"},
@@ -247,10 +250,11 @@ constexpr std::array kColumns82 = {
            [](Record f) -> Cell { return deviation_seconds(active(f)); },
            "population standard deviation of the active periods"},
     Column{"idle_max", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.flow.timing.idle.max); },
+           [](Record f) -> Cell { return in_seconds(f.flow.timing.idle.max); },
            "greatest idle period: a gap above the activity gap (5 s)"},
     Column{"idle_min", Unit::kSeconds,
-           [](Record f) -> Cell { return seconds(f.flow.timing.idle.min); }, "least idle period"},
+           [](Record f) -> Cell { return in_seconds(f.flow.timing.idle.min); },
+           "least idle period"},
     Column{"idle_mean", Unit::kSeconds,
            [](Record f) -> Cell { return mean_seconds(f.flow.timing.idle); }, "mean idle period"},
     Column{"idle_std", Unit::kSeconds,

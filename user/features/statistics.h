@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // From integer moments to reals: the only place where the meter leaves the integers.
 //
-// Every result is the exact value rounded once or twice to a double (relative error below 1e-15). A
-// sum of squares has 128 bits, so n * sum of squares may need 192: it is formed exactly, because
-// the difference of two almost equal numbers would lose the variance of large samples with a small
-// spread.
+// Every result is the exact value with at most four roundings to double (relative error below
+// 1e-15). A sum of squares has 128 bits, so n * sum of squares may need 192: it is formed exactly,
+// because the difference of two almost equal numbers would lose the variance of large samples with
+// a small spread.
 #pragma once
 
 #include <cmath>
@@ -14,27 +14,22 @@
 
 namespace flowmeter {
 
+constexpr double kNanosecondsPerSecond = 1e9;
+
 // numerator / divisor; 0 if the divisor is 0.
 inline double ratio(uint64_t numerator, uint64_t divisor) {
-  if (divisor == 0) return 0;
-  constexpr uint64_t kExact = uint64_t{1} << 53;
-  if (numerator <= kExact && divisor <= kExact)
-    return static_cast<double>(numerator) / static_cast<double>(divisor);
-  return static_cast<double>(static_cast<long double>(numerator) /
-                             static_cast<long double>(divisor));
+  return divisor == 0 ? 0 : static_cast<double>(numerator) / static_cast<double>(divisor);
 }
 
 inline double seconds(uint64_t ns) {
-  return ratio(ns, 1'000'000'000);
+  return static_cast<double>(ns) / kNanosecondsPerSecond;
 }
 
 // amount per second; 0 if the duration is 0.
 inline double per_second(uint64_t amount, uint64_t duration_ns) {
-  if (duration_ns == 0) return 0;
-  // amount * 1e9 is exact in an 80-bit long double up to 2^64 / 1e9 ≈ 1.8e10, and rounded once
-  // beyond.
-  return static_cast<double>(static_cast<long double>(amount) * 1e9L /
-                             static_cast<long double>(duration_ns));
+  return duration_ns == 0 ? 0
+                          : static_cast<double>(amount) * kNanosecondsPerSecond /
+                                static_cast<double>(duration_ns);
 }
 
 inline double mean(const fm_moments& m) {
@@ -53,13 +48,10 @@ inline double variance(const fm_moments& m) {
   const Wide upper = high_product + static_cast<uint64_t>(low_product >> 64);
   const Wide low = (static_cast<Wide>(static_cast<uint64_t>(upper)) << 64) | word0;
   const uint64_t word2 = static_cast<uint64_t>(upper >> 64) - (low < square);
-  const Wide rest = low - square;
-  const long double numerator =
-      static_cast<long double>(word2) * 0x1p128L +
-      static_cast<long double>(static_cast<uint64_t>(rest >> 64)) * 0x1p64L +
-      static_cast<long double>(static_cast<uint64_t>(rest));
-  const long double n = static_cast<long double>(m.count);
-  return static_cast<double>(numerator / (n * n));
+  double numerator = static_cast<double>(low - square);
+  if (word2 != 0) numerator += static_cast<double>(word2) * 0x1p128;
+  const double n = static_cast<double>(m.count);
+  return numerator / (n * n);
 }
 
 inline double deviation(const fm_moments& m) {
@@ -68,14 +60,12 @@ inline double deviation(const fm_moments& m) {
 
 // The same for moments of nanoseconds, in seconds.
 inline double mean_seconds(const fm_moments& m) {
-  if (m.count == 0) return 0;
-  constexpr uint64_t kExactCount = (uint64_t{1} << 53) / 1'000'000'000;
-  if (m.count <= kExactCount) return ratio(m.sum, m.count * 1'000'000'000);
-  return static_cast<double>(static_cast<long double>(m.sum) /
-                             (static_cast<long double>(m.count) * 1e9L));
+  return m.count == 0
+             ? 0
+             : static_cast<double>(m.sum) / (static_cast<double>(m.count) * kNanosecondsPerSecond);
 }
 inline double deviation_seconds(const fm_moments& m) {
-  return deviation(m) / 1e9;
+  return deviation(m) / kNanosecondsPerSecond;
 }
 
 }  // namespace flowmeter

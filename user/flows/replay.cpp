@@ -11,7 +11,7 @@ void Replay::add(const CapturedFrame& captured) {
     fragments_.clear();  // 584 years are more than any fragment memory
   }
   const fm_captured frame{captured.data, captured.captured_length};
-  fm_packet& packet = packets_[waiting_];
+  fm_packet& packet = packets_[parsed_ % kRing];
   fm_fragment_key fragment{};
   fm_fragment_role role = FM_NOT_FRAGMENT;
   packet = fm_packet{};
@@ -27,17 +27,29 @@ void Replay::add(const CapturedFrame& captured) {
   account_.count(reason);
   if (reason != FM_METERED) return;
 
-  const uint32_t hash = flows_.hash(packet);
-  flows_.prefetch_index(hash);
-  hashes_[waiting_] = hash;
-  if (++waiting_ == kBatch) settle();
+  parsed_++;
+  advance(kHashDelay, kIndexDelay, kFlowDelay);
+}
+
+// Brings the packets that were parsed at least so many packets ago one step further each.
+inline void Replay::advance(uint64_t hash_delay, uint64_t index_delay, uint64_t flow_delay) {
+  if (hashed_ + hash_delay < parsed_) {
+    const size_t i = hashed_++ % kRing;
+    hashes_[i] = flows_.hash(packets_[i]);
+    flows_.prefetch_index(hashes_[i]);
+  }
+  if (found_ + index_delay < hashed_) {
+    const size_t i = found_++ % kRing;
+    guesses_[i] = flows_.prefetch_flow(packets_[i], hashes_[i]);
+  }
+  if (added_ + flow_delay < found_) {
+    const size_t i = added_++ % kRing;
+    flows_.add(packets_[i], hashes_[i], guesses_[i]);
+  }
 }
 
 void Replay::settle() {
-  std::array<uint32_t, kBatch> guesses;
-  for (size_t i = 0; i < waiting_; i++) guesses[i] = flows_.prefetch_flow(packets_[i], hashes_[i]);
-  for (size_t i = 0; i < waiting_; i++) flows_.add(packets_[i], hashes_[i], guesses[i]);
-  waiting_ = 0;
+  while (added_ < parsed_) advance(0, 0, 0);
 }
 
 void Replay::finish() {

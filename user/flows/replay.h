@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Replay: frames of a capture through the core into the flow table, in batches.
+// Replay: frames of a capture through the core into the flow table, several on their way at once.
 #pragma once
 
 #include <array>
@@ -29,28 +29,38 @@ class Replay {
   // call.
   void add(const CapturedFrame& frame);
 
-  // Adds what waits in the batch and writes all flows.
+  // Adds what is on its way and writes all flows.
   void finish();
 
-  // Adds what waits in the batch, so that account and flows agree.
+  // Adds what is on its way, so that account and flows agree.
   void settle();
 
   const Account& account() const { return account_; }
   FlowTable& flows() { return flows_; }
 
  private:
-  // Long enough to hide the memory latency of a flow's cache lines behind the parsing of other
-  // packets, short enough that what was prefetched is still in the L1 cache.
-  static constexpr size_t kBatch = 32;
+  // A packet is parsed, hashed, looked up and added in steps that lie some packets apart: each step
+  // asks for the memory that the next one needs, and other packets' steps hide its latency. (A step
+  // for a batch at a time would ask for more cache lines at once than a core can wait for.) The
+  // hash is a step of its own because the key has just been put together of small stores, which a
+  // load of whole words would have to wait for.
+  static constexpr uint64_t kHashDelay = 2, kIndexDelay = 12, kFlowDelay = 16;
+  static constexpr size_t kRing = 32;
+  static_assert(kHashDelay + kIndexDelay + kFlowDelay < kRing);
+  void advance(uint64_t hash_delay, uint64_t index_delay, uint64_t flow_delay);
 
   const fm_settings settings_;
   Account account_;
   FlowTable flows_;
   FragmentTable fragments_;
   int64_t era_ = 0;
-  size_t waiting_ = 0;
-  std::array<fm_packet, kBatch> packets_;
-  std::array<uint32_t, kBatch> hashes_;
+  uint64_t parsed_ = 0;  // packets that have come so far
+  uint64_t hashed_ = 0;
+  uint64_t found_ = 0;
+  uint64_t added_ = 0;
+  std::array<fm_packet, kRing> packets_;
+  std::array<uint32_t, kRing> hashes_;
+  std::array<uint32_t, kRing> guesses_;
 };
 
 }  // namespace flowmeter

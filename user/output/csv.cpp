@@ -27,6 +27,8 @@ char* put_cell(char* at, const Cell& cell) {
       return std::to_chars(at, at + 20, static_cast<uint64_t>(cell.integer())).ptr;
     case Cell::Kind::kReal:
       return put_real(at, cell.real());
+    case Cell::Kind::kNanoseconds:
+      return put_seconds(at, cell.nanoseconds());
     case Cell::Kind::kText:
       // All of it: a copy of a size known here is a few stores, and row_bound_ has the room.
       std::memcpy(at, cell.text().data(), Cell::kMaxText);

@@ -2,6 +2,8 @@
 // Numbers as text, independent of locale.
 #pragma once
 
+#include <cstdint>
+
 namespace flowmeter {
 
 // Longest text of a real: 17 digits, sign, point, and either 4 leading zeros or an exponent.
@@ -12,5 +14,8 @@ constexpr int kMaxRealText = 32;
 // two digits ("6e-06"). Returns the end of the text. Requires: kMaxRealText bytes at `at`; value
 // finite.
 char* put_real(char* at, double value);
+
+// The text of put_real(ns / 1e9), at a third of its cost. Requires: kMaxRealText bytes at `at`.
+char* put_seconds(char* at, uint64_t ns);
 
 }  // namespace flowmeter
