@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The program under test: started, waited for, stopped; its rows and its account."""
+import csv
+import ctypes
+import io
+import os
+import re
+import signal
+import subprocess
+import time
+
+import cases
+
+REASONS = ("metered", "not_ip", "other_protocol", "malformed", "unattributed_fragment", "unrecorded")
+FLOW = ("src_ip", "dst_ip", "src_port", "dst_port", "protocol")
+
+
+def die_with_parent():
+    """A test that is killed leaves no process (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def wait_for(what, condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.01)
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def packets_in(rows):
+    return sum(int(row["tot_fwd_pkts"]) + int(row["tot_bwd_pkts"]) for row in rows)
+
+
+def account_of(text):
+    """{"seen": …, "metered": …, …} of the account line, or {}."""
+    for line in text.splitlines():
+        if re.search(r"\bseen=\d+ metered=", line):
+            return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", line)}
+    return {}
+
+
+def assert_balanced(case, account):
+    case.assertTrue(account, "no account was printed")
+    case.assertEqual(account["seen"], sum(account[name] for name in REASONS), account)
+
+
+def lines_of(text, level):
+    return [line for line in text.splitlines() if line.startswith(f"flowmeter-ebpf: {level}: ")]
+
+
+class Finished:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+        self.errors, self.warnings = lines_of(err, "error"), lines_of(err, "warning")
+        self.account = account_of(err)
+
+
+def run(*arguments, prefix=(), stdin=b"", **options):
+    """Runs the program to its end."""
+    if "stdout" not in options:
+        options["stdout"] = subprocess.PIPE
+    done = subprocess.run([*prefix, cases.meter_path, *arguments], input=stdin, stderr=subprocess.PIPE,
+                          preexec_fn=die_with_parent, timeout=60, **options)
+    return Finished(done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
+
+
+class Meter:
+    """The program while it runs. Killed at the end of the case if it still does."""
+
+    def __init__(self, case, name, *arguments, prefix=(), program=None, **options):
+        self.case, self.name = case, name
+        self.csv = case.path(name + ".csv")
+        self.log = case.path(name + ".log")
+        if "-c" not in arguments:
+            arguments = ("-c", self.csv, *arguments)
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([*prefix, program or cases.meter_path, *arguments, "-v"],
+                                            stderr=log, preexec_fn=die_with_parent,
+                                            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options})
+        case.addCleanup(self._end)
+
+    def _end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def err(self):
+        with open(self.log, encoding="utf-8") as log:
+            return log.read()
+
+    def text(self):
+        with open(self.csv, encoding="utf-8") as file:
+            return file.read()
+
+    def rows(self):
+        return rows_of(self.text())
+
+    def wait_attached(self):
+        def attached():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.err()}")
+            return ": metering " in self.err()
+
+        wait_for(f"{self.name} attaches", attached, 30)
+        return self
+
+    def wait(self, seconds=20):
+        self.process.wait(timeout=seconds)
+        return Finished(self.process.returncode, "", self.err())
+
+    def stop(self, signal_number=signal.SIGINT):
+        self.process.send_signal(signal_number)
+        return self.wait()
+
+    def stop_clean(self, signal_number=signal.SIGINT):
+        """Stops it; it must have gone well, with an account that balances and agrees with the rows."""
+        done = self.stop(signal_number)
+        case = self.case
+        case.assertEqual(done.code, 0, done.err)
+        case.assertEqual(done.errors, [], done.err)
+        assert_balanced(case, done.account)
+        rows = self.rows()
+        case.assertEqual(done.account["lost"], 0, done.err)
+        case.assertEqual(done.account["in_rows"], done.account["metered"], done.err)
+        case.assertEqual(packets_in(rows), done.account["metered"], done.err)
+        case.assertEqual(len(rows), done.account["flows"], done.err)
+        return done
