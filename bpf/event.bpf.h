@@ -55,15 +55,16 @@ FM_INLINE int fm_send_uncounted(const struct fm_packet* p, __u32 ifindex, __u8 h
 }
 
 /* Hands a finished flow over. Returns 0 if there is no room. Requires: entry is locked. */
-FM_INLINE int fm_send_closed(const struct fm_map_entry* entry, enum fm_end end) {
+FM_INLINE int fm_send_closed(const struct fm_map_entry* entry, __u64 id, enum fm_end end) {
   struct fm_closed_record* r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
   if (!r) return 0;
   __builtin_memset(&r->head, 0, sizeof(r->head));
-  r->head.flow_id = fm_entry_id(entry);
+  r->head.flow_id = id;
   r->head.what = FM_RECORD_CLOSED;
   r->key = entry->key;
   r->events_lost = entry->events_lost;
   __builtin_memset(r->zero, 0, sizeof(r->zero));
+  r->announced = entry->announced;
   r->end = (__u8)end;
   r->counters = entry->counters;
   bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);

@@ -29,7 +29,8 @@ FM_INLINE enum fm_reason fm_join_fragments(struct __sk_buff* skb, struct fm_pack
 FM_INLINE enum fm_reason fm_record_packet(struct __sk_buff* skb, struct fm_packet* p, __u8 hook,
                                           struct fm_cpu_counters* cpu) {
   const struct fm_settings* s = fm_loaded_settings();
-  struct fm_map_entry* entry = fm_lock_entry(&p->key, 1);
+  __u64 held_id = 0;
+  struct fm_map_entry* entry = fm_lock_entry(&p->key, 1, &held_id);
   if (!entry) {
     p->time_ns = fm_skb_time_ns(skb);
     return fm_send_uncounted(p, skb->ifindex, hook, cpu) ? FM_METERED : FM_UNRECORDED;
@@ -38,14 +39,14 @@ FM_INLINE enum fm_reason fm_record_packet(struct __sk_buff* skb, struct fm_packe
    * and a flow found idle by the closing program cannot have an earlier packet on its way. */
   p->time_ns = fm_skb_time_ns(skb);
 
-  __u64 id = fm_entry_id(entry);
+  __u64 id = held_id;
   const int begun = fm_flow_packets(&entry->counters) > 0;
   enum fm_end ended = FM_END_COUNT;
   if (FM_LIKELY(begun)) ended = fm_flow_ended(&entry->counters, p, s);
   if (FM_UNLIKELY(!begun || ended != FM_END_COUNT)) {
     const struct fm_inheritance inherited = fm_flow_inheritance(&entry->counters, p, ended);
     if (begun) {
-      if (!fm_send_closed(entry, ended)) {
+      if (!fm_send_closed(entry, held_id, ended)) {
         cpu->handover_flows += 1;
         cpu->handover_packets += fm_flow_packets(&entry->counters);
       }
@@ -62,7 +63,7 @@ FM_INLINE enum fm_reason fm_record_packet(struct __sk_buff* skb, struct fm_packe
    */
   fm_send_packet(entry, p, id, cpu);
   fm_flow_counters_update(&entry->counters, p);
-  fm_unlock(entry, id);
+  fm_unlock(entry, held_id, id);
   return FM_METERED;
 }
 
@@ -130,27 +131,28 @@ __attribute__((noinline)) int fm_close(struct __sk_buff* skb, __u32 index) {
     fm_send_absent(&request.key, request.flow_id);
     return 1;
   }
-  struct fm_map_entry* entry = fm_lock_entry(&request.key, 0);
+  __u64 id = 0;
+  struct fm_map_entry* entry = fm_lock_entry(&request.key, 0, &id);
   if (!entry) return 1;
-  if (fm_entry_id(entry) != request.flow_id) {
-    fm_unlock(entry, 0);
+  if (id != request.flow_id) {
+    fm_unlock(entry, id, id);
     fm_send_absent(&request.key, request.flow_id);
     return 1;
   }
   if (request.force) {
     end = (enum fm_end)(request.force - 1);
   } else if (!fm_flow_is_idle(&entry->counters, request.key.protocol, bpf_ktime_get_ns(), s)) {
-    fm_unlock(entry, 0);
+    fm_unlock(entry, id, id);
     return 1;
   }
-  if (fm_flow_packets(&entry->counters) > 0 && !fm_send_closed(entry, end)) {
-    fm_unlock(entry, 0);
+  if (fm_flow_packets(&entry->counters) > 0 && !fm_send_closed(entry, id, end)) {
+    fm_unlock(entry, id, id);
     return 1;
   }
   /* From here on whoever holds a pointer to this entry sees another key and looks again. The lock
    * is given back before the deletion: afterwards the memory may already be another flow's. */
   __builtin_memset(&entry->key, 0xff, sizeof(entry->key));
-  fm_unlock(entry, 0);
+  fm_unlock(entry, id, id);
   if (bpf_map_delete_elem(&flows, &request.key) == 0) cpu->entries_deleted += 1;
   return 1;
 }

@@ -31,9 +31,9 @@ Status check_inputs(const Config& config) {
   struct stat output {};
   const bool output_exists = config.csv != "-" && ::stat(config.csv.c_str(), &output) == 0;
   for (const std::string& path : config.captures) {
-    if (path == "-") continue;
     struct stat input {};
-    if (::access(path.c_str(), R_OK) != 0 || ::stat(path.c_str(), &input) != 0)
+    if (path == "-" ? ::fstat(STDIN_FILENO, &input) != 0
+                    : ::access(path.c_str(), R_OK) != 0 || ::stat(path.c_str(), &input) != 0)
       return Error{"cannot open capture " + path, errno};
     if (S_ISDIR(input.st_mode)) return Error{"cannot read capture " + path, EISDIR};
     if (output_exists && S_ISREG(input.st_mode) && input.st_dev == output.st_dev &&
@@ -44,6 +44,14 @@ Status check_inputs(const Config& config) {
     }
   }
   return Done{};
+}
+
+// A file opened later must not get the number of a standard stream that the caller has closed.
+void occupy_standard_streams() {
+  int fd = 0;
+  do fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
 }
 
 ExitCode fail(const Error& error) {
@@ -70,6 +78,7 @@ ExitCode run(int argc, char** argv) {
 }  // namespace flowmeter
 
 int main(int argc, char** argv) {
+  flowmeter::occupy_standard_streams();
   try {
     return flowmeter::run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -53,8 +53,9 @@ struct fm_closed_record {
   struct fm_packet_record head; /* flow_id and what only */
   struct fm_flow_key key;
   __u64 events_lost; /* packets in counters for which the ring had no room */
+  __u8 announced;    /* the daemon was told of the flow before */
   __u8 end;          /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
-  __u8 zero[7];
+  __u8 zero[6];
   struct fm_flow_counters counters;
 };
 FM_STATIC_ASSERT(sizeof(struct fm_closed_record) == 32 + 40 + 16 + sizeof(struct fm_flow_counters),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// LiveFlows against a kernel made of records: the order of records, losses, evictions, and who asks for what.
+// LiveFlows against a kernel made of records: the order of records, losses, evictions, and who asks
+// for what.
 #include "flows/live_flows.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,8 @@ struct Row {
 class Rows final : public RecordSink {
  public:
   void write(const FlowRecord& record) override {
-    rows.push_back({fm_flow_packets(&record.flow.counters), record.flow.timing.gaps.count, record.end});
+    rows.push_back(
+        {fm_flow_packets(&record.flow.counters), record.flow.timing.gaps.count, record.end});
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
@@ -183,21 +185,59 @@ TEST_F(LiveFlowsTest, AClosedTcpFlowIsAskedForAfterItsLinger) {
   EXPECT_EQ(due(7 * kSecond + kSecond / 2).size(), 1u);
 }
 
-TEST_F(LiveFlowsTest, ANearlyFullTableAsksForFlowsSilentForLongest) {
-  for (uint16_t i = 0; i < 60; i++) open(i + 1u, packet(static_cast<uint16_t>(1000 + i), (1u + i) * kSecond));
-  const auto requests = due(61 * kSecond);
+TEST_F(LiveFlowsTest, ATableBelowItsLimitIsLeftAlone) {
+  for (uint16_t i = 0; i < 64; i++) open(i + 1u, packet(static_cast<uint16_t>(1000 + i), kSecond));
+  EXPECT_TRUE(due(2 * kSecond).empty());
+}
+
+TEST_F(LiveFlowsTest, AboveTheLimitAsManyAsAreTooManyAreAskedForTheLongestSilentFirst) {
+  for (uint16_t i = 0; i < 66; i++)
+    open(i + 1u, packet(static_cast<uint16_t>(1000 + i), (1u + i) * kSecond));
+  const auto requests = due(67 * kSecond);
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[0].flow_id, 1u);
+  EXPECT_EQ(requests[0].force, FM_END_RESOURCES + 1u);
+  close(1, 1000, 1, FM_END_RESOURCES);
+  close(requests[1].flow_id, static_cast<uint16_t>(999 + requests[1].flow_id), 1, FM_END_RESOURCES);
+  EXPECT_EQ(flows.open_flows(), 64u);
+  EXPECT_TRUE(due(67 * kSecond + 1).empty());
+}
+
+// Room for 64 flows and an eighth more.
+TEST_F(LiveFlowsTest, AFullTableWritesAFlowForANewOneAndHasTheKernelForgetIt) {
+  for (uint16_t i = 0; i < 73; i++)
+    open(i + 1u, packet(static_cast<uint16_t>(1000 + i), (1u + i) * kSecond));
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 1u);
+  EXPECT_EQ(sink.rows[0].end, FM_END_RESOURCES);
+  EXPECT_EQ(flows.forced_out(), 1u);
+  EXPECT_EQ(flows.open_flows(), 72u);
+  const auto requests = due(80 * kSecond);
   ASSERT_FALSE(requests.empty());
   EXPECT_EQ(requests[0].flow_id, 1u);
   EXPECT_EQ(requests[0].force, FM_END_RESOURCES + 1u);
+  // The kernel's answer must not become a second row of the same packets.
+  fm_closed_record record{};
+  record.head.flow_id = 1;
+  record.head.what = FM_RECORD_CLOSED;
+  record.announced = 1;
+  const fm_packet p = packet(1000, kSecond);
+  fm_flow_counters_begin(&record.counters, &p, {p.direction, 0, 0});
+  fm_flow_counters_update(&record.counters, &p);
+  flows.take(&record, sizeof(record));
+  EXPECT_EQ(sink.rows.size(), 1u);
 }
 
-TEST_F(LiveFlowsTest, AFullTableCountsWhatItCannotPlaceAndStillWritesItsCounts) {
-  for (uint16_t i = 0; i < 65; i++) open(i + 1u, packet(static_cast<uint16_t>(1000 + i), kSecond));
-  EXPECT_EQ(flows.open_flows(), 64u);
-  EXPECT_EQ(flows.unplaced(), 1u);
-  close(65, 1064, 4, FM_END_INPUT);
+TEST_F(LiveFlowsTest, AnUncountedPacketOfNoKnownFlowIsAFlow) {
+  uncounted(packet(1000, 1 * kSecond));
+  uncounted(packet(1000, 2 * kSecond));
+  EXPECT_EQ(flows.open_flows(), 1u);
+  const auto requests = due(300 * kSecond);
+  ASSERT_EQ(requests.size(), 1u);
+  close(requests[0].flow_id, 1000, 0, FM_END_EVICTED);
   ASSERT_EQ(sink.rows.size(), 1u);
-  EXPECT_EQ(sink.rows[0].packets, 4u);
+  EXPECT_EQ(sink.rows[0].packets, 2u);
+  EXPECT_EQ(flows.evicted(), 0u) << "the kernel never had it";
 }
 
 TEST_F(LiveFlowsTest, AtTheEndEveryFlowIsAskedForByForce) {

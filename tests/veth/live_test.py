@@ -249,6 +249,53 @@ class Traffic(Live):
         self.compare(traffic, 2000)
 
 
+class Offload(Live):
+    """Buffers of many segments count as what is on the wire: the sender's own segment counters are the reference."""
+
+    def tcp_counters(self, namespace):
+        names, values = (line.split() for line in namespace.run("cat", "/proc/net/snmp").splitlines()
+                         if line.startswith("Tcp:"))
+        return {name: int(value) for name, value in zip(names[1:], values[1:])}
+
+    def segments_equal(self, *limits):
+        pair = namespaces.Pair(self, offload=True)
+        for side in (pair.a, pair.b):
+            if limits:
+                side.ip("link", "set", "dev", "veth0", *limits)
+        pair.wait_quiet()
+        meters = {}
+        for name, side in (("a", pair.a), ("b", pair.b)):
+            meters[name] = self.start(side, name=name).wait_attached()
+        for address in (B4, B6):
+            pair.b.start("iperf3", "-s", "-1", "-p", "5201", "-B", address)
+            pair.b.listening(5201)
+            pair.a.run("iperf3", "-c", address, "-p", "5201", "-n", "300M")
+            meter.wait_for("the port is free", lambda: ":5201 " not in pair.b.run("ss", "-Htln"))
+        pair.wait_quiet()
+        sent = self.tcp_counters(pair.a)
+        rows = {}
+        for name, live in meters.items():
+            done = live.stop_clean()
+            self.assertEqual(done.account["lost"], 0, done.err)
+            rows[name] = {tuple(row[column] for column in FLOW): row for row in live.rows() if row["protocol"] == "6"}
+        self.assertEqual(len(rows["a"]), 4)
+        self.assertTrue(all(key[0] in (A4, A6) for key in rows["a"]), "A opened every connection")
+        self.assertEqual(sum(int(row["tot_fwd_pkts"]) for row in rows["a"].values()), sent["OutSegs"] + sent["RetransSegs"])
+        self.assertEqual(sum(int(row["tot_bwd_pkts"]) for row in rows["a"].values()), sent["InSegs"])
+        self.assertGreater(sent["OutSegs"], 400_000, "300 MB in each IP version")
+        self.assertLessEqual(max(int(row["pkt_len_max"]) for row in rows["a"].values()), 1514)
+        self.assertEqual(rows["a"].keys(), rows["b"].keys())
+        for key, row in rows["a"].items():
+            for column in UNTIMED:
+                self.assertEqual(row[column], rows["b"][key][column], f"{column} of {key} at both ends")
+
+    def test_tcp(self):
+        self.segments_equal()
+
+    def test_big_tcp(self):
+        self.segments_equal("gso_max_size", "150000", "gro_max_size", "150000")
+
+
 class Rows(Live):
     """When rows come."""
 

@@ -98,9 +98,9 @@ class Namespace:
 
 
 class Pair:
-    """Namespaces a and b; veth0 in each. Segmentation offload is off: an skb is a frame on the wire."""
+    """Namespaces a and b; veth0 in each. Without segmentation offload an skb is a frame on the wire."""
 
-    def __init__(self, case):
+    def __init__(self, case, offload=False):
         self.a, self.b = Namespace(case, "a"), Namespace(case, "b")
         run("ip", "link", "add", "veth0", "netns", self.a.name, "type", "veth",
             "peer", "name", "veth0", "netns", self.b.name)
@@ -108,11 +108,13 @@ class Pair:
         for side in (self.a, self.b):
             macs[side] = json.loads(side.ip("-j", "link", "show", "dev", "veth0"))[0]["address"]
         for side, v4, v6, peer, peer4, peer6 in ((self.a, A4, A6, self.b, B4, B6), (self.b, B4, B6, self.a, A4, A6)):
-            side.run("ethtool", "-K", "veth0", "tso", "off", "gso", "off", "gro", "off")
+            if not offload:
+                side.run("ethtool", "-K", "veth0", "tso", "off", "gso", "off", "gro", "off")
+                side.ip("link", "set", "dev", "veth0", "gso_max_segs", "1")
             # No link-local address, no ARP, no neighbour discovery: the wire carries what the test sends, but for some
             # multicast reports.
             side.ip("link", "set", "dev", "veth0", "addrgenmode", "none")
-            side.ip("link", "set", "dev", "veth0", "gso_max_segs", "1", "up")
+            side.ip("link", "set", "dev", "veth0", "up")
             side.ip("addr", "add", v4 + "/24", "dev", "veth0")
             side.ip("addr", "add", v6 + "/64", "dev", "veth0", "nodad")
             for address in (peer4, peer6):

@@ -21,7 +21,8 @@ constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
 bool libbpf_verbose = false;
 
-int print_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) int print_libbpf(libbpf_print_level level, const char* format,
+                                                       va_list arguments) {
   if (!libbpf_verbose || level == LIBBPF_DEBUG) return 0;
   return std::vfprintf(stderr, format, arguments);
 }
@@ -33,6 +34,12 @@ std::string kernel_release() {
 
 // One line that says what is missing.
 Error load_error(int os_error) {
+  if (os_error == EPERM || os_error == EACCES)
+    return Error{
+        "the kernel refuses to load BPF programs: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
+        "needed in the"
+        " initial user namespace (-v shows libbpf's messages)",
+        os_error};
   if (libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, nullptr) == 0)
     return Error{"kernel " + kernel_release() +
                  " has no BPF ring buffer (Linux 5.8 and newer have it)"};
@@ -131,7 +138,7 @@ Status BpfDatapath::close_flows(std::span<const fm_close_request> requests) {
   return Done{};
 }
 
-void BpfDatapath::list_flows(fm_end end, const std::function<bool(uint64_t id)>& wanted,
+void BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
                              std::vector<fm_close_request>& requests) {
   const int map = bpf_map__fd(skeleton_->maps.flows);
   fm_flow_key key{}, next{};
@@ -142,7 +149,7 @@ void BpfDatapath::list_flows(fm_end end, const std::function<bool(uint64_t id)>&
     at = &key;
     if (bpf_map_lookup_elem(map, &key, &entry) != 0) continue;
     const uint64_t id = entry.lock >> 1;
-    if (wanted(id)) requests.push_back({key, id, static_cast<uint64_t>(end) + 1});
+    if (wanted(id)) requests.push_back({key, id, 0});
   }
 }
 

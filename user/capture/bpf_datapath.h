@@ -50,8 +50,8 @@ class BpfDatapath {
 
   // Runs the closing program; answers come through the ring buffer.
   Status close_flows(std::span<const fm_close_request> requests);
-  // A forced request for every flow in the map that `wanted` picks by its id.
-  void list_flows(fm_end end, const std::function<bool(uint64_t id)>& wanted,
+  // A request (only if idle) for every flow in the map that `wanted` picks by its id.
+  void list_flows(const std::function<bool(uint64_t id)>& wanted,
                   std::vector<fm_close_request>& requests);
 
   // Sum over CPUs.

@@ -31,6 +31,9 @@ constexpr size_t kPcapRecordSize = 16;
 // What ends a reading. "cut short": by the end of the file.
 constexpr char kCutShort[] = "record cut short or of absurd length";
 constexpr char kHeaderCutShort[] = "record header cut short";
+constexpr size_t kMaxInterfaces = 65'536;  // of a section; each is remembered
+constexpr char kTooManyInterfaces[] = "too many interfaces";
+constexpr char kNoInterface[] = "packet of an interface that is not described";
 constexpr char kBadBlock[] = "block of impossible length or content";
 
 template <typename T>
@@ -246,9 +249,10 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
     const size_t size = length - 12;
     position_ += length;
     if (kind == kInterfaceDescription) {
+      if (interfaces_.size() == kMaxInterfaces) return end_with(kTooManyInterfaces);
       if (!interface_description(body, size)) return end_with(kBadBlock);
     } else {
-      return packet_block(kind, body, size, frame) ? true : end_with(kCutShort);
+      return packet_block(kind, body, size, frame);
     }
   }
 }
@@ -285,19 +289,20 @@ bool CaptureReader::packet_block(uint32_t type, const uint8_t* body, size_t size
   uint32_t captured = 0, wire = 0;
   if (type == kSimplePacket) {
     header = 4;
-    if (size < header || interfaces_.empty()) return false;
+    if (size < header) return end_with(kBadBlock);
+    if (interfaces_.empty()) return end_with(kNoInterface);
     interface = &interfaces_[0];
     wire = u32(body);
     captured = interface->snap_length ? std::min(wire, interface->snap_length) : wire;
   } else {
-    if (size < header) return false;
+    if (size < header) return end_with(kBadBlock);
     const uint32_t number = type == kEnhancedPacket ? u32(body) : u16(body);
-    if (number >= interfaces_.size()) return false;
+    if (number >= interfaces_.size()) return end_with(kNoInterface);
     interface = &interfaces_[number];
     captured = u32(body + 12);
     wire = u32(body + 16);
   }
-  if (captured > kMaxCapturedLength || captured > size - header) return false;
+  if (captured > kMaxCapturedLength || captured > size - header) return end_with(kCutShort);
   const __int128 time_ns = type == kSimplePacket
                                ? 0
                                : unix_time_ns(uint64_t{u32(body + 4)} << 32 | u32(body + 8),

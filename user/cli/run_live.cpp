@@ -27,9 +27,7 @@ ClockOrigin monotonic_origin() {
   const uint64_t before = clock_ns(CLOCK_MONOTONIC);
   const uint64_t wall = clock_ns(CLOCK_REALTIME);
   const uint64_t after = clock_ns(CLOCK_MONOTONIC);
-  const uint64_t origin = wall - (before + (after - before) / 2);
-  return {static_cast<int64_t>(origin / FM_SECOND_NS),
-          static_cast<uint32_t>(origin % FM_SECOND_NS)};
+  return clock_origin(static_cast<__int128>(wall) - (before + (after - before) / 2));
 }
 
 // The run, from attached programs to the last row.
@@ -44,7 +42,8 @@ class LiveRun {
     interface_ = *interface;
     BpfDatapath::Config kernel;
     kernel.settings = config_.settings;
-    kernel.max_flows = config_.max_flows;
+    // The LRU begins to evict before it is full: each CPU keeps some free entries for itself.
+    kernel.max_flows = config_.max_flows + config_.max_flows / 8 + 1024;
     kernel.max_fragments = config_.max_fragments;
     kernel.ring_bytes = config_.ring_mib << 20;
     kernel.verbose = config_.verbose;
@@ -75,10 +74,7 @@ class LiveRun {
         flows_.set_clock(monotonic_origin());
         if (!interface_exists(interface_))
           return Error{"interface " + interface_.name + " has gone away"};
-        if (flows_.unplaced() != unplaced_seen_) {
-          unplaced_seen_ = flows_.unplaced();
-          if (Status status = close_unknown(FM_END_RESOURCES); !status) return status;
-        }
+        if (Status status = close_unknown(); !status) return status;
       }
       pause = drained > 4096 ? kShortest : std::min(2 * pause, kLongest);
       sleep_ns(std::min(pause, end - now));
@@ -94,18 +90,22 @@ class LiveRun {
     drain();
     // Answers need room in the ring: as many at a time as surely fit into an empty one.
     const size_t batch = (size_t{config_.ring_mib} << 20) / (2 * sizeof(fm_closed_record));
-    for (int turn = 0; turn < 3 && flows_.open_flows() > 0; turn++) {
+    Status closed = Done{};
+    for (int turn = 0; turn < 3 && closed && flows_.open_flows() > 0; turn++) {
       requests_.clear();
       flows_.request_all(FM_END_INPUT, requests_);
-      if (Status status = close_all(batch); !status) return status;
+      closed = close_all(batch);
     }
-    requests_.clear();
-    datapath_->list_flows(
-        FM_END_INPUT, [](uint64_t) { return true; }, requests_);
-    if (Status status = close_all(batch); !status) return status;
+    if (closed) {
+      requests_.clear();
+      datapath_->list_flows([](uint64_t) { return true; }, requests_);
+      for (fm_close_request& request : requests_) request.force = FM_END_INPUT + 1;
+      closed = close_all(batch);
+    }
     flows_.settle();
     flows_.finish(FM_END_INPUT);
-    return flush();
+    Status written = flush();
+    return closed ? written : closed;
   }
 
   // Prints the account; returns whether it balances and the output has all of it.
@@ -136,6 +136,9 @@ class LiveRun {
           " flows have exact counts, but times without " +
           std::to_string(flows_.packets_without_timing()) +
           " of their packets (--ring-size makes it larger)");
+    if (flows_.forced_out())
+      log_warning(std::to_string(flows_.forced_out()) +
+                  " flows were written early because the flow table was full (--max-flows)");
     if (flows_.evicted())
       log_warning(std::to_string(flows_.evicted()) +
                   " flows were pushed out of the kernel's map by newer ones (--max-flows)");
@@ -169,11 +172,17 @@ class LiveRun {
     return Done{};
   }
 
-  // Flows of the kernel's map whose opening record was lost.
-  Status close_unknown(fm_end end) {
+  // The ring was full: there may be flows in the kernel's map whose opening record was lost. Their
+  // next packet announces them again; those that have fallen silent are closed here.
+  Status close_unknown() {
+    const uint64_t lost = datapath_->counters().events_lost;
+    if (lost == lost_seen_ && !unknown_left_) return Done{};
+    lost_seen_ = lost;
     requests_.clear();
-    datapath_->list_flows(
-        end, [this](uint64_t id) { return !flows_.knows(id); }, requests_);
+    datapath_->list_flows([this](uint64_t id) { return !flows_.knows(id); }, requests_);
+    drain();  // some of them were only on their way
+    std::erase_if(requests_, [this](const auto& request) { return flows_.knows(request.flow_id); });
+    unknown_left_ = !requests_.empty();
     return close_all(requests_.size());
   }
 
@@ -210,7 +219,8 @@ class LiveRun {
   std::unique_ptr<BpfDatapath> datapath_;
   std::vector<fm_close_request> requests_;
   uint64_t flushed_ = 0;
-  uint64_t unplaced_seen_ = 0;
+  uint64_t lost_seen_ = 0;
+  bool unknown_left_ = false;
   bool output_failed_ = false;
 };
 

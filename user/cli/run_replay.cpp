@@ -69,6 +69,7 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
   constexpr uint64_t kLookEvery = 4096;  // packets between looks at clock, output and limit
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
   uint32_t link_type = FM_LINK_ETHERNET;
+  const uint64_t seen_before = replay.account().seen;
   CapturedFrame frame;
   while (replay.account().seen < limit && !stop_requested() && reader.next(&frame)) {
     if (frame.link_type != link_type) {
@@ -96,7 +97,8 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
   }
   if (!reader.damage().empty()) {
     const std::string text = reader.path() + ": " + reader.damage() + " behind packet " +
-                             std::to_string(replay.account().seen) + "; what came before stands";
+                             std::to_string(replay.account().seen - seen_before) +
+                             "; what came before stands";
     if (config.strict) {
       log_error(text);
       return false;

@@ -21,6 +21,20 @@ char* put_octet(char* at, unsigned value) {
   return at;
 }
 
+// Seconds that an int64_t may not hold: pcapng can stamp with 2^64 of them.
+char* put_wide(char* at, __int128 value) {
+  if (value < 0) {
+    *at++ = '-';
+    value = -value;
+  }
+  constexpr __int128 kHalf = 1'000'000'000'000'000'000;
+  if (value < kHalf) return std::to_chars(at, at + 20, static_cast<uint64_t>(value)).ptr;
+  at = std::to_chars(at, at + 20, static_cast<uint64_t>(value / kHalf)).ptr;
+  auto rest = static_cast<uint64_t>(value % kHalf);
+  for (int i = 17; i >= 0; i--, rest /= 10) at[i] = static_cast<char>('0' + rest % 10);
+  return at + 18;
+}
+
 }  // namespace
 
 Cell address_text(const fm_address& address, uint8_t ip_version) {
@@ -43,17 +57,16 @@ Cell time_text(ClockOrigin clock, uint64_t time_ns) {
   using namespace std::chrono;
   constexpr uint64_t kSecond = 1'000'000'000;
   const uint64_t ns = time_ns % kSecond + clock.unix_ns;
-  const int64_t unix_s =
-      clock.unix_s + static_cast<int64_t>(time_ns / kSecond) + static_cast<int64_t>(ns / kSecond);
+  const __int128 unix_s = clock.unix_s + time_ns / kSecond + ns / kSecond;
   const auto microseconds = static_cast<unsigned>(ns % kSecond / 1000);
 
   char text[Cell::kMaxText];
   char* at = text;
   constexpr int64_t kYear0 = -62'167'219'200, kYear10000 = 253'402'300'800;
   if (unix_s < kYear0 || unix_s >= kYear10000) {
-    at = std::to_chars(at, text + sizeof(text), unix_s).ptr;
+    at = put_wide(at, unix_s);
   } else {
-    const sys_seconds time{std::chrono::seconds{unix_s}};
+    const sys_seconds time{std::chrono::seconds{static_cast<int64_t>(unix_s)}};
     const auto day = floor<days>(time);
     const year_month_day date{day};
     const hh_mm_ss clock_time{time - day};

@@ -12,9 +12,16 @@ namespace flowmeter {
 
 // Where the packets' clock began: add the packet's nanoseconds to have the time since the epoch.
 struct ClockOrigin {
-  int64_t unix_s = 0;
+  __int128 unix_s = 0;
   uint32_t unix_ns = 0;  // below 1e9
 };
+
+inline ClockOrigin clock_origin(__int128 unix_ns) {
+  constexpr __int128 kSecond = 1'000'000'000;
+  __int128 seconds = unix_ns / kSecond;
+  if (seconds * kSecond > unix_ns) seconds--;  // rounds down, also before the epoch
+  return {seconds, static_cast<uint32_t>(unix_ns - seconds * kSecond)};
+}
 
 struct FlowRecord {
   const fm_flow_key& key;

@@ -2,18 +2,6 @@
 #include "flows/flow_table.h"
 
 namespace flowmeter {
-namespace {
-
-ClockOrigin era_origin(int64_t era) {
-  constexpr __int128 kSecond = 1'000'000'000;
-  const __int128 unix_ns = static_cast<__int128>(era) << 64;
-  __int128 seconds = unix_ns / kSecond;
-  if (seconds * kSecond > unix_ns) seconds--;  // rounds down, also before the epoch
-  return {static_cast<int64_t>(seconds), static_cast<uint32_t>(unix_ns - seconds * kSecond)};
-}
-
-}  // namespace
-
 uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const {
   const uint32_t slot = index_.guess(hash);
   if (slot == HashIndex::kNone) return slot;
@@ -45,7 +33,8 @@ void FlowTable::set_era(int64_t era) {
 void FlowTable::write(const FlowEntry& entry, fm_end end) {
   flows_written_++;
   packets_written_ += fm_flow_packets(&entry.flow.counters);
-  sink_.write(FlowRecord{entry.key, entry.flow, era_origin(entry.era), end});
+  sink_.write(
+      FlowRecord{entry.key, entry.flow, clock_origin(static_cast<__int128>(entry.era) << 64), end});
 }
 
 void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
@@ -79,13 +68,16 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
 // is a step back.
 void FlowTable::add_in_era(const fm_packet& met, FlowEntry& entry) {
   fm_packet packet = met;
-  if (era_ > entry.era) {
-    const fm_inheritance inherited =
-        fm_flow_inheritance(&entry.flow.counters, &packet, FM_END_IDLE);
-    write(entry, FM_END_IDLE);
-    begin(entry, packet, inherited);
-  } else {
+  fm_end ended = FM_END_IDLE;
+  if (era_ < entry.era) {
     packet.time_ns = entry.flow.counters.last_ns;
+    ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
+    if (ended != FM_END_COUNT) packet.time_ns = met.time_ns;  // the next flow has its own era
+  }
+  if (ended != FM_END_COUNT) {
+    const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
+    write(entry, ended);
+    begin(entry, packet, inherited);
   }
   fm_flow_update(&entry.flow, &packet, &settings_);
 }

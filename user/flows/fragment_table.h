@@ -16,9 +16,10 @@ class FragmentTable {
  public:
   explicit FragmentTable(uint32_t capacity) : capacity_(capacity) {}
 
-  void remember(const fm_fragment_key& key, const fm_packet& first) {
+  // era: of the packet's time (capture_reader.h).
+  void remember(const fm_fragment_key& key, const fm_packet& first, int64_t era = 0) {
     const uint32_t hash = hash_(key);
-    const uint32_t old = find(key, hash);
+    const uint32_t old = slot_of(key, hash);
     if (old != HashIndex::kNone) {  // a new first fragment of the same identity replaces the old
       index_.erase(hash, old);
       ring_[old].live = false;
@@ -32,21 +33,15 @@ class FragmentTable {
       index_.erase(entry.hash, next_);
       forgotten_++;
     }
-    entry = {key, fm_fragment_remember(&first), hash, true};
+    entry = {key, fm_fragment_remember(&first), era, hash, true};
     index_.insert(hash, next_);
     next_ = next_ + 1 == capacity_ ? 0 : next_ + 1;
   }
 
   // What is remembered of this datagram's first fragment, or null.
-  const fm_first_fragment* find(const fm_fragment_key& key) const {
-    const uint32_t slot = find(key, hash_(key));
-    return slot == HashIndex::kNone ? nullptr : &ring_[slot].first;
-  }
-
-  void clear() {
-    ring_.clear();
-    index_ = HashIndex();
-    next_ = 0;
+  const fm_first_fragment* find(const fm_fragment_key& key, int64_t era = 0) const {
+    const uint32_t slot = slot_of(key, hash_(key));
+    return slot == HashIndex::kNone || ring_[slot].era != era ? nullptr : &ring_[slot].first;
   }
 
   // First fragments displaced by newer ones, most of them long done with.
@@ -56,11 +51,12 @@ class FragmentTable {
   struct Entry {
     fm_fragment_key key;
     fm_first_fragment first;
+    int64_t era;
     uint32_t hash;
     bool live;
   };
 
-  uint32_t find(const fm_fragment_key& key, uint32_t hash) const {
+  uint32_t slot_of(const fm_fragment_key& key, uint32_t hash) const {
     return index_.find(
         hash, [&](uint32_t slot) { return std::memcmp(&ring_[slot].key, &key, sizeof(key)) == 0; });
   }

@@ -12,7 +12,7 @@ constexpr uint32_t kNoSlot = HashIndex::kNone;
 }  // namespace
 
 LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
-    : settings_(settings), pool_(max_flows), sink_(sink) {}
+    : settings_(settings), max_flows_(max_flows), pool_(max_flows + max_flows / 8), sink_(sink) {}
 
 uint32_t LiveFlows::find(uint64_t id) const {
   return by_id_.find(hash_id(id), [&](uint32_t slot) { return pool_[slot].id == id; });
@@ -39,7 +39,7 @@ void LiveFlows::take(const void* record, size_t size) {
   }
   settle();  // the order of records is what they mean
   if (type == FM_RECORD_OPEN && size >= sizeof(fm_open_record))
-    open(*static_cast<const fm_open_record*>(record));
+    open(*static_cast<const fm_open_record*>(record), packet->flow_id);
   else if (type == FM_RECORD_UNCOUNTED && size >= sizeof(fm_open_record))
     uncounted(*static_cast<const fm_open_record*>(record));
   else if (type == FM_RECORD_CLOSED && size >= sizeof(fm_closed_record))
@@ -62,7 +62,9 @@ void LiveFlows::settle() {
   }
   for (size_t i = 0; i < waiting_; i++) {
     if (slots[i] == kNoSlot) {
-      unplaced_++;
+      fm_packet lost{};
+      fm_packet_from_record(&lost, &batch_[i]);
+      unplaced_ += fm_packet_segments(&lost);
       continue;
     }
     LiveFlow& live = pool_[slots[i]];
@@ -87,24 +89,21 @@ uint64_t LiveFlows::deadline(const LiveFlow& live) const {
   return last > UINT64_MAX - timeout ? UINT64_MAX : last + timeout;
 }
 
-void LiveFlows::open(const fm_open_record& record) {
+void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   // The kernel never has two flows of one key: the older one left its map without a word, for newer
   // ones.
   const uint32_t older = find_key(record.key);
   if (older != kNoSlot) {
-    evicted_++;
+    if (pool_[older].id < kOwnId) evicted_++;
     write(pool_[older], FM_END_EVICTED);
     drop(older);
   }
-  const uint32_t slot = pool_.take();
-  if (slot == SlotPool<LiveFlow>::kNone) {
-    unplaced_++;
-    return;
-  }
+  uint32_t slot = pool_.take();
+  if (slot == SlotPool<LiveFlow>::kNone) slot = make_room();
   LiveFlow& live = pool_[slot];
   live = LiveFlow{};
   live.key = record.key;
-  live.id = record.packet.flow_id;
+  live.id = id;
   live.clock = clock_;
   by_id_.insert(hash_id(live.id), slot);
   by_key_.insert(key_hash_(live.key), slot);
@@ -122,7 +121,7 @@ void LiveFlows::open(const fm_open_record& record) {
 void LiveFlows::uncounted(const fm_open_record& record) {
   const uint32_t slot = find_key(record.key);
   if (slot == kNoSlot) {
-    unplaced_++;
+    open(record, next_own_id_++);
     return;
   }
   fm_packet packet{};
@@ -137,7 +136,9 @@ void LiveFlows::closed(const fm_closed_record& record) {
   const uint64_t counted = fm_flow_packets(&record.counters);
   const uint32_t slot = find(record.head.flow_id);
   if (slot == kNoSlot) {
-    if (counted == 0) return;  // a second answer to a request that was made twice
+    // A second answer to a request that was made twice, or a flow whose row was written when it was
+    // forced out.
+    if (counted == 0 || record.announced) return;
     // Nothing was heard of this flow but its end.
     LiveFlow live{};
     live.key = record.key;
@@ -150,7 +151,7 @@ void LiveFlows::closed(const fm_closed_record& record) {
   }
   LiveFlow& live = pool_[slot];
   if (end == FM_END_EVICTED) {
-    evicted_++;
+    if (live.id < kOwnId) evicted_++;
     write(live, live.close_wanted && live.wanted_end == FM_END_INPUT ? FM_END_INPUT : end);
   } else {
     const uint64_t known = fm_flow_packets(&live.flow.counters) - live.uncounted;
@@ -191,23 +192,46 @@ void LiveFlows::want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t n
 void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requests) {
   wheel_.collect(now_ns, [&](uint32_t slot) {
     LiveFlow& live = pool_[slot];
-    if (deadline(live) >= now_ns && !(live.close_wanted && live.wanted_end != FM_END_IDLE))
+    const bool forced = live.close_wanted && live.wanted_end != FM_END_IDLE;
+    if (deadline(live) >= now_ns && !forced) {
+      live.close_wanted = false;
       wheel_.schedule(slot, deadline(live));
-    else
-      want_close(live, slot, live.close_wanted ? live.wanted_end : FM_END_IDLE, now_ns, requests);
+    } else {
+      want_close(live, slot, forced ? live.wanted_end : FM_END_IDLE, now_ns, requests);
+    }
   });
-  if (!nearly_full()) return;
-  // As FlowTable::force_one_out, an eighth of the table at a time.
-  constexpr uint32_t kSample = 8;
-  for (uint32_t i = 0; i < pool_.capacity() / 64; i++) {
-    uint32_t victim = kNoSlot;
-    for (uint32_t j = 0; j < kSample; j++, hand_ = (hand_ + 1) % pool_.used())
-      if (pool_[hand_].id != 0 && !pool_[hand_].close_wanted &&
-          (victim == kNoSlot ||
-           pool_[hand_].flow.counters.last_ns < pool_[victim].flow.counters.last_ns))
-        victim = hand_;
-    if (victim != kNoSlot) want_close(pool_[victim], victim, FM_END_RESOURCES, now_ns, requests);
-  }
+  requests.insert(requests.end(), forgotten_.begin(), forgotten_.end());
+  forgotten_.clear();
+  for (uint32_t excess = pool_.in_use(); excess > max_flows_; excess--)
+    if (const uint32_t victim = longest_silent(); victim != kNoSlot)
+      want_close(pool_[victim], victim, FM_END_RESOURCES, now_ns, requests);
+}
+
+// Of a few flows beyond the hand that nobody has asked for yet, the one silent for longest; kNoSlot
+// if there is none among them.
+uint32_t LiveFlows::longest_silent() {
+  constexpr uint32_t kSample = 16;
+  uint32_t victim = kNoSlot;
+  for (uint32_t i = 0; i < kSample; i++, hand_ = hand_ + 1 < pool_.used() ? hand_ + 1 : 0)
+    if (pool_[hand_].id != 0 && !pool_[hand_].close_wanted &&
+        (victim == kNoSlot ||
+         pool_[hand_].flow.counters.last_ns < pool_[victim].flow.counters.last_ns))
+      victim = hand_;
+  return victim;
+}
+
+// The table is full, and a new flow cannot wait for the kernel to close another: one is written
+// from its records. What the kernel counts of it until it closes it, too, is in no row.
+uint32_t LiveFlows::make_room() {
+  uint32_t victim = longest_silent();
+  if (victim == kNoSlot) victim = hand_;
+  LiveFlow& live = pool_[victim];
+  forced_out_++;
+  write(live, FM_END_RESOURCES);
+  if (live.id < kOwnId)
+    forgotten_.push_back({live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1});
+  drop(victim);
+  return pool_.take();
 }
 
 void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests) {

@@ -46,8 +46,9 @@ class LiveFlows {
   void take(const void* record, size_t size);
   void settle();
 
-  // Appends a request for every flow that is idle by now_ns (kernel's clock), and, while the table
-  // is nearly full, for some of the longest silent. Asks again for those that were not answered.
+  // Appends a request for every flow that is idle by now_ns (kernel's clock), asks again for those
+  // that were not answered, and, while there are more flows than max_flows, for as many of the
+  // longest silent.
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests);
   // Appends a request for every flow, idle or not.
   void request_all(fm_end end, std::vector<fm_close_request>& requests);
@@ -66,13 +67,17 @@ class LiveFlows {
   uint64_t packets_without_timing() const { return packets_without_timing_; }
   // Flows that the kernel's map dropped for newer ones.
   uint64_t evicted() const { return evicted_; }
-  // Records that named no flow known here: its opening record was lost, or there was no room for
-  // it.
+  // Packets whose records named no flow known here: its opening record was lost, or it was forced
+  // out.
   uint64_t unplaced() const { return unplaced_; }
-  bool nearly_full() const { return pool_.in_use() > pool_.capacity() / 8 * 7; }
+  // Flows written from their records, without the kernel's answer, because there was no room for a
+  // new one.
+  uint64_t forced_out() const { return forced_out_; }
 
  private:
   static constexpr size_t kBatch = 32;
+  // Ids of flows that only the daemon knows; the kernel's are below.
+  static constexpr uint64_t kOwnId = uint64_t{1} << 63;
 
   static uint32_t hash_id(uint64_t id) {
     return static_cast<uint32_t>((id * 0x9e3779b97f4a7c15) >> 32);
@@ -80,17 +85,21 @@ class LiveFlows {
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
   void update(LiveFlow& live, uint32_t slot, const fm_packet& packet);
-  void open(const fm_open_record& record);
+  void open(const fm_open_record& record, uint64_t id);
   void uncounted(const fm_open_record& record);
   void closed(const fm_closed_record& record);
   void write(const LiveFlow& live, fm_end end);
   void drop(uint32_t slot);
+  uint32_t longest_silent();
+  uint32_t make_room();
   uint64_t deadline(const LiveFlow& live) const;
   void want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
                   std::vector<fm_close_request>& requests);
 
   const fm_settings settings_;
-  SlotPool<LiveFlow> pool_;
+  const uint32_t max_flows_;
+  SlotPool<LiveFlow>
+      pool_;  // an eighth more than max_flows, for flows that wait for the kernel's answer
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;
@@ -98,6 +107,8 @@ class LiveFlows {
   RecordSink& sink_;
   ClockOrigin clock_;
   uint32_t hand_ = 0;
+  uint64_t next_own_id_ = kOwnId;
+  std::vector<fm_close_request> forgotten_;  // flows forced out here that the kernel still has
   size_t waiting_ = 0;
   std::array<fm_packet_record, kBatch> batch_;
 
@@ -107,6 +118,7 @@ class LiveFlows {
   uint64_t packets_without_timing_ = 0;
   uint64_t evicted_ = 0;
   uint64_t unplaced_ = 0;
+  uint64_t forced_out_ = 0;
 };
 
 }  // namespace flowmeter

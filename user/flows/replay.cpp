@@ -8,7 +8,6 @@ void Replay::add(const CapturedFrame& captured) {
     settle();
     era_ = captured.era;
     flows_.set_era(era_);
-    fragments_.clear();  // 584 years are more than any fragment memory
   }
   const fm_captured frame{captured.data, captured.captured_length};
   fm_packet& packet = packets_[parsed_ % kRing];
@@ -20,9 +19,9 @@ void Replay::add(const CapturedFrame& captured) {
       fm_parse(&frame, {captured.wire_length, 0, 0}, captured.link_type, &packet, &fragment, &role);
   if (FM_UNLIKELY(role != FM_NOT_FRAGMENT) && reason == FM_METERED) {
     if (role == FM_FIRST_FRAGMENT)
-      fragments_.remember(fragment, packet);
+      fragments_.remember(fragment, packet, era_);
     else
-      reason = fm_fragment_join(&packet, fragments_.find(fragment), &settings_);
+      reason = fm_fragment_join(&packet, fragments_.find(fragment, era_), &settings_);
   }
   account_.count(reason);
   if (reason != FM_METERED) return;

@@ -22,6 +22,7 @@ void handle_stop_signals() {
   ::sigaction(SIGTERM, &action, nullptr);
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &action, nullptr);
+  ::sigaction(SIGXFSZ, &action, nullptr);
 }
 
 const volatile std::sig_atomic_t& stop_requested() {

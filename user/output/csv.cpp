@@ -2,6 +2,7 @@
 #include "output/csv.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -42,7 +43,7 @@ char* put_cell(char* at, const Cell& cell) {
 Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path,
                                                std::vector<Column> columns) {
   const int fd = path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                             : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+                             : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) return Error{"cannot write output " + path, errno};
   std::unique_ptr<CsvSink> sink(new CsvSink(UniqueFd(fd), path, std::move(columns)));
   sink->put_header();
@@ -86,10 +87,24 @@ void CsvSink::write(const FlowRecord& record) {
 // the file.
 void CsvSink::drain() {
   size_t done = 0;
+  // What the file held goes with the first write and not before: a run that fails at its start
+  // destroys nothing.
+  if (!begun_ && path_ != "-") {
+    struct stat status {};
+    if (::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+        ::ftruncate(fd_.get(), 0) != 0)
+      write_error_ = errno;
+  }
+  begun_ = true;
   while (done < filled_ && write_error_ == 0) {
     const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
     if (put >= 0) {
       done += static_cast<size_t>(put);
+    } else if (errno == EAGAIN) {  // a pipe that its other end has made non-blocking
+      struct pollfd writable {
+        fd_.get(), POLLOUT, 0
+      };
+      ::poll(&writable, 1, -1);
     } else if (errno != EINTR) {
       write_error_ = errno;
     }

@@ -14,7 +14,8 @@ namespace flowmeter {
 
 class CsvSink final : public RecordSink {
  public:
-  // Creates or truncates path ("-" is standard output) and writes the header row.
+  // Creates path, or will replace what it holds with the first flush ("-" is standard output). The
+  // header row comes first.
   static Result<std::unique_ptr<CsvSink>> open(const std::string& path,
                                                std::vector<Column> columns);
 
@@ -38,6 +39,7 @@ class CsvSink final : public RecordSink {
   size_t filled_ = 0;
   uint64_t rows_buffered_ = 0;
   bool header_buffered_ = false;
+  bool begun_ = false;  // something was written
   uint64_t rows_written_ = 0;
   uint64_t rows_lost_ = 0;
   int write_error_ = 0;
