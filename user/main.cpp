@@ -46,12 +46,11 @@ Status check_inputs(const Config& config) {
   return Done{};
 }
 
-// A file opened later must not get the number of a standard stream that the caller has closed.
+// A file opened later must not get the number of a standard stream that the caller has closed. What
+// takes its place cannot be used, so that using the closed stream stays the error that it is.
 void occupy_standard_streams() {
-  int fd = 0;
-  do fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd >= 0) ::close(fd);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 ExitCode fail(const Error& error) {

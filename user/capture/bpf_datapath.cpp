@@ -144,7 +144,10 @@ void BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
   fm_flow_key key{}, next{};
   fm_map_entry entry;
   const fm_flow_key* at = nullptr;
-  while (bpf_map_get_next_key(map, at, &next) == 0) {
+  // A walk begins anew when the key it stands on is deleted meanwhile: bounded, or a flood would
+  // keep it for ever.
+  for (uint64_t left = 2ull * bpf_map__max_entries(skeleton_->maps.flows); left > 0; left--) {
+    if (bpf_map_get_next_key(map, at, &next) != 0) break;
     key = next;
     at = &key;
     if (bpf_map_lookup_elem(map, &key, &entry) != 0) continue;

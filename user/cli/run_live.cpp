@@ -87,7 +87,7 @@ class LiveRun {
     datapath_->detach();
     // A program that was running when its link went may still have a record to submit.
     sleep_ns(10 * kMillisecond);
-    drain();
+    drain_all();
     // Answers need room in the ring: as many at a time as surely fit into an empty one.
     const size_t batch = (size_t{config_.ring_mib} << 20) / (2 * sizeof(fm_closed_record));
     Status closed = Done{};
@@ -138,7 +138,7 @@ class LiveRun {
           " of their packets (--ring-size makes it larger)");
     if (flows_.forced_out())
       log_warning(std::to_string(flows_.forced_out()) +
-                  " flows were written early because the flow table was full (--max-flows)");
+                  " flows ended early because there were more than --max-flows");
     if (flows_.evicted())
       log_warning(std::to_string(flows_.evicted()) +
                   " flows were pushed out of the kernel's map by newer ones (--max-flows)");
@@ -183,16 +183,22 @@ class LiveRun {
     drain();  // some of them were only on their way
     std::erase_if(requests_, [this](const auto& request) { return flows_.knows(request.flow_id); });
     unknown_left_ = !requests_.empty();
-    return close_all(requests_.size());
+    return datapath_->close_flows(requests_);
   }
 
+  // Requires: the programs are detached, so that there is an end.
+  void drain_all() {
+    while (drain() > 0) {
+    }
+  }
+
+  // As drain_all.
   Status close_all(size_t batch) {
     for (size_t i = 0; i < requests_.size(); i += batch) {
       const size_t size = std::min(batch, requests_.size() - i);
       if (Status status = datapath_->close_flows({requests_.data() + i, size}); !status)
         return status;
-      while (drain() > 0) {
-      }
+      drain_all();
     }
     return Done{};
   }

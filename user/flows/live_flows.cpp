@@ -12,7 +12,10 @@ constexpr uint32_t kNoSlot = HashIndex::kNone;
 }  // namespace
 
 LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
-    : settings_(settings), max_flows_(max_flows), pool_(max_flows + max_flows / 8), sink_(sink) {}
+    : settings_(settings),
+      max_flows_(max_flows),
+      pool_(max_flows + max_flows / 8 + kSlack),
+      sink_(sink) {}
 
 uint32_t LiveFlows::find(uint64_t id) const {
   return by_id_.find(hash_id(id), [&](uint32_t slot) { return pool_[slot].id == id; });
@@ -167,6 +170,7 @@ void LiveFlows::closed(const fm_closed_record& record) {
 
 void LiveFlows::write(const LiveFlow& live, fm_end end) {
   flows_written_++;
+  forced_out_ += end == FM_END_RESOURCES;
   packets_written_ += fm_flow_packets(&live.flow.counters);
   sink_.write(FlowRecord{live.key, live.flow, live.clock, end});
 }
@@ -174,6 +178,7 @@ void LiveFlows::write(const LiveFlow& live, fm_end end) {
 void LiveFlows::drop(uint32_t slot) {
   const LiveFlow& live = pool_[slot];
   wheel_.cancel(slot);
+  if (live.closing()) closing_--;
   by_id_.erase(hash_id(live.id), slot);
   by_key_.erase(key_hash_(live.key), slot);
   pool_[slot].id = 0;
@@ -182,6 +187,7 @@ void LiveFlows::drop(uint32_t slot) {
 
 void LiveFlows::want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
                            std::vector<fm_close_request>& requests) {
+  if (end == FM_END_RESOURCES && !live.closing()) closing_++;
   live.close_wanted = true;
   live.wanted_end = end;
   const uint64_t force = end == FM_END_IDLE ? 0 : static_cast<uint64_t>(end) + 1;
@@ -202,7 +208,7 @@ void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requ
   });
   requests.insert(requests.end(), forgotten_.begin(), forgotten_.end());
   forgotten_.clear();
-  for (uint32_t excess = pool_.in_use(); excess > max_flows_; excess--)
+  for (uint32_t excess = pool_.in_use() - closing_; excess > max_flows_; excess--)
     if (const uint32_t victim = longest_silent(); victim != kNoSlot)
       want_close(pool_[victim], victim, FM_END_RESOURCES, now_ns, requests);
 }
@@ -226,7 +232,6 @@ uint32_t LiveFlows::make_room() {
   uint32_t victim = longest_silent();
   if (victim == kNoSlot) victim = hand_;
   LiveFlow& live = pool_[victim];
-  forced_out_++;
   write(live, FM_END_RESOURCES);
   if (live.id < kOwnId)
     forgotten_.push_back({live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1});
@@ -237,6 +242,7 @@ uint32_t LiveFlows::make_room() {
 void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests) {
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
     if (pool_[slot].id == 0) continue;
+    if (pool_[slot].closing()) closing_--;
     pool_[slot].close_wanted = true;
     pool_[slot].wanted_end = end;
     requests.push_back({pool_[slot].key, pool_[slot].id, static_cast<uint64_t>(end) + 1});

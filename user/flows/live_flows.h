@@ -33,6 +33,9 @@ struct alignas(64) LiveFlow {
   uint64_t uncounted;  // packets in flow that the kernel's counters lack
   bool close_wanted;   // the kernel has been asked to close it, with this end
   fm_end wanted_end;
+
+  // Asked to be closed for want of room.
+  bool closing() const { return close_wanted && wanted_end == FM_END_RESOURCES; }
 };
 
 class LiveFlows {
@@ -59,6 +62,8 @@ class LiveFlows {
   bool knows(uint64_t flow_id) const;
 
   uint32_t open_flows() const { return pool_.in_use(); }
+  // Flows that fit: max_flows, and some room for those that wait for the kernel's answer.
+  uint32_t capacity() const { return pool_.capacity(); }
   uint64_t flows_written() const { return flows_written_; }
   // Σ packets of the flows written.
   uint64_t packets_written() const { return packets_written_; }
@@ -70,12 +75,14 @@ class LiveFlows {
   // Packets whose records named no flow known here: its opening record was lost, or it was forced
   // out.
   uint64_t unplaced() const { return unplaced_; }
-  // Flows written from their records, without the kernel's answer, because there was no room for a
-  // new one.
+  // Flows that ended early because there were more than max_flows.
   uint64_t forced_out() const { return forced_out_; }
 
  private:
   static constexpr size_t kBatch = 32;
+  // Flows above max_flows that may wait for the kernel to close others; memory that is touched only
+  // then.
+  static constexpr uint32_t kSlack = 16'384;
   // Ids of flows that only the daemon knows; the kernel's are below.
   static constexpr uint64_t kOwnId = uint64_t{1} << 63;
 
@@ -108,6 +115,7 @@ class LiveFlows {
   ClockOrigin clock_;
   uint32_t hand_ = 0;
   uint64_t next_own_id_ = kOwnId;
+  uint32_t closing_ = 0;  // flows that the kernel was asked to close for want of room
   std::vector<fm_close_request> forgotten_;  // flows forced out here that the kernel still has
   size_t waiting_ = 0;
   std::array<fm_packet_record, kBatch> batch_;
