@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <charconv>
 #include <clocale>
 #include <cmath>
 #include <cstdlib>
@@ -81,6 +83,44 @@ TEST(Number, ReadsBackAndFits) {
         << s;
     const bool has_fraction = s.find('.') != std::string::npos && s.find('e') == std::string::npos;
     ASSERT_FALSE(has_fraction && s.back() == '0') << s;
+  }
+}
+
+// What the standard library makes of it, in the notation of number.h.
+std::string by_standard_library(double value) {
+  const double magnitude = std::fabs(value);
+  char buffer[64];
+  char* end = buffer + sizeof(buffer);
+  if (magnitude < 0x1p53 && value == std::trunc(value))
+    return {buffer, std::to_chars(buffer, end, static_cast<int64_t>(value)).ptr};
+  const bool positional = magnitude >= 1e-4 && magnitude < 1e16;
+  return {buffer,
+          std::to_chars(buffer, end, value,
+                        positional ? std::chars_format::fixed : std::chars_format::scientific)
+              .ptr};
+}
+
+TEST(Number, AgreesWithTheStandardLibrary) {
+  const auto seed = static_cast<unsigned>(std::random_device{}());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const auto check = [](double value) {
+    ASSERT_EQ(text(value), by_standard_library(value));
+    ASSERT_EQ(text(-value), by_standard_library(-value));
+  };
+  for (int exponent = -40; exponent < 60; exponent++) {
+    const double power = std::ldexp(1.0, exponent);  // its lower neighbour is nearer than the upper
+    check(power);
+    check(std::nextafter(power, 0.0));
+    check(std::nextafter(power, 1e300));
+  }
+  for (unsigned i = 0; i < 300'000; i++) {
+    const auto a = random() >> (random() % 64), b = (random() >> (random() % 64)) | 1;
+    check(static_cast<double>(a) / static_cast<double>(b));           // means
+    check(std::sqrt(static_cast<double>(a)) / 1e9);                   // deviations
+    check(static_cast<double>(a % 100'000) / std::pow(10.0, i % 8));  // few digits
+    const double any = std::bit_cast<double>((random() >> 12) | (uint64_t{1010u + i % 66} << 52));
+    check(any);  // every mantissa
   }
 }
 
