@@ -17,6 +17,9 @@
 #define FM_STATIC_ASSERT(condition, why) _Static_assert(condition, why)
 #endif
 
+/* A word over fields of other types: map keys are compared and hashed as words. */
+typedef __u64 __attribute__((may_alias)) fm_word;
+
 #define FM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

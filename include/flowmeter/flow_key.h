@@ -78,8 +78,8 @@ FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, const struct fm_address*
 }
 
 FM_INLINE int fm_key_equal(const struct fm_flow_key* a, const struct fm_flow_key* b) {
-  const __u64* x = (const __u64*)a;
-  const __u64* y = (const __u64*)b;
+  const fm_word* x = (const fm_word*)a;
+  const fm_word* y = (const fm_word*)b;
   return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
 }
 

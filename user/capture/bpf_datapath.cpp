@@ -165,10 +165,10 @@ fm_cpu_counters BpfDatapath::counters() const {
     return sum;
   // A plain sequence of 64-bit counters: summed as such, so that a new one cannot be forgotten
   // here.
-  auto* total = reinterpret_cast<uint64_t*>(&sum);
+  auto* total = reinterpret_cast<fm_word*>(&sum);
   for (const fm_cpu_counters& one : all)
-    for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
-      total[i] += reinterpret_cast<const uint64_t*>(&one)[i];
+    for (size_t i = 0; i < sizeof(sum) / sizeof(fm_word); i++)
+      total[i] += reinterpret_cast<const fm_word*>(&one)[i];
   return sum;
 }
 

@@ -11,7 +11,8 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
+
+#include "flowmeter/base.h"
 
 namespace flowmeter {
 
@@ -25,8 +26,7 @@ class KeyHash {
   template <typename Key>
   uint32_t operator()(const Key& key) const {
     static_assert(sizeof(Key) == 5 * sizeof(uint64_t));
-    uint64_t w[5];
-    std::memcpy(w, &key, sizeof(w));
+    const auto* w = reinterpret_cast<const fm_word*>(&key);
     using Wide = unsigned __int128;
     const auto& s = secret_;
     const Wide nh = static_cast<Wide>(w[0] + s[0]) * (w[1] + s[1]) +
