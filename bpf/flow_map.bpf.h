@@ -33,8 +33,9 @@ static __attribute__((noinline)) int fm_insert_entry(const struct fm_flow_key* k
   return error == 0 || error == -17 /* EEXIST */ ? 0 : -1;
 }
 
-/* id: 0 keeps the flow's id. If the map has given the entry to another flow meanwhile (the LRU
- * evicts without asking), its lock word is another one and is left alone. */
+/* new_id: held_id, unless the entry goes on with another flow. If the map has given the entry to
+ * another flow meanwhile (the LRU evicts without asking), its lock word is another one and is left
+ * alone. */
 FM_INLINE void fm_unlock(struct fm_map_entry* entry, __u64 held_id, __u64 new_id) {
   __sync_val_compare_and_swap(&entry->lock, held_id << 1 | FM_LOCK_HELD, new_id << 1);
 }

@@ -52,7 +52,7 @@ FM_STATIC_ASSERT(sizeof(struct fm_open_record) == 80, "no hidden padding");
 struct fm_closed_record {
   struct fm_packet_record head; /* flow_id and what only */
   struct fm_flow_key key;
-  __u64 events_lost; /* packets in counters for which the ring had no room */
+  __u64 events_lost; /* packets (buffers) in counters for which the ring had no room */
   __u8 announced;    /* the daemon was told of the flow before */
   __u8 end;          /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
   __u8 zero[6];

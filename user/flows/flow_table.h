@@ -33,8 +33,8 @@ class FlowTable {
   // opens a new flow, one of an earlier era is a step back of the clock.
   void set_era(int64_t era);
 
-  // Adding is split in three steps, so that a batch of packets waits for memory once and not three
-  // times.
+  // Adding is split in steps that Replay spreads over time: each asks for the memory that the next
+  // one needs.
   uint32_t hash(const fm_packet& packet) const { return hash_(packet.key); }
   void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
   // Returns a guess of the packet's slot, for add().

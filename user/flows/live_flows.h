@@ -28,8 +28,8 @@ struct alignas(64) LiveFlow {
   fm_flow_key key;
   fm_flow flow;
   uint64_t id;
-  ClockOrigin
-      clock;  // as it was when the flow began: a step of the wall clock does not tear a flow
+  // As it was when the flow began: a step of the wall clock does not tear a flow.
+  ClockOrigin clock;
   uint64_t uncounted;  // packets in flow that the kernel's counters lack
   bool close_wanted;   // the kernel has been asked to close it, with this end
   fm_end wanted_end;
@@ -105,8 +105,7 @@ class LiveFlows {
 
   const fm_settings settings_;
   const uint32_t max_flows_;
-  SlotPool<LiveFlow>
-      pool_;  // an eighth more than max_flows, for flows that wait for the kernel's answer
+  SlotPool<LiveFlow> pool_;
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;
