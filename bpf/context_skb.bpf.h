@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* A frame as a TC program meets it: an skb, whose headers may lie outside of its linear part.
+/* A frame as a TC program meets it: an skb, whose headers may lie outside of its linear part, and
+ * which may stand for several packets on the wire.
  *
- * Defines what parse.h reads frames through (fm_context, fm_peek), then includes it. */
+ * Defines what parse.h reads frames through (fm_context, fm_peek) and what meter.bpf.h asks of the
+ * context (fm_frame, fm_context_…). context_xdp.bpf.h has the same names. */
 #ifndef FLOWMETER_CONTEXT_SKB_BPF_H
 #define FLOWMETER_CONTEXT_SKB_BPF_H
 
 #include "settings.bpf.h"
 
 typedef struct __sk_buff fm_context;
+
+/* "Next program, please": TCX_NEXT, and TC_ACT_UNSPEC for clsact. */
+#define FM_NEXT (-1)
 
 /* No header lies further from the frame's start: 8 extension headers of at most 2048 octets, 8
  * labels, 4 tags and the link header are below it. The verifier needs the bound, it refuses packet
@@ -28,7 +33,7 @@ FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* s
 #include "flowmeter/parse.h"
 
 /* A VLAN tag that the kernel keeps beside the frame is on the wire. */
-FM_INLINE struct fm_frame_facts fm_skb_facts(struct __sk_buff* skb) {
+FM_INLINE struct fm_frame_facts fm_frame(fm_context* skb) {
   struct fm_frame_facts facts = {};
   facts.tags_beside = skb->vlan_present != 0;
   facts.wire_length = skb->len + 4u * facts.tags_beside;
@@ -37,12 +42,28 @@ FM_INLINE struct fm_frame_facts fm_skb_facts(struct __sk_buff* skb) {
   return facts;
 }
 
-FM_INLINE __u64 fm_skb_time_ns(struct __sk_buff* skb) {
+FM_INLINE __u64 fm_context_time_ns(fm_context* skb) {
   return test_input ? skb->tstamp : bpf_ktime_get_ns();
 }
 
-FM_INLINE __u32 fm_skb_link_type(struct __sk_buff* skb, __u32 link_type) {
+FM_INLINE __u32 fm_context_link_type(fm_context* skb, __u32 link_type) {
   return test_input ? skb->cb[FM_TEST_CB_LINK_TYPE] : link_type;
+}
+
+FM_INLINE __u32 fm_context_ifindex(fm_context* skb) {
+  return skb->ifindex;
+}
+
+/* Packets on the wire of a buffer that was not understood: only the kernel's own count is known. */
+FM_INLINE __u32 fm_context_segments(fm_context* skb) {
+  return skb->gso_size && skb->gso_segs ? skb->gso_segs : 1;
+}
+
+/* Whether the wire form of this buffer is a guess: the device has merged packets (LRO), which need
+ * not have been equally long nor have had equal flags, as those of GRO are. */
+FM_INLINE int fm_context_uncertain(fm_context* skb, const struct fm_interface* interface,
+                                   __u8 hook) {
+  return hook == FM_HOOK_INGRESS && interface->merges && skb->gso_size;
 }
 
 #endif

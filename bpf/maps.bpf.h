@@ -5,12 +5,14 @@
 
 #include "flowmeter/abi.h"
 
-/* The flows. LRU: a flood of new flows pushes out the cold ones and keeps the hot. */
+/* The flows. LRU: a flood of new flows pushes out the cold ones and keeps the hot. With datapath
+ * "kernel" a preallocated hash of fm_timed_map_entry: what only the kernel knows is not thrown
+ * away. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 1024);
-  __type(key, struct fm_flow_key);
-  __type(value, struct fm_map_entry);
+  __uint(key_size, sizeof(struct fm_flow_key));
+  __uint(value_size, sizeof(struct fm_timed_map_entry));
 } flows SEC(".maps");
 
 /* First fragments. */
@@ -21,11 +23,31 @@ struct {
   __type(value, struct fm_first_fragment);
 } fragments SEC(".maps");
 
-/* Records for the daemon: abi.h. */
+/* What is metered. */
 struct {
-  __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 1 << 20);
-} events SEC(".maps");
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, FM_INTERFACE_SLOTS);
+  __type(key, __u32);
+  __type(value, struct fm_interface);
+} interfaces SEC(".maps");
+
+/* Ends of the event streams, [CPU]. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct fm_stream);
+} streams SEC(".maps");
+
+/* The event streams, one behind the other. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct fm_packet_record);
+} stream_units SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -34,12 +56,28 @@ struct {
   __type(value, struct fm_cpu_counters);
 } cpu_counters SEC(".maps");
 
-/* A new entry is put together here: it is too large for the stack. */
+/* No program reads it. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct fm_journal);
+} journal SEC(".maps");
+
+/* New entries and long records are put together here: they are too large for the stack. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, struct fm_map_entry);
+  __type(value, struct fm_timed_map_entry);
 } new_entry SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, union fm_long_record);
+} long_record SEC(".maps");
 
 #endif

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Read-only data, set by the loader before the programs are verified. */
+/* Read-only data, set by the loader before the programs are verified. The verifier knows the values
+ * and removes what they switch off. */
 #ifndef FLOWMETER_SETTINGS_BPF_H
 #define FLOWMETER_SETTINGS_BPF_H
 
 #include "flowmeter/settings.h"
+
+#include "flowmeter/abi.h"
 
 const volatile struct fm_settings settings;
 
@@ -16,8 +19,31 @@ FM_INLINE const struct fm_settings* fm_loaded_settings(void) {
   return s;
 }
 
+const volatile struct fm_tag_secret tag_secret;
+
+FM_INLINE const struct fm_tag_secret* fm_loaded_tag_secret(void) {
+  const struct fm_tag_secret* s = (const struct fm_tag_secret*)&tag_secret;
+  barrier_var(s);
+  return s;
+}
+
+/* Datapath "kernel": entries are fm_timed_map_entry, and only the first packet of a flow and the
+ * one that closes a TCP connection are sent. */
+const volatile __u8 timing_in_kernel;
+
+/* Units of one CPU's event stream: a power of two. */
+const volatile __u32 units_per_stream;
+
+/* 1 where stores are seen in program order (x86): a plain store publishes a record. */
+const volatile __u8 stores_in_order;
+
+/* What becomes of a packet that passes several metered interfaces; at most one of them is 1. With
+ * neither, there is only one interface. */
+const volatile __u8 count_once;
+const volatile __u8 per_interface;
+
 /* Tests only: take a packet's time, wire length and link type from the context of BPF_PROG_TEST_RUN
- * (tstamp, cb). While it is 0 the verifier removes what it switches. */
+ * (tstamp, cb). */
 const volatile __u8 test_input;
 #define FM_TEST_CB_WIRE_LENGTH 0
 #define FM_TEST_CB_LINK_TYPE 1

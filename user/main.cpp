@@ -6,13 +6,17 @@
 
 #include <cerrno>
 #include <exception>
+#include <string_view>
 
 #include "base/log.h"
 #include "capture/interface.h"
+#include "capture/interface_selector.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "features/columns_82.h"
+#include "features/columns_extra.h"
 #include "features/select.h"
+#include "ops/network_namespace.h"
 #include "ops/privileges.h"
 #include "ops/signals.h"
 #include "output/csv.h"
@@ -22,8 +26,13 @@ namespace {
 
 // What can be seen to be wrong before the output is truncated.
 Status check_inputs(const Config& config) {
-  if (!config.interface.empty()) {
-    if (auto interface = find_interface(config.interface); !interface) return interface.error();
+  if (!config.interfaces.empty()) {
+    for (const std::string& text : config.interfaces) {
+      auto selector = InterfaceSelector::parse(text);
+      if (!selector) return selector.error();
+      if (selector->is_pattern()) continue;
+      if (auto interface = find_interface(text); !interface) return interface.error();
+    }
     if (const std::string missing = missing_capabilities(); !missing.empty())
       return Error{"metering an interface needs " + missing +
                    " (run as root, or give the program these file capabilities)"};
@@ -59,18 +68,22 @@ ExitCode fail(const Error& error) {
 }
 
 ExitCode run(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "doctor") return run_doctor(argc - 1, argv + 1);
   auto parsed = parse_options(argc, argv);
   if (const auto* code = std::get_if<ExitCode>(&parsed)) return *code;
   const Config& config = std::get<Config>(parsed);
 
-  auto columns = select_columns(columns_82(), config.fields);
+  auto columns = select_columns(columns_82(), config.fields, columns_extra(), config.extra);
   if (!columns) return fail(columns.error());
+  if (!config.netns.empty())
+    if (Status entered = enter_network_namespace(config.netns); !entered)
+      return fail(entered.error());
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
 
-  handle_stop_signals();
+  handle_signals();
   auto sink = CsvSink::open(config.csv, std::move(*columns));
   if (!sink) return fail(sink.error());
-  return config.interface.empty() ? run_replay(config, **sink) : run_live(config, **sink);
+  return config.interfaces.empty() ? run_replay(config, **sink) : run_live(config, **sink);
 }
 
 }  // namespace

@@ -1,40 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What crosses the border between the kernel and the daemon: map values, ring-buffer records, close
- * requests.
+/* What crosses the border between the kernel and the daemon: map values, records of the event
+ * streams, close requests.
  *
- * Order is what makes it simple. All records of a flow are put into the one ring buffer under the
- * lock of its map entry, so the daemon meets them in the order in which the counters changed:
- * FM_RECORD_OPEN (with the first packet), FM_RECORD_PACKET ..., FM_RECORD_CLOSED (with the final
- * counters). A flow is named by its id, which is never used again; its key comes with the first
- * record. */
+ * Order is what makes it simple. Every CPU has a stream of its own, whose records are in the order
+ * of their times; all records of a flow are stamped and written under the lock of its map entry. So
+ * a merge of the streams by time gives the daemon each flow's records in the order in which its
+ * counters changed: FM_RECORD_OPEN (with the first packet), FM_RECORD_PACKET ..., FM_RECORD_CLOSED
+ * (with the final counters). A flow is named by its id, which is never used again; its key comes
+ * with the first record. */
 #ifndef FLOWMETER_ABI_H
 #define FLOWMETER_ABI_H
 
 #include "flowmeter/flow.h"
 
+/* Raised when the meaning of what lies in the maps changes and no size does. */
+#define FM_ABI_VERSION 1
+
 enum fm_record_type {
-  FM_RECORD_PACKET = 0, /* struct fm_packet_record */
-  FM_RECORD_OPEN =
-      1, /* struct fm_open_record: the first packet of a flow that the daemon is told of */
-  FM_RECORD_CLOSED = 2,    /* struct fm_closed_record: the flow has ended */
-  FM_RECORD_UNCOUNTED = 3, /* struct fm_open_record without id: its map entry could not be had */
+  FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
+  FM_RECORD_OPEN = 1,      /* struct fm_open_record: the first packet that the daemon is told of */
+  FM_RECORD_UNCOUNTED = 2, /* struct fm_open_record without id: its map entry could not be had */
+  FM_RECORD_CLOSED = 3,    /* struct fm_state_record: the flow has ended */
+  FM_RECORD_STATE = 4,     /* struct fm_state_record: the flow lives on */
 };
 
 enum fm_record_bits {
   FM_RECORD_TYPE_MASK = 0x0f,
   FM_RECORD_DIRECTION = 0x10, /* sent by end 1 of the key */
   FM_RECORD_TCP_HEADER = 0x20,
+  FM_RECORD_NEW_ENTRY = 0x40, /* of an open record: the map had no entry of this key */
 };
 
-/* One packet: what counters and timing need of it. */
+/* One packet: what counters and timing need of it. Also the unit of the streams: longer records
+ * take several. */
 struct fm_packet_record {
-  __u64 time_ns;
+  __u64 time_ns; /* of all types: when it was written */
   __u64 flow_id;
   __u32 wire_length;
   __u32 payload_bytes;
   __u16 header_bytes;
   __u16 window;
-  __u16 segment_bytes; /* payload of a segment where the skb holds several; 0: one packet */
+  __u16 segment_bytes; /* payload of a segment where the buffer holds several; 0: one packet */
   __u8 flags;
   __u8 what; /* enum fm_record_type and bits */
 };
@@ -49,64 +55,168 @@ struct fm_open_record {
 };
 FM_STATIC_ASSERT(sizeof(struct fm_open_record) == 80, "no hidden padding");
 
-struct fm_closed_record {
-  struct fm_packet_record head; /* flow_id and what only */
+struct fm_state_record {
+  struct fm_packet_record head; /* time_ns, flow_id and what only */
   struct fm_flow_key key;
-  __u64 events_lost; /* packets (buffers) in counters for which the ring had no room */
-  __u8 announced;    /* the daemon was told of the flow before */
-  __u8 end;          /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
-  __u8 zero[6];
+  __u64 events_lost; /* packets (buffers) in counters for which the stream had no room */
+  __u32 ifindex;     /* where the flow's first packet was met */
+  __u8 hook;
+  __u8 announced; /* the daemon was told of the flow before */
+  __u8 end;       /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
+  __u8 zero;
   struct fm_flow_counters counters;
+  struct fm_flow_timing timing; /* datapath "kernel" only; else the record ends before it */
 };
-FM_STATIC_ASSERT(sizeof(struct fm_closed_record) == 32 + 40 + 16 + sizeof(struct fm_flow_counters),
+FM_STATIC_ASSERT(sizeof(struct fm_state_record) ==
+                     32 + 40 + 16 + sizeof(struct fm_flow_counters) + sizeof(struct fm_flow_timing),
                  "no hidden padding");
 
-/* Value of the flow map. */
+#define FM_UNITS(bytes) \
+  (((bytes) + sizeof(struct fm_packet_record) - 1) / sizeof(struct fm_packet_record))
+#define FM_OPEN_UNITS FM_UNITS(sizeof(struct fm_open_record))
+#define FM_STATE_UNITS FM_UNITS(sizeof(struct fm_state_record) - sizeof(struct fm_flow_timing))
+#define FM_STATE_TIMING_UNITS FM_UNITS(sizeof(struct fm_state_record))
+
+/* A record of several units, as it is put together. */
+union fm_long_record {
+  struct fm_open_record open;
+  struct fm_state_record state;
+  struct fm_packet_record units[FM_STATE_TIMING_UNITS];
+};
+
+/* Ends of one CPU's stream, in records' units since the beginning; they never wrap. The kernel
+ * writes head, the daemon tail, each in a cache line of its own. */
+struct fm_stream {
+  __u64 head;
+  __u64 zero[7];
+  __u64 tail;
+  __u64 zero_too[7];
+};
+
+enum fm_hook { FM_HOOK_INGRESS = 0, FM_HOOK_EGRESS = 1, FM_HOOK_COUNT };
+
+/* Value of the flow map.
+ *
+ * A packet finds it by way of the hash table's element, whose head (48 octets) and key (40) come
+ * first: with them, what every packet touches (up to forward_direction) lies in one cache line, and
+ * each direction's counters in two. The sizes keep elements on whole cache lines. */
 struct fm_map_entry {
-  __u64 lock; /* flow id << 1 | held: one compare-and-swap takes the lock and proves whose entry it
-                 is */
-  struct fm_flow_key
-      key; /* the map's memory is reused at once: a stale pointer sees another key here */
+  __u64 lock; /* flow id << 2 | announced << 1 | held: one compare-and-swap takes the lock and
+                 proves whose entry it is */
+  __u64 tag;  /* fm_key_tag: the map's memory is reused at once, a stale pointer sees another tag */
+  struct fm_flow_counters counters;
   __u64 events_lost;
   __u32 ifindex; /* where the flow's first packet was met */
   __u8 hook;
-  __u8 announced; /* the daemon has got an FM_RECORD_OPEN */
-  __u8 zero[2];
-  struct fm_flow_counters counters;
+  __u8 zero[3];
+  __u32 point[2];      /* [end]: ifindex << 1 | hook where its packets are counted; 0: none yet */
+  __u32 point_seen[2]; /* when it last saw one, in FM_POINT_CLOCK_NS */
 };
-FM_STATIC_ASSERT(sizeof(struct fm_map_entry) == 64 + sizeof(struct fm_flow_counters),
-                 "map value: no hidden padding");
+#define FM_ELEMENT_HEAD 48
+FM_STATIC_ASSERT((FM_ELEMENT_HEAD + sizeof(struct fm_flow_key) + sizeof(struct fm_map_entry)) %
+                         64 ==
+                     0,
+                 "elements of the map on whole cache lines");
+FM_STATIC_ASSERT((FM_ELEMENT_HEAD + sizeof(struct fm_flow_key) +
+                  __builtin_offsetof(struct fm_map_entry, counters.direction)) %
+                         64 ==
+                     0,
+                 "directions on whole cache lines");
 
-/* Asks the kernel to end one flow if it is idle by now, or at once. */
+/* The same where the kernel keeps the timing, too (datapath "kernel"). */
+struct fm_timed_map_entry {
+  struct fm_map_entry entry;
+  struct fm_flow_timing timing;
+  __u64 zero[4];
+};
+FM_STATIC_ASSERT(sizeof(struct fm_timed_map_entry) % 64 == sizeof(struct fm_map_entry) % 64,
+                 "elements of the map on whole cache lines");
+
+/* A packet that passes several metered interfaces is counted where its flow's packets of this
+ * direction were first met. Another point takes over when that one has been silent for longer than
+ * a packet can take from interface to interface: the path has changed. */
+#define FM_POINT_CLOCK_NS 1048576ull
+#define FM_POINT_SILENCE 96u /* 0.1 s */
+
+/* Asks the kernel for one flow. */
 struct fm_close_request {
   struct fm_flow_key key;
-  __u64 flow_id;
-  __u64 force; /* enum fm_end to end it with, plus one; 0: only if it is idle */
+  __u64 flow_id; /* 0: whichever it is */
+  __u64 force;   /* enum fm_end to end it with, plus one; 0: end it only if it is idle;
+                    FM_REPORT_STATE: do not end it */
 };
+#define FM_REPORT_STATE 255
 
 /* Requests that one run of the closing program takes, as the octets of its packet. */
 #define FM_CLOSE_BATCH 32
 
-enum fm_hook { FM_HOOK_INGRESS = 0, FM_HOOK_EGRESS = 1, FM_HOOK_COUNT };
+/* An interface that is metered, per CPU. The daemon fills a slot before it attaches and clears it
+ * when the programs are gone; a program finds its slot at ifindex modulo the number of slots or
+ * within FM_INTERFACE_PROBES behind. */
+#define FM_INTERFACE_SLOTS 1024
+#define FM_INTERFACE_PROBES 8
+struct fm_hook_counters {
+  __u64 seen;      /* packets on the wire */
+  __u64 buffers;   /* the same as the kernel's link counters may count them: skbs or XDP frames */
+  __u64 uncertain; /* of seen: merged by hardware or driver, so that their wire form is not sure */
+  __u64 by_reason[FM_REASON_COUNT];
+};
+struct fm_interface {
+  __u32 ifindex;     /* 0: the slot is free */
+  __u32 frame_limit; /* a frame longer than this was merged before XDP saw it */
+  __u32 merges;      /* the device merges what it receives (LRO) */
+  __u32 zero;
+  struct fm_hook_counters hook[FM_HOOK_COUNT];
+};
 
-/* Per-CPU counters; sums over CPUs are exact once the programs are detached. */
+/* Per-CPU counters of rare events; sums over CPUs are exact once the programs are detached. */
 struct fm_cpu_counters {
-  __u64 seen[FM_HOOK_COUNT];
-  __u64 by_reason[FM_HOOK_COUNT][FM_REASON_COUNT];
   __u64 next_flow;        /* sequence of flow ids of this CPU */
   __u64 entries_inserted; /* into the flow map */
   __u64 entries_deleted; /* by the closing program; the difference to those present are evictions */
-  __u64 events_lost;     /* packets counted, but without a record: the ring was full */
-  __u64 uncounted;       /* packets sent as FM_RECORD_UNCOUNTED */
-  __u64 handover_flows;  /* flows whose final counters found no room in the ring */
+  __u64 events_lost;     /* packets (buffers) counted, but without a record: the stream was full */
+  __u64 uncounted;       /* packets (buffers) sent as FM_RECORD_UNCOUNTED */
+  __u64 handover_flows;  /* flows whose final counters found no room in the stream */
   __u64 handover_packets; /* their packets */
 };
 
 /* Flow ids are unique over CPUs: sequence * FM_CPUS_MAX + CPU. */
 #define FM_CPUS_MAX 8192
 
+/* Random odd multipliers, of the run. */
+struct fm_tag_secret {
+  __u64 words[5];
+};
+
+/* A universal hash of the key, never 0. The shifts bring differences in high bits (IPv6 addresses
+ * that differ in their last octets) down, where a product keeps them: two keys have the same tag
+ * at most once in 2^47 secrets. */
+FM_INLINE __u64 fm_key_tag(const struct fm_flow_key* key, const struct fm_tag_secret* secret) {
+  const fm_word* w = (const fm_word*)key;
+  const __u64* k = secret->words;
+#define FM_TAG_WORD(i) ((w[i] ^ w[i] >> 32 ^ w[i] >> 48) * k[i])
+  return (FM_TAG_WORD(0) + FM_TAG_WORD(1) + FM_TAG_WORD(2) + FM_TAG_WORD(3) + FM_TAG_WORD(4)) | 1;
+#undef FM_TAG_WORD
+}
+
+/* What a daemon leaves to the next one where the maps are pinned. */
+struct fm_journal {
+  __u64 schema; /* of this file's layouts (user/capture/bpf_datapath.cpp); 0: just created */
+  struct fm_tag_secret tag_secret;
+  __u32 max_entries;
+  __u32 max_fragments;
+  __u32 units_per_stream;
+  __u8 timing_in_kernel;
+  __u8 count_once;
+  __u8 per_interface;
+  __u8 zero;
+  __u64 flows_written;
+  __u64 packets_written;
+  struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are metered no more */
+};
+
 FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_packet* p,
-                                   __u64 flow_id, __u8 type) {
+                                   __u64 flow_id, __u8 what) {
   r->time_ns = p->time_ns;
   r->flow_id = flow_id;
   r->wire_length = p->wire_length;
@@ -115,7 +225,7 @@ FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_p
   r->window = p->window;
   r->segment_bytes = p->segment_bytes;
   r->flags = p->flags;
-  r->what = (__u8)(type | (p->direction ? FM_RECORD_DIRECTION : 0) |
+  r->what = (__u8)(what | (p->direction ? FM_RECORD_DIRECTION : 0) |
                    (p->has_tcp_header ? FM_RECORD_TCP_HEADER : 0));
 }
 

@@ -121,4 +121,32 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
   if (flags & FM_RST) c->rst_seen = 1;
 }
 
+/* Adds to the later packets of a flow those that were counted apart before; the direction called
+ * forward is that of the earlier ones. */
+FM_INLINE void fm_flow_counters_merge(struct fm_flow_counters* c,
+                                      const struct fm_flow_counters* earlier) {
+  if (earlier->first_ns < c->first_ns) c->first_ns = earlier->first_ns;
+  if (earlier->last_ns > c->last_ns) c->last_ns = earlier->last_ns;
+  c->forward_direction = earlier->forward_direction;
+  c->fin_seen |= earlier->fin_seen;
+  c->rst_seen |= earlier->rst_seen;
+  for (int end = 0; end < 2; end++) {
+    struct fm_direction_counters* d = &c->direction[end];
+    const struct fm_direction_counters* e = &earlier->direction[end];
+    c->ece_packets[end] += earlier->ece_packets[end];
+    c->cwr_packets[end] += earlier->cwr_packets[end];
+    if (e->length.count == 0) continue;
+    if (d->length.count == 0 || e->payload_min < d->payload_min) d->payload_min = e->payload_min;
+    if (e->has_window) {
+      d->has_window = 1;
+      d->initial_window = e->initial_window;
+    }
+    fm_moments_merge(&d->length, &e->length);
+    d->header_bytes += e->header_bytes;
+    d->payload_bytes += e->payload_bytes;
+    d->data_packets += e->data_packets;
+    for (int i = 0; i < FM_COMMON_FLAGS; i++) d->flag_packets[i] += e->flag_packets[i];
+  }
+}
+
 #endif

@@ -22,11 +22,11 @@ enum fm_key_kind {
 
 struct fm_flow_key {
   struct fm_address address[2];
-  __u16 port[2];   /* host order */
-  __u8 protocol;   /* IP protocol number */
-  __u8 ip_version; /* 4 or 6 */
-  __u8 kind;       /* enum fm_key_kind */
-  __u8 zero;
+  __u16 port[2];       /* host order */
+  __u8 protocol;       /* IP protocol number */
+  __u8 ip_version : 4; /* 4 or 6 */
+  __u8 kind : 4;       /* enum fm_key_kind */
+  __u16 interface;     /* live, flows of each interface apart: its slot (abi.h) + 1; else 0 */
 };
 FM_STATIC_ASSERT(sizeof(struct fm_flow_key) == 40,
                  "map key: hidden padding gives equal flows different keys");
@@ -73,7 +73,7 @@ FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, const struct fm_address*
   key->address[1] = swap ? *source : *destination;
   key->port[0] = discriminator;
   key->port[1] = 0;
-  key->kind = kind;
+  key->kind = (__u8)(kind & 0xf);
   return (__u8)swap;
 }
 

@@ -470,7 +470,7 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
   union fm_scratch scratch;
   const __u32 room = w->packet_end - w->offset;
   p->key.protocol = w->next_protocol;
-  p->key.ip_version = w->ip_version;
+  p->key.ip_version = (__u8)(w->ip_version & 0xf);
 
   if (w->next_protocol == FM_TCP) {
     const struct fm_tcp_header* tcp =

@@ -17,8 +17,10 @@
   X(FM_MALFORMED, "malformed", "announced as IP, but its headers or lengths do not hold")       \
   X(FM_UNATTRIBUTED_FRAGMENT, "unattributed_fragment",                                          \
     "a later fragment whose first fragment is not remembered")                                  \
+  X(FM_SEEN_BEFORE, "seen_before",                                                              \
+    "live only: counted where it passed another metered interface (not with --per-interface)")  \
   X(FM_UNRECORDED, "unrecorded",                                                                \
-    "live only: neither the flow map nor the ring buffer could take it (a loss)")
+    "live only: neither the flow map nor the event stream could take it (a loss)")
 
 enum fm_reason {
 #define FM_REASON_ENUM(constant, name, description) constant,

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "bpf/parity.h"
 #include "capture/bpf_datapath.h"
 #include "flows/live_flows.h"
@@ -37,19 +38,25 @@ class LengthCheck final : public RecordSink {
   uint64_t rows = 0, wrong_rows = 0;
 };
 
-TEST(Close, LosesNoPacketOfBusyFlows) {
+class Close : public ::testing::TestWithParam<Datapath> {};
+
+TEST_P(Close, LosesNoPacketOfBusyFlows) {
   if (const std::string why = why_bpf_cannot_run(); !why.empty()) GTEST_SKIP() << why;
   BpfDatapath::Config config;
   config.settings = fm_default_settings();
-  config.max_flows = 4096;
+  config.datapath = GetParam();
+  config.max_entries = 4096;
   config.max_fragments = 64;
-  config.ring_bytes = 64 << 20;
+  config.stream_bytes = 64 << 20;
   LengthCheck sink;
-  LiveFlows flows(config.settings, config.max_flows, sink);
+  LiveFlows flows(config.settings, config.max_entries, sink, GetParam() == Datapath::kKernel);
   auto loaded =
       BpfDatapath::load(config, [&](const void* record, size_t size) { flows.take(record, size); });
   ASSERT_TRUE(loaded) << loaded.error().message();
   BpfDatapath& datapath = **loaded;
+  Interface interface;
+  interface.index = 1;  // where BPF_PROG_TEST_RUN lets a packet come from
+  ASSERT_TRUE(datapath.add_interface(interface, false));
 
   std::vector<Frame> frames;
   for (uint16_t port = 20; port < 20 + kFlows; port++)
@@ -60,14 +67,16 @@ TEST(Close, LosesNoPacketOfBusyFlows) {
       const Frame& frame = frames[i % kFlows];
       LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.octets.data(),
                   .data_size_in = static_cast<__u32>(frame.octets.size()), .repeat = 1);
-      if (bpf_prog_test_run_opts(datapath.ingress_program_fd(), &options) != 0) failed++;
+      if (bpf_prog_test_run_opts(datapath.program_fd(interface, FM_HOOK_INGRESS), &options) != 0)
+        failed++;
     }
     running--;
   };
   std::thread first(send), second(send);
   const auto close_all = [&] {
-    datapath.drain(1 << 18);
+    datapath.drain(monotonic_ns(), 1 << 18);
     flows.settle();
+    datapath.release();
     std::vector<fm_close_request> requests;
     flows.request_all(FM_END_INPUT, requests);
     EXPECT_TRUE(datapath.close_flows(requests));
@@ -82,11 +91,17 @@ TEST(Close, LosesNoPacketOfBusyFlows) {
   const fm_cpu_counters counters = datapath.counters();
   EXPECT_EQ(failed, 0u);
   EXPECT_EQ(counters.events_lost, 0u);
-  EXPECT_EQ(counters.by_reason[FM_HOOK_INGRESS][FM_METERED], 2u * kPacketsPerThread);
+  EXPECT_EQ(datapath.interface_counters().at(0).hook[FM_HOOK_INGRESS].by_reason[FM_METERED],
+            2u * kPacketsPerThread);
   EXPECT_EQ(flows.packets_written(), 2u * kPacketsPerThread);
   EXPECT_EQ(sink.wrong_rows, 0u);
   EXPECT_GT(sink.rows, 1000u) << "flows were hardly closed while busy";
 }
+
+INSTANTIATE_TEST_SUITE_P(Datapaths, Close, ::testing::Values(Datapath::kEvents, Datapath::kKernel),
+                         [](const auto& instance) {
+                           return instance.param == Datapath::kKernel ? "Kernel" : "Events";
+                         });
 
 }  // namespace
 }  // namespace flowmeter::testing

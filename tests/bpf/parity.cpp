@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr uint32_t kMaxFlows = 65'536;
 constexpr size_t kDifferencesShown = 5;
+constexpr size_t kCloseAtOnce = 4096;
 // BPF_PROG_TEST_RUN refuses a frame without a whole Ethernet header, or one whose EtherType
 // announces an IP header that is not whole.
 constexpr uint32_t kKernelMinimum = 14 + 40;
@@ -82,24 +84,34 @@ bool equal(const Cell& a, const Cell& b) {
 
 class Run final : public ParityRun {
  public:
-  explicit Run(const fm_settings& settings)
+  Run(const fm_settings& settings, Datapath datapath)
       : replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
-        flows_(settings, kMaxFlows, bpf_rows_) {
+        flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
     flows_.set_clock(ClockOrigin{});
+    // One CPU, one event stream: with injected times the streams of several could not be merged.
+    ::sched_getaffinity(0, sizeof(affinity_), &affinity_);
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(static_cast<size_t>(::sched_getcpu()), &here);
+    ::sched_setaffinity(0, sizeof(here), &here);
   }
+  ~Run() override { ::sched_setaffinity(0, sizeof(affinity_), &affinity_); }
 
-  Status load(const fm_settings& settings) {
+  Status load(const fm_settings& settings, Datapath kind) {
     BpfDatapath::Config config;
     config.settings = settings;
-    config.max_flows = kMaxFlows;
+    config.datapath = kind;
+    config.max_entries = kMaxFlows;
     config.max_fragments = kMaxFlows;
-    config.ring_bytes = 16 << 20;
+    config.stream_bytes = 32 << 20;
     config.test_input = true;
     auto datapath = BpfDatapath::load(
         config, [this](const void* record, size_t size) { flows_.take(record, size); });
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
-    return Done{};
+    interface_.name = "lo";
+    interface_.index = 1;  // where BPF_PROG_TEST_RUN lets a packet come from
+    return datapath_->add_interface(interface_, false);
   }
 
   Result<bool> run_program(const CapturedFrame& frame, uint16_t segment_bytes) override {
@@ -115,7 +127,8 @@ class Run final : public ParityRun {
     context.gso_size = segment_bytes;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data, .data_size_in = size,
                 .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
-    const int error = -bpf_prog_test_run_opts(datapath_->ingress_program_fd(), &options);
+    const int error =
+        -bpf_prog_test_run_opts(datapath_->program_fd(interface_, FM_HOOK_INGRESS), &options);
     if (error == EINVAL && size < kKernelMinimum) {
       report_.left_out++;
       return false;
@@ -134,24 +147,28 @@ class Run final : public ParityRun {
     drain();
     std::vector<fm_close_request> requests;
     flows_.request_all(FM_END_INPUT, requests);
-    if (Status closed = datapath_->close_flows(requests); !closed) return closed.error();
-    drain();
+    for (size_t i = 0; i < requests.size(); i += kCloseAtOnce) {
+      const size_t size = std::min(kCloseAtOnce, requests.size() - i);
+      if (Status closed = datapath_->close_flows({requests.data() + i, size}); !closed)
+        return closed.error();
+      drain();
+    }
     const fm_cpu_counters counters = datapath_->counters();
+    const fm_hook_counters hook = datapath_->interface_counters().at(0).hook[FM_HOOK_INGRESS];
     if (counters.events_lost || counters.uncounted || flows_.evicted() || flows_.open_flows())
       differ("the BPF side lost records, evicted flows or left some open");
     for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
-      if (counters.by_reason[FM_HOOK_INGRESS][reason] != replay_.account().by_reason[reason])
+      if (hook.by_reason[reason] != replay_.account().by_reason[reason])
         differ("class " + std::to_string(reason) + ": replay " +
                std::to_string(replay_.account().by_reason[reason]) + ", BPF " +
-               std::to_string(counters.by_reason[FM_HOOK_INGRESS][reason]));
+               std::to_string(hook.by_reason[reason]));
     compare_rows();
     return report_;
   }
 
  private:
   void drain() {
-    while (datapath_->drain(SIZE_MAX) > 0) {
-    }
+    while (datapath_->drain(UINT64_MAX, SIZE_MAX) > 0) datapath_->release();
     flows_.settle();
   }
 
@@ -181,6 +198,8 @@ class Run final : public ParityRun {
   RowCollector replay_rows_, bpf_rows_;
   Replay replay_;
   LiveFlows flows_;
+  cpu_set_t affinity_;
+  Interface interface_;
   std::unique_ptr<BpfDatapath> datapath_;
 };
 
@@ -191,14 +210,16 @@ std::string why_bpf_cannot_run() {
   return missing.empty() ? "" : "loading BPF programs needs " + missing;
 }
 
-Result<std::unique_ptr<ParityRun>> ParityRun::begin(const fm_settings& settings) {
-  auto run = std::make_unique<Run>(settings);
-  if (Status loaded = run->load(settings); !loaded) return loaded.error();
+Result<std::unique_ptr<ParityRun>> ParityRun::begin(const fm_settings& settings,
+                                                    Datapath datapath) {
+  auto run = std::make_unique<Run>(settings, datapath);
+  if (Status loaded = run->load(settings, datapath); !loaded) return loaded.error();
   return std::unique_ptr<ParityRun>(std::move(run));
 }
 
-Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings) {
-  auto run = ParityRun::begin(settings);
+Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings,
+                                Datapath datapath) {
+  auto run = ParityRun::begin(settings, datapath);
   if (!run) return run.error();
   CapturedFrame frame;
   while (next(&frame)) {
@@ -209,10 +230,11 @@ Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& sett
   return (*run)->compare();
 }
 
-Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings) {
+Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings,
+                                Datapath datapath) {
   auto reader = CaptureReader::open(capture);
   if (!reader) return reader.error();
-  return run_parity([&](CapturedFrame* frame) { return reader->next(frame); }, settings);
+  return run_parity([&](CapturedFrame* frame) { return reader->next(frame); }, settings, datapath);
 }
 
 }  // namespace flowmeter::testing

@@ -3,8 +3,8 @@
 // same rows.
 //
 // Each frame is handed to the program by BPF_PROG_TEST_RUN with its capture's time, wire length and
-// link type (bpf/settings.bpf.h, test_input); the records come through the real ring buffer to the
-// real LiveFlows. Rows must agree in every column: integers and text exactly, reals to 1e-12.
+// link type (bpf/settings.bpf.h, test_input); the records come through the real event streams to
+// the real LiveFlows. Rows must agree in every column: integers and text exactly, reals to 1e-12.
 #pragma once
 
 #include <functional>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "capture/bpf_datapath.h"
 #include "capture/capture_reader.h"
 #include "flowmeter/settings.h"
 
@@ -37,7 +38,8 @@ constexpr uint32_t kFrameLimit = 3520;
 class ParityRun {
  public:
   // Fails if the programs cannot be loaded.
-  static Result<std::unique_ptr<ParityRun>> begin(const fm_settings& settings);
+  static Result<std::unique_ptr<ParityRun>> begin(const fm_settings& settings,
+                                                  Datapath datapath = Datapath::kEvents);
   virtual ~ParityRun() = default;
 
   // Runs the BPF program on the frame. segment_bytes: gso_size of the buffer. False if the kernel
@@ -52,8 +54,10 @@ class ParityRun {
 using FrameSource = std::function<bool(CapturedFrame*)>;
 
 // Runs all frames through both. Fails if the programs cannot be loaded or run.
-Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings);
-Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings);
+Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings,
+                                Datapath datapath = Datapath::kEvents);
+Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings,
+                                Datapath datapath = Datapath::kEvents);
 
 // Whether BPF programs can be loaded here; if not, why.
 std::string why_bpf_cannot_run();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// flowmeter-parity CAPTURE…: whether the loaded BPF program and replay give the same rows for these
-// captures. With --short, the time-outs are short (idle 10 s, ICMP 5 s, linger 1 s, active 20 s),
-// so that flows are split. Exit status: 0 equal, 1 different or failed, 77 BPF programs cannot be
-// loaded here.
+// flowmeter-parity CAPTURE…: whether the loaded BPF program, with each datapath, and replay give
+// the same rows for these captures. With --short, the time-outs are short (idle 10 s, ICMP 5 s,
+// linger 1 s, active 20 s), so that flows are split. Exit status: 0 equal, 1 different or failed,
+// 77 BPF programs cannot be loaded here.
 #include <cstdio>
 #include <cstring>
 
@@ -25,25 +25,29 @@ int main(int argc, char** argv) {
       settings.active_timeout_ns = 20 * FM_SECOND_NS;
       continue;
     }
-    auto report = testing::run_parity(argv[i], settings);
-    if (!report) {
-      std::printf("FAILED    %s: %s\n", argv[i], report.error().message().c_str());
-      equal = false;
-      continue;
+    for (const Datapath datapath : {Datapath::kEvents, Datapath::kKernel}) {
+      const char* name = datapath == Datapath::kKernel ? "kernel" : "events";
+      auto report = testing::run_parity(argv[i], settings, datapath);
+      if (!report) {
+        std::printf("FAILED    %s: %s\n", argv[i], report.error().message().c_str());
+        equal = false;
+        continue;
+      }
+      std::printf("%-9s %s %s: %llu packets, %llu rows, left out %llu, cut %llu\n",
+                  report->difference_count ? "DIFFERENT" : "equal", name, argv[i],
+                  static_cast<unsigned long long>(report->packets),
+                  static_cast<unsigned long long>(report->rows),
+                  static_cast<unsigned long long>(report->left_out),
+                  static_cast<unsigned long long>(report->cut));
+      for (const std::string& difference : report->differences)
+        std::printf("          %s\n", difference.c_str());
+      if (report->difference_count) equal = false;
+      if (datapath == Datapath::kKernel) continue;
+      captures++;
+      packets += report->packets;
+      left_out += report->left_out;
+      cut += report->cut;
     }
-    std::printf("%-9s %s: %llu packets, %llu rows, left out %llu, cut %llu\n",
-                report->difference_count ? "DIFFERENT" : "equal", argv[i],
-                static_cast<unsigned long long>(report->packets),
-                static_cast<unsigned long long>(report->rows),
-                static_cast<unsigned long long>(report->left_out),
-                static_cast<unsigned long long>(report->cut));
-    for (const std::string& difference : report->differences)
-      std::printf("          %s\n", difference.c_str());
-    if (report->difference_count) equal = false;
-    captures++;
-    packets += report->packets;
-    left_out += report->left_out;
-    cut += report->cut;
   }
   std::printf("%llu captures, %llu packets; left out %llu, cut %llu\n",
               static_cast<unsigned long long>(captures), static_cast<unsigned long long>(packets),

@@ -36,14 +36,14 @@ FrameSource source_of(const std::vector<TimedFrame>& frames) {
   };
 }
 
-class Parity : public ::testing::Test {
+class Parity : public ::testing::TestWithParam<Datapath> {
  protected:
   void SetUp() override {
     if (const std::string why = why_bpf_cannot_run(); !why.empty()) GTEST_SKIP() << why;
   }
 
   static void expect_equal(const std::vector<TimedFrame>& frames, const fm_settings& settings) {
-    auto report = run_parity(source_of(frames), settings);
+    auto report = run_parity(source_of(frames), settings, GetParam());
     ASSERT_TRUE(report) << report.error().message();
     for (const std::string& difference : report->differences) ADD_FAILURE() << difference;
     EXPECT_EQ(report->difference_count, 0u);
@@ -113,7 +113,7 @@ Packet shape(unsigned number) {
 constexpr unsigned kShapes = 25;
 constexpr uint32_t kLinkTypes[] = {0, 1, 9, 12, 101, 108, 113, 228, 229, 276, 147};
 
-TEST_F(Parity, EveryShapeOnEveryLinkLayer) {
+TEST_P(Parity, EveryShapeOnEveryLinkLayer) {
   std::vector<TimedFrame> frames;
   uint64_t time_ns = 1'700'000'000 * FM_SECOND_NS;
   const auto add = [&](Packet packet) { frames.push_back(packet.at_ns(time_ns += 1'000'003)); };
@@ -136,7 +136,7 @@ TEST_F(Parity, EveryShapeOnEveryLinkLayer) {
   expect_equal(frames, fm_default_settings());
 }
 
-TEST_F(Parity, CutAtEveryOctetOfItsHeaders) {
+TEST_P(Parity, CutAtEveryOctetOfItsHeaders) {
   std::vector<TimedFrame> frames;
   uint64_t time_ns = 1'700'000'000 * FM_SECOND_NS;
   for (unsigned number = 0; number < kShapes - 1; number++)
@@ -147,7 +147,7 @@ TEST_F(Parity, CutAtEveryOctetOfItsHeaders) {
 }
 
 // Conversations that end and begin again, in all protocols, with a clock that jumps both ways.
-TEST_F(Parity, RandomTrafficWithShortTimeouts) {
+TEST_P(Parity, RandomTrafficWithShortTimeouts) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
@@ -181,7 +181,7 @@ TEST_F(Parity, RandomTrafficWithShortTimeouts) {
   expect_equal(frames, short_settings());
 }
 
-TEST_F(Parity, FramesWithWrongOctets) {
+TEST_P(Parity, FramesWithWrongOctets) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
@@ -209,12 +209,12 @@ uint8_t flags_of_segment(uint8_t flags, bool first, bool last) {
 }
 
 // A buffer with a gso_size gives the rows of the frames that it becomes on the wire.
-TEST_F(Parity, OffloadedBuffersCountAsTheirSegments) {
+TEST_P(Parity, OffloadedBuffersCountAsTheirSegments) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
-  auto run = ParityRun::begin(short_settings());
+  auto run = ParityRun::begin(short_settings(), GetParam());
   ASSERT_TRUE(run) << run.error().message();
   uint64_t time_ns = 1'700'000'000 * FM_SECOND_NS;
   uint64_t segments = 0;
@@ -260,6 +260,11 @@ TEST_F(Parity, OffloadedBuffersCountAsTheirSegments) {
   EXPECT_EQ(report->difference_count, 0u);
   EXPECT_GT(report->rows, 10u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Datapaths, Parity, ::testing::Values(Datapath::kEvents, Datapath::kKernel),
+                         [](const auto& instance) {
+                           return instance.param == Datapath::kKernel ? "Kernel" : "Events";
+                         });
 
 }  // namespace
 }  // namespace flowmeter::testing

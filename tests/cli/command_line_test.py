@@ -125,7 +125,9 @@ class Usage(CommandLine):
     def test_list_fields(self):
         done = meter.run("--list-fields")
         self.assertEqual((done.code, done.err), (OK, ""))
-        self.assertEqual(len(done.out.splitlines()), 82)
+        columns, further = done.out.split("\n\n")
+        self.assertEqual(len(columns.splitlines()), 82)
+        self.assertIn("end_reason", further)
 
 
 class Captures(CommandLine):
@@ -367,8 +369,30 @@ class Fields(CommandLine):
         self.assertEqual(done.out.splitlines()[0], "dst_port,protocol,tot_fwd_pkts")
 
     def test_all_columns_by_default(self):
-        names = [line.split()[0] for line in meter.run("--list-fields").out.splitlines()]
+        names = [line.split()[0] for line in meter.run("--list-fields").out.split("\n\n")[0].splitlines()]
         self.assertEqual(meter.run("-f", self.capture).out.splitlines()[0].split(","), names)
+
+
+    def test_further_columns(self):
+        done = meter.run("-f", self.capture, "--fields", "dst_port", "--extra", "end_reason, interface")
+        self.assertEqual(done.out.splitlines()[0], "dst_port,end_reason,interface")
+        self.assertTrue(all(line.endswith(",end,") for line in done.out.splitlines()[1:]), done.out)
+        header = meter.run("-f", self.capture, "--quality").out.splitlines()[0].split(",")
+        self.assertEqual((len(header), header[82]), (86, "end_reason"))
+        self.assertEqual(meter.run("-f", self.capture, "--fields", "evictions").out.splitlines()[0], "evictions")
+        self.assert_fails(meter.run("-f", self.capture, "--extra", "end_reasons"), USAGE, "--extra", "end_reason")
+
+    def test_live_options_need_an_interface(self):
+        for option in (("--netns", "x"), ("--hook", "tcx"), ("--attach-order", "last"), ("--datapath", "kernel"),
+                       ("--per-interface",), ("--pin", "/x"), ("--unpin",), ("--batch", "5000"), ("--ring-size", "4")):
+            self.assert_fails(meter.run("-f", self.capture, *option), USAGE, option[0], "-i")
+
+    def test_wrong_live_options(self):
+        for arguments, word in ((("--hook", "kprobe"), "--hook"), (("--attach-order", "middle"), "--attach-order"),
+                                (("--datapath", "both"), "--datapath"), (("--unpin",), "--pin"),
+                                (("--pin", "/x", "--hook", "tc"), "--hook")):
+            self.assert_fails(meter.run("-i", "lo", *arguments), USAGE, word)
+        self.assert_fails(meter.run("-i", "/(/"), USAGE, "/(/")
 
 
 class PythonTool(CommandLine):

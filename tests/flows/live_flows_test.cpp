@@ -14,13 +14,18 @@ struct Row {
   uint64_t packets;
   uint64_t gaps;
   fm_end end;
+  int64_t start_s;
+  uint64_t duration_ns;
 };
 
 class Rows final : public RecordSink {
  public:
   void write(const FlowRecord& record) override {
-    rows.push_back(
-        {fm_flow_packets(&record.flow.counters), record.flow.timing.gaps.count, record.end});
+    rows.push_back({fm_flow_packets(&record.flow.counters), record.flow.timing.gaps.count,
+                    record.end,
+                    static_cast<int64_t>(record.clock.unix_s) +
+                        static_cast<int64_t>(record.flow.counters.first_ns / FM_SECOND_NS),
+                    record.duration_ns()});
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
@@ -49,9 +54,10 @@ class LiveFlowsTest : public ::testing::Test {
     return p;
   }
 
-  void open(uint64_t id, const fm_packet& p) {
+  // what: FM_RECORD_NEW_ENTRY, unless the map's entry of this key goes on with another flow.
+  void open(uint64_t id, const fm_packet& p, uint8_t what = FM_RECORD_NEW_ENTRY) {
     fm_open_record record{};
-    fm_packet_to_record(&record.packet, &p, id, FM_RECORD_OPEN);
+    fm_packet_to_record(&record.packet, &p, id, static_cast<uint8_t>(FM_RECORD_OPEN | what));
     record.key = p.key;
     record.inherited.forward_direction = p.direction;
     flows.take(&record, sizeof(record));
@@ -68,12 +74,20 @@ class LiveFlowsTest : public ::testing::Test {
     flows.take(&record, sizeof(record));
   }
   // packets: what the kernel counted.
-  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end end) {
-    fm_closed_record record{};
+  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end end, bool announced = false) {
+    tell(FM_RECORD_CLOSED, id, port, packets, end, announced);
+  }
+  void state(uint64_t id, uint16_t port, uint64_t packets) {
+    tell(FM_RECORD_STATE, id, port, packets, FM_END_COUNT, true);
+  }
+  void tell(uint8_t what, uint64_t id, uint16_t port, uint64_t packets, fm_end end,
+            bool announced) {
+    fm_state_record record{};
     record.head.flow_id = id;
-    record.head.what = FM_RECORD_CLOSED;
+    record.head.what = what;
     record.key = key_of(port);
     record.end = static_cast<__u8>(end);
+    record.announced = announced;
     for (uint64_t i = 0; i < packets; i++) {
       const fm_packet p = packet(port, kSecond + i);
       if (i == 0) fm_flow_counters_begin(&record.counters, &p, {p.direction, 0, 0});
@@ -146,13 +160,112 @@ TEST_F(LiveFlowsTest, AnEvictedFlowIsWrittenFromItsRecordsWhenTheKernelHasNoneLe
   EXPECT_EQ(flows.evicted(), 1u);
 }
 
-TEST_F(LiveFlowsTest, AnotherFlowOfTheSameKeyShowsThatTheFirstWasEvicted) {
+TEST_F(LiveFlowsTest, AFlowThatTheKernelDroppedAndMeetsAgainGoesOn) {
+  open(1, packet(1000, 1 * kSecond));
+  send(1, packet(1000, 2 * kSecond));
+  open(2, packet(1000, 3 * kSecond));
+  send(2, packet(1000, 4 * kSecond));
+  EXPECT_TRUE(sink.rows.empty());
+  EXPECT_EQ(flows.open_flows(), 1u);
+  EXPECT_EQ(flows.evicted(), 1u);
+  EXPECT_EQ(flows.recreated(), 1u);
+  close(2, 1000, 2, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 4u) << "two before and two after";
+  EXPECT_EQ(sink.rows[0].gaps, 3u);
+  EXPECT_EQ(flows.flows_with_losses(), 0u);
+}
+
+TEST_F(LiveFlowsTest, LossesOfAFlowThatWentOnAreFoundInItsSecondLife) {
   open(1, packet(1000, 1 * kSecond));
   open(2, packet(1000, 2 * kSecond));
+  close(2, 1000, 5, FM_END_IDLE);
   ASSERT_EQ(sink.rows.size(), 1u);
-  EXPECT_EQ(sink.rows[0].end, FM_END_EVICTED);
+  EXPECT_EQ(sink.rows[0].packets, 6u);
+  EXPECT_EQ(flows.packets_without_timing(), 4u);
+}
+
+TEST_F(LiveFlowsTest, ADroppedFlowDoesNotGoOnAfterItsIdleTimeout) {
+  open(1, packet(1000, 1 * kSecond));
+  open(2, packet(1000, 300 * kSecond));
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].end, FM_END_IDLE);
+  EXPECT_EQ(flows.recreated(), 0u);
   close(2, 1000, 1, FM_END_IDLE);
   EXPECT_EQ(sink.rows.size(), 2u);
+}
+
+TEST_F(LiveFlowsTest, TheKernelsNextFlowOnAnEntryEndsTheOneWhoseEndWasNotHeard) {
+  open(1, packet(1000, 1 * kSecond));
+  open(2, packet(1000, 2 * kSecond), 0);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 1u);
+  close(2, 1000, 1, FM_END_IDLE);
+  EXPECT_EQ(sink.rows.size(), 2u);
+}
+
+TEST_F(LiveFlowsTest, UncountedPacketsStayInTheRowWhenTheKernelsCountersAreTaken) {
+  open(1, packet(1000, 1 * kSecond));
+  uncounted(packet(1000, 2 * kSecond));
+  uncounted(packet(1000, 3 * kSecond));
+  close(1, 1000, 4, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 6u);
+  EXPECT_EQ(flows.packets_without_timing(), 3u);
+}
+
+TEST_F(LiveFlowsTest, AFlowThatTheKernelHadNoRoomForGoesOnWhenItHas) {
+  uncounted(packet(1000, 1 * kSecond));
+  open(1, packet(1000, 2 * kSecond));
+  send(1, packet(1000, 3 * kSecond));
+  close(1, 1000, 2, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 3u);
+  EXPECT_EQ(flows.evicted(), 0u);
+  EXPECT_EQ(flows.flows_with_losses(), 0u);
+}
+
+TEST_F(LiveFlowsTest, TheKernelsStateOfAFlowBringsItsCountsUpToDate) {
+  open(1, packet(1000, 1 * kSecond));
+  EXPECT_EQ(flows.open_packets(), 1u);
+  state(1, 1000, 3);
+  EXPECT_EQ(flows.open_packets(), 3u);
+  send(1, packet(1000, 9 * kSecond));
+  close(1, 1000, 4, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 4u);
+  EXPECT_EQ(flows.packets_without_timing(), 2u);
+}
+
+TEST_F(LiveFlowsTest, AnotherDaemonsFlowsGoOn) {
+  flows.set_resuming(true);
+  send(1, packet(1000, 1 * kSecond));  // of a flow whose state comes below: it has it
+  close(2, 1001, 7, FM_END_REOPENED, true);
+  state(1, 1000, 3);
+  flows.set_resuming(false);
+  ASSERT_EQ(sink.rows.size(), 1u) << "what ended while there was no daemon";
+  EXPECT_EQ(sink.rows[0].packets, 7u);
+  send(1, packet(1000, 2 * kSecond));
+  send(1, packet(1000, 3 * kSecond));
+  close(1, 1000, 5, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 2u);
+  EXPECT_EQ(sink.rows[1].packets, 5u);
+  EXPECT_EQ(sink.rows[1].gaps, 1u);
+  EXPECT_EQ(flows.packets_without_timing(), 7u + 3u);
+}
+
+TEST_F(LiveFlowsTest, AStepOfTheWallClockMovesNoDuration) {
+  flows.set_clock(clock_origin(1'000 * static_cast<__int128>(kSecond)));
+  open(1, packet(1000, 1 * kSecond));
+  flows.set_clock(clock_origin(5'000 * static_cast<__int128>(kSecond)));
+  send(1, packet(1000, 3 * kSecond));
+  open(2, packet(1001, 4 * kSecond));
+  close(1, 1000, 2, FM_END_IDLE);
+  close(2, 1001, 1, FM_END_IDLE);
+  ASSERT_EQ(sink.rows.size(), 2u);
+  EXPECT_EQ(sink.rows[0].start_s, 1'001);
+  EXPECT_EQ(sink.rows[0].duration_ns, 2 * kSecond);
+  EXPECT_EQ(sink.rows[1].start_s, 5'004);
 }
 
 TEST_F(LiveFlowsTest, ASecondAnswerToARepeatedRequestChangesNothing) {
@@ -218,7 +331,7 @@ TEST_F(LiveFlowsTest, AFullTableWritesAFlowForANewOneAndHasTheKernelForgetIt) {
   EXPECT_EQ(requests[0].flow_id, 1u);
   EXPECT_EQ(requests[0].force, FM_END_RESOURCES + 1u);
   // The kernel's answer must not become a second row of the same packets.
-  fm_closed_record record{};
+  fm_state_record record{};
   record.head.flow_id = 1;
   record.head.what = FM_RECORD_CLOSED;
   record.announced = 1;

@@ -31,6 +31,7 @@ TEST(Replay, EveryPacketIsInOneClass) {
   EXPECT_TRUE(r.account.balanced());
   EXPECT_EQ(account_text(r.account),
             "seen=7 metered=2 not_ip=2 other_protocol=1 malformed=1 unattributed_fragment=1 "
+            "seen_before=0 "
             "unrecorded=0");
   EXPECT_EQ(r.packets_written, 2u);
 }

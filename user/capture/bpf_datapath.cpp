@@ -3,21 +3,24 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdarg>
+#include <cstddef>
 #include <cstdio>
 
+#include "capture/pins.h"
 #include "flowmeter.skel.h"
+#include "flowmeter/fragment.h"
+#include "flowmeter_xdp.skel.h"
 
 namespace flowmeter {
 namespace {
-
-// Values of enum bpf_attach_type since Linux 6.6; older headers lack the names.
-constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
-constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
 bool libbpf_verbose = false;
 
@@ -40,12 +43,69 @@ Error load_error(int os_error) {
         "needed in the"
         " initial user namespace (-v shows libbpf's messages)",
         os_error};
-  if (libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, nullptr) == 0)
-    return Error{"kernel " + kernel_release() +
-                 " has no BPF ring buffer (Linux 5.8 and newer have it)"};
+  if (os_error == ENOMEM)
+    return Error{"not enough memory for the BPF maps (--max-flows and --ring-size bound them)"};
   return Error{"cannot load the BPF programs into kernel " + kernel_release() +
                    " (-v shows libbpf's messages)",
                os_error};
+}
+
+// Changes whenever what lies in the maps does.
+constexpr uint64_t abi_schema() {
+  const size_t layout[] = {sizeof(fm_flow_key),
+                           sizeof(fm_map_entry),
+                           sizeof(fm_timed_map_entry),
+                           sizeof(fm_flow_counters),
+                           sizeof(fm_flow_timing),
+                           sizeof(fm_direction_counters),
+                           sizeof(fm_direction_timing),
+                           sizeof(fm_state_record),
+                           sizeof(fm_open_record),
+                           sizeof(fm_packet_record),
+                           sizeof(fm_stream),
+                           sizeof(fm_interface),
+                           sizeof(fm_cpu_counters),
+                           sizeof(fm_journal),
+                           sizeof(fm_first_fragment),
+                           offsetof(fm_map_entry, counters),
+                           offsetof(fm_map_entry, point),
+                           offsetof(fm_flow_counters, direction),
+                           offsetof(fm_flow_counters, ece_packets),
+                           offsetof(fm_direction_counters, flag_packets),
+                           offsetof(fm_flow_timing, direction),
+                           offsetof(fm_flow_timing, run),
+                           offsetof(fm_flow_timing, active),
+                           offsetof(fm_interface, hook),
+                           offsetof(fm_journal, departed),
+                           FM_INTERFACE_SLOTS,
+                           FM_REASON_COUNT,
+                           FM_ABI_VERSION};
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const size_t number : layout)
+    for (unsigned shift = 0; shift < 64; shift += 8)
+      hash = (hash ^ (number >> shift & 0xff)) * 0x100000001b3;
+  return hash;
+}
+
+// The maps that a later daemon goes on with.
+template <typename Visit>
+void for_each_lasting_map(flowmeter_bpf* skeleton, Visit&& visit) {
+  auto& maps = skeleton->maps;
+  for (bpf_map* map : {maps.flows, maps.fragments, maps.interfaces, maps.streams, maps.stream_units,
+                       maps.cpu_counters, maps.journal})
+    visit(map);
+}
+
+// Adds structs that are nothing but 64-bit counters: a new one cannot be forgotten here.
+template <typename Counters>
+void add_counters(Counters& total, const Counters& more) {
+  auto* to = reinterpret_cast<fm_word*>(&total);
+  const auto* from = reinterpret_cast<const fm_word*>(&more);
+  for (size_t i = 0; i < sizeof(Counters) / sizeof(uint64_t); i++) to[i] += from[i];
+}
+
+uint32_t possible_cpus() {
+  return static_cast<uint32_t>(std::max(libbpf_num_possible_cpus(), 1));
 }
 
 }  // namespace
@@ -53,8 +113,11 @@ Error load_error(int os_error) {
 void BpfDatapath::SkeletonDeleter::operator()(flowmeter_bpf* skeleton) const {
   flowmeter_bpf__destroy(skeleton);
 }
-void BpfDatapath::RingDeleter::operator()(ring_buffer* ring) const {
-  ring_buffer__free(ring);
+void BpfDatapath::SkeletonDeleter::operator()(flowmeter_xdp_bpf* skeleton) const {
+  flowmeter_xdp_bpf__destroy(skeleton);
+}
+void BpfDatapath::Unmap::operator()(fm_journal* journal) const {
+  ::munmap(journal, sizeof(*journal));
 }
 
 BpfDatapath::~BpfDatapath() = default;
@@ -64,66 +127,196 @@ Result<std::unique_ptr<BpfDatapath>> BpfDatapath::load(const Config& config, Con
   libbpf_set_print(print_libbpf);
   std::unique_ptr<BpfDatapath> datapath(new BpfDatapath);
   datapath->consumer_ = std::move(consumer);
-  datapath->skeleton_.reset(flowmeter_bpf__open());
-  flowmeter_bpf* skeleton = datapath->skeleton_.get();
-  if (!skeleton) return Error{"cannot open the embedded BPF object", errno};
-
-  skeleton->rodata->settings = config.settings;
-  skeleton->rodata->test_input = config.test_input;
-  bpf_map__set_max_entries(skeleton->maps.flows, config.max_flows);
-  bpf_map__set_max_entries(skeleton->maps.fragments, config.max_fragments);
-  bpf_map__set_max_entries(skeleton->maps.events, config.ring_bytes);
-  if (const int error = flowmeter_bpf__load(skeleton); error != 0) return load_error(-error);
-
-  datapath->ring_.reset(
-      ring_buffer__new(bpf_map__fd(skeleton->maps.events), take_record, datapath.get(), nullptr));
-  if (!datapath->ring_) return Error{"cannot map the BPF ring buffer", errno};
+  datapath->slots_.resize(FM_INTERFACE_SLOTS);
+  datapath->pin_directory_ = config.pin_directory;
+  if (Status prepared = datapath->prepare(config); !prepared) return prepared.error();
   return datapath;
 }
 
-Status BpfDatapath::attach(const Interface& interface) {
-  const auto& programs = skeleton_->progs;
-  struct Hook {
-    const bpf_program* program;
-    bpf_attach_type type;
-    const char* name;
+Status BpfDatapath::prepare(const Config& config) {
+  cpus_ = possible_cpus();
+  units_per_stream_ = std::bit_floor(std::max<uint32_t>(
+      config.stream_bytes / cpus_ / static_cast<uint32_t>(sizeof(fm_packet_record)), 256));
+
+  skeleton_.reset(flowmeter_bpf__open());
+  if (!skeleton_) return Error{"cannot open the embedded BPF object", errno};
+  auto& maps = skeleton_->maps;
+  const bool timed = config.datapath == Datapath::kKernel;
+  bpf_map__set_max_entries(maps.flows, config.max_entries);
+  bpf_map__set_type(maps.flows, timed ? BPF_MAP_TYPE_HASH : BPF_MAP_TYPE_LRU_HASH);
+  bpf_map__set_value_size(maps.flows, timed ? sizeof(fm_timed_map_entry) : sizeof(fm_map_entry));
+  bpf_map__set_max_entries(maps.fragments, config.max_fragments);
+  bpf_map__set_max_entries(maps.streams, cpus_);
+  bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_);
+
+  fm_journal wanted{};
+  wanted.schema = abi_schema();
+  wanted.max_entries = config.max_entries;
+  wanted.max_fragments = config.max_fragments;
+  wanted.units_per_stream = units_per_stream_;
+  wanted.timing_in_kernel = timed;
+  wanted.count_once = config.count_once;
+  wanted.per_interface = config.per_interface;
+  if (::getrandom(&wanted.tag_secret, sizeof(wanted.tag_secret), 0) < 0)
+    return Error{"cannot get random numbers", errno};
+  for (auto& word : wanted.tag_secret.words) word |= 1;
+
+  if (!pin_directory_.empty()) {
+    auto pinned = pinned_journal(pin_directory_, wanted);
+    if (!pinned) return pinned.error();
+    if (*pinned) {
+      wanted = **pinned;
+      resumed_ = true;
+      Status reused = Done{};
+      for_each_lasting_map(skeleton_.get(), [&](bpf_map* map) {
+        if (reused) reused = reuse_pinned_map(pin_directory_, map);
+      });
+      if (!reused) return reused;
+    }
+  }
+
+  const auto set_constants = [&](auto& rodata) {
+    rodata->settings = config.settings;
+    rodata->tag_secret = wanted.tag_secret;
+    rodata->timing_in_kernel = timed;
+    rodata->units_per_stream = units_per_stream_;
+#if defined(__x86_64__)
+    rodata->stores_in_order = 1;
+#endif
+    rodata->count_once = config.count_once;
+    rodata->per_interface = config.per_interface;
+    rodata->test_input = config.test_input;
   };
-  const Hook hooks[] = {
-      {interface.has_link_header ? programs.fm_ingress : programs.fm_ingress_ip, kTcxIngress,
-       "ingress"},
-      {interface.has_link_header ? programs.fm_egress : programs.fm_egress_ip, kTcxEgress,
-       "egress"},
-  };
-  for (const Hook& hook : hooks) {
-    if (interface.is_loopback && hook.type == kTcxEgress) continue;
-    const int link = bpf_link_create(bpf_program__fd(hook.program),
-                                     static_cast<int>(interface.index), hook.type, nullptr);
-    if (link == -EINVAL)
-      return Error{"cannot attach to " + interface.name + " " + hook.name + ": kernel " +
-                   kernel_release() + " has no TCX (Linux 6.6 and newer have it)"};
-    if (link < 0) return Error{"cannot attach to " + interface.name + " " + hook.name, -link};
-    links_.emplace_back(link);
+  set_constants(skeleton_->rodata);
+  if (const int error = flowmeter_bpf__load(skeleton_.get()); error != 0) return load_error(-error);
+
+  if (config.with_xdp) {
+    xdp_.reset(flowmeter_xdp_bpf__open());
+    if (!xdp_) return Error{"cannot open the embedded BPF object for XDP", errno};
+    set_constants(xdp_->rodata);
+    auto& shared = xdp_->maps;
+    const std::pair<bpf_map*, const bpf_map*> pairs[] = {
+        {shared.flows, maps.flows},
+        {shared.fragments, maps.fragments},
+        {shared.interfaces, maps.interfaces},
+        {shared.streams, maps.streams},
+        {shared.stream_units, maps.stream_units},
+        {shared.cpu_counters, maps.cpu_counters},
+        {shared.journal, maps.journal},
+        {shared.new_entry, maps.new_entry},
+        {shared.long_record, maps.long_record},
+    };
+    for (const auto& [theirs, ours] : pairs)
+      if (const int error = bpf_map__reuse_fd(theirs, bpf_map__fd(ours)); error != 0)
+        return Error{"cannot share BPF maps", -error};
+    if (const int error = flowmeter_xdp_bpf__load(xdp_.get()); error != 0)
+      return load_error(-error);
+  }
+
+  void* memory = ::mmap(nullptr, sizeof(fm_journal), PROT_READ | PROT_WRITE, MAP_SHARED,
+                        bpf_map__fd(maps.journal), 0);
+  if (memory == MAP_FAILED) return Error{"cannot map the journal", errno};
+  journal_.reset(static_cast<fm_journal*>(memory));
+  auto streams = EventStreams::map(bpf_map__fd(maps.streams), bpf_map__fd(maps.stream_units), cpus_,
+                                   units_per_stream_, timed);
+  if (!streams) return streams.error();
+  streams_.emplace(std::move(*streams));
+  if (resumed_) {
+    read_slots();
+    return Done{};
+  }
+  *journal_ = wanted;
+  if (!pin_directory_.empty()) {
+    Status pinned = Done{};
+    for_each_lasting_map(skeleton_.get(), [&](bpf_map* map) {
+      if (pinned) pinned = pin_map(pin_directory_, map);
+    });
+    return pinned;
   }
   return Done{};
 }
 
-void BpfDatapath::detach() {
-  links_.clear();
+void BpfDatapath::unpin() {
+  if (pin_directory_.empty()) return;
+  for_each_lasting_map(skeleton_.get(),
+                       [&](const bpf_map* map) { remove_pin(pin_directory_, bpf_map__name(map)); });
+  remove_pin_directory(pin_directory_);
 }
 
-int BpfDatapath::take_record(void* self, void* record, size_t size) {
-  auto* datapath = static_cast<BpfDatapath*>(self);
-  datapath->consumer_(record, size);
-  // A negative value stops libbpf's loop behind this record; a flood must not keep the caller from
-  // its clock.
-  return ++datapath->drained_ >= datapath->drain_limit_ ? -EAGAIN : 0;
+void BpfDatapath::read_slots() {
+  std::vector<fm_interface> values(cpus_);
+  for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++)
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) == 0)
+      slots_[slot] = values[0].ifindex;
 }
 
-size_t BpfDatapath::drain(size_t limit) {
-  drained_ = 0;
-  drain_limit_ = limit;
-  ring_buffer__consume(ring_.get());
-  return drained_;
+Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
+  if (slot_of(interface.index)) return Done{};
+  for (uint32_t i = 0; i < FM_INTERFACE_PROBES; i++) {
+    const uint32_t slot = (interface.index + i) % FM_INTERFACE_SLOTS;
+    if (slots_[slot] != 0) continue;
+    fm_interface value{};
+    value.ifindex = interface.index;
+    value.merges = merges;
+    // Ethernet header and two tags; the MTU may be raised later, so loopback's and none are no
+    // limit.
+    if (interface.mtu > 0 && interface.mtu < 65'000) value.frame_limit = interface.mtu + 14 + 8;
+    const std::vector<fm_interface> values(cpus_, value);
+    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data(),
+                            BPF_ANY) != 0)
+      return Error{"cannot register interface " + interface.name, errno};
+    slots_[slot] = interface.index;
+    return Done{};
+  }
+  return Error{"cannot meter " + interface.name + " as well: at most " +
+               std::to_string(FM_INTERFACE_SLOTS) + " interfaces at once"};
+}
+
+std::optional<unsigned> BpfDatapath::slot_of(unsigned index) const {
+  const auto found = std::find(slots_.begin(), slots_.end(), index);
+  if (index == 0 || found == slots_.end()) return std::nullopt;
+  return static_cast<unsigned>(found - slots_.begin());
+}
+
+void BpfDatapath::remove_interface(unsigned index) {
+  const auto found = slot_of(index);
+  if (!found) return;
+  const uint32_t slot = *found;
+  for (const InterfaceCounters& each : interface_counters()) {
+    if (each.index != index) continue;
+    for (int hook = 0; hook < FM_HOOK_COUNT; hook++)
+      add_counters(journal_->departed[hook], each.hook[hook]);
+  }
+  const std::vector<fm_interface> none(cpus_);
+  bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, none.data(), BPF_ANY);
+  slots_[slot] = 0;
+}
+
+std::vector<unsigned> BpfDatapath::interfaces() const {
+  std::vector<unsigned> indexes;
+  for (const unsigned index : slots_)
+    if (index != 0) indexes.push_back(index);
+  return indexes;
+}
+
+int BpfDatapath::program_fd(const Interface& interface, fm_hook hook) const {
+  const auto& programs = skeleton_->progs;
+  const bool ethernet = interface.has_link_header;
+  if (hook == FM_HOOK_INGRESS)
+    return bpf_program__fd(ethernet ? programs.fm_ingress : programs.fm_ingress_ip);
+  return bpf_program__fd(ethernet ? programs.fm_egress : programs.fm_egress_ip);
+}
+
+int BpfDatapath::xdp_program_fd(const Interface& interface) const {
+  return bpf_program__fd(interface.has_link_header ? xdp_->progs.fm_xdp : xdp_->progs.fm_xdp_ip);
+}
+
+size_t BpfDatapath::drain(uint64_t until_ns, size_t limit) {
+  return streams_->drain(until_ns, limit, consumer_);
+}
+
+void BpfDatapath::release() {
+  streams_->release();
 }
 
 Status BpfDatapath::close_flows(std::span<const fm_close_request> requests) {
@@ -142,7 +335,7 @@ void BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
                              std::vector<fm_close_request>& requests) {
   const int map = bpf_map__fd(skeleton_->maps.flows);
   fm_flow_key key{}, next{};
-  fm_map_entry entry;
+  fm_timed_map_entry entry;
   const fm_flow_key* at = nullptr;
   // A walk begins anew when the key it stands on is deleted meanwhile: bounded, or a flood would
   // keep it for ever.
@@ -151,29 +344,46 @@ void BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
     key = next;
     at = &key;
     if (bpf_map_lookup_elem(map, &key, &entry) != 0) continue;
-    const uint64_t id = entry.lock >> 1;
+    const uint64_t id = entry.entry.lock >> 2;
     if (wanted(id)) requests.push_back({key, id, 0});
   }
 }
 
+std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
+  constexpr int kTries = 100;
+  std::vector<InterfaceCounters> all;
+  std::vector<fm_interface> values(cpus_);
+  const auto whole = [](const fm_interface& one) {
+    for (const fm_hook_counters& hook : one.hook) {
+      uint64_t sum = 0;
+      for (const uint64_t packets : hook.by_reason) sum += packets;
+      if (sum != hook.seen) return false;
+    }
+    return true;
+  };
+  for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++) {
+    if (slots_[slot] == 0) continue;
+    InterfaceCounters& sum = all.emplace_back();
+    sum.index = slots_[slot];
+    // The copy may fall between the additions of one packet: then it is taken again.
+    for (int i = 0; i < kTries; i++)
+      if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) != 0 ||
+          std::all_of(values.begin(), values.end(), whole))
+        break;
+    for (const fm_interface& one : values)
+      for (int hook = 0; hook < FM_HOOK_COUNT; hook++) add_counters(sum.hook[hook], one.hook[hook]);
+  }
+  return all;
+}
+
 fm_cpu_counters BpfDatapath::counters() const {
-  const int cpus = libbpf_num_possible_cpus();
-  std::vector<fm_cpu_counters> all(static_cast<size_t>(std::max(cpus, 1)));
+  std::vector<fm_cpu_counters> all(cpus_);
   const __u32 zero = 0;
   fm_cpu_counters sum{};
   if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cpu_counters), &zero, all.data()) != 0)
     return sum;
-  // A plain sequence of 64-bit counters: summed as such, so that a new one cannot be forgotten
-  // here.
-  auto* total = reinterpret_cast<fm_word*>(&sum);
-  for (const fm_cpu_counters& one : all)
-    for (size_t i = 0; i < sizeof(sum) / sizeof(fm_word); i++)
-      total[i] += reinterpret_cast<const fm_word*>(&one)[i];
+  for (const fm_cpu_counters& one : all) add_counters(sum, one);
   return sum;
-}
-
-int BpfDatapath::ingress_program_fd() const {
-  return bpf_program__fd(skeleton_->progs.fm_ingress);
 }
 
 }  // namespace flowmeter

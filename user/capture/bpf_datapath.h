@@ -1,82 +1,120 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kernel side of a live run: the loaded programs, their maps, their attachment, and the ring
-// buffer.
+// The kernel side of a live run: the loaded programs, their maps, what they count, and the event
+// streams. Attaching the programs is attachment.h's.
 //
-// Everything is held by file descriptors of this process and nothing is pinned: however the process
-// ends, the kernel detaches the programs and frees the maps.
+// Everything is held by file descriptors of this process, unless a directory to pin it in is given:
+// however the process ends, the kernel frees it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
+#include "capture/event_streams.h"
 #include "capture/interface.h"
 #include "flowmeter/abi.h"
 
 struct flowmeter_bpf;
-struct ring_buffer;
+struct flowmeter_xdp_bpf;
 
 namespace flowmeter {
+
+// Where timing is kept: user space (from an event a packet), or the kernel's map.
+enum class Datapath { kEvents, kKernel };
+
+// Of one interface, summed over CPUs.
+struct InterfaceCounters {
+  unsigned index = 0;
+  fm_hook_counters hook[FM_HOOK_COUNT]{};
+};
 
 class BpfDatapath {
  public:
   struct Config {
     fm_settings settings{};
-    uint32_t max_flows = 0;
+    Datapath datapath = Datapath::kEvents;
+    uint32_t max_entries = 0;  // of the flow map
     uint32_t max_fragments = 0;
-    uint32_t ring_bytes = 0;  // a power of two and a multiple of the page size
+    uint32_t stream_bytes = 0;   // of all CPUs' event streams together
+    bool count_once = false;     // a packet that passes several interfaces
+    bool per_interface = false;  // flows of each interface apart
+    bool with_xdp = false;
     bool verbose = false;     // libbpf's messages to standard error
     bool test_input = false;  // bpf/settings.bpf.h
+    std::string pin_directory;
   };
-  using Consumer = std::function<void(const void* record, size_t size)>;
+  using Consumer = EventStreams::Consumer;
 
   // Loads the programs; nothing is attached. Fails with the missing capability or kernel feature in
-  // the message.
+  // the message. With a pin_directory that has maps of an earlier run those are taken over.
   static Result<std::unique_ptr<BpfDatapath>> load(const Config& config, Consumer consumer);
   ~BpfDatapath();
 
-  // TCX ingress and egress (loopback: ingress only, where each of its packets passes once).
-  Status attach(const Interface& interface);
-  // Packets are seen no more afterwards.
-  void detach();
+  // Whether maps of an earlier run were taken over.
+  bool resumed() const { return resumed_; }
+  // Removes the pins of the maps: they end with this process.
+  void unpin();
 
-  // Hands at most limit waiting records to the consumer; returns how many.
-  size_t drain(size_t limit);
+  // Before its programs are attached: they count only packets of interfaces that were added. Fails
+  // if there are too many. merges: the device merges what it receives (LRO).
+  Status add_interface(const Interface& interface, bool merges);
+  // Requires: its programs are detached.
+  void remove_interface(unsigned index);
+  std::optional<unsigned> slot_of(unsigned index) const;
+  // Indexes of all that were added, also by an earlier run.
+  std::vector<unsigned> interfaces() const;
 
-  // Runs the closing program; answers come through the ring buffer.
+  // Program for a hook; hook: FM_HOOK_INGRESS or FM_HOOK_EGRESS.
+  int program_fd(const Interface& interface, fm_hook hook) const;
+  int xdp_program_fd(const Interface& interface) const;
+
+  // Hands waiting records stamped up to until_ns to the consumer, at most limit; returns how many.
+  size_t drain(uint64_t until_ns, size_t limit);
+  // The records handed over are done with (their rows are written).
+  void release();
+
+  // Runs the closing program; answers come through the event streams.
   Status close_flows(std::span<const fm_close_request> requests);
   // A request (only if idle) for every flow in the map that `wanted` picks by its id.
   void list_flows(const std::function<bool(uint64_t id)>& wanted,
                   std::vector<fm_close_request>& requests);
 
-  // Sum over CPUs.
+  // Sums over CPUs; of a moment: seen = Σ classes holds in each.
+  std::vector<InterfaceCounters> interface_counters() const;
   fm_cpu_counters counters() const;
-
-  // Tests run this program by BPF_PROG_TEST_RUN.
-  int ingress_program_fd() const;
+  // Of interfaces that were removed; and what a later daemon must know.
+  fm_journal& journal() { return *journal_; }
+  const fm_journal& journal() const { return *journal_; }
+  uint32_t units_per_stream() const { return units_per_stream_; }
 
  private:
   BpfDatapath() = default;
-  static int take_record(void* self, void* record, size_t size);
+  Status prepare(const Config& config);
+  void read_slots();
 
   struct SkeletonDeleter {
     void operator()(flowmeter_bpf* skeleton) const;
+    void operator()(flowmeter_xdp_bpf* skeleton) const;
   };
-  struct RingDeleter {
-    void operator()(ring_buffer* ring) const;
+  struct Unmap {
+    void operator()(fm_journal* journal) const;
   };
 
   std::unique_ptr<flowmeter_bpf, SkeletonDeleter> skeleton_;
-  std::vector<UniqueFd> links_;
-  std::unique_ptr<ring_buffer, RingDeleter> ring_;
+  std::unique_ptr<flowmeter_xdp_bpf, SkeletonDeleter> xdp_;
+  std::unique_ptr<fm_journal, Unmap> journal_;
+  std::optional<EventStreams> streams_;
   Consumer consumer_;
-  size_t drained_ = 0;
-  size_t drain_limit_ = 0;
+  std::vector<unsigned> slots_;  // [slot]: index of the interface, 0 if free
+  uint32_t cpus_ = 0;
+  uint32_t units_per_stream_ = 0;
+  std::string pin_directory_;
+  bool resumed_ = false;
 };
 
 }  // namespace flowmeter

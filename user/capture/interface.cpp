@@ -3,45 +3,36 @@
 
 #include <net/if.h>
 #include <net/if_arp.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 
-#include "base/unique_fd.h"
+#include "capture/rtnetlink.h"
 
 namespace flowmeter {
 namespace {
 
+// For an error message: the first few, as a host of containers has hundreds.
 std::string all_names() {
+  constexpr size_t kShown = 20;
   std::string names;
+  size_t count = 0;
   struct if_nameindex* list = ::if_nameindex();
   for (struct if_nameindex* i = list; i && i->if_index; i++)
-    names += (names.empty() ? "" : ", ") + std::string(i->if_name);
+    if (count++ < kShown) names += (names.empty() ? "" : ", ") + std::string(i->if_name);
   if (list) ::if_freenameindex(list);
+  if (count > kShown) names += " and " + std::to_string(count - kShown) + " more";
   return names;
 }
 
 }  // namespace
 
-Result<Interface> find_interface(const std::string& name) {
-  Interface interface;
-  interface.name = name;
-  interface.index = ::if_nametoindex(name.c_str());
-  if (interface.index == 0)
-    return Error{"no interface " + name + " (there are: " + all_names() + ")"};
-
-  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct ifreq request {};
-  name.copy(request.ifr_name, IFNAMSIZ - 1);
-  if (!socket || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0)
-    return Error{"cannot read the link type of interface " + name, errno};
-  switch (request.ifr_hwaddr.sa_family) {
+bool set_link_type(Interface& interface, unsigned short link_type) {
+  interface.is_loopback = link_type == ARPHRD_LOOPBACK;
+  switch (link_type) {
     case ARPHRD_LOOPBACK:
-      interface.is_loopback = true;
-      break;
     case ARPHRD_ETHER:
-      break;
+      interface.has_link_header = true;
+      return true;
     case ARPHRD_NONE:  // tun, WireGuard
     case ARPHRD_PPP:
     case ARPHRD_RAWIP:
@@ -50,18 +41,36 @@ Result<Interface> find_interface(const std::string& name) {
     case ARPHRD_SIT:
     case ARPHRD_IPGRE:
       interface.has_link_header = false;
-      break;
+      return true;
     default:
-      return Error{"interface " + name + " has link type " +
-                   std::to_string(request.ifr_hwaddr.sa_family) +
-                   " (ARPHRD_…), which is not known; Ethernet, loopback and IP interfaces are"};
+      return false;
   }
-  return interface;
+}
+
+Result<Interface> find_interface(const std::string& name) {
+  const unsigned index = ::if_nametoindex(name.c_str());
+  if (index == 0) return Error{"no interface " + name + " (there are: " + all_names() + ")"};
+  Result<LinkMessage> link = read_link(index);
+  if (!link) return Error{"cannot read the link type of interface " + name, link.error().os_error};
+  if (!link->is_known_link_type)
+    return Error{"interface " + name + " has link type " + std::to_string(link->link_type) +
+                 " (ARPHRD_…), which is not known; Ethernet, loopback and IP interfaces are"};
+  return link->interface;
 }
 
 bool interface_exists(const Interface& interface) {
   char name[IF_NAMESIZE];
   return ::if_indextoname(interface.index, name) != nullptr || errno != ENXIO;
+}
+
+Result<LinkCounters> link_counters(unsigned index) {
+  Result<LinkMessage> link = read_link(index);
+  if (!link)
+    return Error{"cannot read the packet counters of interface number " + std::to_string(index),
+                 link.error().os_error};
+  if (!link->counters)
+    return Error{"the kernel tells no packet counters of interface " + link->interface.name};
+  return *link->counters;
 }
 
 }  // namespace flowmeter

@@ -10,7 +10,10 @@ namespace flowmeter {
 // Meters captures.
 ExitCode run_replay(const Config& config, RecordSink& sink);
 
-// Meters an interface until a signal, the duration or the number of packets.
+// Meters interfaces until a signal, the duration or the number of packets.
 ExitCode run_live(const Config& config, RecordSink& sink);
+
+// `flowmeter-ebpf doctor ...`: what kernel, capabilities and interfaces allow. argv[0] is "doctor".
+ExitCode run_doctor(int argc, const char* const* argv);
 
 }  // namespace flowmeter

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "features/columns_82.h"
+#include "features/columns_extra.h"
 
 namespace flowmeter {
 namespace {
@@ -22,10 +23,13 @@ constexpr uint32_t kLiveMaxFlows = 131'072;
 constexpr uint32_t kMaxMaxFlows = 64 * 1024 * 1024;
 constexpr uint32_t kMaxFragments = 65'536;
 constexpr uint32_t kRingMib = 32;
+constexpr uint32_t kBatch = 65'536;
 
 constexpr char kFooter[] =
     "Examples:\n"
     "  sudo flowmeter-ebpf -i eth0 -c flows.csv         meter a host until Ctrl-C\n"
+    "  sudo flowmeter-ebpf -i 'veth*' -i eth0           meter a container node\n"
+    "  flowmeter-ebpf doctor                            what this machine allows\n"
     "  flowmeter-ebpf -f x.pcap -c flows.csv            replay a capture\n"
     "  flowmeter-ebpf -f x.pcap --fields src_ip,dst_ip  some columns, to standard output\n"
     "Exit status: 0 fine, 1 failed while running, 2 wrong usage.";
@@ -79,8 +83,8 @@ void add_count(CLI::App& app, const char* group, const char* name, Number least,
   if (!standard.empty()) option->default_str(standard);
 }
 
-void list_fields() {
-  for (const Column& column : columns_82())
+void list_fields(FeatureSet set) {
+  for (const Column& column : set)
     std::printf("%-20.*s %-8.*s %.*s\n", static_cast<int>(column.name.size()), column.name.data(),
                 static_cast<int>(unit_name(column.unit).size()), unit_name(column.unit).data(),
                 static_cast<int>(column.definition.size()), column.definition.data());
@@ -90,10 +94,11 @@ void list_fields() {
 
 std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) {
   constexpr char kInput[] = "Input", kOutput[] = "Output", kStop[] = "When to stop",
-                 kTimes[] = "Time-outs and gaps", kLimits[] = "Limits", kOther[] = "Other";
+                 kTimes[] = "Time-outs and gaps", kLimits[] = "Limits", kLive[] = "Live metering",
+                 kOther[] = "Other";
   Config config;
   std::string csv;
-  bool want_list = false;
+  bool want_list = false, quality = false;
 
   CLI::App app(
       "Flow meter: the 82 CICFlowMeter features of captures and, by eBPF, of live traffic.",
@@ -110,8 +115,17 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_size(1)
       ->allow_extra_args(false)
       ->group(kInput);
-  app.add_option("-i,--iface,--interface", config.interface, "Meter this network interface")
+  app.add_option("-i,--iface,--interface", config.interfaces,
+                 "Meter this network interface: a name, a glob\n"
+                 "('veth*'), a regular expression ('/^(eth|ens)/')\n"
+                 "or any. Several -i are one meter")
       ->type_name("IFACE")
+      ->type_size(1)
+      ->allow_extra_args(false)
+      ->group(kInput);
+  app.add_option("--netns", config.netns,
+                 "Interfaces of this network namespace: a name,\na path or a PID")
+      ->type_name("NETNS")
       ->group(kInput);
 
   auto* csv_option =
@@ -121,6 +135,14 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
           ->group(kOutput);
   app.add_option("--fields", config.fields, "Only these columns, in this order")
       ->type_name("A,B,...")
+      ->group(kOutput);
+  app.add_option("--extra", config.extra,
+                 "These further columns behind the others\n(last in --list-fields)")
+      ->type_name("A,B,...")
+      ->group(kOutput);
+  app.add_flag(
+         "--quality", quality,
+         "Further columns that say how far a row can be\ntrusted; short for --extra with them")
       ->group(kOutput);
   app.add_flag("--list-fields", want_list, "Print all columns with unit and definition")
       ->group(kOutput);
@@ -170,7 +192,61 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       "First fragments remembered at once");
   add_count<uint32_t>(
       app, kLimits, "--ring-size", 1, 1024, [&](uint32_t n) { config.ring_mib = std::bit_ceil(n); },
-      std::to_string(kRingMib), "Live: MiB of ring buffer (to a power of two)");
+      std::to_string(kRingMib),
+      "Live: MiB of event streams, of all CPUs\ntogether (to a power of two)");
+  add_count<uint32_t>(
+      app, kLimits, "--batch", 1024, 1 << 22, [&](uint32_t n) { config.batch = n; },
+      std::to_string(kBatch),
+      "Live: events taken at a time, between looks\nat the clock and writing rows");
+
+  app.add_option("--hook", config.hook,
+                 "Where packets are met: tcx (both directions),\n"
+                 "tc (clsact, for kernels without TCX), xdp or\n"
+                 "xdp-generic (what is received; what is sent\n"
+                 "by tcx), auto (tcx, else tc)")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Hook>{{"auto", Hook::kAuto},
+                                                              {"tcx", Hook::kTcx},
+                                                              {"tc", Hook::kTc},
+                                                              {"xdp", Hook::kXdp},
+                                                              {"xdp-generic", Hook::kXdpGeneric}})
+              .description(""))
+      ->type_name("HOOK")
+      ->default_str("auto")
+      ->group(kLive);
+  app.add_option("--attach-order", config.attach_order,
+                 "Place among other programs at the hook:\nfirst or last")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, AttachOrder>{{"first", AttachOrder::kFirst},
+                                                                     {"last", AttachOrder::kLast}})
+              .description(""))
+      ->type_name("ORDER")
+      ->default_str("first")
+      ->group(kLive);
+  app.add_option("--datapath", config.datapath,
+                 "Where times are kept: events (an event a packet\n"
+                 "to the program) or kernel (in the flow map: no\n"
+                 "events, less CPU, more memory a flow)")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Datapath>{{"events", Datapath::kEvents},
+                                                                  {"kernel", Datapath::kKernel}})
+              .description(""))
+      ->type_name("PATH")
+      ->default_str("events")
+      ->group(kLive);
+  app.add_flag("--per-interface", config.per_interface,
+               "Flows of each interface apart; else a packet that\n"
+               "passes several counts where it was met first")
+      ->group(kLive);
+  app.add_option("--pin", config.pin,
+                 "Keep metering state in this directory of a bpffs:\n"
+                 "it outlives the program, and a new start with\n"
+                 "--pin goes on with the same flows")
+      ->type_name("DIR")
+      ->group(kLive);
+  app.add_flag("--unpin", config.unpin,
+               "With --pin: at the end write all flows, detach\nand remove the pins")
+      ->group(kLive);
 
   app.add_flag("--strict", config.strict, "A damaged capture is a failure (exit status 1)")
       ->group(kOther);
@@ -184,12 +260,15 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     app.parse(argc, argv);
     const auto usage = [](const char* text) { throw CLI::ValidationError(text); };
     if (want_list) {
-      list_fields();
+      list_fields(columns_82());
+      std::printf("\nfurther columns, for --extra and --fields:\n");
+      list_fields(columns_extra());
       return kOk;
     }
-    if (config.captures.empty() == config.interface.empty())
-      usage(config.interface.empty() ? "name a capture (-f) or an interface (-i); --help shows more"
-                                     : "-f and -i cannot be used together");
+    if (config.captures.empty() == config.interfaces.empty())
+      usage(config.interfaces.empty()
+                ? "name a capture (-f) or an interface (-i); --help shows more"
+                : "-f and -i cannot be used together");
     // The Python tool has -c as a flag and the output file as an argument of its own, anywhere.
     const std::vector<std::string> rest = app.remaining();
     const bool takes_file = csv_option->count() > 0 && csv.empty();
@@ -199,7 +278,14 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                 .c_str());
     if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
     if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
-    if (config.duration_s && config.interface.empty()) usage("--duration goes with -i only");
+    if (config.interfaces.empty())
+      for (const char* option : {"--duration", "--netns", "--hook", "--attach-order", "--datapath",
+                                 "--per-interface", "--pin", "--unpin", "--batch", "--ring-size"})
+        if (app.count(option) > 0) usage((option + std::string(" goes with -i only")).c_str());
+    if (config.unpin && config.pin.empty()) usage("--unpin goes with --pin only");
+    if (!config.pin.empty() && config.hook == Hook::kTc)
+      usage("--pin needs BPF links: --hook tcx or xdp, not tc");
+    if (quality) config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
       app.exit(error);
@@ -209,9 +295,10 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     return kUsage;
   }
   if (config.max_flows == 0)
-    config.max_flows = config.interface.empty() ? kReplayMaxFlows : kLiveMaxFlows;
+    config.max_flows = config.interfaces.empty() ? kReplayMaxFlows : kLiveMaxFlows;
   if (config.max_fragments == 0) config.max_fragments = kMaxFragments;
   if (config.ring_mib == 0) config.ring_mib = kRingMib;
+  if (config.batch == 0) config.batch = kBatch;
   return config;
 }
 

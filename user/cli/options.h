@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "capture/attachment.h"
+#include "capture/bpf_datapath.h"
 #include "flowmeter/settings.h"
 
 namespace flowmeter {
@@ -16,16 +18,26 @@ namespace flowmeter {
 enum ExitCode : int { kOk = 0, kRunFailed = 1, kUsage = 2 };
 
 struct Config {
-  std::vector<std::string> captures;  // replay these, in order; "-" is standard input
-  std::string interface;              // or meter this one
-  std::string csv = "-";              // "-" is standard output
-  std::string fields;                 // empty: all
+  std::vector<std::string> captures;    // replay these, in order; "-" is standard input
+  std::vector<std::string> interfaces;  // or meter these: names and patterns
+  std::string netns;                    // there; empty: here
+  std::string csv = "-";                // "-" is standard output
+  std::string fields;                   // empty: all
+  std::string extra;                    // columns behind them
 
   fm_settings settings = fm_default_settings();
 
   uint32_t max_flows = 0;
   uint32_t max_fragments = 0;
   uint32_t ring_mib = 0;
+
+  Hook hook = Hook::kAuto;
+  AttachOrder attach_order = AttachOrder::kFirst;
+  Datapath datapath = Datapath::kEvents;
+  bool per_interface = false;
+  std::string pin;  // directory
+  bool unpin = false;
+  uint32_t batch = 0;  // records taken at a time
 
   std::optional<double> duration_s;
   std::optional<uint64_t> packets;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <poll.h>
 #include <time.h>
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "capture/bpf_datapath.h"
-#include "capture/interface.h"
+#include "capture/metered_interfaces.h"
+#include "capture/pins.h"
 #include "cli/commands.h"
 #include "flows/account.h"
 #include "flows/live_flows.h"
+#include "ops/privileges.h"
 #include "ops/signals.h"
 
 namespace flowmeter {
@@ -16,139 +20,177 @@ namespace {
 
 constexpr uint64_t kMillisecond = 1'000'000;
 
-uint64_t clock_ns(clockid_t clock) {
-  struct timespec now {};
-  ::clock_gettime(clock, &now);
-  return static_cast<uint64_t>(now.tv_sec) * FM_SECOND_NS + static_cast<uint64_t>(now.tv_nsec);
-}
-
-// Where the kernel's monotonic clock began, by the wall clock of now.
-ClockOrigin monotonic_origin() {
-  const uint64_t before = clock_ns(CLOCK_MONOTONIC);
-  const uint64_t wall = clock_ns(CLOCK_REALTIME);
-  const uint64_t after = clock_ns(CLOCK_MONOTONIC);
-  return clock_origin(static_cast<__int128>(wall) - (before + (after - before) / 2));
-}
-
 // The run, from attached programs to the last row.
 class LiveRun {
  public:
   LiveRun(const Config& config, RecordSink& sink)
-      : config_(config), sink_(sink), flows_(config.settings, config.max_flows, sink) {}
+      : config_(config),
+        sink_(sink),
+        flows_(config.settings, config.max_flows, sink, config.datapath == Datapath::kKernel) {}
 
   Status start() {
-    Result<Interface> interface = find_interface(config_.interface);
-    if (!interface) return interface.error();
-    interface_ = *interface;
     BpfDatapath::Config kernel;
     kernel.settings = config_.settings;
+    kernel.datapath = config_.datapath;
     // The LRU begins to evict before it is full: each CPU keeps some free entries for itself.
-    kernel.max_flows = config_.max_flows + config_.max_flows / 8 + 1024;
+    kernel.max_entries = config_.max_flows + config_.max_flows / 8 + 1024;
     kernel.max_fragments = config_.max_fragments;
-    kernel.ring_bytes = config_.ring_mib << 20;
+    kernel.stream_bytes = config_.ring_mib << 20;
     kernel.verbose = config_.verbose;
+    kernel.with_xdp = config_.hook == Hook::kXdp || config_.hook == Hook::kXdpGeneric;
+    kernel.pin_directory = config_.pin;
+    MeteredInterfaces::Options options;
+    for (const std::string& text : config_.interfaces) {
+      auto selector = InterfaceSelector::parse(text);
+      if (!selector) return selector.error();
+      patterns_ = patterns_ || selector->is_pattern();
+      options.selectors.push_back(std::move(*selector));
+    }
+    const bool several = patterns_ || options.selectors.size() > 1;
+    kernel.per_interface = several && config_.per_interface;
+    kernel.count_once = several && !config_.per_interface;
+    options.hook = config_.hook;
+    options.order = config_.attach_order;
+    options.pin_directory = config_.pin;
+    options.verbose = config_.verbose;
+
+    if (!config_.pin.empty()) {
+      auto claimed = claim_pin_directory(config_.pin);
+      if (!claimed) return claimed.error();
+      pin_claim_ = std::move(*claimed);
+    }
     auto datapath = BpfDatapath::load(
         kernel, [this](const void* record, size_t size) { flows_.take(record, size); });
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
-    flows_.set_clock(monotonic_origin());
-    return datapath_->attach(interface_);
+    flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
+    auto interfaces = MeteredInterfaces::open(options, *datapath_);
+    if (!interfaces) return interfaces.error();
+    interfaces_ = std::move(*interfaces);
+    flows_.set_interface_names(interfaces_.get());
+    rows_before_ = datapath_->journal().packets_written;
+    const bool hooks_change = patterns_ || options.hook == Hook::kTc || !kernel_has_tcx();
+    if (Status dropped = drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
+      return dropped;
+    return datapath_->resumed() ? resume() : Done{};
   }
 
   // Drains until the end is asked for. Sleeps between drains: 0.2 ms under load, up to 50 ms when
   // it is quiet.
   Status run() {
     constexpr uint64_t kShortest = kMillisecond / 5, kLongest = 50 * kMillisecond;
-    const uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    const uint64_t begin = monotonic_ns();
     const uint64_t end =
         config_.duration_s ? begin + static_cast<uint64_t>(*config_.duration_s * 1e9) : UINT64_MAX;
-    uint64_t pause = kShortest, next_second = begin;
+    uint64_t pause = kShortest, next_second = begin, next_look = begin;
     while (!stop_requested()) {
       const size_t drained = drain();
-      const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+      const uint64_t now = monotonic_ns();
       if (Status status = expire(now); !status) return status;
       if (Status status = flush(); !status) return status;
+      if (now >= next_look) {
+        next_look = now + kInterfacesEvery;
+        if (Status status = follow_interfaces(); !status) return status;
+      }
       if (now >= end || enough_packets()) return Done{};
+      if (report_requested())
+        if (Status status = report_now(); !status) return status;
       if (now >= next_second) {
         next_second = now + FM_SECOND_NS;
-        flows_.set_clock(monotonic_origin());
-        if (!interface_exists(interface_))
-          return Error{"interface " + interface_.name + " has gone away"};
+        flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
+        interfaces_->check();
         if (Status status = close_unknown(); !status) return status;
       }
-      pause = drained > 4096 ? kShortest : std::min(2 * pause, kLongest);
+      pause = drained >= config_.batch / 16 ? kShortest : std::min(2 * pause, kLongest);
       sleep_ns(std::min(pause, end - now));
     }
     return Done{};
   }
 
-  // Stops capture, takes what is on its way, writes every open flow.
+  // Stops capture, takes what is on its way, writes every open flow. With --pin and without --unpin
+  // only the second: the kernel goes on.
   Status finish() {
-    datapath_->detach();
-    // A program that was running when its link went may still have a record to submit.
+    if (stays()) {
+      drain_all();
+      return flush();
+    }
+    interfaces_->detach(true);
+    // A program that was running when its link went may still have a record to write.
     sleep_ns(10 * kMillisecond);
     drain_all();
-    // Answers need room in the ring: as many at a time as surely fit into an empty one.
-    const size_t batch = (size_t{config_.ring_mib} << 20) / (2 * sizeof(fm_closed_record));
     Status closed = Done{};
     for (int turn = 0; turn < 3 && closed && flows_.open_flows() > 0; turn++) {
       requests_.clear();
       flows_.request_all(FM_END_INPUT, requests_);
-      closed = close_all(batch);
+      closed = serve_all(answers_at_once());
     }
     if (closed) {
       requests_.clear();
       datapath_->list_flows([](uint64_t) { return true; }, requests_);
       for (fm_close_request& request : requests_) request.force = FM_END_INPUT + 1;
-      closed = close_all(batch);
+      closed = serve_all(answers_at_once());
     }
-    flows_.settle();
     flows_.finish(FM_END_INPUT);
     Status written = flush();
+    datapath_->unpin();
     return closed ? written : closed;
   }
 
   // Prints the account; returns whether it balances and the output has all of it.
   bool report() {
-    const fm_cpu_counters counters = datapath_->counters();
-    Account account;
-    for (int hook = 0; hook < FM_HOOK_COUNT; hook++) {
-      account.seen += counters.seen[hook];
-      for (int reason = 0; reason < FM_REASON_COUNT; reason++)
-        account.by_reason[static_cast<size_t>(reason)] += counters.by_reason[hook][reason];
+    const Totals totals = count();
+    if (!config_.quiet) {
+      log_info(totals.text + (stays() ? " kernel_only=" : " lost=") +
+               std::to_string(totals.kernel_only));
+      if (config_.verbose) print_hooks();
     }
-    // Metered, but in no row: the flow was evicted from the kernel's map (or its final counters
-    // found no room in the ring), and of its packets' records some were lost as well.
-    const uint64_t lost = account.metered() - std::min(account.metered(), flows_.packets_written());
-    if (!config_.quiet)
-      log_info(account_text(account) + " flows=" + std::to_string(flows_.flows_written()) +
-               " in_rows=" + std::to_string(flows_.packets_written()) +
-               " lost=" + std::to_string(lost));
+    const fm_cpu_counters counters = datapath_->counters();
     if (config_.verbose)
-      log_info("ingress=" + std::to_string(counters.seen[FM_HOOK_INGRESS]) +
-               " egress=" + std::to_string(counters.seen[FM_HOOK_EGRESS]) +
-               " events_lost=" + std::to_string(counters.events_lost) + " uncounted=" +
+      log_info("events_lost=" + std::to_string(counters.events_lost) + " uncounted=" +
                std::to_string(counters.uncounted) + " evicted=" + std::to_string(flows_.evicted()) +
+               " recreated=" + std::to_string(flows_.recreated()) +
                " handover_lost=" + std::to_string(counters.handover_packets));
+    if (totals.uncertain)
+      log_warning(std::to_string(totals.uncertain) +
+                  " packets came merged by the device or before XDP, so their lengths and number "
+                  "on the wire are not sure (ethtool -K IFACE lro off rx-gro-hw off)");
     if (flows_.flows_with_losses())
-      log_warning(
-          "the ring buffer was full at times: " + std::to_string(flows_.flows_with_losses()) +
-          " flows have exact counts, but times without " +
-          std::to_string(flows_.packets_without_timing()) +
-          " of their packets (--ring-size makes it larger)");
+      log_warning("times are missing: " + std::to_string(flows_.flows_with_losses()) +
+                  " flows have exact counts, but times without " +
+                  std::to_string(flows_.packets_without_timing()) +
+                  " of their packets (--ring-size makes room for more; --quality shows which)");
     if (flows_.forced_out())
       log_warning(std::to_string(flows_.forced_out()) +
                   " flows ended early because there were more than --max-flows");
     if (flows_.evicted())
       log_warning(std::to_string(flows_.evicted()) +
-                  " flows were pushed out of the kernel's map by newer ones (--max-flows)");
-    if (lost) log_warning(std::to_string(lost) + " metered packets are in no row");
-    if (account.balanced() && flows_.packets_written() <= account.metered()) return true;
+                  " times the kernel's map dropped a flow for newer ones (--max-flows); " +
+                  std::to_string(flows_.recreated()) + " came back and went on");
+    if (stays()) {
+      log_info("the kernel goes on metering; start again with --pin " + config_.pin +
+               " to take its flows over, add --unpin to end it");
+    } else if (totals.kernel_only) {
+      log_warning(std::to_string(totals.kernel_only) + " metered packets are in no row");
+    }
+    if (totals.balanced) return true;
     log_error("the account does not balance; please report this");
     return false;
   }
 
+  const MeteredInterfaces& interfaces() const { return *interfaces_; }
+
  private:
+  static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
+
+  struct Totals {
+    std::string text;
+    // Metered, but neither in a row nor in a flow known here: on the way, or its record was lost.
+    // At the end: lost, as the flow was evicted from the kernel's map, too.
+    uint64_t kernel_only = 0;
+    uint64_t uncertain = 0;
+    bool balanced = false;
+  };
+
   static void sleep_ns(uint64_t ns) {
     const struct timespec time {
       static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)
@@ -156,11 +198,91 @@ class LiveRun {
     ::nanosleep(&time, nullptr);  // a signal ends it early, and is looked at by the caller
   }
 
+  bool stays() const { return !config_.pin.empty() && !config_.unpin; }
+
+  // Requires: flows_ has settled.
+  Totals count() const {
+    Account account;
+    Totals totals;
+    const uint64_t rows = rows_before_ + flows_.packets_written();
+    const uint64_t open = flows_.open_packets();
+    const auto add = [&](const fm_hook_counters& hook) {
+      account.seen += hook.seen;
+      totals.uncertain += hook.uncertain;
+      for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
+        account.by_reason[reason] += hook.by_reason[reason];
+    };
+    for (const InterfaceCounters& each : datapath_->interface_counters())
+      for (const fm_hook_counters& hook : each.hook) add(hook);
+    for (const fm_hook_counters& hook : datapath_->journal().departed) add(hook);
+    totals.balanced = account.balanced() && rows + open <= account.metered();
+    totals.kernel_only = account.metered() - std::min(account.metered(), rows + open);
+    totals.text = account_text(account) + " flows=" + std::to_string(flows_.flows_written()) +
+                  " in_rows=" + std::to_string(rows);
+    if (open > 0)
+      totals.text +=
+          " open=" + std::to_string(open) + " open_flows=" + std::to_string(flows_.open_flows());
+    return totals;
+  }
+
+  void print_hooks() const {
+    for (const HookAccount& each : interfaces_->accounts()) {
+      Account account;
+      account.seen = each.counters.seen;
+      std::copy(std::begin(each.counters.by_reason), std::end(each.counters.by_reason),
+                account.by_reason.begin());
+      log_info(each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress: " : " egress: ") +
+               account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
+               " uncertain=" + std::to_string(each.counters.uncertain) +
+               " link_packets=" + std::to_string(each.link_packets));
+    }
+  }
+
+  // SIGUSR1: with what the streams hold by now, and the kernel's counts of all open flows.
+  Status report_now() {
+    drain_all();
+    requests_.clear();
+    flows_.request_states(requests_);
+    if (Status told = serve_all(answers_at_once()); !told) return told;
+    const Totals totals = count();
+    log_info(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
+    print_hooks();
+    return Done{};
+  }
+
+  // Answers need room in the stream: as many as surely fit into an empty one.
+  size_t answers_at_once() const {
+    return std::max<size_t>(1, datapath_->units_per_stream() / (4 * FM_STATE_TIMING_UNITS));
+  }
+
   size_t drain() {
-    constexpr size_t kLimit = 1 << 18;  // so that a flood cannot keep expiry waiting
-    const size_t drained = datapath_->drain(kLimit);
+    const size_t drained = datapath_->drain(monotonic_ns(), config_.batch);
     flows_.settle();
     return drained;
+  }
+
+  // Another daemon's flows, which go on. What lies in the streams is older than the answers.
+  Status resume() {
+    flows_.set_resuming(true);
+    drain_all();
+    requests_.clear();
+    datapath_->list_flows([this](uint64_t id) { return !flows_.knows(id); }, requests_);
+    for (fm_close_request& request : requests_) request.force = FM_REPORT_STATE;
+    Status served = serve_all(answers_at_once());
+    flows_.set_resuming(false);
+    if (!config_.quiet)
+      log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " + config_.pin);
+    return served;
+  }
+
+  Status follow_interfaces() {
+    departed_.clear();
+    Status followed = interfaces_->update(departed_);
+    if (departed_.empty() || !config_.per_interface) return followed;
+    requests_.clear();
+    for (const unsigned slot : departed_) flows_.request_slot(slot, FM_END_INPUT, requests_);
+    if (Status closed = datapath_->close_flows(requests_); !closed) return closed;
+    return followed;
   }
 
   Status expire(uint64_t now) {
@@ -172,8 +294,8 @@ class LiveRun {
     return Done{};
   }
 
-  // The ring was full: there may be flows in the kernel's map whose opening record was lost. Their
-  // next packet announces them again; those that have fallen silent are closed here.
+  // Records were lost: there may be flows in the kernel's map whose opening record was among them.
+  // Their next packet announces them again; those that have fallen silent are closed here.
   Status close_unknown() {
     const uint64_t lost = datapath_->counters().events_lost;
     if (lost == lost_seen_ && !unknown_left_) return Done{};
@@ -186,14 +308,17 @@ class LiveRun {
     return datapath_->close_flows(requests_);
   }
 
-  // Requires: the programs are detached, so that there is an end.
+  // As much as there is now. Bounded, as the programs may be running.
   void drain_all() {
-    while (drain() > 0) {
+    const uint64_t until = monotonic_ns();
+    while (datapath_->drain(until, config_.batch) > 0) {
+      flows_.settle();
+      datapath_->release();
     }
+    flows_.settle();
   }
 
-  // As drain_all.
-  Status close_all(size_t batch) {
+  Status serve_all(size_t batch) {
     for (size_t i = 0; i < requests_.size(); i += batch) {
       const size_t size = std::min(batch, requests_.size() - i);
       if (Status status = datapath_->close_flows({requests_.data() + i, size}); !status)
@@ -203,29 +328,40 @@ class LiveRun {
     return Done{};
   }
 
-  // Says of a failed output once.
+  // Rows first, then the records that they came from: a daemon that is killed in between repeats a
+  // row, else it would lose one. Says of a failed output once.
   Status flush() {
-    if (flows_.flows_written() == flushed_ || output_failed_) return Done{};
-    flushed_ = flows_.flows_written();
-    Status status = sink_.flush();
-    output_failed_ = !status;
+    Status status = Done{};
+    if (flows_.flows_written() != flushed_ && !output_failed_) {
+      flushed_ = flows_.flows_written();
+      status = sink_.flush();
+      output_failed_ = !status;
+    }
+    datapath_->journal().packets_written = rows_before_ + flows_.packets_written();
+    datapath_->release();
     return status;
   }
 
   bool enough_packets() {
     if (!config_.packets) return false;
-    const fm_cpu_counters counters = datapath_->counters();
-    return counters.seen[FM_HOOK_INGRESS] + counters.seen[FM_HOOK_EGRESS] >= *config_.packets;
+    uint64_t seen = 0;
+    for (const InterfaceCounters& each : datapath_->interface_counters())
+      for (const fm_hook_counters& hook : each.hook) seen += hook.seen;
+    return seen >= *config_.packets;
   }
 
   const Config& config_;
   RecordSink& sink_;
-  Interface interface_;
   LiveFlows flows_;
+  UniqueFd pin_claim_;
   std::unique_ptr<BpfDatapath> datapath_;
+  std::unique_ptr<MeteredInterfaces> interfaces_;
   std::vector<fm_close_request> requests_;
+  std::vector<unsigned> departed_;
+  uint64_t rows_before_ = 0;  // packets in rows of earlier daemons (--pin)
   uint64_t flushed_ = 0;
   uint64_t lost_seen_ = 0;
+  bool patterns_ = false;
   bool unknown_left_ = false;
   bool output_failed_ = false;
 };
@@ -242,7 +378,7 @@ ExitCode run_live(const Config& config, RecordSink& sink) {
     log_error(header.error().message());
     return kRunFailed;
   }
-  if (config.verbose) log_info("metering " + config.interface + "; Ctrl-C ends it");
+  if (config.verbose) log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
   bool good = true;
   const auto check = [&good](Status status) {
     if (!status) log_error(status.error().message());

@@ -84,6 +84,11 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
     if (replay.account().seen % kLookEvery == 0) {
       if (sink.failed()) return false;
       progress.show(reader, replay.account().seen);
+      if (report_requested()) {
+        progress.clear();
+        log_info(account_text(replay.account()) +
+                 " flows=" + std::to_string(replay.flows().flows_written()));
+      }
     }
   }
   progress.clear();

@@ -29,10 +29,10 @@ size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::string near_names(FeatureSet set, std::string_view name) {
+std::string near_names(std::span<const Column> all, std::string_view name) {
   constexpr size_t kShown = 5;
   std::vector<std::pair<size_t, std::string_view>> ranked;
-  for (const Column& column : set) {
+  for (const Column& column : all) {
     const size_t far = distance(column.name, name);
     const bool contains = name.size() >= 3 && column.name.find(name) != std::string_view::npos;
     if (contains || far <= std::max<size_t>(2, name.size() / 3))
@@ -46,31 +46,42 @@ std::string near_names(FeatureSet set, std::string_view name) {
   return text;
 }
 
-}  // namespace
-
-Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& names) {
-  std::vector<Column> columns;
-  if (trimmed(names).empty()) {
-    columns.assign(set.begin(), set.end());
-    return columns;
-  }
+// Appends the columns of these names.
+Status append_columns(std::span<const Column> all, const std::string& names, const char* option,
+                      std::vector<Column>& columns) {
   std::string_view rest = names;
   while (true) {
     const size_t comma = rest.find(',');
     const std::string_view name = trimmed(rest.substr(0, comma));
     const auto column =
-        std::find_if(set.begin(), set.end(), [&](const Column& c) { return c.name == name; });
-    if (column == set.end()) {
-      const std::string near = near_names(set, name);
-      Error error{"--fields: no column \"" + std::string(name) + "\"" +
+        std::find_if(all.begin(), all.end(), [&](const Column& c) { return c.name == name; });
+    if (column == all.end()) {
+      const std::string near = near_names(all, name);
+      Error error{option + (": no column \"" + std::string(name) + "\"") +
                   (near.empty() ? " (--list-fields shows all)" : "; near: " + near)};
       error.usage = true;
       return error;
     }
     columns.push_back(*column);
-    if (comma == std::string_view::npos) return columns;
+    if (comma == std::string_view::npos) return Done{};
     rest.remove_prefix(comma + 1);
   }
+}
+
+}  // namespace
+
+Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& names,
+                                           FeatureSet extra, const std::string& more) {
+  std::vector<Column> all(set.begin(), set.end());
+  all.insert(all.end(), extra.begin(), extra.end());
+  std::vector<Column> columns;
+  if (trimmed(names).empty())
+    columns.assign(set.begin(), set.end());
+  else if (Status chosen = append_columns(all, names, "--fields", columns); !chosen)
+    return chosen.error();
+  if (!trimmed(more).empty())
+    if (Status added = append_columns(all, more, "--extra", columns); !added) return added.error();
+  return columns;
 }
 
 }  // namespace flowmeter

@@ -4,9 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/result.h"
-#include "flowmeter/flow.h"
+#include "flowmeter/abi.h"
 
 namespace flowmeter {
 
@@ -28,6 +29,14 @@ struct FlowRecord {
   const fm_flow& flow;
   ClockOrigin clock;
   fm_end end;
+  // Live: packets that counters have and timing lacks, because their events were lost or came from
+  // before this daemon's time.
+  uint64_t packets_without_timing = 0;
+  // Live: how often the kernel's map had dropped the flow and met it again.
+  uint32_t evictions = 0;
+  // Live: where its first packet was met.
+  std::string_view interface = {};
+  uint8_t hook = FM_HOOK_INGRESS;
 
   const fm_direction_counters& forward() const {
     return flow.counters.direction[flow.counters.forward_direction];

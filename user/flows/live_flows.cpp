@@ -11,11 +11,13 @@ constexpr uint32_t kNoSlot = HashIndex::kNone;
 
 }  // namespace
 
-LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
+LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
+                     bool timing_in_kernel)
     : settings_(settings),
       max_flows_(max_flows),
       pool_(max_flows + max_flows / 8 + kSlack),
-      sink_(sink) {}
+      sink_(sink),
+      timing_in_kernel_(timing_in_kernel) {}
 
 uint32_t LiveFlows::find(uint64_t id) const {
   return by_id_.find(hash_id(id), [&](uint32_t slot) { return pool_[slot].id == id; });
@@ -41,12 +43,16 @@ void LiveFlows::take(const void* record, size_t size) {
     return;
   }
   settle();  // the order of records is what they mean
+  const size_t state_size =
+      sizeof(fm_state_record) - (timing_in_kernel_ ? 0 : sizeof(fm_flow_timing));
   if (type == FM_RECORD_OPEN && size >= sizeof(fm_open_record))
     open(*static_cast<const fm_open_record*>(record), packet->flow_id);
   else if (type == FM_RECORD_UNCOUNTED && size >= sizeof(fm_open_record))
     uncounted(*static_cast<const fm_open_record*>(record));
-  else if (type == FM_RECORD_CLOSED && size >= sizeof(fm_closed_record))
-    closed(*static_cast<const fm_closed_record*>(record));
+  else if (type == FM_RECORD_CLOSED && size >= state_size)
+    closed(*static_cast<const fm_state_record*>(record));
+  else if (type == FM_RECORD_STATE && size >= state_size)
+    state(*static_cast<const fm_state_record*>(record));
 }
 
 void LiveFlows::settle() {
@@ -92,35 +98,73 @@ uint64_t LiveFlows::deadline(const LiveFlow& live) const {
   return last > UINT64_MAX - timeout ? UINT64_MAX : last + timeout;
 }
 
-void LiveFlows::open(const fm_open_record& record, uint64_t id) {
-  // The kernel never has two flows of one key: the older one left its map without a word, for newer
-  // ones.
-  const uint32_t older = find_key(record.key);
-  if (older != kNoSlot) {
-    if (pool_[older].id < kOwnId) evicted_++;
-    write(pool_[older], FM_END_EVICTED);
-    drop(older);
-  }
-  uint32_t slot = pool_.take();
-  if (slot == SlotPool<LiveFlow>::kNone) slot = make_room();
-  LiveFlow& live = pool_[slot];
+// A new flow. Requires: none of this key is known.
+LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook,
+                           uint32_t* slot) {
+  *slot = pool_.take();
+  if (*slot == SlotPool<LiveFlow>::kNone) *slot = make_room();
+  LiveFlow& live = pool_[*slot];
   live = LiveFlow{};
-  live.key = record.key;
+  live.key = key;
   live.id = id;
   live.clock = clock_;
-  by_id_.insert(hash_id(live.id), slot);
-  by_key_.insert(key_hash_(live.key), slot);
+  live.ifindex = ifindex;
+  live.hook = hook;
+  by_id_.insert(hash_id(live.id), *slot);
+  by_key_.insert(key_hash_(live.key), *slot);
+  return live;
+}
 
+void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   fm_packet packet{};
   fm_packet_from_record(&packet, &record.packet);
   packet.key = record.key;
-  fm_flow_counters_begin(&live.flow.counters, &packet, record.inherited);
+  fm_inheritance inherited = record.inherited;
+
+  // The kernel never has two flows of one key: the older one left its map without a word.
+  const uint32_t older = find_key(record.key);
+  if (older != kNoSlot) {
+    if (goes_on(older, record, packet, id)) return;
+    const LiveFlow& live = pool_[older];
+    fm_end ended = fm_flow_ended(&live.flow.counters, &packet, &settings_);
+    if (record.packet.what & FM_RECORD_NEW_ENTRY)
+      inherited = fm_flow_inheritance(&live.flow.counters, &packet, ended);
+    if (ended == FM_END_COUNT) ended = FM_END_EVICTED;
+    write(live, ended);
+    drop(older);
+  }
+  uint32_t slot;
+  LiveFlow& live = begin(record.key, id, record.ifindex, record.hook, &slot);
+  fm_flow_counters_begin(&live.flow.counters, &packet, inherited);
   fm_flow_update(&live.flow, &packet, &settings_);
   wheel_.schedule(slot, deadline(live));
 }
 
-// The kernel could not count this packet: the row gets it here. As the kernel's counters lack it,
-// it is also missing from what they are compared with.
+// Whether the packet that opens an entry of the kernel's map belongs to the flow in slot, which the
+// map has dropped (or never had room for). Then the flow goes on under the new id.
+bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_packet& packet,
+                        uint64_t id) {
+  LiveFlow& live = pool_[slot];
+  if (live.id < kOwnId) {
+    if (!(record.packet.what & FM_RECORD_NEW_ENTRY)) return false;  // the kernel has ended it
+    evicted_++;
+    live.evictions++;
+  }
+  if (timing_in_kernel_ && live.id < kOwnId) return false;  // what the kernel knew is gone
+  if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_COUNT) return false;
+  recreated_++;
+  live.lacking = fm_flow_packets(&live.flow.counters);
+  lacking_[slot] = live.flow.counters;
+  by_id_.erase(hash_id(live.id), slot);
+  live.id = id;
+  by_id_.insert(hash_id(live.id), slot);
+  if (live.closing()) closing_--;
+  live.close_wanted = false;
+  update(live, slot, packet);
+  return true;
+}
+
+// The kernel could not count this packet: the row gets it here.
 void LiveFlows::uncounted(const fm_open_record& record) {
   const uint32_t slot = find_key(record.key);
   if (slot == kNoSlot) {
@@ -130,55 +174,119 @@ void LiveFlows::uncounted(const fm_open_record& record) {
   fm_packet packet{};
   fm_packet_from_record(&packet, &record.packet);
   packet.key = record.key;
-  pool_[slot].uncounted += fm_packet_segments(&packet);
-  update(pool_[slot], slot, packet);
+  LiveFlow& live = pool_[slot];
+  if (live.id < kOwnId) {
+    fm_flow_counters& lacking = lacking_[slot];
+    if (live.lacking == 0) {
+      const fm_inheritance forward{live.flow.counters.forward_direction, 0, 0};
+      lacking = {};
+      fm_flow_counters_begin(&lacking, &packet, forward);
+    }
+    fm_flow_counters_update(&lacking, &packet);
+    live.lacking += fm_packet_segments(&packet);
+  }
+  update(live, slot, packet);
 }
 
-void LiveFlows::closed(const fm_closed_record& record) {
-  const auto end = static_cast<fm_end>(std::min<unsigned>(record.end, FM_END_COUNT - 1));
+// Takes over what the kernel knows better: with datapath "kernel" everything, else counters if
+// records were lost.
+void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& record) {
+  const uint64_t counted = fm_flow_packets(&record.counters);
+  const uint64_t known = fm_flow_packets(&live.flow.counters) - live.lacking;
+  if (!timing_in_kernel_ && counted <= known) return;
+  if (timing_in_kernel_) {
+    live.flow.timing = record.timing;
+    live.packets_without_timing = live.lacking;
+  } else {
+    live.packets_without_timing += counted - known;
+  }
+  const uint8_t forward_direction = live.flow.counters.forward_direction;
+  live.flow.counters = record.counters;
+  if (live.lacking > 0) fm_flow_counters_merge(&live.flow.counters, &lacking_[slot]);
+  live.flow.counters.forward_direction = forward_direction;
+}
+
+void LiveFlows::closed(const fm_state_record& record) {
+  auto end = static_cast<fm_end>(std::min<unsigned>(record.end, FM_END_COUNT - 1));
   const uint64_t counted = fm_flow_packets(&record.counters);
   const uint32_t slot = find(record.head.flow_id);
   if (slot == kNoSlot) {
     // A second answer to a request that was made twice, or a flow whose row was written when it was
     // forced out.
-    if (counted == 0 || record.announced) return;
+    if (counted == 0 || (record.announced && !resuming_)) return;
     // Nothing was heard of this flow but its end.
     LiveFlow live{};
     live.key = record.key;
     live.clock = clock_;
+    live.ifindex = record.ifindex;
+    live.hook = record.hook;
     live.flow.counters = record.counters;
-    flows_with_losses_++;
-    packets_without_timing_ += counted;
+    if (timing_in_kernel_)
+      live.flow.timing = record.timing;
+    else
+      live.packets_without_timing = counted;
     write(live, end);
     return;
   }
   LiveFlow& live = pool_[slot];
   if (end == FM_END_EVICTED) {
-    if (live.id < kOwnId) evicted_++;
-    write(live, live.close_wanted && live.wanted_end == FM_END_INPUT ? FM_END_INPUT : end);
-  } else {
-    const uint64_t known = fm_flow_packets(&live.flow.counters) - live.uncounted;
-    if (counted > known) {
-      flows_with_losses_++;
-      packets_without_timing_ += counted - known;
-      live.flow.counters = record.counters;
+    if (live.id < kOwnId) {
+      evicted_++;
+      live.evictions++;
     }
-    write(live, end);
+    if (live.close_wanted && (live.id >= kOwnId || live.wanted_end == FM_END_INPUT))
+      end = live.wanted_end;
+  } else {
+    merge(live, slot, record);
   }
+  write(live, end);
   drop(slot);
+}
+
+// The flow lives on: it is another daemon's and taken over, or was not idle.
+void LiveFlows::state(const fm_state_record& record) {
+  const uint64_t counted = fm_flow_packets(&record.counters);
+  uint32_t slot = find(record.head.flow_id);
+  if (slot == kNoSlot) {
+    if (counted == 0) return;
+    if (const uint32_t older = find_key(record.key); older != kNoSlot) {
+      write(pool_[older], FM_END_EVICTED);
+      drop(older);
+    }
+    LiveFlow& live = begin(record.key, record.head.flow_id, record.ifindex, record.hook, &slot);
+    live.flow.counters = record.counters;
+    if (timing_in_kernel_)
+      live.flow.timing = record.timing;
+    else
+      live.packets_without_timing = counted;
+  } else {
+    merge(pool_[slot], slot, record);
+  }
+  LiveFlow& live = pool_[slot];
+  if (live.close_wanted && live.wanted_end != FM_END_IDLE) return;
+  live.close_wanted = false;
+  wheel_.schedule(slot, deadline(live));
 }
 
 void LiveFlows::write(const LiveFlow& live, fm_end end) {
   flows_written_++;
   forced_out_ += end == FM_END_RESOURCES;
   packets_written_ += fm_flow_packets(&live.flow.counters);
-  sink_.write(FlowRecord{live.key, live.flow, live.clock, end});
+  flows_with_losses_ += live.packets_without_timing > 0;
+  packets_without_timing_ += live.packets_without_timing;
+  FlowRecord record{live.key, live.flow, live.clock, end};
+  record.packets_without_timing = live.packets_without_timing;
+  record.evictions = live.evictions;
+  if (names_) record.interface = names_->name_of(live.ifindex);
+  record.hook = live.hook;
+  sink_.write(record);
 }
 
 void LiveFlows::drop(uint32_t slot) {
   const LiveFlow& live = pool_[slot];
   wheel_.cancel(slot);
   if (live.closing()) closing_--;
+  if (live.lacking > 0) lacking_.erase(slot);
   by_id_.erase(hash_id(live.id), slot);
   by_key_.erase(key_hash_(live.key), slot);
   pool_[slot].id = 0;
@@ -208,9 +316,18 @@ void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requ
   });
   requests.insert(requests.end(), forgotten_.begin(), forgotten_.end());
   forgotten_.clear();
-  for (uint32_t excess = pool_.in_use() - closing_; excess > max_flows_; excess--)
-    if (const uint32_t victim = longest_silent(); victim != kNoSlot)
-      want_close(pool_[victim], victim, FM_END_RESOURCES, now_ns, requests);
+  for (uint32_t excess = pool_.in_use() - closing_; excess > max_flows_; excess--) {
+    const uint32_t victim = longest_silent();
+    if (victim == kNoSlot) continue;
+    LiveFlow& live = pool_[victim];
+    // With datapath "kernel" nothing is heard of a busy flow: it is looked at before it is chosen.
+    if (timing_in_kernel_ && live.id < kOwnId && now_ns - live.known_ns > FM_SECOND_NS) {
+      live.known_ns = now_ns;
+      requests.push_back({live.key, live.id, FM_REPORT_STATE});
+    } else {
+      want_close(live, victim, FM_END_RESOURCES, now_ns, requests);
+    }
+  }
 }
 
 // Of a few flows beyond the hand that nobody has asked for yet, the one silent for longest; kNoSlot
@@ -226,10 +343,19 @@ uint32_t LiveFlows::longest_silent() {
   return victim;
 }
 
+// A flow that the kernel's map had no room for; kNoSlot if there is none.
+uint32_t LiveFlows::own_flow() {
+  for (uint32_t i = 0; i < pool_.used(); i++) {
+    hand_ = hand_ + 1 < pool_.used() ? hand_ + 1 : 0;
+    if (pool_[hand_].id >= kOwnId) return hand_;
+  }
+  return kNoSlot;
+}
+
 // The table is full, and a new flow cannot wait for the kernel to close another: one is written
 // from its records. What the kernel counts of it until it closes it, too, is in no row.
 uint32_t LiveFlows::make_room() {
-  uint32_t victim = longest_silent();
+  uint32_t victim = timing_in_kernel_ ? own_flow() : longest_silent();
   if (victim == kNoSlot) victim = hand_;
   LiveFlow& live = pool_[victim];
   write(live, FM_END_RESOURCES);
@@ -237,6 +363,12 @@ uint32_t LiveFlows::make_room() {
     forgotten_.push_back({live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1});
   drop(victim);
   return pool_.take();
+}
+
+void LiveFlows::request_states(std::vector<fm_close_request>& requests) {
+  for (uint32_t slot = 0; slot < pool_.used(); slot++)
+    if (pool_[slot].id != 0 && pool_[slot].id < kOwnId)
+      requests.push_back({pool_[slot].key, pool_[slot].id, FM_REPORT_STATE});
 }
 
 void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests) {
@@ -247,6 +379,25 @@ void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests)
     pool_[slot].wanted_end = end;
     requests.push_back({pool_[slot].key, pool_[slot].id, static_cast<uint64_t>(end) + 1});
   }
+}
+
+void LiveFlows::request_slot(unsigned interface_slot, fm_end end,
+                             std::vector<fm_close_request>& requests) {
+  for (uint32_t slot = 0; slot < pool_.used(); slot++) {
+    LiveFlow& live = pool_[slot];
+    if (live.id == 0 || live.key.interface != interface_slot + 1) continue;
+    if (live.closing()) closing_--;
+    live.close_wanted = true;
+    live.wanted_end = end;
+    requests.push_back({live.key, live.id, static_cast<uint64_t>(end) + 1});
+  }
+}
+
+uint64_t LiveFlows::open_packets() const {
+  uint64_t packets = 0;
+  for (uint32_t slot = 0; slot < pool_.used(); slot++)
+    if (pool_[slot].id != 0) packets += fm_flow_packets(&pool_[slot].flow.counters);
+  return packets;
 }
 
 void LiveFlows::finish(fm_end end) {

@@ -6,13 +6,17 @@
 // here the timing state is kept, idle flows are found (the kernel is asked to close them, and
 // decides), and kernel counters and timing are combined into the row. Counters are kept here as
 // well, from the same records: if the kernel's map has lost a flow to newer ones its row is still
-// whole, and if records were lost the difference tells how many.
+// whole (and goes on when the flow comes back), and if records were lost the difference tells how
+// many. With datapath "kernel" there is a record only of a flow's first packet, of its TCP
+// connection's end and of its own: counters and timing come with the last.
 //
 // Not thread-safe; no allocation per packet.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "flowmeter/abi.h"
@@ -30,20 +34,36 @@ struct alignas(64) LiveFlow {
   uint64_t id;
   // As it was when the flow began: a step of the wall clock does not tear a flow.
   ClockOrigin clock;
-  uint64_t uncounted;  // packets in flow that the kernel's counters lack
-  bool close_wanted;   // the kernel has been asked to close it, with this end
+  uint64_t lacking;  // packets in flow.counters that the kernel's entry lacks
+  uint64_t packets_without_timing;
+  uint64_t known_ns;  // datapath "kernel": when its state was last asked for
+  uint32_t evictions;
+  uint32_t ifindex;
+  uint8_t hook;
+  bool close_wanted;  // the kernel has been asked to close it, with this end
   fm_end wanted_end;
 
   // Asked to be closed for want of room.
   bool closing() const { return close_wanted && wanted_end == FM_END_RESOURCES; }
 };
 
+// Names for rows: of interface indexes, as long as flows of them may be written.
+class InterfaceNames {
+ public:
+  virtual ~InterfaceNames() = default;
+  virtual std::string_view name_of(unsigned ifindex) const = 0;
+};
+
 class LiveFlows {
  public:
-  LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink);
+  LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
+            bool timing_in_kernel = false);
 
   // Of the flows that begin from now on.
   void set_clock(ClockOrigin clock) { clock_ = clock; }
+  void set_interface_names(const InterfaceNames* names) { names_ = names; }
+  // While another daemon's flows are taken over, the end of one that was not heard of is news.
+  void set_resuming(bool resuming) { resuming_ = resuming; }
 
   // Takes one record of the ring buffer; packets may wait in a batch until settle().
   void take(const void* record, size_t size);
@@ -53,6 +73,8 @@ class LiveFlows {
   // that were not answered, and, while there are more flows than max_flows, for as many of the
   // longest silent.
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests);
+  // Appends a request for the state of every flow: open_packets() is the kernel's once answered.
+  void request_states(std::vector<fm_close_request>& requests);
   // Appends a request for every flow, idle or not.
   void request_all(fm_end end, std::vector<fm_close_request>& requests);
   // Writes what is still open from what is known here: for the end, when the kernel has not
@@ -61,7 +83,12 @@ class LiveFlows {
   // Whether the flow is known here.
   bool knows(uint64_t flow_id) const;
 
+  // Appends a request for every flow whose key names the interface of this slot (--per-interface).
+  void request_slot(unsigned slot, fm_end end, std::vector<fm_close_request>& requests);
+
   uint32_t open_flows() const { return pool_.in_use(); }
+  // Σ packets of the open flows, as far as known here. A walk over all of them.
+  uint64_t open_packets() const;
   // Flows that fit: max_flows, and some room for those that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
   uint64_t flows_written() const { return flows_written_; }
@@ -70,8 +97,9 @@ class LiveFlows {
   // Flows and their packets for which records are missing; counts are exact, timing is of the rest.
   uint64_t flows_with_losses() const { return flows_with_losses_; }
   uint64_t packets_without_timing() const { return packets_without_timing_; }
-  // Flows that the kernel's map dropped for newer ones.
+  // How often the kernel's map dropped a flow for newer ones; and how often such a flow came back.
   uint64_t evicted() const { return evicted_; }
+  uint64_t recreated() const { return recreated_; }
   // Packets whose records named no flow known here: its opening record was lost, or it was forced
   // out.
   uint64_t unplaced() const { return unplaced_; }
@@ -92,12 +120,18 @@ class LiveFlows {
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
   void update(LiveFlow& live, uint32_t slot, const fm_packet& packet);
+  LiveFlow& begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook,
+                  uint32_t* slot);
   void open(const fm_open_record& record, uint64_t id);
+  bool goes_on(uint32_t slot, const fm_open_record& record, const fm_packet& packet, uint64_t id);
   void uncounted(const fm_open_record& record);
-  void closed(const fm_closed_record& record);
+  void closed(const fm_state_record& record);
+  void state(const fm_state_record& record);
+  void merge(LiveFlow& live, uint32_t slot, const fm_state_record& record);
   void write(const LiveFlow& live, fm_end end);
   void drop(uint32_t slot);
   uint32_t longest_silent();
+  uint32_t own_flow();
   uint32_t make_room();
   uint64_t deadline(const LiveFlow& live) const;
   void want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
@@ -111,7 +145,12 @@ class LiveFlows {
   KeyHash key_hash_;
   ExpiryWheel wheel_;
   RecordSink& sink_;
+  const bool timing_in_kernel_;
+  const InterfaceNames* names_ = nullptr;
+  bool resuming_ = false;
   ClockOrigin clock_;
+  // [slot]: counters of the packets that the kernel's entry lacks, where there are any.
+  std::unordered_map<uint32_t, fm_flow_counters> lacking_;
   uint32_t hand_ = 0;
   uint64_t next_own_id_ = kOwnId;
   uint32_t closing_ = 0;  // flows that the kernel was asked to close for want of room
@@ -124,6 +163,7 @@ class LiveFlows {
   uint64_t flows_with_losses_ = 0;
   uint64_t packets_without_timing_ = 0;
   uint64_t evicted_ = 0;
+  uint64_t recreated_ = 0;
   uint64_t unplaced_ = 0;
   uint64_t forced_out_ = 0;
 };

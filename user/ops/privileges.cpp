@@ -1,20 +1,53 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "ops/privileges.h"
 
+#include <dirent.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cstdint>
+#include <cerrno>
+#include <cstdio>
 
 namespace flowmeter {
+namespace {
 
-std::string missing_capabilities() {
+constexpr Capabilities bit(int capability) {
+  return Capabilities{1} << capability;
+}
+
+// Before Linux 5.19 kernel.unprivileged_bpf_disabled closes all of bpf(2), even what is done
+// through file descriptors that are open already.
+bool kernel_wants_cap_bpf_for_open_maps() {
+  struct utsname name {};
+  unsigned major = 0, minor = 0;
+  if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major, &minor) != 2) return true;
+  return major < 5 || (major == 5 && minor < 19);
+}
+
+size_t count_threads() {
+  DIR* tasks = ::opendir("/proc/self/task");
+  if (!tasks) return 0;
+  size_t count = 0;
+  while (const dirent* entry = ::readdir(tasks)) count += entry->d_name[0] != '.';
+  ::closedir(tasks);
+  return count;
+}
+
+}  // namespace
+
+Capabilities effective_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2]{};
-  if (::syscall(SYS_capget, &header, data) != 0) return "";
-  const uint64_t effective = uint64_t{data[1].effective} << 32 | data[0].effective;
-  const auto has = [&](int capability) { return (effective >> capability & 1) != 0; };
+  if (::syscall(SYS_capget, &header, data) != 0) return 0;
+  return uint64_t{data[1].effective} << 32 | data[0].effective;
+}
+
+std::string missing_capabilities() {
+  const Capabilities effective = effective_capabilities();
+  const auto has = [&](int capability) { return (effective & bit(capability)) != 0; };
   if (has(CAP_SYS_ADMIN) && has(CAP_NET_ADMIN)) return "";
   std::string missing;
   const auto need = [&](int capability, const char* name) {
@@ -24,6 +57,40 @@ std::string missing_capabilities() {
   need(CAP_NET_ADMIN, "CAP_NET_ADMIN");
   need(CAP_PERFMON, "CAP_PERFMON");
   return missing;
+}
+
+Capabilities capabilities_to_keep(bool hooks_change) {
+  return (hooks_change ? bit(CAP_NET_ADMIN) : 0) |
+         (kernel_wants_cap_bpf_for_open_maps() ? bit(CAP_BPF) : 0);
+}
+
+Status drop_privileges(Capabilities keep) {
+  if (const size_t threads = count_threads(); threads != 1)
+    return Error{"cannot drop privileges: " + (threads == 0
+                                                   ? std::string("/proc/self/task cannot be read")
+                                                   : std::to_string(threads) + " threads run")};
+  const auto failed = [](const char* what) {
+    return Error{"cannot drop privileges (" + std::string(what) + ")", errno};
+  };
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return failed("ambient");
+  // Up to the last capability that this kernel knows, which may be more than CAP_LAST_CAP says.
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+    // EPERM: without CAP_SETPCAP no set can grow by an exec either, by no_new_privs.
+    if ((keep & bit(capability)) == 0 && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 &&
+        errno != EPERM)
+      return failed("bounding set");
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  if (::syscall(SYS_capget, &header, data) != 0) return failed("capget");
+  for (int half = 0; half < 2; half++) {
+    const auto kept = static_cast<__u32>(keep >> (32 * half));
+    data[half].permitted &= kept;
+    data[half].effective &= kept;
+    data[half].inheritable = 0;
+  }
+  if (::syscall(SYS_capset, &header, data) != 0) return failed("capset");
+  return Done{};
 }
 
 }  // namespace flowmeter

@@ -1,13 +1,49 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the process may do.
+// What the process may do, and giving up what it needs no longer once its programs are attached.
+//
+// What the running meter does, and the capability it needs for that (tried on Linux 6.18 as root
+// and as an ordinary user, with kernel.unprivileged_bpf_disabled 2 and 0, which made no difference;
+// 1 is 2 without a way back, and was not tried):
+//
+//   drain the ring buffer, which is memory                                        none
+//   look up, walk, update, delete in maps; run the closing program; object info   none *
+//   attach by a new TCX or XDP link, replace its program, detach it               none *
+//   pin, open and remove pins in a bpffs directory that the user owns             none *
+//   read links and counters by rtnetlink, be told of new interfaces               none
+//   add and remove filters (--hook tc)                                            CAP_NET_ADMIN
+//   ask who else is attached by TCX                                               CAP_NET_ADMIN *
+//   write to files that are open; open files that the user's permissions allow    none
+//
+//   * and CAP_BPF before Linux 5.19 where kernel.unprivileged_bpf_disabled is not 0
+//
+// Without capabilities root is an ordinary user with uid 0: files of others are closed to it. New
+// programs and maps cannot be loaded.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
+#include "base/result.h"
+
 namespace flowmeter {
+
+// A set of capabilities: bit 1 << CAP_….
+using Capabilities = uint64_t;
+
+Capabilities effective_capabilities();
 
 // The capabilities that metering an interface needs and the process lacks, as "CAP_BPF,
 // CAP_NET_ADMIN"; empty if it has them all.
 std::string missing_capabilities();
+
+// What the running meter still needs. hooks_change: interfaces may come and go, or filters (which
+// do not go with the process, as links do) are to be removed at the end.
+Capabilities capabilities_to_keep(bool hooks_change);
+
+// Gives up all other capabilities for good: permitted, effective, inheritable, ambient and, where
+// CAP_SETPCAP allows, the bounding set; no_new_privs keeps an exec from bringing any back.
+// Requires: the calling thread is the only one, since the kernel keeps capabilities by thread;
+// fails otherwise.
+Status drop_privileges(Capabilities keep);
 
 }  // namespace flowmeter

@@ -8,6 +8,12 @@ namespace {
 
 volatile std::sig_atomic_t stop = 0;
 
+volatile std::sig_atomic_t report = 0;
+
+extern "C" void on_report_signal(int) {
+  report = 1;
+}
+
 extern "C" void on_stop_signal(int) {
   if (stop) ::_exit(1);
   stop = 1;
@@ -15,11 +21,15 @@ extern "C" void on_stop_signal(int) {
 
 }  // namespace
 
-void handle_stop_signals() {
+void handle_signals() {
   struct sigaction action {};
   action.sa_handler = on_stop_signal;  // without SA_RESTART: a read or a sleep must return
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = on_report_signal;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGUSR1, &action, nullptr);
+  action.sa_flags = 0;
   action.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &action, nullptr);
   ::sigaction(SIGXFSZ, &action, nullptr);
@@ -27,6 +37,12 @@ void handle_stop_signals() {
 
 const volatile std::sig_atomic_t& stop_requested() {
   return stop;
+}
+
+bool report_requested() {
+  const bool requested = report != 0;
+  report = 0;
+  return requested;
 }
 
 }  // namespace flowmeter

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* The way of a packet in the kernel: parse, find its flow, count, tell the daemon. Written once,
+ * for whichever context was included before (context_skb.bpf.h, context_xdp.bpf.h). */
+#ifndef FLOWMETER_METER_BPF_H
+#define FLOWMETER_METER_BPF_H
+
+#include "event.bpf.h"
+
+/* The interface's slot in *slot; null if it is none of ours. */
+FM_INLINE struct fm_interface* fm_find_interface(__u32 ifindex, __u32* slot) {
+  for (__u32 i = 0; i < FM_INTERFACE_PROBES; i++) {
+    const __u32 at = (ifindex + i) & (FM_INTERFACE_SLOTS - 1);
+    struct fm_interface* interface = bpf_map_lookup_elem(&interfaces, &at);
+    if (interface && FM_LIKELY(interface->ifindex == ifindex)) {
+      *slot = at;
+      return interface;
+    }
+  }
+  return 0;
+}
+
+/* Joins fragments. Their time is taken here, before the flow's lock. */
+FM_INLINE enum fm_reason fm_join_fragments(fm_context* context, struct fm_packet* p,
+                                           const struct fm_fragment_key* fragment,
+                                           enum fm_fragment_role role) {
+  p->time_ns = fm_context_time_ns(context);
+  if (role == FM_LATER_FRAGMENT)
+    return fm_fragment_join(p, bpf_map_lookup_elem(&fragments, fragment), fm_loaded_settings());
+  struct fm_first_fragment first = fm_fragment_remember(p);
+  bpf_map_update_elem(&fragments, fragment, &first, BPF_ANY);
+  return FM_METERED;
+}
+
+/* Whether this packet was already counted at another point of its way (abi.h). Requires: entry is
+ * locked. */
+FM_INLINE int fm_seen_before(struct fm_map_entry* entry, const struct fm_packet* p, __u32 ifindex,
+                             __u8 hook) {
+  const __u8 end = p->direction & 1;
+  const __u32 point = ifindex << 1 | hook;
+  const __u32 now = (__u32)(p->time_ns / FM_POINT_CLOCK_NS);
+  if (entry->point[end] != point) {
+    if (entry->point[end] && now - entry->point_seen[end] <= FM_POINT_SILENCE) return 1;
+    entry->point[end] = point;
+  }
+  entry->point_seen[end] = now;
+  return 0;
+}
+
+/* Makes the entry ready for the flow that begins with this packet. ended: why the one before it has
+ * ended; FM_END_COUNT if the entry is new. Returns the new lock word. Requires: entry is locked. */
+static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
+                                                     const struct fm_packet* p, __u64 word,
+                                                     __u32 ended) {
+  if (!entry || !p) return word;
+  const struct fm_inheritance inherited =
+      fm_flow_inheritance(&entry->counters, p, (enum fm_end)ended);
+  if (ended != FM_END_COUNT) {
+    if (!fm_send_state(entry, &p->key, p->time_ns, word, ended)) {
+      struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
+      if (cpu) {
+        cpu->handover_flows += 1;
+        cpu->handover_packets += fm_flow_packets(&entry->counters);
+      }
+    }
+    word = fm_new_flow_id() << FM_LOCK_ID_SHIFT;
+    __builtin_memset(&entry->counters, 0, sizeof(entry->counters));
+    if (timing_in_kernel) {
+      struct fm_timed_map_entry* timed = (struct fm_timed_map_entry*)entry;
+      __builtin_memset(&timed->timing, 0, sizeof(timed->timing));
+    }
+    entry->events_lost = 0;
+  }
+  fm_flow_counters_begin(&entry->counters, p, inherited);
+  return word;
+}
+
+/* A function of its own, as its spills do not fit on the stack beside the parser's (512 octets for
+ * a chain of calls). Not static: verified once, and its result kept, without which r0 may be left a
+ * pointer into the caller's stack, which the verifier (6.18) refuses. */
+__attribute__((noinline)) int fm_update_timing(struct fm_timed_map_entry* timed,
+                                               const struct fm_packet* p) {
+  if (!timed || !p) return 0;
+  fm_flow_timing_update(&timed->timing, p, fm_loaded_settings());
+  return 1;
+}
+
+/* Adds a parsed packet to its flow in the map and tells the daemon. */
+FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet* p, __u32 ifindex,
+                                          __u8 hook) {
+  const struct fm_settings* s = fm_loaded_settings();
+  __u64 held = 0;
+  struct fm_map_entry* entry = fm_lock_entry(&p->key, 1, &held);
+  if (!entry) {
+    p->time_ns = fm_context_time_ns(context);
+    return fm_send_uncounted(p, ifindex, hook) ? FM_METERED : FM_UNRECORDED;
+  }
+  /* Under the lock, so that the times of a flow are in the order of its updates, also over CPUs,
+   * and a flow found idle by the closing program cannot have an earlier packet on its way. */
+  p->time_ns = fm_context_time_ns(context);
+  if (count_once && fm_seen_before(entry, p, ifindex, hook)) {
+    fm_unlock(entry, held, held);
+    return FM_SEEN_BEFORE;
+  }
+
+  __u64 word = held;
+  __u8 new_entry_bit = 0;
+  enum fm_end ended = FM_END_COUNT;
+  const int begun = fm_flow_packets(&entry->counters) > 0;
+  if (FM_LIKELY(begun)) ended = fm_flow_ended(&entry->counters, p, s);
+  if (FM_UNLIKELY(!begun || ended != FM_END_COUNT)) {
+    word = fm_begin_flow(entry, p, word, ended);
+    entry->ifindex = ifindex;
+    entry->hook = hook;
+    if (!begun) new_entry_bit = FM_RECORD_NEW_ENTRY;
+  }
+  /* Before the counters: the record that opens a flow carries the state that its first packet met.
+   */
+  if (!timing_in_kernel) {
+    word = fm_send_packet(entry, p, word, new_entry_bit);
+    fm_flow_counters_update(&entry->counters, p);
+  } else {
+    const int was_closed = fm_flow_closed(&entry->counters);
+    const int announced = (word & FM_LOCK_ANNOUNCED) != 0;
+    if (!announced) word = fm_send_packet(entry, p, word, new_entry_bit);
+    fm_update_timing((struct fm_timed_map_entry*)entry, p);
+    fm_flow_counters_update(&entry->counters, p);
+    /* The only thing that brings the end of a flow nearer than the daemon expects it. */
+    if (FM_UNLIKELY(announced && !was_closed && fm_flow_closed(&entry->counters)))
+      fm_send_packet(entry, p, word, 0);
+  }
+  fm_unlock(entry, held, word);
+  return FM_METERED;
+}
+
+FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
+  const __u32 ifindex = fm_context_ifindex(context);
+  __u32 slot = 0;
+  struct fm_interface* interface = fm_find_interface(ifindex, &slot);
+  if (!interface) return FM_NEXT;
+  struct fm_packet packet = {};
+  struct fm_fragment_key fragment = {};
+  enum fm_fragment_role role;
+  enum fm_reason reason =
+      fm_parse(context, fm_frame(context), fm_context_link_type(context, link_type), &packet,
+               &fragment, &role);
+  if (reason == FM_METERED && FM_UNLIKELY(role != FM_NOT_FRAGMENT))
+    reason = fm_join_fragments(context, &packet, &fragment, role);
+  __u32 packets = fm_context_segments(context);
+  if (reason == FM_METERED) {
+    packets = fm_packet_segments(&packet);
+    if (per_interface) packet.key.interface = (__u16)(slot + 1);
+    reason = fm_record_packet(context, &packet, ifindex, hook);
+  }
+  /* Verifier (all versions): what a function of its own returns is any number to it, while clang
+   * knows the range and would remove the check; the barrier hides it from clang. */
+  __u32 index = reason;
+  barrier_var(index);
+  if (index >= FM_REASON_COUNT) index = FM_MALFORMED;
+  struct fm_hook_counters* counters = &interface->hook[hook];
+  counters->seen += packets;
+  counters->buffers += 1;
+  counters->by_reason[index] += packets;
+  if (FM_UNLIKELY(fm_context_uncertain(context, interface, hook))) counters->uncertain += packets;
+  return FM_NEXT;
+}
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The reading end of the event streams (flowmeter/abi.h): one a CPU, in memory that the kernel
+// writes, merged by time.
+//
+// A flow's records may lie in several streams. Each was stamped and written under the flow's lock,
+// so of two records of a flow the one with the later stamp was written after the other. What is
+// stamped no later than a moment before the streams' heads were read is therefore complete, and
+// nothing beyond it is handed out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "flowmeter/abi.h"
+
+namespace flowmeter {
+
+class EventStreams {
+ public:
+  using Consumer = std::function<void(const void* record, size_t size)>;
+
+  // Maps both maps. cpus streams of units_per_stream (a power of two).
+  static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
+                                  uint32_t units_per_stream, bool with_timing);
+  EventStreams(EventStreams&& other) noexcept;
+  EventStreams& operator=(EventStreams&&) = delete;
+  ~EventStreams();
+
+  // Hands out the records stamped until_ns or earlier, oldest first, at most limit of them; returns
+  // how many. Requires: until_ns (kernel's clock) is not in the future.
+  size_t drain(uint64_t until_ns, size_t limit, const Consumer& consumer);
+  // Gives what was handed out back to the kernel. Until then another reader would find it again.
+  void release();
+
+ private:
+  struct Cursor {
+    fm_stream* ends;
+    const fm_packet_record* units;
+    uint64_t at;
+    uint64_t head;
+    uint64_t time_ns;  // of the record at `at`
+  };
+  EventStreams() = default;
+  uint32_t units_of(const fm_packet_record& record) const;
+  void hand_out(const Cursor& cursor, uint32_t units, const Consumer& consumer);
+  const fm_packet_record& unit(const Cursor& cursor, uint64_t at) const {
+    return cursor.units[at & (units_per_stream_ - 1)];
+  }
+
+  void* ends_memory_ = nullptr;
+  size_t ends_bytes_ = 0;
+  void* units_memory_ = nullptr;
+  size_t units_bytes_ = 0;
+  uint32_t units_per_stream_ = 0;
+  bool with_timing_ = false;
+  std::vector<Cursor> cursors_;
+  std::vector<Cursor*> active_;  // those with records to hand out, by the time of the next
+};
+
+}  // namespace flowmeter

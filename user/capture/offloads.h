@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What an interface merges and splits (ETHTOOL_GFEATURES): why the buffers that the meter sees are
+// not the packets on the wire, and whether their wire form is certain.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace flowmeter {
+
+struct Offloads {
+  bool tso = false;  // TCP segmentation by the device, IPv4 or IPv6
+  bool gso = false;  // segmentation late in the stack
+  bool tx_udp_segmentation = false;
+  bool gro = false;      // merging in the stack
+  bool hw_gro = false;   // merging by the device, so that it can be undone
+  bool lro = false;      // merging by the device
+  bool rx_vlan = false;  // a VLAN tag is taken out of the frame, into metadata
+  bool tx_vlan = false;
+};
+
+// Needs no privilege.
+Result<Offloads> read_offloads(const std::string& interface);
+
+// Whether the device hands up buffers of several packets whose wire form is not certain. False,
+// too, for an interface whose offloads cannot be read.
+bool merges_on_receive(const std::string& interface);
+
+}  // namespace flowmeter

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What `flowmeter-ebpf doctor` has found, and how it is shown: a table for people, one JSON object
+// for programs. The object's form is documented in the manual page; a change that breaks a reader
+// raises kDiagnosisSchema.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "capture/attached_programs.h"
+#include "capture/offloads.h"
+
+namespace flowmeter {
+
+constexpr int kDiagnosisSchema = 1;
+
+enum class FindingState {
+  kOk,
+  kLimited,  // metering goes on without it, or is less exact
+  kMissing,
+  kUnknown,  // this process may not ask
+};
+
+struct Finding {
+  std::string what;  // stable, e.g. "ring_buffer"
+  FindingState state = FindingState::kOk;
+  bool required = false;  // no metering without it
+  std::string meaning;    // or what to do
+};
+
+struct InterfaceDiagnosis {
+  std::string name;
+  unsigned index = 0;
+  uint32_t mtu = 0;
+  std::optional<Offloads> offloads;                      // nothing: they cannot be read
+  std::optional<bool> native_xdp;                        // nothing: the kernel does not say
+  std::optional<std::vector<AttachedProgram>> attached;  // nothing: it cannot be told
+  std::string why_not_told;
+  std::vector<Finding> findings;
+};
+
+struct Diagnosis {
+  std::string kernel_release;
+  std::vector<Finding> kernel;
+  std::vector<Finding> process;  // what it may do and has
+  std::vector<InterfaceDiagnosis> interfaces;
+};
+
+// The required findings that are missing, as "ring_buffer, CAP_BPF"; empty if metering is possible.
+std::string missing_requirements(const Diagnosis& diagnosis);
+
+std::string diagnosis_table(const Diagnosis& diagnosis, bool colour);
+std::string diagnosis_json(const Diagnosis& diagnosis);
+
+}  // namespace flowmeter

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ops/interface_findings.h"
+
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/unique_fd.h"
+#include "capture/interface.h"
+#include "capture/xdp_support.h"
+
+namespace flowmeter {
+namespace {
+
+struct LinkState {
+  uint32_t mtu = 0;
+  bool up = false;
+};
+
+LinkState link_state(const std::string& name) {
+  LinkState state;
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  struct ifreq request {};
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (::ioctl(socket.get(), SIOCGIFMTU, &request) == 0)
+    state.mtu = static_cast<uint32_t>(request.ifr_mtu);
+  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0)
+    state.up = (request.ifr_flags & IFF_UP) != 0;
+  return state;
+}
+
+std::string joined(std::initializer_list<std::pair<bool, const char*>> parts, const char* none) {
+  std::string text;
+  for (const auto& [there, name] : parts)
+    if (there) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text.empty() ? none : text;
+}
+
+}  // namespace
+
+std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface) {
+  if (!interface.offloads)
+    return {{"offloads", FindingState::kUnknown, false, "the interface does not say"}};
+  const Offloads& on = *interface.offloads;
+  std::vector<Finding> findings;
+  const std::string segmentation = joined({{on.tso, "TSO"},
+                                           {on.gso, "GSO"},
+                                           {on.tx_udp_segmentation, "UDP segmentation"},
+                                           {on.gro, "GRO"}},
+                                          "");
+  findings.push_back({"segmentation", FindingState::kOk, false,
+                      segmentation.empty()
+                          ? "off: each buffer is a packet on the wire"
+                          : segmentation + " on: counted as their wire segments, exact"});
+  if (on.lro)
+    findings.push_back(
+        {"lro", FindingState::kLimited, false,
+         "on: counts of merged buffers are computed, flags of the middle segments not certain; "
+         "ethtool -K " +
+             interface.name + " lro off"});
+  if (on.hw_gro)
+    findings.push_back(
+        {"hw_gro", FindingState::kLimited, false,
+         "on: the device merges packets before they are seen; their counts are computed from its "
+         "segment size; ethtool -K " +
+             interface.name + " rx-gro-hw off, where the driver lets"});
+  if (!on.lro && !on.hw_gro)
+    findings.push_back(
+        {"device_merging", FindingState::kOk, false, "LRO and hardware GRO off: nothing to undo"});
+  findings.push_back({"vlan", FindingState::kOk, false,
+                      on.rx_vlan ? "tags are taken out by the device and read from metadata"
+                                 : "tags are read in the frame"});
+  return findings;
+}
+
+std::vector<Finding> attachment_findings(const InterfaceDiagnosis& interface) {
+  std::vector<Finding> findings;
+  findings.push_back({"xdp", FindingState::kOk, false,
+                      !interface.native_xdp   ? "the kernel does not say whether the driver has it"
+                      : *interface.native_xdp ? "native, for --hook xdp"
+                                              : "generic only: --hook xdp-generic"});
+  if (!interface.attached) {
+    findings.push_back({"attached", FindingState::kUnknown, false, interface.why_not_told});
+    return findings;
+  }
+  for (const AttachedProgram& program : *interface.attached) {
+    const bool is_xdp = program.hook.starts_with("xdp");
+    findings.push_back({"attached", is_xdp ? FindingState::kLimited : FindingState::kOk, false,
+                        program.hook + ": " + describe(program) +
+                            (is_xdp ? "; --hook xdp is taken, and what it drops or redirects is "
+                                      "not seen"
+                                    : "")});
+  }
+  if (interface.attached->empty())
+    findings.push_back({"attached", FindingState::kOk, false, "nobody"});
+  return findings;
+}
+
+InterfaceDiagnosis diagnose_interface(const std::string& name, bool demanded) {
+  InterfaceDiagnosis diagnosis;
+  diagnosis.name = name;
+  diagnosis.index = ::if_nametoindex(name.c_str());
+  auto found = find_interface(name);
+  if (!found) {
+    diagnosis.findings.push_back({"link",
+                                  demanded ? FindingState::kMissing : FindingState::kLimited,
+                                  demanded, "not metered: " + found.error().message()});
+    return diagnosis;
+  }
+  const Interface& interface = *found;
+  const LinkState state = link_state(name);
+  diagnosis.mtu = state.mtu;
+  diagnosis.findings.push_back(
+      {"link", FindingState::kOk, true,
+       std::string(interface.is_loopback ? "loopback, metered on ingress, where each packet passes "
+                                           "once"
+                   : interface.has_link_header ? "Ethernet"
+                                               : "IP packets without a link header") +
+           ", index " + std::to_string(interface.index) + ", MTU " + std::to_string(state.mtu) +
+           (state.up ? ", up" : ", down")});
+  if (auto offloads = read_offloads(name)) diagnosis.offloads = *offloads;
+  diagnosis.native_xdp = has_native_xdp(interface);
+  if (auto attached = attached_programs(interface))
+    diagnosis.attached = std::move(*attached);
+  else
+    diagnosis.why_not_told = attached.error().os_error == EPERM
+                                 ? "cannot tell without CAP_NET_ADMIN"
+                                 : attached.error().message();
+  for (auto findings : {offload_findings(diagnosis), attachment_findings(diagnosis)})
+    diagnosis.findings.insert(diagnosis.findings.end(), findings.begin(), findings.end());
+  return diagnosis;
+}
+
+}  // namespace flowmeter

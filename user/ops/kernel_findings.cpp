@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ops/kernel_findings.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/if_link.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "base/unique_fd.h"
+#include "ops/privileges.h"
+
+namespace flowmeter {
+namespace {
+
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);  // since Linux 6.6
+constexpr int kTcxNext = -1;
+constexpr char kBpffs[] = "/sys/fs/bpf";
+// What a live run with default limits stays below, kernel and daemon together.
+constexpr uint64_t kDefaultMemory = uint64_t{256} << 20;
+
+std::string file_text(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string first_line(const std::string& path) {
+  const std::string text = file_text(path);
+  return text.substr(0, text.find('\n'));
+}
+
+// ---- programs and maps ----
+
+// A program that does nothing; its descriptor, or a negative errno value.
+int load_empty_program(bpf_prog_type type) {
+  std::array<bpf_insn, 2> instructions{};
+  instructions[0].code = BPF_ALU64 | BPF_MOV | BPF_K;  // r0 = the verdict that passes packets on
+  instructions[0].imm = type == BPF_PROG_TYPE_XDP ? XDP_PASS : kTcxNext;
+  instructions[1].code = BPF_JMP | BPF_EXIT;
+  return bpf_prog_load(type, "fm_doctor", "Dual BSD/GPL", instructions.data(), instructions.size(),
+                       nullptr);
+}
+
+// What came of an attempt: its errno value, or 0.
+Finding tried(const char* what, int error, const char* meaning, const std::string& otherwise) {
+  if (error == 0) return {what, FindingState::kOk, true, meaning};
+  if (error == EPERM || error == EACCES) {
+    const std::string missing = missing_capabilities();
+    return {
+        what, FindingState::kUnknown, true,
+        "cannot tell without " +
+            (missing.empty() ? std::string("leave of the kernel, which refuses to try") : missing)};
+  }
+  return {what, FindingState::kMissing, true, otherwise + " (" + std::strerror(error) + ")"};
+}
+
+Finding map_finding(const char* what, bpf_map_type type, uint32_t key_bytes, uint32_t value_bytes,
+                    uint32_t entries, const char* meaning, const char* otherwise) {
+  const int fd = bpf_map_create(type, "fm_doctor", key_bytes, value_bytes, entries, nullptr);
+  const UniqueFd map(fd);
+  return tried(what, fd < 0 ? -fd : 0, meaning, otherwise);
+}
+
+// ---- hooks ----
+
+// errno values of attaching to the loopback interface of an empty network namespace; -1: not tried.
+struct HookAttempts {
+  int tcx = -1, clsact = -1, xdp = -1;
+};
+
+HookAttempts attach_in_this_namespace(int classifier, int xdp_program) {
+  constexpr int kLoopback = 1;  // its index in a new namespace
+  HookAttempts attempts;
+  const UniqueFd tcx(bpf_link_create(classifier, kLoopback, kTcxIngress, nullptr));
+  attempts.tcx = tcx ? 0 : errno;
+  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = kLoopback, .attach_point = BPF_TC_EGRESS);
+  LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = classifier);
+  int error = bpf_tc_hook_create(&hook);
+  if (error == 0) error = bpf_tc_attach(&hook, &filter);
+  attempts.clsact = -error;
+  LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
+  const UniqueFd xdp(bpf_link_create(xdp_program, kLoopback, BPF_XDP, &generic));
+  attempts.xdp = xdp ? 0 : errno;
+  return attempts;
+}
+
+// A child does it, so that its namespace and all in it go with it. Without CAP_SYS_ADMIN it takes a
+// user namespace as well, where the system allows these.
+HookAttempts try_hooks(int classifier, int xdp_program) {
+  HookAttempts attempts;
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return attempts;
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) return attempts;
+  if (child == 0) {
+    const bool apart = ::unshare(CLONE_NEWNET) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
+    if (apart) attempts = attach_in_this_namespace(classifier, xdp_program);
+    const ssize_t written = ::write(write_end.get(), &attempts, sizeof(attempts));
+    ::_exit(written == sizeof(attempts) ? 0 : 1);
+  }
+  write_end = UniqueFd();
+  HookAttempts answer;
+  if (::read(read_end.get(), &answer, sizeof(answer)) == sizeof(answer)) attempts = answer;
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return attempts;
+}
+
+Finding hook_finding(const char* what, int attempt, const std::string& missing_text,
+                     const char* meaning) {
+  if (attempt == 0) return {what, FindingState::kOk, false, meaning};
+  if (attempt < 0 || attempt == EPERM || attempt == EACCES)
+    return {what, FindingState::kUnknown, false,
+            "cannot tell without CAP_SYS_ADMIN (a network namespace to try it in)"};
+  return {what, FindingState::kLimited, false, missing_text + " (" + std::strerror(attempt) + ")"};
+}
+
+std::vector<Finding> hook_findings(int classifier, int xdp_program) {
+  std::vector<Finding> findings;
+  if (classifier < 0 || xdp_program < 0) {
+    const std::string missing = missing_capabilities();
+    for (const char* what : {"tcx", "clsact", "xdp_link"})
+      findings.push_back({what, FindingState::kUnknown, false,
+                          "cannot tell without " + (missing.empty() ? "BPF programs" : missing)});
+    return findings;
+  }
+  HookAttempts attempts = try_hooks(classifier, xdp_program);
+  // No namespace to be had: a kernel with TCX looks for the interface, the others refuse the hook.
+  if (attempts.tcx < 0) {
+    __u32 count = 0;
+    const int error = bpf_prog_query(0, kTcxIngress, 0, nullptr, nullptr, &count);
+    attempts.tcx = error == -ENODEV ? 0 : -error;
+  }
+  const bool no_hook = attempts.tcx > 0 && attempts.clsact > 0;
+  findings.push_back(hook_finding(
+      "tcx", attempts.tcx,
+      no_hook ? "needs Linux 6.6 or newer" : "needs Linux 6.6 or newer; --hook tc is used instead",
+      "--hook tcx, the default: links that go with the process"));
+  findings.push_back(hook_finding("clsact", attempts.clsact,
+                                  "the kernel lacks NET_SCH_INGRESS or NET_CLS_BPF",
+                                  "--hook tc: filters of a clsact qdisc"));
+  if (no_hook)
+    for (Finding& finding : findings) {
+      finding.state = FindingState::kMissing;
+      finding.required = true;
+    }
+  findings.push_back(hook_finding("xdp_link", attempts.xdp, "needs Linux 5.9 or newer",
+                                  "--hook xdp and xdp-generic, for ingress"));
+  return findings;
+}
+
+// ---- the process ----
+
+Finding capability_finding(int capability, const char* name, const char* purpose) {
+  const Capabilities effective = effective_capabilities();
+  const auto has = [&](int number) { return (effective >> number & 1) != 0; };
+  const bool by_sys_admin = capability != CAP_NET_ADMIN && has(CAP_SYS_ADMIN);
+  if (has(capability)) return {name, FindingState::kOk, true, purpose};
+  if (by_sys_admin)
+    return {name, FindingState::kOk, true, std::string(purpose) + ", by CAP_SYS_ADMIN"};
+  return {name, FindingState::kMissing, true,
+          std::string(purpose) +
+              "; run as root or give it (setcap, or AmbientCapabilities of systemd)"};
+}
+
+Finding user_namespace_finding() {
+  // The initial user namespace maps all ids to themselves.
+  std::istringstream map(file_text("/proc/self/uid_map"));
+  uint64_t inside = 1, outside = 1, count = 0;
+  map >> inside >> outside >> count;
+  if (inside == 0 && outside == 0 && count == 4294967295)
+    return {"user_namespace", FindingState::kOk, true, "the initial one"};
+  if (count == 0)
+    return {"user_namespace", FindingState::kUnknown, true, "/proc/self/uid_map cannot be read"};
+  return {"user_namespace", FindingState::kMissing, true,
+          "BPF capabilities count in the initial user namespace only (a rootless container has "
+          "another)"};
+}
+
+Finding bpffs_finding() {
+  struct statfs filesystem {};
+  if (::statfs(kBpffs, &filesystem) != 0 && (errno == EACCES || errno == EPERM))
+    return {"bpffs", FindingState::kUnknown, false,
+            std::string("cannot tell without access to ") + kBpffs};
+  if (filesystem.f_type != BPF_FS_MAGIC)
+    return {"bpffs", FindingState::kLimited, false,
+            std::string("not mounted, so no --pin: mount -t bpf bpf ") + kBpffs};
+  if (::access(kBpffs, W_OK) != 0)
+    return {"bpffs", FindingState::kLimited, false,
+            std::string(kBpffs) + " is not writable by this user: --pin needs another directory"};
+  return {"bpffs", FindingState::kOk, false, std::string(kBpffs) + ", for --pin"};
+}
+
+Finding unprivileged_bpf_finding() {
+  const std::string value = first_line("/proc/sys/kernel/unprivileged_bpf_disabled");
+  return {"unprivileged_bpf", FindingState::kOk, false,
+          value.empty()  ? "the kernel has no switch for it"
+          : value == "0" ? "allowed (kernel.unprivileged_bpf_disabled=0); makes no difference here"
+                         : "disabled (kernel.unprivileged_bpf_disabled=" + value +
+                               "); makes no difference here"};
+}
+
+Finding memory_finding() {
+  const auto limit = cgroup_memory_limit(file_text("/proc/self/cgroup"), "/sys/fs/cgroup");
+  if (!limit) return {"memory_limit", FindingState::kOk, false, "none by control group"};
+  const std::string mib = std::to_string(*limit >> 20) + " MiB by control group";
+  if (*limit >= kDefaultMemory)
+    return {"memory_limit", FindingState::kOk, false, mib + "; the defaults stay below 256 MiB"};
+  return {"memory_limit", FindingState::kLimited, false,
+          mib + "; the defaults may take 256 MiB: lower --max-flows and --ring-size"};
+}
+
+Finding time_namespace_finding() {
+  std::istringstream offsets(file_text("/proc/self/timens_offsets"));
+  std::string clock;
+  for (int64_t seconds = 0, ns = 0; offsets >> clock >> seconds >> ns;)
+    if (clock == "monotonic" && (seconds != 0 || ns != 0))
+      return {"time_namespace", FindingState::kOk, false,
+              "its monotonic clock is " + std::to_string(seconds) +
+                  " s from the kernel's, which is allowed for"};
+  return {"time_namespace", FindingState::kOk, false, "the kernel's own monotonic clock"};
+}
+
+uint64_t least_limit(std::string directory, const std::string& mount, const char* file) {
+  uint64_t least = UINT64_MAX;
+  for (;;) {
+    uint64_t limit = 0;
+    // "max" is no number, and no limit.
+    if (std::ifstream value(directory + "/" + file); value >> limit) least = std::min(least, limit);
+    if (directory.size() <= mount.size()) return least;
+    directory.resize(directory.rfind('/'));
+  }
+}
+
+}  // namespace
+
+std::string kernel_release() {
+  struct utsname name {};
+  return ::uname(&name) == 0 ? name.release : "?";
+}
+
+std::optional<uint64_t> cgroup_memory_limit(const std::string& membership,
+                                            const std::string& mounts) {
+  // Version 1 says "no limit" as the largest number of whole pages.
+  constexpr uint64_t kNoLimit = uint64_t{1} << 62;
+  uint64_t least = UINT64_MAX;
+  std::istringstream lines(membership);
+  for (std::string line; std::getline(lines, line);) {
+    // number:controllers:path; the number is 0 and there are no controllers in version 2.
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    while (!path.empty() && path.back() == '/') path.pop_back();
+    if (controllers.empty())
+      least = std::min(least, least_limit(mounts + path, mounts, "memory.max"));
+    else if (("," + controllers + ",").find(",memory,") != std::string::npos)
+      least = std::min(least, least_limit(mounts + "/memory" + path, mounts + "/memory",
+                                          "memory.limit_in_bytes"));
+  }
+  if (least >= kNoLimit) return std::nullopt;
+  return least;
+}
+
+std::vector<Finding> kernel_findings() {
+  // libbpf would say itself what cannot be done here.
+  libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
+  const int classifier = load_empty_program(BPF_PROG_TYPE_SCHED_CLS);
+  const int xdp = load_empty_program(BPF_PROG_TYPE_XDP);
+  const UniqueFd owned[] = {UniqueFd(classifier), UniqueFd(xdp)};
+  std::vector<Finding> findings = {
+      tried("bpf_programs", classifier < 0 ? -classifier : 0, "tc programs can be loaded",
+            "the kernel loads no tc programs"),
+      map_finding("lru_hash_map", BPF_MAP_TYPE_LRU_HASH, 4, 4, 16, "for flows",
+                  "the kernel has none"),
+      map_finding("ring_buffer", BPF_MAP_TYPE_RINGBUF, 0, 0,
+                  static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)), "for events",
+                  "needs Linux 5.8 or newer"),
+  };
+  const std::vector<Finding> hooks = hook_findings(classifier, xdp);
+  findings.insert(findings.end(), hooks.begin(), hooks.end());
+  findings.push_back({"btf", FindingState::kOk, false,
+                      ::access("/sys/kernel/btf/vmlinux", F_OK) == 0
+                          ? "there, but not needed"
+                          : "not there, and not needed"});
+  findings.push_back(bpffs_finding());
+  findings.push_back(unprivileged_bpf_finding());
+  return findings;
+}
+
+std::vector<Finding> process_findings() {
+  std::vector<Finding> findings = {
+      capability_finding(CAP_BPF, "CAP_BPF", "loads programs and makes maps"),
+      capability_finding(CAP_NET_ADMIN, "CAP_NET_ADMIN", "attaches to interfaces"),
+      capability_finding(CAP_PERFMON, "CAP_PERFMON", "lets the programs do arithmetic on pointers"),
+  };
+  if ((effective_capabilities() >> CAP_SYS_ADMIN & 1) != 0)
+    findings.push_back({"CAP_SYS_ADMIN", FindingState::kOk, false,
+                        "for --netns and the names of others' programs"});
+  else
+    findings.push_back({"CAP_SYS_ADMIN", FindingState::kLimited, false,
+                        "no --netns, no names of others' programs; metering does not need it"});
+  findings.push_back(user_namespace_finding());
+  findings.push_back(memory_finding());
+  findings.push_back({"cpus", FindingState::kOk, false,
+                      std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " in use of " +
+                          std::to_string(libbpf_num_possible_cpus()) + " possible"});
+  findings.push_back(time_namespace_finding());
+  return findings;
+}
+
+}  // namespace flowmeter
