@@ -40,9 +40,6 @@ bool set_link_type(Interface& interface, unsigned short link_type);
 // is none, or if links of its type are not metered.
 Result<Interface> find_interface(const std::string& name);
 
-// Whether the interface is still in this network namespace, under whatever name.
-bool interface_exists(const Interface& interface);
-
 // Fails if the interface is not in this network namespace.
 Result<LinkCounters> link_counters(unsigned index);
 

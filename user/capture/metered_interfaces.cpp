@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "capture/clsact.h"
 #include "capture/offloads.h"
 #include "capture/pins.h"
 
@@ -27,6 +28,9 @@ uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
 Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options& options,
                                                                    BpfDatapath& datapath) {
   std::unique_ptr<MeteredInterfaces> self(new MeteredInterfaces(options, datapath));
+  // Of a meter that was killed together with its guardian.
+  if (auto stale = remove_stale_filters(); stale && *stale > 0)
+    log_warning("removed " + std::to_string(*stale) + " filters that a killed flowmeter-ebpf left");
   auto monitor = InterfaceMonitor::open();
   if (!monitor) return monitor.error();
   self->monitor_ = std::move(*monitor);
@@ -155,10 +159,13 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
       if (found == metered_.end()) continue;
       if (Status gone = let_go(index, departed); !gone) return gone;
       if (options_.verbose) log_info("metering " + last_gone_ + " no more: it has gone away");
-    } else if (found != metered_.end()) {
-      found->second.interface = change.interface;
+    } else if (found != metered_.end() &&
+               found->second.interface.has_link_header == change.interface.has_link_header) {
+      found->second.interface = change.interface;  // under a name that no longer matches, too
       names_[index] = change.interface.name;
     } else {
+      if (found != metered_.end())
+        if (Status gone = let_go(index, departed); !gone) return gone;
       bool named = false;
       if (!wanted(change.interface, &named) || !change.is_known_link_type) continue;
       if (Status attached = attach(change.interface); !attached)
