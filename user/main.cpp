@@ -81,7 +81,7 @@ ExitCode run(int argc, char** argv) {
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
 
   handle_signals();
-  auto sink = CsvSink::open(config.csv, std::move(*columns));
+  auto sink = CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10);
   if (!sink) return fail(sink.error());
   return config.interfaces.empty() ? run_replay(config, **sink) : run_live(config, **sink);
 }

@@ -23,6 +23,13 @@ uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
   return hook == FM_HOOK_INGRESS ? counters.rx_packets : counters.tx_packets;
 }
 
+// A name may hold anything but blanks and slashes; a row has no quotes.
+std::string row_name(std::string name) {
+  for (char& c : name)
+    if (c == ',' || c == '"' || static_cast<unsigned char>(c) < ' ') c = '_';
+  return name;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options& options,
@@ -122,7 +129,7 @@ Status MeteredInterfaces::attach(const Interface& interface) {
     }
     metered.attachments.push_back(std::move(*attachment));
   }
-  names_[interface.index] = interface.name;
+  names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
   return Done{};
 }
@@ -162,7 +169,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
     } else if (found != metered_.end() &&
                found->second.interface.has_link_header == change.interface.has_link_header) {
       found->second.interface = change.interface;  // under a name that no longer matches, too
-      names_[index] = change.interface.name;
+      names_[index] = row_name(change.interface.name);
     } else {
       if (found != metered_.end())
         if (Status gone = let_go(index, departed); !gone) return gone;

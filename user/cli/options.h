@@ -30,6 +30,7 @@ struct Config {
   uint32_t max_flows = 0;
   uint32_t max_fragments = 0;
   uint32_t ring_mib = 0;
+  uint32_t output_buffer_kib = 256;
 
   Hook hook = Hook::kAuto;
   AttachOrder attach_order = AttachOrder::kFirst;

@@ -14,8 +14,6 @@
 namespace flowmeter {
 namespace {
 
-constexpr size_t kBufferSize = 256 * 1024;
-
 char* put_cell(char* at, const Cell& cell) {
   switch (cell.kind()) {
     case Cell::Kind::kInteger:
@@ -41,24 +39,25 @@ char* put_cell(char* at, const Cell& cell) {
 }  // namespace
 
 Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path,
-                                               std::vector<Column> columns) {
+                                               std::vector<Column> columns, size_t buffer_bytes) {
   const int fd = path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
                              : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) return Error{"cannot write output " + path, errno};
-  std::unique_ptr<CsvSink> sink(new CsvSink(UniqueFd(fd), path, std::move(columns)));
+  std::unique_ptr<CsvSink> sink(new CsvSink(UniqueFd(fd), path, std::move(columns), buffer_bytes));
   sink->put_header();
   return sink;
 }
 
-CsvSink::CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns)
+CsvSink::CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns, size_t buffer_bytes)
     : fd_(std::move(fd)),
       path_(std::move(path)),
       columns_(std::move(columns)),
-      row_bound_(columns_.size() * (Cell::kMaxText + 1)) {
+      row_bound_(columns_.size() * (Cell::kMaxText + 1)),
+      buffer_bytes_(buffer_bytes) {
   size_t header_bound = 0;
   for (const Column& column : columns_) header_bound += column.name.size() + 1;
   buffer_ =
-      std::make_unique_for_overwrite<char[]>(kBufferSize + std::max(row_bound_, header_bound));
+      std::make_unique_for_overwrite<char[]>(buffer_bytes_ + std::max(row_bound_, header_bound));
 }
 
 void CsvSink::put_header() {
@@ -80,7 +79,7 @@ void CsvSink::write(const FlowRecord& record) {
   at[-1] = '\n';
   filled_ = static_cast<size_t>(at - buffer_.get());
   rows_buffered_++;
-  if (filled_ >= kBufferSize) drain();
+  if (filled_ >= buffer_bytes_) drain();
 }
 
 // After an error nothing more is written: a full disk that gets room again must not leave a hole in

@@ -16,8 +16,10 @@ class CsvSink final : public RecordSink {
  public:
   // Creates path, or will replace what it holds with the first flush ("-" is standard output). The
   // header row comes first.
-  static Result<std::unique_ptr<CsvSink>> open(const std::string& path,
-                                               std::vector<Column> columns);
+  // buffer_bytes: rows wait for the operating system in no more than this (and one row).
+  static Result<std::unique_ptr<CsvSink>> open(const std::string& path, std::vector<Column> columns,
+                                               size_t buffer_bytes = kDefaultBuffer);
+  static constexpr size_t kDefaultBuffer = 256 * 1024;
 
   void write(const FlowRecord& record) override;
   bool failed() const override { return write_error_ != 0; }
@@ -27,7 +29,7 @@ class CsvSink final : public RecordSink {
   uint64_t rows_written() const { return rows_written_; }
 
  private:
-  CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns);
+  CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns, size_t buffer_bytes);
   void put_header();
   void drain();
 
@@ -35,6 +37,7 @@ class CsvSink final : public RecordSink {
   std::string path_;
   std::vector<Column> columns_;
   size_t row_bound_;
+  size_t buffer_bytes_;
   std::unique_ptr<char[]> buffer_;
   size_t filled_ = 0;
   uint64_t rows_buffered_ = 0;
