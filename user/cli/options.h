@@ -15,11 +15,16 @@ namespace flowmeter {
 // Exit codes of the program.
 enum ExitCode : int { kOk = 0, kRunFailed = 1, kUsage = 2 };
 
+// Do what another program does, cell for cell (docs/compat.md).
+enum class Compat { kNone, kPython, kJava, kJavaFixed };
+
 struct Config {
   std::vector<std::string> captures;  // replay these, in order; "-" is standard input
   std::string interface;              // or meter this one
   std::string csv = "-";              // "-" is standard output
   std::string fields;                 // empty: all
+
+  Compat compat = Compat::kNone;
 
   fm_settings settings = fm_default_settings();
 
