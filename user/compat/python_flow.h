@@ -37,15 +37,16 @@ struct alignas(64) PythonFlow {
   // reverse packet has the key of the flow before it, so it keeps that one's orientation.
   PythonPacket::Key key;
   uint32_t number;
-  uint32_t hash;
+  uint32_t packets;
   int64_t start_us;
   int64_t latest_us;  // the greatest time so far
-  uint64_t order;     // of insertion into the table
   uint32_t first_chunk, last_chunk;
-  uint32_t packets;
-  uint32_t previous, next;  // in table order
-  uint8_t protocol;         // of the first packet
-  bool is_long;             // was noted for the next collection
+  uint8_t protocol;  // of the first packet
+  bool is_long;      // was noted for the next collection
+  // Up to here a packet touches it.
+  uint32_t hash;
+  uint64_t order;           // of insertion into the table
+  uint32_t previous, next;  // in that order
 };
 
 }  // namespace flowmeter

@@ -49,10 +49,43 @@ uint32_t PythonFlows::find(const PythonPacket::Key& key, uint32_t number, uint32
 }
 
 void PythonFlows::add(const PythonPacket& packet) {
+  const size_t i = came_++ % kRing;
+  packets_[i] = packet;
+  hashes_[i] = hash(packet.key, 0);
+  index_.prefetch(hashes_[i]);
+  advance(kFlowDelay, kChunkDelay, kAddDelay);
+}
+
+// Brings the packets that came at least so many packets ago one step further each.
+void PythonFlows::advance(uint64_t flow_delay, uint64_t chunk_delay, uint64_t add_delay) {
+  if (found_ + flow_delay < came_) {
+    const size_t i = found_++ % kRing;
+    guesses_[i] = index_.guess(hashes_[i]);
+    if (guesses_[i] != kNone) __builtin_prefetch(&flows_[guesses_[i]], 1);
+  }
+  if (asked_ + chunk_delay < found_) {
+    const size_t i = asked_++ % kRing;
+    if (guesses_[i] != kNone) {
+      const PythonFlow& flow = flows_[guesses_[i]];
+      const PythonChunk& chunk = chunks_[flow.last_chunk];
+      __builtin_prefetch(&chunk.packets[flow.packets % PythonChunk::kPackets], 1);
+    }
+  }
+  if (taken_ + add_delay < asked_) {
+    const size_t i = taken_ % kRing;
+    process(packets_[i], hashes_[i]);
+  }
+}
+
+void PythonFlows::settle() {
+  while (taken_ < came_) advance(0, 0, 0);
+}
+
+// FlowSession.process()
+void PythonFlows::process(const PythonPacket& packet, uint32_t key_hash) {
   make_room();
   taken_++;
   PythonPacket::Key key = packet.key;
-  uint32_t key_hash = hash(key, 0);
   bool reverse = false;
   uint32_t slot = find(key, 0, key_hash);
   if (slot == kNone) {
@@ -96,19 +129,21 @@ void PythonFlows::add(const PythonPacket& packet) {
 uint32_t PythonFlows::make(const PythonPacket& packet, const PythonPacket::Key& key,
                            uint32_t number, uint32_t hash) {
   const uint32_t slot = flows_.take();
-  flows_[slot] = {.key = key,
-                  .number = number,
-                  .hash = hash,
-                  .start_us = packet.time_us,
-                  .latest_us = packet.time_us,
-                  .order = inserted_++,
-                  .first_chunk = kNone,
-                  .last_chunk = kNone,
-                  .packets = 0,
-                  .previous = newest_,
-                  .next = kNone,
-                  .protocol = packet.protocol,
-                  .is_long = false};
+  flows_[slot] = {
+      .key = key,
+      .number = number,
+      .packets = 0,
+      .start_us = packet.time_us,
+      .latest_us = packet.time_us,
+      .first_chunk = kNone,
+      .last_chunk = kNone,
+      .protocol = packet.protocol,
+      .is_long = false,
+      .hash = hash,
+      .order = inserted_++,
+      .previous = newest_,
+      .next = kNone,
+  };
   (newest_ == kNone ? oldest_ : flows_[newest_].next) = slot;
   newest_ = slot;
   index_.insert(hash, slot);
@@ -219,7 +254,13 @@ void PythonFlows::make_room() {
   }
 }
 
+Status PythonFlows::flush() {
+  settle();
+  return output_.flush();
+}
+
 Status PythonFlows::finish() {
+  settle();
   while (oldest_ != kNone) {
     const uint32_t slot = oldest_;
     write(slot);

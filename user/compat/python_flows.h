@@ -29,13 +29,15 @@ class PythonFlows {
 
   PythonFlows(uint32_t max_flows, PythonRow row, OutputFile output);
 
-  // FlowSession.process()
+  // Adds the packet to its flow, now or by a later call.
   void add(const PythonPacket& packet);
+  // Adds what is on its way, so that the counts agree.
+  void settle();
   // The end of the input: writes all flows. Fails if the output could not take all rows.
   Status finish();
 
   bool output_failed() const { return output_.failed(); }
-  Status flush() { return output_.flush(); }
+  Status flush();
 
   uint64_t packets_taken() const { return taken_; }
   uint64_t rows() const { return rows_; }
@@ -48,6 +50,14 @@ class PythonFlows {
 
  private:
   static constexpr uint32_t kNone = PythonChunks::kNone;
+
+  // As in replay.h: a packet's steps lie some packets apart, and each asks for the memory that the
+  // next one needs.
+  static constexpr uint64_t kFlowDelay = 8, kChunkDelay = 8, kAddDelay = 8;
+  static constexpr size_t kRing = 32;
+  static_assert(kFlowDelay + kChunkDelay + kAddDelay < kRing);
+  void advance(uint64_t flow_delay, uint64_t chunk_delay, uint64_t add_delay);
+  void process(const PythonPacket& packet, uint32_t key_hash);
 
   uint32_t hash(const PythonPacket::Key& key, uint32_t number) const;
   uint32_t find(const PythonPacket::Key& key, uint32_t number, uint32_t hash) const;
@@ -71,6 +81,11 @@ class PythonFlows {
   };
   bool is_gone(const Due& due) const;
   void push_due(uint32_t slot);
+
+  std::array<PythonPacket, kRing> packets_;
+  std::array<uint32_t, kRing> hashes_;
+  std::array<uint32_t, kRing> guesses_;
+  uint64_t came_ = 0, found_ = 0, asked_ = 0;  // packets that have done these steps
 
   PythonRow row_;
   OutputFile output_;
