@@ -51,22 +51,24 @@ def pcap(frames, link_type=1, order="<", nanoseconds=False, snap=65535, version=
         struct.pack(order + "4I", seconds, sub, len(frame), len(frame)) + frame for seconds, sub, frame in frames)
 
 
-def pcapng_block(kind, body):
+def pcapng_block(kind, body, order="<"):
     body += bytes(-len(body) % 4)
-    return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+    return struct.pack(order + "II", kind, len(body) + 12) + body + struct.pack(order + "I", len(body) + 12)
 
 
-def section():
-    return pcapng_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+def section(order="<"):
+    return pcapng_block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1), order)
 
 
-def interface(link_type=1, snap=0, offset=0):
-    return pcapng_block(1, struct.pack("<HHI", link_type, 0, snap) + struct.pack("<HHq", 14, 8, offset))
+def interface(link_type=1, snap=0, offset=0, resolution=6, order="<"):
+    options = struct.pack(order + "HHqHHB3xHH", 14, 8, offset, 9, 1, resolution, 0, 0)
+    return pcapng_block(1, struct.pack(order + "HHI", link_type, 0, snap) + options, order)
 
 
-def enhanced(seconds, frame, number=0):
+def enhanced(seconds, frame, order="<"):
     stamp = int(seconds * 1e6)
-    return pcapng_block(6, struct.pack("<5I", number, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), len(frame)) + frame)
+    head = struct.pack(order + "5I", 0, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), len(frame))
+    return pcapng_block(6, head + frame, order)
 
 
 class PythonCase(cases.Case):
@@ -399,9 +401,10 @@ class Quirks(PythonCase):
         self.expect(self.row((1, tcp(FIN, window=77)[:36])), init_fwd_win_byts=77)
 
     def test_tcp_data_offset(self):
-        # 24 octets behind the IP header: of offset 4 or less it is 20 octets of header, of 6 all of it.
+        # 24 octets behind the IP header: of offset 4 or less 20 are header, of 6 and more all.
         for offset, data in ((0, 2), (4, 2), (5, 2), (6, 0), (15, 0)):
             self.expect(self.row((1, changed(tcp(payload=4), at32=offset << 4))), fwd_act_data_pkts=data)
+        self.expect(self.row((1, changed(tcp(), at32=4 << 4))), fwd_act_data_pkts=0)
 
     def test_udp_and_icmp_of_few_octets(self):
         sizes = [n for n in range(12) if self.taken(ethernet(udp()[:20 + n]))[0]]
@@ -462,19 +465,25 @@ class Quirks(PythonCase):
         octets = section() + interface(offset=1 << 33) + enhanced(3.5, frame)
         self.expect(self.rows_of(octets)[0], timestamp="1970-01-01 00:00:03")
 
-    def test_pcapng_ends_where_interfaces_differ(self):
+    def test_pcapng_ends_where_libpcap_does(self):
         frame = ethernet(udp())
 
-        def packets(second):
-            octets = section() + interface() + enhanced(1, frame) + second + enhanced(2, frame)
+        def packets(*between, order="<"):
+            octets = section() + interface() + enhanced(1, frame) + b"".join(between) + enhanced(2, frame, order)
             done = self.run_on(octets)
-            self.assertEqual(len(done.warnings), second not in same, done.err)
-            return int(done.csv.decode().split("\r\n")[1].split(",")[COLUMNS.index("tot_fwd_pkts")])
-        same = (interface(), interface(snap=262144), section() + interface())
-        for second in same:
-            self.assertEqual(packets(second), 3)
-        for second in (interface(113), interface(snap=100), section() + interface(113) + section() + interface()):
-            self.assertEqual(packets(second), 2)
+            rows = done.csv.decode().split("\r\n")
+            return int(rows[1].split(",")[COLUMNS.index("tot_fwd_pkts")]), len(done.warnings)
+        goes_on, ends = (3, 0), (2, 1)
+        self.assertEqual(packets(interface()), goes_on)
+        self.assertEqual(packets(interface(snap=262144)), goes_on)
+        self.assertEqual(packets(section(), interface()), goes_on)
+        # Even if no packet is of that interface.
+        self.assertEqual(packets(interface(113)), ends)
+        self.assertEqual(packets(interface(snap=100)), ends)
+        self.assertEqual(packets(section(), interface(113), section(), interface()), ends)
+        self.assertEqual(packets(section(">"), interface(order=">"), order=">"), ends)
+        for resolution, outcome in ((19, goes_on), (20, ends), (0x80 + 63, goes_on), (0x80 + 64, ends)):
+            self.assertEqual(packets(interface(resolution=resolution)), outcome, resolution)
 
     def test_files_that_libpcap_refuses(self):
         frame = ethernet(udp())
