@@ -86,6 +86,13 @@ TEST(PythonArithmetic, SumsAreNumpys) {
     values[big] = 1e16;
     return numpy_sum(values);
   };
+  const auto cancelled = [](size_t n, size_t up, size_t down, double second) {
+    std::vector<double> values(n, 1.0);
+    values[1] = second;
+    values[up] = 1e16;
+    values[down] = -1e16;
+    return numpy_sum(values);
+  };
   // Fewer than 8: left to right. The ones before are added up first, those behind are lost.
   EXPECT_EQ(sum(7, 4), 1e16 + 4);
   EXPECT_EQ(sum(7, 0), 1e16);
@@ -105,6 +112,11 @@ TEST(PythonArithmetic, SumsAreNumpys) {
   // 8193: a buffer and one value of its own.
   EXPECT_EQ(sum(8193, 8192), 1e16 + 8192);
   EXPECT_EQ(sum(8193, 0), 1e16 + 8192 - 16);
+  // Two large ones that cancel each other, in two buffers: in the block of 128 of each, 15 ones are
+  // lost to its accumulator. As one array they would be in blocks of other borders.
+  EXPECT_EQ(cancelled(8320, 0, 8192, 1), 8320 - 32);
+  // The first buffer's sum is odd and so loses nothing to the second's: they cancel in there.
+  EXPECT_EQ(cancelled(16384, 8192, 12288, 2), 16384 - 32 + 1);
   EXPECT_EQ(numpy_sum({}), 0.0);
 }
 

@@ -274,6 +274,10 @@ class Quirks(PythonCase):
         self.expect_flows(self.rows((1, udp()), (241, udp())), (4000, 53, 3, 0))
         self.expect_flows(self.rows((1, udp()), (241.000001, udp())), (4000, 53, 2, 0), (4000, 53, 2, 0))
 
+    def test_timeout_counts_from_the_greatest_time(self):
+        # The clock steps back in between: 300 is 200 s behind the latest time and not 299 s.
+        self.expect_flows(self.rows((100, udp()), (1, udp()), (300, udp())), (4000, 53, 4, 0))
+
     def test_timeout_is_that_of_the_packets_protocol(self):
         # ICMP's 60 s for a packet on a flow that TCP opened, TCP's 240 s for one that ICMP opened.
         self.assertEqual(len(self.rows((1, tcp(ports=(8, 80))), (61.000001, icmp(8, 80)))), 2)
