@@ -60,6 +60,10 @@ __int128 unix_time_ns(uint64_t stamp, uint8_t resolution, int64_t offset_s) {
   return ns + static_cast<__int128>(offset_s) * kSecond;
 }
 
+uint32_t libpcap_snap_length(uint32_t stated) {
+  return stated == 0 || stated > INT32_MAX ? CaptureReader::kMaxCapturedLength : stated;
+}
+
 }  // namespace
 
 uint16_t CaptureReader::u16(const uint8_t* at) const {
@@ -182,7 +186,10 @@ void CaptureReader::read_file_header() {
     return;
   }
   format_ = Format::kPcap;
-  link_type_ = u32(at() + 20) & 0xffff;  // the upper bits are about the FCS
+  snap_length_ = libpcap_snap_length(u32(at() + 16));
+  link_field_ = u32(at() + 20);
+  const uint16_t major = u16(at() + 4), minor = u16(at() + 6);
+  libpcap_stops_ = !((major == 2 && minor <= 4) || (major == 543 && minor == 0));
   position_ += kPcapHeaderSize;
 }
 
@@ -216,7 +223,8 @@ bool CaptureReader::next_record(CapturedFrame* frame) {
   frame->data = at() + kPcapRecordSize;
   frame->captured_length = captured;
   frame->wire_length = std::max(wire, captured);
-  frame->link_type = link_type_;
+  frame->link_type = link_field_ & 0xffff;  // the upper bits are about the FCS
+  record_fields_ = {static_cast<uint32_t>(fraction), wire};
   position_ += kPcapRecordSize + captured;
   return true;
 }
@@ -231,7 +239,10 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
       if (!fill(12)) return end_with(kHeaderCutShort);
       const auto magic = load<uint32_t>(at() + 8);
       if (magic != 0x1a2b3c4d && magic != 0x4d3c2b1a) return end_with(kBadBlock);
-      swapped_ = magic == 0x4d3c2b1a;
+      const bool swapped = magic == 0x4d3c2b1a;
+      libpcap_stops_ |= any_section_ && swapped != swapped_;
+      any_section_ = true;
+      swapped_ = swapped;
       interfaces_.clear();
     }
     const uint32_t length = u32(at() + 4);
@@ -278,6 +289,15 @@ bool CaptureReader::interface_description(const uint8_t* body, size_t size) {
     i += 4 + ((length + 3u) & ~3u);
   }
   interfaces_.push_back(interface);
+  const uint32_t snap_length = libpcap_snap_length(interface.snap_length);
+  if (!any_interface_) {
+    any_interface_ = true;
+    link_field_ = interface.link_type;
+    snap_length_ = snap_length;
+  }
+  const uint8_t exponent = interface.resolution & 0x7f;
+  libpcap_stops_ |= interface.link_type != link_field_ || snap_length != snap_length_ ||
+                    exponent > (interface.resolution & 0x80 ? 63 : 19);
   return true;
 }
 
@@ -313,6 +333,7 @@ bool CaptureReader::packet_block(uint32_t type, const uint8_t* body, size_t size
   frame->captured_length = captured;
   frame->wire_length = std::max(wire, captured);
   frame->link_type = interface->link_type;
+  record_fields_ = {0, wire};
   return true;
 }
 

@@ -85,6 +85,11 @@ void add_count(CLI::App& app, const char* group, const char* name, Number least,
   if (!standard.empty()) option->default_str(standard);
 }
 
+Compat to_compat(const std::string& name) {
+  if (name == "python") return Compat::kPython;
+  throw CLI::ValidationError("--compat", "\"" + name + "\" is not a mode (there is: python)");
+}
+
 void list_fields(FeatureSet set) {
   for (const Column& column : set)
     std::printf("%-20.*s %-8.*s %.*s\n", static_cast<int>(column.name.size()), column.name.data(),
@@ -147,6 +152,13 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
          "Further columns that say how far a row can be\ntrusted; short for --extra with them")
       ->group(kOutput);
   app.add_flag("--list-fields", want_list, "Print all columns with unit and definition")
+      ->group(kOutput);
+
+  app.add_option_function<std::string>(
+         "--compat", [&](const std::string& name) { config.compat = to_compat(name); },
+         "Captures: the rows of another program,\n"
+         "quirks included: python is cicflowmeter 0.4.1")
+      ->type_name("MODE")
       ->group(kOutput);
 
   app.add_option_function<std::string>(
@@ -287,6 +299,8 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                 .c_str());
     if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
     if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
+    if (config.compat != Compat::kNone && !config.interfaces.empty())
+      usage("--compat reads captures (-f) only, for now");
     if (config.interfaces.empty())
       for (const char* option : {"--duration", "--netns", "--hook", "--attach-order", "--datapath",
                                  "--per-interface", "--pin", "--unpin", "--batch", "--ring-size"})

@@ -17,6 +17,9 @@ namespace flowmeter {
 // Exit codes of the program.
 enum ExitCode : int { kOk = 0, kRunFailed = 1, kUsage = 2 };
 
+// Do what another program does, cell for cell (docs/compat.md).
+enum class Compat { kNone, kPython, kJava, kJavaFixed };
+
 struct Config {
   std::vector<std::string> captures;    // replay these, in order; "-" is standard input
   std::vector<std::string> interfaces;  // or meter these: names and patterns
@@ -24,6 +27,8 @@ struct Config {
   std::string csv = "-";                // "-" is standard output
   std::string fields;                   // empty: all
   std::string extra;                    // columns behind them
+
+  Compat compat = Compat::kNone;
 
   fm_settings settings = fm_default_settings();
 
