@@ -11,6 +11,7 @@
 #include "capture/interface.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "compat/java_engine.h"
 #include "compat/python_engine.h"
 #include "features/columns_82.h"
 #include "features/select.h"
@@ -63,6 +64,8 @@ Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   switch (config.compat) {
     case Compat::kPython:
       return PythonEngine::open(config.csv, config.fields, config.max_flows);
+    case Compat::kJava:
+      return JavaEngine::open(config.csv, config.fields, config.max_flows);
     default:
       return Error{"this compatibility mode is not there"};
   }
