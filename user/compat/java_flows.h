@@ -3,7 +3,7 @@
 // flow a packet belongs to, what ends it, and the order of the rows. Packets come from a capture by
 // way of JavaDissector, or live from anything that can fill a JavaPacket.
 //
-// Bounded: at most max_flows flows of some 800 octets. Where there is no room for another, the one
+// Bounded: at most max_flows flows of some 700 octets. Where there is no room for another, the one
 // of 16 that was silent for longest is written early and counted; the original has no limit.
 #pragma once
 

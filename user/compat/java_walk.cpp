@@ -27,7 +27,7 @@ enum class Kind : uint8_t {
   kArp,
 };
 
-// The first recorded header of a kind; number < 0: none.
+// A recorded header; number < 0: none.
 struct Header {
   int32_t number = -1;
   int32_t offset = 0;
@@ -38,13 +38,13 @@ struct Header {
 class HeaderWalk {
  public:
   HeaderWalk(const uint8_t* data, int32_t captured, int32_t wire)
-      : data_(data), captured_(captured), buffer_end_(captured), wire_(wire) {}
+      : data_(data), buffer_end_(captured), wire_(wire) {}
 
   void run(Kind first);
 
-  const Header& ipv4() const { return ipv4_; }
-  const Header& tcp() const { return tcp_; }
-  const Header& udp() const { return udp_; }
+  const Header& first_ipv4() const { return first_ipv4_; }
+  const Header& first_tcp() const { return first_tcp_; }
+  const Header& first_udp() const { return first_udp_; }
   bool seen(const Header& header) const {
     return header.number >= 0 && header.number < visible_records();
   }
@@ -62,11 +62,11 @@ class HeaderWalk {
   void vlan();
   void llc();
   void snap();
-  void ipv4_step();
+  void ipv4();
   void ipv6();
   void icmp();
-  void tcp_step();
-  void udp_step();
+  void tcp();
+  void udp();
   void l2tp();
   void ppp();
   void sctp();
@@ -79,8 +79,8 @@ class HeaderWalk {
   uint32_t u16(int32_t at) const { return u8(at) << 8 | u8(at + 1); }
 
   const uint8_t* data_;
-  int32_t captured_;
-  int32_t buffer_end_;  // of what counts as captured; trailers are cut off. At most captured_
+  int32_t
+      buffer_end_;  // of what counts as captured; trailers are cut off. At most what was captured
   int32_t wire_;
   int32_t offset_ = 0;
   int32_t records_ = 0;
@@ -92,7 +92,7 @@ class HeaderWalk {
   int32_t postfix_ = 0;
   Kind next_ = Kind::kPayload;
 
-  Header ipv4_, tcp_, udp_;
+  Header first_ipv4_, first_tcp_, first_udp_;
 };
 
 void HeaderWalk::run(Kind first) {
@@ -127,15 +127,15 @@ void HeaderWalk::step(Kind kind) {
     case Kind::kSnap:
       return snap();
     case Kind::kIpv4:
-      return ipv4_step();
+      return ipv4();
     case Kind::kIpv6:
       return ipv6();
     case Kind::kIcmp:
       return icmp();
     case Kind::kTcp:
-      return tcp_step();
+      return tcp();
     case Kind::kUdp:
-      return udp_step();
+      return udp();
     case Kind::kL2tp:
       return l2tp();
     case Kind::kPpp:
@@ -162,9 +162,9 @@ void HeaderWalk::record(Kind kind) {
     if (length > room) length = std::max<int64_t>(0, room);
   }
   const int32_t number = records_++;
-  Header* header = kind == Kind::kIpv4  ? &ipv4_
-                   : kind == Kind::kTcp ? &tcp_
-                   : kind == Kind::kUdp ? &udp_
+  Header* header = kind == Kind::kIpv4  ? &first_ipv4_
+                   : kind == Kind::kTcp ? &first_tcp_
+                   : kind == Kind::kUdp ? &first_udp_
                                         : nullptr;
   if (header && header->number < 0)
     *header = {number, offset_, static_cast<int32_t>(length), static_cast<int32_t>(payload)};
@@ -233,15 +233,14 @@ void HeaderWalk::snap() {
 }
 
 // scan_ip4: no look at the version.
-void HeaderWalk::ipv4_step() {
+void HeaderWalk::ipv4() {
   if (!have(20)) return;
   length_ = static_cast<int32_t>(4 * (u8(0) & 0x0f));
   const auto total_length = static_cast<int32_t>(u16(2));
   payload_ = total_length - length_;
   // The trailer is cut off directly behind Ethernet only, so behind a VLAN tag or LLC padding is
   // payload. A total length of 0 (segmentation offload) cuts everything off.
-  if (previous_ == Kind::kEthernet && total_length <= buffer_end_)
-    buffer_end_ = std::min(buffer_end_, offset_ + total_length);
+  if (previous_ == Kind::kEthernet) buffer_end_ = std::min(buffer_end_, offset_ + total_length);
   const uint32_t fragment = u16(6);
   if (fragment & 0x2000) payload_ = buffer_end_ - offset_ - length_;
   if (fragment & 0x1fff || buffer_end_ == offset_) return;
@@ -319,14 +318,14 @@ void HeaderWalk::icmp() {
 }
 
 // scan_tcp
-void HeaderWalk::tcp_step() {
+void HeaderWalk::tcp() {
   if (!have(20)) return;
   length_ = static_cast<int32_t>(4 * (u8(12) >> 4));
 }
 
 // scan_udp: the length field is not looked at. A destination port of RTP or SIP comes before a
 // source port of L2TP.
-void HeaderWalk::udp_step() {
+void HeaderWalk::udp() {
   if (!have(8)) return;
   length_ = 8;
   const uint32_t source = u16(0), destination = u16(2);
@@ -394,7 +393,7 @@ class HeaderView {
 
 // Ip4.decodeHeader walks the options. It adds an option's length on top of its loop's step, so
 // behind the first option it is out of step.
-bool options_decode(const HeaderView& ipv4, int32_t header_length) {
+bool ipv4_options_decode(const HeaderView& ipv4, int32_t header_length) {
   constexpr uint32_t kNoOperation = 1, kEnd = 0, kRouterAlert = 22, kFirstUnknown = 26;
   for (int32_t i = 20; i < header_length; i++) {
     if (!ipv4.has(i)) return false;
@@ -408,7 +407,7 @@ bool options_decode(const HeaderView& ipv4, int32_t header_length) {
 }
 
 // Tcp.decodeHeader looks at the first option only.
-bool options_decode_tcp(const HeaderView& tcp) {
+bool tcp_options_decode(const HeaderView& tcp) {
   const uint32_t data_offset = tcp.u8(12) >> 4;
   if (data_offset <= 5) return true;
   if (!tcp.has(20)) return false;
@@ -420,18 +419,18 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
   const auto inside = [captured](const Header& header) {
     return header.offset + header.length <= captured;
   };
-  if (!walk.seen(walk.ipv4()) || !inside(walk.ipv4())) return false;
-  const HeaderView ipv4(data, walk.ipv4());
-  if (!ipv4.has(19) || !options_decode(ipv4, static_cast<int32_t>(4 * (ipv4.u8(0) & 0x0f))))
+  if (!walk.seen(walk.first_ipv4()) || !inside(walk.first_ipv4())) return false;
+  const HeaderView ipv4(data, walk.first_ipv4());
+  if (!ipv4.has(19) || !ipv4_options_decode(ipv4, static_cast<int32_t>(4 * (ipv4.u8(0) & 0x0f))))
     return false;
   *packet = JavaPacket{};
   packet->source = ipv4.u32(12);
   packet->destination = ipv4.u32(16);
 
-  if (walk.seen(walk.tcp())) {
-    const Header& header = walk.tcp();
+  if (walk.seen(walk.first_tcp())) {
+    const Header& header = walk.first_tcp();
     const HeaderView tcp(data, header);
-    if (!inside(header) || !tcp.has(15) || !options_decode_tcp(tcp)) return false;
+    if (!inside(header) || !tcp.has(15) || !tcp_options_decode(tcp)) return false;
     packet->protocol = 6;
     packet->source_port = static_cast<uint16_t>(tcp.u16(0));
     packet->destination_port = static_cast<uint16_t>(tcp.u16(2));
@@ -439,8 +438,8 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
     packet->tcp_window = static_cast<uint16_t>(tcp.u16(14));
     packet->header_bytes = header.length;
     packet->payload_bytes = header.payload;
-  } else if (walk.seen(walk.udp())) {
-    const Header& header = walk.udp();
+  } else if (walk.seen(walk.first_udp())) {
+    const Header& header = walk.first_udp();
     const HeaderView udp(data, header);
     if (!inside(header) || !udp.has(7)) return false;
     packet->protocol = 17;
