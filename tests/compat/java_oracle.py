@@ -35,7 +35,7 @@ class Undecodable(Exception):
 TYPES = {0x0800: "ip4", 0x0806: "arp", 0x86DD: "ip6", 0x8100: "vlan", 0x88A8: "vlan", 0x9100: "vlan"}
 IP4_NEXT = {1: "icmp", 4: "ip4", 6: "tcp", 17: "udp", 115: "l2tp", 132: "sctp"}
 IP6_NEXT = {1: "icmp", 4: "ip4", 6: "tcp", 17: "udp", 132: "sctp"}
-NEEDS = {"eth": 14, "vlan": 14, "llc": 4, "snap": 4, "ip4": 20, "ip6": 40, "icmp": 4, "tcp": 20, "udp": 8, "l2tp": 2,
+NEEDS = {"eth": 14, "vlan": 4, "llc": 4, "snap": 4, "ip4": 20, "ip6": 40, "icmp": 4, "tcp": 20, "udp": 8, "l2tp": 2,
          "ppp": 4, "sctp": 0, "chunk": 4, "arp": 6}
 
 

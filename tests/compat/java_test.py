@@ -408,7 +408,9 @@ class JavaWalk(JavaCase):
         def tcp_option(options, size):
             return ethernet(ipv4(6, tcp(ACK, data_offset=size, options=options)))
         self.check_all([
-            ("router alert stops the walk", with_options(b"\x94\1\1\7"), UDP_ID, 8, 3),
+            ("router alert", with_options(b"\x94\4\0\0"), UDP_ID, 8, 3),
+            ("… goes on", with_options(b"\x94\1\1\7")),
+            ("option 22 stops the walk", with_options(b"\x96\1\1\7"), UDP_ID, 8, 3),
             ("no operation", with_options(b"\1" * 8), UDP_ID, 8, 3),
             ("end", with_options(b"\0\7\7\7"), UDP_ID, 8, 3),
             ("an option of the header's length", with_options(b"\x44\4\1\2"), UDP_ID, 8, 3),
@@ -451,6 +453,22 @@ class JavaWalk(JavaCase):
             ("20 records with TCP", tagged(15, some), TCP_ID, 20, 3),
         ])
 
+    def test_second_walk_needs_a_seen_header(self):
+        """It begins by a walk as L2TP, whose count of records must not have become negative. Octets 8 to 11 of this
+        raw IP packet are PPP to that walk, and the IPv4 headers within each other begin at octet 12."""
+        def nested(headers):
+            return (bytes.fromhex("45000000 00010000 40110021 45000000 00000000 40040000") + bytes(8) +
+                    ipv4(4) * (headers - 1) + ipv4(59))
+        # L2TP, PPP, IPv4 and the nested ones.
+        self.assertEqual(self.identity(nested(124)), ("69.0.0.0-0.0.0.0-16388-0-17", 8, 4 + 20 * 124))
+        self.assertIsNone(self.identity(nested(125)))
+
+    def test_header_behind_the_captured_octets(self):
+        """A total length below the header's hides that it was not captured, until it is read."""
+        frame = ethernet(ipv4(17, bytes(20), ihl=15, total=20))
+        self.assertIsNone(self.identity(frame))
+        self.assertEqual(self.identity(frame + bytes(20)), (OTHER_ID, 0, 0))
+
     def test_sctp_chunks_count(self):
         def chunks(count):
             return ethernet(ipv4(132, bytes(12) + b"\3\0\0\4" * count))
@@ -460,6 +478,12 @@ class JavaWalk(JavaCase):
         # A length of 0, or of 3 (rounded up to 4).
         self.assertEqual(self.identity(ethernet(ipv4(132, bytes(12) + b"\3\0\0\0" * 17))), (OTHER_ID, 0, 0))
         self.assertIsNone(self.identity(ethernet(ipv4(132, bytes(12) + b"\3\0\0\3" * 17))))
+
+    def test_wire_length_wraps(self):
+        """An LLC length beyond the frame lengthens the wire; from 2**31 - 1 on it becomes negative, and nothing is left."""
+        frame = ethernet(llc(snap(ipv4(6, tcp(ACK, b"abc")))), 1000)
+        self.assertEqual(self.identity(frame, len(frame)), (TCP_ID, 20, 3))
+        self.assertIsNone(self.identity(frame, 2**31 - 1))
 
     def test_link_type_is_ignored(self):
         frame = ethernet(ipv4(6, tcp(ACK, b"abc")))

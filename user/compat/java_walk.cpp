@@ -204,9 +204,9 @@ void HeaderWalk::ethernet() {
   next_ = Kind::kLlc;
 }
 
-// scan_vlan: asks for the length of an Ethernet header.
+// scan_vlan
 void HeaderWalk::vlan() {
-  if (!have(14)) return;
+  if (!have(4)) return;
   length_ = 4;
   const uint32_t type = u16(2);
   if (type >= kLeastEtherType) {
@@ -392,13 +392,13 @@ class HeaderView {
 };
 
 // Ip4.decodeHeader walks the options. It adds an option's length on top of its loop's step, so
-// behind the first option it is out of step.
+// behind the first option it is out of step. A number that it has no name for stops it.
 bool ipv4_options_decode(const HeaderView& ipv4, int32_t header_length) {
-  constexpr uint32_t kNoOperation = 1, kEnd = 0, kRouterAlert = 22, kFirstUnknown = 26;
+  constexpr uint32_t kNoOperation = 1, kEnd = 0, kUnknown = 22, kFirstUnknown = 26;
   for (int32_t i = 20; i < header_length; i++) {
     if (!ipv4.has(i)) return false;
     const uint32_t id = ipv4.u8(i) & 31;
-    if (id == kEnd || id == kRouterAlert || id >= kFirstUnknown) return true;
+    if (id == kEnd || id == kUnknown || id >= kFirstUnknown) return true;
     if (id == kNoOperation) continue;
     if (!ipv4.has(i + 1)) return false;
     i += static_cast<int32_t>(ipv4.u8(i + 1));
@@ -416,11 +416,11 @@ bool tcp_options_decode(const HeaderView& tcp) {
 
 // PacketReader.getIpv4Info. False: no IPv4 header, or one that cannot be decoded.
 bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, JavaPacket* packet) {
-  const auto inside = [captured](const Header& header) {
-    return header.offset + header.length <= captured;
-  };
-  if (!walk.seen(walk.first_ipv4()) || !inside(walk.first_ipv4())) return false;
-  const HeaderView ipv4(data, walk.first_ipv4());
+  const Header& found = walk.first_ipv4();
+  // A header that passes the captured octets fails, too. (It is not cut there if a total length
+  // below its own, or a fragment, has made its payload negative.)
+  if (!walk.seen(found) || found.offset + found.length > captured) return false;
+  const HeaderView ipv4(data, found);
   if (!ipv4.has(19) || !ipv4_options_decode(ipv4, static_cast<int32_t>(4 * (ipv4.u8(0) & 0x0f))))
     return false;
   *packet = JavaPacket{};
@@ -430,7 +430,7 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
   if (walk.seen(walk.first_tcp())) {
     const Header& header = walk.first_tcp();
     const HeaderView tcp(data, header);
-    if (!inside(header) || !tcp.has(15) || !tcp_options_decode(tcp)) return false;
+    if (!tcp.has(15) || !tcp_options_decode(tcp)) return false;
     packet->protocol = 6;
     packet->source_port = static_cast<uint16_t>(tcp.u16(0));
     packet->destination_port = static_cast<uint16_t>(tcp.u16(2));
@@ -441,7 +441,6 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
   } else if (walk.seen(walk.first_udp())) {
     const Header& header = walk.first_udp();
     const HeaderView udp(data, header);
-    if (!inside(header) || !udp.has(7)) return false;
     packet->protocol = 17;
     packet->source_port = static_cast<uint16_t>(udp.u16(0));
     packet->destination_port = static_cast<uint16_t>(udp.u16(2));
