@@ -198,6 +198,9 @@ class JavaFlows(JavaCase):
                    Active_Mean="2000000.0", Active_Std="0.0", Active_Max="2000000.0", Active_Min="2000000.0",
                    Idle_Mean="5500000.5", Idle_Max="6000000.0", Idle_Min="5000001.0")
         self.check(self.row(steps((0, fwd(ACK)), (5 * SECOND, fwd(ACK)))), Active_Mean="0", Idle_Mean="0")
+        # Packets less than a second apart go on with the active period, too.
+        self.check(self.row(steps((0, fwd(ACK)), (900000, bwd(ACK)), (1800000, fwd(ACK)), (7800000, fwd(ACK)))),
+                   Active_Mean="1800000.0", Idle_Mean="6000000.0")
 
     def test_ending_packet_counts_a_gap(self):
         """The packet that ends a flow is brought into active and idle by the subflow step."""
@@ -288,6 +291,15 @@ class JavaFlowEnds(JavaCase):
             file.write(capture(steps((10, fwd(ACK)), (11, fwd(ACK)))))
         done = self.run_on(capture(steps((0, fwd(ACK)), (1, fwd(ACK)))), "-f", self.path("y.pcap"))
         self.assertEqual(done.out.count("\n"), 3)
+
+    def test_each_capture_has_its_map(self):
+        """The table that many flows of one capture have made large is not that of the next, whose order shows it."""
+        def flows(count):
+            return capture(steps(*((i, ethernet(ipv4(17, udp(b"", 1000 + i // 2, 53)))) for i in range(2 * count))))
+        with open(self.path("y.pcap"), "wb") as file:
+            file.write(flows(12))
+        done = self.run_on(flows(200), "-f", self.path("y.pcap"))
+        self.assertEqual(done.out.split("\n")[201:-1], java_oracle.rows(flows(12)).split("\n")[1:-1])
 
     def test_max_flows(self):
         """Where there is no room, a flow is written early and counted; no packet is lost."""
