@@ -13,6 +13,7 @@
 #include "capture/interface_selector.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "compat/java_engine.h"
 #include "compat/python_engine.h"
 #include "features/columns_82.h"
 #include "features/columns_extra.h"
@@ -72,6 +73,8 @@ Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   switch (config.compat) {
     case Compat::kPython:
       return PythonEngine::open(config.csv, config.fields, config.max_flows);
+    case Compat::kJava:
+      return JavaEngine::open(config.csv, config.fields, config.max_flows);
     default:
       return Error{"this compatibility mode is not there"};
   }
@@ -101,7 +104,8 @@ ExitCode run(int argc, char** argv) {
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
 
   handle_signals();
-  auto sink = CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10);
+  auto sink =
+      CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10);
   if (!sink) return fail(sink.error());
   return config.interfaces.empty() ? run_replay(config, **sink) : run_live(config, **sink);
 }

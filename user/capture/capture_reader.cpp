@@ -190,6 +190,10 @@ void CaptureReader::read_file_header() {
   link_field_ = u32(at() + 20);
   const uint16_t major = u16(at() + 4), minor = u16(at() + 6);
   libpcap_stops_ = !((major == 2 && minor <= 4) || (major == 543 && minor == 0));
+  if (major == 543 || minor < 3)
+    libpcap_swaps_lengths_ = SwapLengths::kAlways;
+  else if (minor == 3)
+    libpcap_swaps_lengths_ = SwapLengths::kIfLarger;
   position_ += kPcapHeaderSize;
 }
 
@@ -212,8 +216,11 @@ bool CaptureReader::next_record(CapturedFrame* frame) {
   const uint64_t seconds = u32(header);
   // Added as it stands, also when it is a second or more.
   const uint64_t fraction = u32(header + 4);
-  const uint32_t captured = u32(header + 8);
-  const uint32_t wire = u32(header + 12);
+  uint32_t captured = u32(header + 8);
+  uint32_t wire = u32(header + 12);
+  if (swap_lengths_ == SwapLengths::kAlways ||
+      (swap_lengths_ == SwapLengths::kIfLarger && captured > wire))
+    std::swap(captured, wire);
   if (captured > kMaxCapturedLength) return end_with(kCutShort);
   if (available() < kPcapRecordSize + captured && !fill(kPcapRecordSize + captured))
     return end_with(kCutShort);
@@ -248,6 +255,10 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
     const uint32_t length = u32(at() + 4);
     if (length < 12 || length % 4 != 0) return end_with(kBadBlock);
     const uint32_t kind = swapped_ ? __builtin_bswap32(type) : type;
+    if (type == kSectionHeader && fill(16)) {
+      const uint16_t major = u16(at() + 12), minor = u16(at() + 14);
+      libpcap_stops_ |= major != 1 || (minor != 0 && minor != 2);
+    }
     const bool held = kind == kInterfaceDescription || kind == kObsoletePacket ||
                       kind == kSimplePacket || kind == kEnhancedPacket;
     if (!held) {
@@ -258,6 +269,7 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
     if (!fill(length)) return end_with(kCutShort);
     const uint8_t* body = at() + 8;
     const size_t size = length - 12;
+    libpcap_stops_ |= u32(at() + length - 4) != length;
     position_ += length;
     if (kind == kInterfaceDescription) {
       if (interfaces_.size() == kMaxInterfaces) return end_with(kTooManyInterfaces);
@@ -274,11 +286,18 @@ bool CaptureReader::interface_description(const uint8_t* body, size_t size) {
   Interface interface;
   interface.link_type = u16(body);
   interface.snap_length = u32(body + 4);
-  for (size_t i = 8; i + 4 <= size;) {
+  size_t i = 8;
+  unsigned resolutions = 0, offsets = 0;
+  bool at_end = false;
+  while (!at_end && i + 4 <= size) {
     const uint16_t code = u16(body + i);
     const uint16_t length = u16(body + i + 2);
     const uint8_t* value = body + i + 4;
-    if (code == 0 || length > size - i - 4) break;
+    at_end = code == 0;
+    if (at_end) libpcap_stops_ |= length != 0;
+    if (at_end || length > size - i - 4) break;
+    if (code == kTsResol) libpcap_stops_ |= length != 1 || ++resolutions > 1;
+    if (code == kTsOffset) libpcap_stops_ |= length != 8 || ++offsets > 1;
     if (code == kTsResol && length >= 1) interface.resolution = value[0];
     if (code == kTsOffset && length >= 8) {
       const uint64_t first = u32(value), second = u32(value + 4);
@@ -288,6 +307,7 @@ bool CaptureReader::interface_description(const uint8_t* body, size_t size) {
     }
     i += 4 + ((length + 3u) & ~3u);
   }
+  libpcap_stops_ |= !at_end && i != size;  // an option that is cut short
   interfaces_.push_back(interface);
   const uint32_t snap_length = libpcap_snap_length(interface.snap_length);
   if (!any_interface_) {

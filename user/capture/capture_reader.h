@@ -76,8 +76,12 @@ class CaptureReader {
   uint32_t snap_length() const { return snap_length_; }
   // Whether libpcap (1.10) would have refused the file, or stopped by now where this reader goes
   // on: an unknown version, an interface of another link type or snapshot length than the first, a
-  // section in the other byte order, a resolution beyond 10^-19 or 2^-63 s.
+  // section in the other byte order, a resolution beyond 10^-19 or 2^-63 s, a block whose two
+  // lengths differ, options of an interface that are too long, short or many.
   bool libpcap_stops() const { return libpcap_stops_; }
+  // From here on the lengths of a record are taken as libpcap takes them: in files before version
+  // 2.3 and of 543.0 they are in the other order, in 2.3 if the captured one is the larger.
+  void take_lengths_as_libpcap() { swap_lengths_ = libpcap_swaps_lengths_; }
   // Fields of the last frame's record.
   struct RecordFields {
     uint32_t subseconds;  // pcap only
@@ -132,6 +136,8 @@ class CaptureReader {
   std::vector<Interface> interfaces_;
   bool any_section_ = false, any_interface_ = false;  // so far in the file
   bool libpcap_stops_ = false;
+  enum class SwapLengths : uint8_t { kNever, kIfLarger, kAlways };
+  SwapLengths swap_lengths_ = SwapLengths::kNever, libpcap_swaps_lengths_ = SwapLengths::kNever;
   RecordFields record_fields_{};
 };
 

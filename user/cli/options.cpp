@@ -87,7 +87,9 @@ void add_count(CLI::App& app, const char* group, const char* name, Number least,
 
 Compat to_compat(const std::string& name) {
   if (name == "python") return Compat::kPython;
-  throw CLI::ValidationError("--compat", "\"" + name + "\" is not a mode (there is: python)");
+  if (name == "java") return Compat::kJava;
+  throw CLI::ValidationError("--compat",
+                             "\"" + name + "\" is not a mode (there are: python, java)");
 }
 
 void list_fields(FeatureSet set) {
@@ -157,7 +159,8 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   app.add_option_function<std::string>(
          "--compat", [&](const std::string& name) { config.compat = to_compat(name); },
          "Captures: the rows of another program,\n"
-         "quirks included: python is cicflowmeter 0.4.1")
+         "quirks included: python is cicflowmeter 0.4.1,\n"
+         "java is the Java CICFlowMeter 4.0")
       ->type_name("MODE")
       ->group(kOutput);
 

@@ -207,6 +207,7 @@ ExitCode run_compat_replay(const Config& config, CompatEngine& engine) {
       good = false;
       break;
     }
+    reader->take_lengths_as_libpcap();
     good = read_capture(*reader, config, engine, progress);
     if (!good || stop_requested()) break;
   }

@@ -34,8 +34,8 @@ char* put_cell(char* at, const Cell& cell) {
 
 }  // namespace
 
-Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path,
-                                               std::vector<Column> columns, size_t buffer_bytes) {
+Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path, std::vector<Column> columns,
+                                               size_t buffer_bytes) {
   // put_cell copies texts at their full size: the last cell of a row, too, must have room.
   size_t row_bound = columns.size() * (Cell::kMaxText + 1), header_bound = 0;
   for (const Column& column : columns) header_bound += column.name.size() + 1;
