@@ -13,9 +13,6 @@
 
 #define FM_LOCK_TRIES 24
 #define FM_LOCK_SPINS 256 /* looks at a held lock per try: together some 10 microseconds */
-#define FM_LOCK_HELD 1ull
-#define FM_LOCK_ANNOUNCED 2ull /* the daemon knows the flow */
-#define FM_LOCK_ID_SHIFT 2
 
 FM_INLINE struct fm_cpu_counters* fm_counters_of_this_cpu(void) {
   const __u32 zero = 0;

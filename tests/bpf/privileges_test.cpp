@@ -104,52 +104,54 @@ void expect_gone(Failures& failures, Capabilities kept) {
 TEST(Privileges, NothingIsLeftAndTheMeterGoesOn) {
   if (const std::string why = why_not_here(); !why.empty()) GTEST_SKIP() << why;
   const Capabilities keep = capabilities_to_keep(false);
-  EXPECT_EQ(in_child([keep] {
-              Failures failures;
-              BpfDatapath::Config config;
-              config.settings = fm_default_settings();
-              config.max_entries = 64;
-              config.max_fragments = 16;
-              config.stream_bytes = 1 << 20;
-              auto loaded = BpfDatapath::load(config, [](const void*, size_t) {});
-              if (!loaded) return loaded.error().message();
-              BpfDatapath& datapath = **loaded;
-              auto interface = find_interface("lo");
-              if (!interface) return interface.error().message();
-              const int program = datapath.program_fd(*interface, FM_HOOK_INGRESS);
-              const auto attach = [&] {
-                return Attachment::tcx(program, *interface, Direction::kIngress,
-                                       AttachOrder::kFirst);
-              };
-              expect(failures, static_cast<bool>(datapath.add_interface(*interface, false)), "add");
-              {
-                auto attachment = attach();
-                expect(failures, static_cast<bool>(attachment), "attach");
-              }
-              if (Status dropped = drop_privileges(keep); !dropped)
-                return dropped.error().message();
-              expect_gone(failures, keep);
+  EXPECT_EQ(
+      in_child([keep] {
+        Failures failures;
+        BpfDatapath::Config config;
+        config.settings = fm_default_settings();
+        config.max_entries = 64;
+        config.max_fragments = 16;
+        config.stream_bytes = 1 << 20;
+        auto loaded = BpfDatapath::load(config, [](const void*, size_t) {});
+        if (!loaded) return loaded.error().message();
+        BpfDatapath& datapath = **loaded;
+        auto interface = find_interface("lo");
+        if (!interface) return interface.error().message();
+        const int program = datapath.program_fd(*interface, FM_HOOK_INGRESS);
+        const auto attach = [&] {
+          return Attachment::tcx(program, *interface, Direction::kIngress, AttachOrder::kFirst);
+        };
+        expect(failures, static_cast<bool>(datapath.add_interface(*interface, false)), "add");
+        {
+          auto attachment = attach();
+          expect(failures, static_cast<bool>(attachment), "attach");
+        }
+        if (Status dropped = drop_privileges(keep); !dropped) return dropped.error().message();
+        expect_gone(failures, keep);
 
-              datapath.drain(monotonic_ns(), 16);
-              std::vector<fm_close_request> requests;
-              datapath.list_flows([](uint64_t) { return true; }, requests);
-              requests.resize(1);
-              Status closed = datapath.close_flows(requests);
-              expect(failures, static_cast<bool>(closed), "closing program");
-              datapath.counters();
-              expect(failures, static_cast<bool>(link_counters(interface->index)), "rtnetlink");
-              auto again = attach();
-              expect(failures, static_cast<bool>(again), "attach again by TCX");
-              expect(failures, again->in_place(), "look at the link");
+        datapath.drain(monotonic_ns(), 16);
+        std::vector<fm_close_request> requests;
+        expect(
+            failures,
+            static_cast<bool>(datapath.list_flows([](uint64_t) { return true; }, requests, [] {})),
+            "walk");
+        requests.resize(1);
+        Status closed = datapath.close_flows(requests);
+        expect(failures, static_cast<bool>(closed), "closing program");
+        datapath.counters();
+        expect(failures, static_cast<bool>(link_counters(interface->index)), "rtnetlink");
+        auto again = attach();
+        expect(failures, static_cast<bool>(again), "attach again by TCX");
+        expect(failures, again->in_place(), "look at the link");
 
-              const int another = load_classifier();
-              expect(failures, another < 0 && errno == EPERM, "programs can still be loaded");
-              auto attached = attached_programs(*interface);
-              expect(failures, !attached && attached.error().os_error == EPERM,
-                     "TCX programs can still be asked for");
-              return failures;
-            }),
-            "");
+        const int another = load_classifier();
+        expect(failures, another < 0 && errno == EPERM, "programs can still be loaded");
+        auto attached = attached_programs(*interface);
+        expect(failures, !attached && attached.error().os_error == EPERM,
+               "TCX programs can still be asked for");
+        return failures;
+      }),
+      "");
 }
 
 TEST(Privileges, MapsProgramsAndLinksAreUsedThroughTheirDescriptors) {
