@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,13 @@ struct Interface {
   std::vector<std::string> alternative_names;  // as of `ip link property add altname`
 
   bool operator==(const Interface&) const = default;
+};
+
+// Names for rows: of interface indexes, as long as flows of them may be written.
+class InterfaceNames {
+ public:
+  virtual ~InterfaceNames() = default;
+  virtual std::string_view name_of(unsigned index) const = 0;
 };
 
 // As the kernel counts on its own (rtnl_link_stats64): what `ip -s link` shows.
