@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Records for the daemon: a stream a CPU, in memory that the daemon maps. Only this CPU writes into
- * it, with bottom halves disabled, so writing takes no lock; no record wakes the daemon, which
- * drains by itself (a wake-up a packet costs 6 to 28 % of a core at 10 to 100 thousand packets/s).
- * What the stream has no room for is counted where it is lost. */
+/* Records for the daemon, in streams in memory that the daemon maps. Each has one writer at a time,
+ * so writing takes no lock: a CPU's stream its packets' programs, which run with bottom halves
+ * disabled, and the stream of answers the closing program, which the daemon runs (before Linux 6.3
+ * with bottom halves enabled, so that packets may come in between). No record wakes the daemon,
+ * which drains by itself (a wake-up a packet costs 6 to 28 % of a core at 10 to 100 thousand
+ * packets/s). What a stream has no room for is counted where it is lost. */
 #ifndef FLOWMETER_EVENT_BPF_H
 #define FLOWMETER_EVENT_BPF_H
 
@@ -11,24 +13,31 @@
 struct fm_stream_end {
   struct fm_stream* stream; /* null: no room */
   __u64 head;
-  __u32 first; /* unit at which this CPU's stream begins */
+  __u32 first; /* unit at which the stream begins */
+  __u32 mask;  /* its units, less one */
 };
 
-FM_INLINE struct fm_stream_end fm_stream_reserve(__u32 units) {
+/* Who writes. */
+enum fm_writer { FM_PACKET_WRITER = 0, FM_ANSWER_WRITER = 1, FM_WRITER_COUNT };
+
+FM_INLINE struct fm_stream_end fm_stream_reserve(enum fm_writer writer, __u32 units) {
   struct fm_stream_end end = {};
-  const __u32 cpu = bpf_get_smp_processor_id();
-  struct fm_stream* stream = bpf_map_lookup_elem(&streams, &cpu);
+  const __u32 number =
+      writer == FM_ANSWER_WRITER ? answer_stream : (__u32)bpf_get_smp_processor_id();
+  const __u32 room = writer == FM_ANSWER_WRITER ? answer_units : units_per_stream;
+  struct fm_stream* stream = bpf_map_lookup_elem(&streams, &number);
   if (!stream) return end;
   end.head = stream->head;
   /* tail never passes head; the daemon reads what lies behind tail no more. */
-  if (end.head + units - *(volatile __u64*)&stream->tail > units_per_stream) return end;
-  end.first = cpu * units_per_stream;
+  if (end.head + units - *(volatile __u64*)&stream->tail > room) return end;
+  end.first = number * units_per_stream;
+  end.mask = room - 1;
   end.stream = stream;
   return end;
 }
 
 FM_INLINE struct fm_packet_record* fm_stream_unit(const struct fm_stream_end* end, __u32 i) {
-  const __u32 at = end->first + (((__u32)end->head + i) & (units_per_stream - 1));
+  const __u32 at = end->first + (((__u32)end->head + i) & end->mask);
   return bpf_map_lookup_elem(&stream_units, &at);
 }
 
@@ -41,9 +50,10 @@ FM_INLINE void fm_stream_publish(const struct fm_stream_end* end, __u32 units) {
 }
 
 /* Writes a record of several units out of long_record. Returns 0 if there is no room. */
-static __attribute__((noinline)) int fm_send_long(const union fm_long_record* record, __u32 units) {
+static __attribute__((noinline)) int fm_send_long(const union fm_long_record* record, __u32 units,
+                                                  enum fm_writer writer) {
   if (!record) return 0;
-  struct fm_stream_end end = fm_stream_reserve(units);
+  struct fm_stream_end end = fm_stream_reserve(writer, units);
   if (!end.stream) return 0;
   for (__u32 i = 0; i < FM_STATE_TIMING_UNITS && i < units; i++) {
     struct fm_packet_record* unit = fm_stream_unit(&end, i);
@@ -54,15 +64,15 @@ static __attribute__((noinline)) int fm_send_long(const union fm_long_record* re
   return 1;
 }
 
-FM_INLINE union fm_long_record* fm_long_record_of_this_cpu(void) {
-  const __u32 zero = 0;
-  return bpf_map_lookup_elem(&long_record, &zero);
+FM_INLINE union fm_long_record* fm_long_record_for(enum fm_writer writer) {
+  const __u32 number = writer;
+  return bpf_map_lookup_elem(&long_record, &number);
 }
 
 /* Sends the first packet of a flow that the daemon is told of. Returns 0 if there is no room. */
 static __attribute__((noinline)) int fm_send_open(const struct fm_map_entry* entry,
                                                   const struct fm_packet* p, __u64 id, __u8 what) {
-  union fm_long_record* r = fm_long_record_of_this_cpu();
+  union fm_long_record* r = fm_long_record_for(FM_PACKET_WRITER);
   if (!r || !entry || !p) return 0;
   fm_packet_to_record(&r->open.packet, p, id, (__u8)(FM_RECORD_OPEN | what));
   r->open.key = p->key;
@@ -71,7 +81,7 @@ static __attribute__((noinline)) int fm_send_open(const struct fm_map_entry* ent
   r->open.inherited.forward_direction = entry->counters.forward_direction;
   r->open.inherited.fin_seen = entry->counters.fin_seen;
   r->open.inherited.rst_seen = entry->counters.rst_seen;
-  return fm_send_long(r, FM_OPEN_UNITS);
+  return fm_send_long(r, FM_OPEN_UNITS, FM_PACKET_WRITER);
 }
 
 static __attribute__((noinline)) int fm_count_lost_event(struct fm_map_entry* entry) {
@@ -87,7 +97,7 @@ static __attribute__((noinline)) int fm_count_lost_event(struct fm_map_entry* en
 FM_INLINE __u64 fm_send_packet(struct fm_map_entry* entry, const struct fm_packet* p, __u64 word,
                                __u8 new_entry_bit) {
   if (FM_LIKELY(word & FM_LOCK_ANNOUNCED)) {
-    struct fm_stream_end end = fm_stream_reserve(1);
+    struct fm_stream_end end = fm_stream_reserve(FM_PACKET_WRITER, 1);
     if (FM_LIKELY(end.stream)) {
       struct fm_packet_record* unit = fm_stream_unit(&end, 0);
       if (FM_LIKELY(unit)) {
@@ -108,7 +118,7 @@ FM_INLINE __u64 fm_send_packet(struct fm_map_entry* entry, const struct fm_packe
 static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p, __u32 ifindex,
                                                        __u8 hook) {
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
-  union fm_long_record* r = fm_long_record_of_this_cpu();
+  union fm_long_record* r = fm_long_record_for(FM_PACKET_WRITER);
   if (!r || !cpu || !p) return 0;
   fm_packet_to_record(&r->open.packet, p, 0, FM_RECORD_UNCOUNTED);
   r->open.key = p->key;
@@ -117,17 +127,22 @@ static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p
   r->open.inherited.forward_direction = p->direction;
   r->open.inherited.fin_seen = 0;
   r->open.inherited.rst_seen = 0;
-  if (!fm_send_long(r, FM_OPEN_UNITS)) return 0;
+  if (!fm_send_long(r, FM_OPEN_UNITS, FM_PACKET_WRITER)) return 0;
   cpu->uncounted += 1;
   return 1;
 }
 
-/* Sends what the entry holds: the flow has ended, or (end == FM_END_COUNT) lives on. Returns 0 if
- * there is no room. Requires: entry is locked. */
+#define FM_STATE_ANSWER 0x100 /* to the daemon's request */
+
+/* Sends what the entry holds: the flow has ended, or (FM_END_COUNT) lives on. Returns 0 if there is
+ * no room. Requires: entry is locked. (A function has five arguments at most.) */
 static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* entry,
                                                    const struct fm_flow_key* key, __u64 now_ns,
-                                                   __u64 word, __u32 end) {
-  union fm_long_record* r = fm_long_record_of_this_cpu();
+                                                   __u64 word, __u32 end_and_writer) {
+  const __u32 end = end_and_writer & 0xff;
+  const enum fm_writer writer =
+      end_and_writer & FM_STATE_ANSWER ? FM_ANSWER_WRITER : FM_PACKET_WRITER;
+  union fm_long_record* r = fm_long_record_for(writer);
   if (!r || !entry || !key) return 0;
   struct fm_state_record* state = &r->state;
   __builtin_memset(&state->head, 0, sizeof(state->head));
@@ -144,9 +159,9 @@ static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* en
   state->counters = entry->counters;
   if (timing_in_kernel) {
     state->timing = ((const struct fm_timed_map_entry*)entry)->timing;
-    return fm_send_long(r, FM_STATE_TIMING_UNITS);
+    return fm_send_long(r, FM_STATE_TIMING_UNITS, writer);
   }
-  return fm_send_long(r, FM_STATE_UNITS);
+  return fm_send_long(r, FM_STATE_UNITS, writer);
 }
 
 #endif

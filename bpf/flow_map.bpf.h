@@ -2,9 +2,9 @@
 /* Finding, creating and locking entries of the flow map.
  *
  * bpf_spin_lock is refused in LRU maps and costs 44 ns; this lock is one compare-and-swap. It is
- * held for some 100 ns, by programs that run with bottom halves disabled and so cannot be
- * interrupted by another holder on the same CPU. A holder's virtual CPU may still be descheduled:
- * taking the lock can fail, and every caller has a counted way out. */
+ * held for some 100 ns, but its holder may be interrupted (a virtual CPU that is descheduled;
+ * before Linux 6.3 the closing program, by a packet): taking the lock can fail, and every caller
+ * has a counted way out. */
 #ifndef FLOWMETER_FLOW_MAP_BPF_H
 #define FLOWMETER_FLOW_MAP_BPF_H
 

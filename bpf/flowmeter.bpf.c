@@ -35,7 +35,7 @@ int fm_egress_ip(struct __sk_buff* skb) {
  * again. */
 static __attribute__((noinline)) int fm_send_absent(const struct fm_flow_key* key, __u64 now_ns,
                                                     __u64 id) {
-  union fm_long_record* r = fm_long_record_of_this_cpu();
+  union fm_long_record* r = fm_long_record_for(FM_ANSWER_WRITER);
   if (!r || !key) return 0;
   __builtin_memset(&r->state, 0, sizeof(r->state));
   r->state.head.time_ns = now_ns;
@@ -43,14 +43,15 @@ static __attribute__((noinline)) int fm_send_absent(const struct fm_flow_key* ke
   r->state.head.what = FM_RECORD_CLOSED;
   r->state.key = *key;
   r->state.end = FM_END_EVICTED;
-  return fm_send_long(r, timing_in_kernel ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS);
+  return fm_send_long(r, timing_in_kernel ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS,
+                      FM_ANSWER_WRITER);
 }
 
 /* Serves request number index: ends its flow if it is idle or must end, or tells what is known of
  * it. Returns 0 behind the last request. The answer goes through the event stream, behind all
- * packets of the flow. No answer means that there was no room (the daemon asks again), or with
- * datapath "events" that the flow lives on. Not static: the verifier then checks it once, not once
- * a turn of the loop. */
+ * packets of the flow. No answer means that there was no room (the daemon asks again), that the
+ * flow whose state was asked for is not there, or with datapath "events" that it lives on. Not
+ * static: the verifier then checks it once, not once a turn of the loop. */
 __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   const struct fm_settings* s = fm_loaded_settings();
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
@@ -60,7 +61,8 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   if (!cpu || index >= FM_CLOSE_BATCH) return 0;
   if (bpf_skb_load_bytes(skb, index * sizeof(request), &request, sizeof(request)) < 0) return 0;
   if (!bpf_map_lookup_elem(&flows, &request.key)) {
-    fm_send_absent(&request.key, bpf_ktime_get_ns(), request.flow_id);
+    if (request.force != FM_REPORT_STATE)
+      fm_send_absent(&request.key, bpf_ktime_get_ns(), request.flow_id);
     return 1;
   }
   __u64 word = 0;
@@ -69,20 +71,21 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   const __u64 now_ns = bpf_ktime_get_ns();
   if (request.flow_id && word >> FM_LOCK_ID_SHIFT != request.flow_id) {
     fm_unlock(entry, word, word);
-    fm_send_absent(&request.key, now_ns, request.flow_id);
+    if (request.force != FM_REPORT_STATE) fm_send_absent(&request.key, now_ns, request.flow_id);
     return 1;
   }
   const int idle = fm_flow_is_idle(&entry->counters, request.key.protocol, now_ns, s);
   if (request.force == FM_REPORT_STATE || (!request.force && !idle)) {
     __u64 next = word;
     if ((request.force || timing_in_kernel) && entry->counters.begun &&
-        fm_send_state(entry, &request.key, now_ns, word, FM_END_COUNT))
+        fm_send_state(entry, &request.key, now_ns, word, FM_END_COUNT | FM_STATE_ANSWER))
       next |= FM_LOCK_ANNOUNCED;
     fm_unlock(entry, word, next);
     return 1;
   }
   if (request.force) end = (__u32)request.force - 1;
-  if (entry->counters.begun && !fm_send_state(entry, &request.key, now_ns, word, end)) {
+  if (entry->counters.begun &&
+      !fm_send_state(entry, &request.key, now_ns, word, end | FM_STATE_ANSWER)) {
     fm_unlock(entry, word, word);
     return 1;
   }
@@ -95,8 +98,7 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
 }
 
 /* Never attached: the daemon runs it by BPF_PROG_TEST_RUN, with close requests as the packet's
- * octets. A TC program and not a syscall program, because it must run with bottom halves disabled
- * (flow_map.bpf.h). */
+ * octets. */
 SEC("tc")
 int fm_close_flows(struct __sk_buff* skb) {
   for (__u32 i = 0; i < FM_CLOSE_BATCH; i++)

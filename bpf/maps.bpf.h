@@ -31,7 +31,7 @@ struct {
   __type(value, struct fm_interface);
 } interfaces SEC(".maps");
 
-/* Ends of the event streams, [CPU]. */
+/* Ends of the event streams: one a CPU, and that of answers. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
@@ -65,7 +65,8 @@ struct {
   __type(value, struct fm_journal);
 } journal SEC(".maps");
 
-/* New entries and long records are put together here: they are too large for the stack. */
+/* New entries and long records ([enum fm_writer]) are put together here: they are too large for the
+ * stack. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
@@ -75,7 +76,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
+  __uint(max_entries, 2);
   __type(key, __u32);
   __type(value, union fm_long_record);
 } long_record SEC(".maps");

@@ -31,8 +31,11 @@ FM_INLINE const struct fm_tag_secret* fm_loaded_tag_secret(void) {
  * one that closes a TCP connection are sent. */
 const volatile __u8 timing_in_kernel;
 
-/* Units of one CPU's event stream: a power of two. */
+/* Units of one CPU's event stream, and of the stream of answers behind them, whose number is the
+ * number of CPUs: powers of two. */
 const volatile __u32 units_per_stream;
+const volatile __u32 answer_units;
+const volatile __u32 answer_stream;
 
 /* 1 where stores are seen in program order (x86): a plain store publishes a record. */
 const volatile __u8 stores_in_order;

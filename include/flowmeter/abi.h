@@ -2,8 +2,9 @@
 /* What crosses the border between the kernel and the daemon: map values, records of the event
  * streams, close requests.
  *
- * Order is what makes it simple. Every CPU has a stream of its own, whose records are in the order
- * of their times; all records of a flow are stamped and written under the lock of its map entry. So
+ * Order is what makes it simple. Every CPU has a stream of its own (and so have answers to close
+ * requests), whose records are in the order of their times; all records of a flow are stamped and
+ * written under the lock of its map entry. So
  * a merge of the streams by time gives the daemon each flow's records in the order in which its
  * counters changed: FM_RECORD_OPEN (with the first packet), FM_RECORD_PACKET ..., FM_RECORD_CLOSED
  * (with the final counters). A flow is named by its id, which is never used again; its key comes
@@ -14,7 +15,7 @@
 #include "flowmeter/flow.h"
 
 /* Raised when the meaning of what lies in the maps changes and no size does. */
-#define FM_ABI_VERSION 1
+#define FM_ABI_VERSION 3
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */

@@ -147,8 +147,10 @@ Status BpfDatapath::prepare(const Config& config) {
   bpf_map__set_type(maps.flows, timed ? BPF_MAP_TYPE_HASH : BPF_MAP_TYPE_LRU_HASH);
   bpf_map__set_value_size(maps.flows, timed ? sizeof(fm_timed_map_entry) : sizeof(fm_map_entry));
   bpf_map__set_max_entries(maps.fragments, config.max_fragments);
-  bpf_map__set_max_entries(maps.streams, cpus_);
-  bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_);
+  const uint32_t answer_units = std::bit_ceil(
+      static_cast<uint32_t>(kAnswersAtOnce * (timed ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS)));
+  bpf_map__set_max_entries(maps.streams, cpus_ + 1);
+  bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units);
 
   fm_journal wanted{};
   wanted.schema = abi_schema();
@@ -181,6 +183,8 @@ Status BpfDatapath::prepare(const Config& config) {
     rodata->tag_secret = wanted.tag_secret;
     rodata->timing_in_kernel = timed;
     rodata->units_per_stream = units_per_stream_;
+    rodata->answer_units = answer_units;
+    rodata->answer_stream = cpus_;
 #if defined(__x86_64__)
     rodata->stores_in_order = 1;
 #endif
@@ -219,7 +223,7 @@ Status BpfDatapath::prepare(const Config& config) {
   if (memory == MAP_FAILED) return Error{"cannot map the journal", errno};
   journal_.reset(static_cast<fm_journal*>(memory));
   auto streams = EventStreams::map(bpf_map__fd(maps.streams), bpf_map__fd(maps.stream_units), cpus_,
-                                   units_per_stream_, timed);
+                                   units_per_stream_, timed, answer_units);
   if (!streams) return streams.error();
   streams_.emplace(std::move(*streams));
   if (resumed_) {
@@ -229,7 +233,9 @@ Status BpfDatapath::prepare(const Config& config) {
   *journal_ = wanted;
   if (!pin_directory_.empty()) {
     Status pinned = Done{};
+    // The journal is the last: where it is, all are. What a killed daemon left half made goes.
     for_each_lasting_map(skeleton_.get(), [&](bpf_map* map) {
+      remove_pin(pin_directory_, bpf_map__name(map));
       if (pinned) pinned = pin_map(pin_directory_, map);
     });
     return pinned;
@@ -239,6 +245,7 @@ Status BpfDatapath::prepare(const Config& config) {
 
 void BpfDatapath::unpin() {
   if (pin_directory_.empty()) return;
+  remove_pin(pin_directory_, bpf_map__name(skeleton_->maps.journal));
   for_each_lasting_map(skeleton_.get(),
                        [&](const bpf_map* map) { remove_pin(pin_directory_, bpf_map__name(map)); });
   remove_pin_directory(pin_directory_);
@@ -290,13 +297,17 @@ void BpfDatapath::remove_interface(unsigned index) {
   }
   const std::vector<fm_interface> none(cpus_);
   bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, none.data(), BPF_ANY);
-  slots_[slot] = 0;
+  slots_[slot] = kRetired;
+}
+
+void BpfDatapath::reuse_slots() {
+  std::replace(slots_.begin(), slots_.end(), kRetired, 0u);
 }
 
 std::vector<unsigned> BpfDatapath::interfaces() const {
   std::vector<unsigned> indexes;
   for (const unsigned index : slots_)
-    if (index != 0) indexes.push_back(index);
+    if (index != 0 && index != kRetired) indexes.push_back(index);
   return indexes;
 }
 
@@ -379,7 +390,7 @@ std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
     return true;
   };
   for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++) {
-    if (slots_[slot] == 0) continue;
+    if (slots_[slot] == 0 || slots_[slot] == kRetired) continue;
     InterfaceCounters& sum = all.emplace_back();
     sum.index = slots_[slot];
     // The copy may fall between the additions of one packet: then it is taken again.

@@ -63,8 +63,10 @@ class BpfDatapath {
   // Before its programs are attached: they count only packets of interfaces that were added. Fails
   // if there are too many. merges: the device merges what it receives (LRO).
   Status add_interface(const Interface& interface, bool merges);
-  // Requires: its programs are detached.
+  // Requires: its programs are detached. Its slot is free after the next reuse_slots(): until then
+  // flows may have it in their keys.
   void remove_interface(unsigned index);
+  void reuse_slots();
   std::optional<unsigned> slot_of(unsigned index) const;
   // Indexes of all that were added, also by an earlier run.
   std::vector<unsigned> interfaces() const;
@@ -78,7 +80,8 @@ class BpfDatapath {
   // The records handed over are done with (their rows are written).
   void release();
 
-  // Runs the closing program; answers come through the event streams.
+  // Runs the closing program; answers come through a stream of their own, which has room for
+  // kAnswersAtOnce that were not drained.
   Status close_flows(std::span<const fm_close_request> requests);
   // A request (only if idle) for every flow in the map that `wanted` picks by its id. Calls between
   // now and then: events go on coming while a large map is walked.
@@ -91,7 +94,8 @@ class BpfDatapath {
   // Of interfaces that were removed; and what a later daemon must know.
   fm_journal& journal() { return *journal_; }
   const fm_journal& journal() const { return *journal_; }
-  uint32_t units_per_stream() const { return units_per_stream_; }
+  // Requests whose answers surely fit into the empty stream of answers.
+  static constexpr size_t kAnswersAtOnce = 4096;
 
  private:
   BpfDatapath() = default;
@@ -111,7 +115,8 @@ class BpfDatapath {
   std::unique_ptr<fm_journal, Unmap> journal_;
   std::optional<EventStreams> streams_;
   Consumer consumer_;
-  std::vector<unsigned> slots_;  // [slot]: index of the interface, 0 if free
+  static constexpr unsigned kRetired = ~0u;
+  std::vector<unsigned> slots_;  // [slot]: index of the interface, 0 if free, or kRetired
   uint32_t cpus_ = 0;
   uint32_t units_per_stream_ = 0;
   std::string pin_directory_;

@@ -19,12 +19,14 @@ size_t whole_pages(size_t bytes) {
 }  // namespace
 
 Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cpus,
-                                       uint32_t units_per_stream, bool with_timing) {
+                                       uint32_t units_per_stream, bool with_timing,
+                                       uint32_t answer_units) {
   EventStreams streams;
-  streams.units_per_stream_ = units_per_stream;
+  const uint32_t number = cpus + (answer_units > 0);
   streams.with_timing_ = with_timing;
-  streams.ends_bytes_ = whole_pages(cpus * sizeof(fm_stream));
-  streams.units_bytes_ = whole_pages(size_t{cpus} * units_per_stream * sizeof(fm_packet_record));
+  streams.ends_bytes_ = whole_pages(number * sizeof(fm_stream));
+  streams.units_bytes_ =
+      whole_pages((size_t{cpus} * units_per_stream + answer_units) * sizeof(fm_packet_record));
   const auto map_all = [](int fd, size_t bytes, int protection) {
     void* memory = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
     return memory == MAP_FAILED ? nullptr : memory;
@@ -33,13 +35,14 @@ Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cp
   streams.units_memory_ = map_all(units_fd, streams.units_bytes_, PROT_READ);
   if (!streams.ends_memory_ || !streams.units_memory_)
     return Error{"cannot map the event streams", errno};
-  for (uint32_t cpu = 0; cpu < cpus; cpu++) {
-    fm_stream* ends = static_cast<fm_stream*>(streams.ends_memory_) + cpu;
-    const auto* units = static_cast<const fm_packet_record*>(streams.units_memory_) +
-                        size_t{cpu} * units_per_stream;
-    streams.cursors_.push_back({ends, units, ends->tail, ends->tail, 0});
+  for (uint32_t i = 0; i < number; i++) {
+    fm_stream* ends = static_cast<fm_stream*>(streams.ends_memory_) + i;
+    const auto* units =
+        static_cast<const fm_packet_record*>(streams.units_memory_) + size_t{i} * units_per_stream;
+    const uint32_t size = i < cpus ? units_per_stream : answer_units;
+    streams.cursors_.push_back({ends, units, size - 1, ends->tail, ends->tail, 0});
   }
-  streams.active_.reserve(cpus);
+  streams.active_.reserve(number);
   return streams;
 }
 
@@ -48,7 +51,6 @@ EventStreams::EventStreams(EventStreams&& other) noexcept
       ends_bytes_(other.ends_bytes_),
       units_memory_(std::exchange(other.units_memory_, nullptr)),
       units_bytes_(other.units_bytes_),
-      units_per_stream_(other.units_per_stream_),
       with_timing_(other.with_timing_),
       cursors_(std::move(other.cursors_)),
       active_(std::move(other.active_)) {}

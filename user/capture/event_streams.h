@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The reading end of the event streams (flowmeter/abi.h): one a CPU, in memory that the kernel
-// writes, merged by time.
+// The reading end of the event streams (flowmeter/abi.h): one a CPU and one of answers, in memory
+// that the kernel writes, merged by time.
 //
 // A flow's records may lie in several streams. Each was stamped and written under the flow's lock,
 // so of two records of a flow the one with the later stamp was written after the other. What is
@@ -22,9 +22,11 @@ class EventStreams {
  public:
   using Consumer = std::function<void(const void* record, size_t size)>;
 
-  // Maps both maps. cpus streams of units_per_stream (a power of two).
+  // Maps both maps: cpus streams of units_per_stream, and behind them one of answer_units (powers
+  // of two; 0: none).
   static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
-                                  uint32_t units_per_stream, bool with_timing);
+                                  uint32_t units_per_stream, bool with_timing,
+                                  uint32_t answer_units = 0);
   EventStreams(EventStreams&& other) noexcept;
   EventStreams& operator=(EventStreams&&) = delete;
   ~EventStreams();
@@ -39,6 +41,7 @@ class EventStreams {
   struct Cursor {
     fm_stream* ends;
     const fm_packet_record* units;
+    uint32_t mask;
     uint64_t at;
     uint64_t head;
     uint64_t time_ns;  // of the record at `at`
@@ -47,14 +50,13 @@ class EventStreams {
   uint32_t units_of(const fm_packet_record& record) const;
   void hand_out(const Cursor& cursor, uint32_t units, const Consumer& consumer);
   const fm_packet_record& unit(const Cursor& cursor, uint64_t at) const {
-    return cursor.units[at & (units_per_stream_ - 1)];
+    return cursor.units[at & cursor.mask];
   }
 
   void* ends_memory_ = nullptr;
   size_t ends_bytes_ = 0;
   void* units_memory_ = nullptr;
   size_t units_bytes_ = 0;
-  uint32_t units_per_stream_ = 0;
   bool with_timing_ = false;
   std::vector<Cursor> cursors_;
   std::vector<Cursor*> active_;  // those with records to hand out, by the time of the next

@@ -84,6 +84,12 @@ std::string MeteredInterfaces::pin_of(unsigned index, fm_hook hook) const {
   return pin_path(options_.pin_directory, "link-" + std::to_string(index) + "-" + kHookNames[hook]);
 }
 
+void MeteredInterfaces::remove_pins(unsigned index) const {
+  if (options_.pin_directory.empty()) return;
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
+    ::unlink(pin_of(index, hook).c_str());
+}
+
 Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm_hook hook) {
   const bool ingress = hook == FM_HOOK_INGRESS;
   const Direction direction = ingress ? Direction::kIngress : Direction::kEgress;
@@ -124,6 +130,7 @@ Status MeteredInterfaces::attach(const Interface& interface) {
     auto attachment = attach_hook(interface, hook);
     if (!attachment) {
       metered.attachments.clear();
+      remove_pins(interface.index);
       datapath_.remove_interface(interface.index);
       return attachment.error();
     }
@@ -141,9 +148,7 @@ Status MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed
     metered_.erase(found);
   }
   forget_names();
-  if (!options_.pin_directory.empty())
-    for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
-      ::unlink(pin_of(index, hook).c_str());
+  remove_pins(index);
   datapath_.remove_interface(index);
   return Done{};
 }
@@ -221,11 +226,9 @@ void MeteredInterfaces::check() {
   }
 }
 
-void MeteredInterfaces::detach(bool remove_pins) {
-  if (remove_pins && !options_.pin_directory.empty())
-    for (const auto& [index, metered] : metered_)
-      for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
-        ::unlink(pin_of(index, hook).c_str());
+void MeteredInterfaces::detach(bool for_good) {
+  if (for_good)
+    for (const auto& [index, metered] : metered_) remove_pins(index);
   for (auto& [index, metered] : metered_) metered.attachments.clear();
 }
 

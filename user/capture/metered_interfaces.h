@@ -46,12 +46,13 @@ class MeteredInterfaces final : public InterfaceNames {
   // has taken our program from. Once for each.
   void check();
 
-  // No packet is seen afterwards. Unless the links are to stay pinned.
-  void detach(bool remove_pins);
+  // No packet is seen afterwards, unless links are pinned and this is not for good.
+  void detach(bool for_good);
 
   std::string_view name_of(unsigned ifindex) const override;
   // "eth0, eth1"
   std::string names() const;
+  size_t count() const { return metered_.size(); }
   std::vector<HookAccount> accounts() const;
 
  private:
@@ -72,6 +73,7 @@ class MeteredInterfaces final : public InterfaceNames {
   void forget_names();
   bool wanted(const Interface& interface, bool* named) const;
   std::string pin_of(unsigned index, fm_hook hook) const;
+  void remove_pins(unsigned index) const;
 
   const Options options_;
   BpfDatapath& datapath_;

@@ -99,7 +99,7 @@ class LiveRun {
         next_second = now + FM_SECOND_NS;
         flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
         interfaces_->check();
-        if (Status status = close_unknown(); !status) return status;
+        if (Status status = find_unannounced(now); !status) return status;
       }
       pause = drained >= config_.batch / 16 ? kShortest : std::min(2 * pause, kLongest);
       sleep_ns(std::min(pause, end - now));
@@ -111,29 +111,32 @@ class LiveRun {
   // only the second: the kernel goes on.
   Status finish() {
     if (stays()) {
-      drain_all();
-      return flush();
+      const uint64_t since_ns = monotonic_ns();
+      Status told = learn_states();
+      if (told) flows_.hand_over(since_ns);
+      Status written = flush();
+      return told ? written : told;
     }
     interfaces_->detach(true);
     // A program that was running when its link went may still have a record to write.
     sleep_ns(10 * kMillisecond);
-    drain_all();
-    Status closed = Done{};
+    Status drained = drain_all();
+    Status closed = Done{};  // also with an output that has failed
     for (int turn = 0; turn < 3 && closed && flows_.open_flows() > 0; turn++) {
       requests_.clear();
       flows_.request_all(FM_END_INPUT, requests_);
-      closed = serve_all(answers_at_once());
+      closed = serve_all();
     }
     if (closed) {
       requests_.clear();
       closed = datapath_->list_flows([](uint64_t) { return true; }, requests_, [] {});
       for (fm_close_request& request : requests_) request.force = FM_END_INPUT + 1;
-      if (closed) closed = serve_all(answers_at_once());
+      if (closed) closed = serve_all();
     }
     flows_.finish(FM_END_INPUT);
     Status written = flush();
     datapath_->unpin();
-    return closed ? written : closed;
+    return !closed ? closed : !drained ? drained : written;
   }
 
   // Prints the account; returns whether it balances and the output has all of it.
@@ -162,6 +165,10 @@ class LiveRun {
     if (flows_.forced_out())
       log_warning(std::to_string(flows_.forced_out()) +
                   " flows ended early because there were more than --max-flows");
+    if (counters.uncounted && interfaces_->count() > 1 && !config_.per_interface)
+      log_warning(std::to_string(counters.uncounted) +
+                  " packets found no place in the flow map; those of them that passed several "
+                  "interfaces count at each (--max-flows)");
     if (flows_.evicted())
       log_warning(std::to_string(flows_.evicted()) +
                   " times the kernel's map dropped a flow for newer ones (--max-flows); " +
@@ -238,21 +245,21 @@ class LiveRun {
     }
   }
 
-  // SIGUSR1: with what the streams hold by now, and the kernel's counts of all open flows.
-  Status report_now() {
-    drain_all();
+  // Takes what the streams hold by now, and the kernel's counts of all open flows.
+  Status learn_states() {
+    if (Status drained = drain_all(); !drained) return drained;
     requests_.clear();
     flows_.request_states(requests_);
-    if (Status told = serve_all(answers_at_once()); !told) return told;
+    return serve_all();
+  }
+
+  // SIGUSR1.
+  Status report_now() {
+    if (Status told = learn_states(); !told) return told;
     const Totals totals = count();
     log_info(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
     print_hooks();
     return Done{};
-  }
-
-  // Answers need room in the stream: as many as surely fit into an empty one.
-  size_t answers_at_once() const {
-    return std::max<size_t>(1, datapath_->units_per_stream() / (4 * FM_STATE_TIMING_UNITS));
   }
 
   size_t drain() {
@@ -264,50 +271,53 @@ class LiveRun {
   // Another daemon's flows, which go on. What lies in the streams is older than the answers.
   Status resume() {
     flows_.set_resuming(true);
-    drain_all();
-    requests_.clear();
-    Status served = list_unknown();
-    for (fm_close_request& request : requests_) request.force = FM_REPORT_STATE;
-    if (served) served = serve_all(answers_at_once());
+    Status learned = drain_all();
+    if (learned) learned = learn_unknown();
     flows_.set_resuming(false);
     if (!config_.quiet)
       log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " + config_.pin);
-    return served;
+    return learned;
   }
 
   Status follow_interfaces() {
     departed_.clear();
     Status followed = interfaces_->update(departed_);
-    if (departed_.empty() || !config_.per_interface) return followed;
+    if (departed_.empty()) return followed;
     requests_.clear();
-    for (const unsigned slot : departed_) flows_.request_slot(slot, FM_END_INPUT, requests_);
-    if (Status closed = serve_all(answers_at_once()); !closed) return closed;
+    if (config_.per_interface)
+      for (const unsigned slot : departed_) flows_.request_slot(slot, FM_END_INPUT, requests_);
+    if (Status closed = serve_all(); !closed) return closed;
+    datapath_->reuse_slots();
     return followed;
   }
 
   Status expire(uint64_t now) {
     requests_.clear();
     flows_.request_due(now, requests_);
-    return requests_.empty() ? Done{} : serve_all(answers_at_once());
+    return requests_.empty() ? Done{} : serve_all();
   }
 
-  // Records were lost: there may be flows in the kernel's map whose opening record was among them.
-  // Their next packet announces them again; those that have fallen silent are closed here.
-  Status close_unknown() {
-    const uint64_t lost = datapath_->counters().events_lost;
-    if (lost == lost_seen_ && !unknown_left_) return Done{};
-    lost_seen_ = lost;
+  // Asks for the flows in the kernel's map that are not known here.
+  Status learn_unknown() {
     requests_.clear();
-    if (Status listed = list_unknown(); !listed) return listed;
+    const auto unknown = [this](uint64_t id) { return !flows_.knows(id); };
+    Status listed = datapath_->list_flows(unknown, requests_, [this] { take_some(); });
+    if (!listed) return listed;
     drain();  // some of them were only on their way
     std::erase_if(requests_, [this](const auto& request) { return flows_.knows(request.flow_id); });
-    unknown_left_ = !requests_.empty();
-    return serve_all(answers_at_once());
+    for (fm_close_request& request : requests_) request.force = FM_REPORT_STATE;
+    return serve_all();
   }
 
-  Status list_unknown() {
-    return datapath_->list_flows([this](uint64_t id) { return !flows_.knows(id); }, requests_,
-                                 [this] { take_some(); });
+  // Records were lost: the opening records of flows may be among them. Their next packet announces
+  // them again; those that have fallen silent are found here. The walk is not for nothing: at most
+  // one in ten seconds while losses go on.
+  Status find_unannounced(uint64_t now) {
+    const uint64_t lost = datapath_->counters().events_lost;
+    if (lost == lost_seen_ || now < next_search_) return Done{};
+    lost_seen_ = lost;
+    next_search_ = now + 10 * FM_SECOND_NS;
+    return learn_unknown();
   }
 
   // In the middle of something that takes long. A failed output is told of by the next flush().
@@ -316,22 +326,24 @@ class LiveRun {
     datapath_->release();
   }
 
-  // As much as there is now. Bounded, as the programs may be running.
-  void drain_all() {
+  // As much as there is now, and the rows of it. Bounded, as the programs may be running.
+  Status drain_all() {
     const uint64_t until = monotonic_ns();
     while (datapath_->drain(until, config_.batch) > 0) {
       flows_.settle();
-      datapath_->release();
+      if (Status written = flush(); !written) return written;
     }
-    flows_.settle();
+    return Done{};
   }
 
-  Status serve_all(size_t batch) {
-    for (size_t i = 0; i < requests_.size(); i += batch) {
-      const size_t size = std::min(batch, requests_.size() - i);
+  // Has the kernel answer requests_.
+  Status serve_all() {
+    constexpr size_t kAtOnce = BpfDatapath::kAnswersAtOnce;
+    for (size_t i = 0; i < requests_.size(); i += kAtOnce) {
+      const size_t size = std::min(kAtOnce, requests_.size() - i);
       if (Status status = datapath_->close_flows({requests_.data() + i, size}); !status)
         return status;
-      drain_all();
+      if (Status drained = drain_all(); !drained) return drained;
     }
     return Done{};
   }
@@ -353,6 +365,7 @@ class LiveRun {
   bool enough_packets() {
     if (!config_.packets) return false;
     uint64_t seen = 0;
+    for (const fm_hook_counters& hook : datapath_->journal().departed) seen += hook.seen;
     for (const InterfaceCounters& each : datapath_->interface_counters())
       for (const fm_hook_counters& hook : each.hook) seen += hook.seen;
     return seen >= *config_.packets;
@@ -369,8 +382,8 @@ class LiveRun {
   uint64_t rows_before_ = 0;  // packets in rows of earlier daemons (--pin)
   uint64_t flushed_ = 0;
   uint64_t lost_seen_ = 0;
+  uint64_t next_search_ = 0;
   bool patterns_ = false;
-  bool unknown_left_ = false;
   bool output_failed_ = false;
 };
 

@@ -29,7 +29,7 @@ uint32_t LiveFlows::find_key(const fm_flow_key& key) const {
 }
 
 bool LiveFlows::knows(uint64_t flow_id) const {
-  return find(flow_id) != kNoSlot;
+  return find(flow_id) != kNoSlot || forgotten_.contains(flow_id);
 }
 
 void LiveFlows::take(const void* record, size_t size) {
@@ -189,11 +189,12 @@ void LiveFlows::uncounted(const fm_open_record& record) {
 }
 
 // Takes over what the kernel knows better: with datapath "kernel" everything, else counters if
-// records were lost.
+// records were lost. If none was, its counters are at best equal to those here: an entry that the
+// LRU gave to this flow while a packet of another one was being counted has one too many.
 void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& record) {
   const uint64_t counted = fm_flow_packets(&record.counters);
   const uint64_t known = fm_flow_packets(&live.flow.counters) - live.lacking;
-  if (!timing_in_kernel_ && counted <= known) return;
+  if (!timing_in_kernel_ && (counted <= known || record.events_lost == 0)) return;
   if (timing_in_kernel_) {
     live.flow.timing = record.timing;
     live.packets_without_timing = live.lacking;
@@ -213,6 +214,7 @@ void LiveFlows::closed(const fm_state_record& record) {
   if (slot == kNoSlot) {
     // A second answer to a request that was made twice, or a flow whose row was written when it was
     // forced out.
+    if (forgotten_.erase(record.head.flow_id) > 0) return;
     if (counted == 0 || (record.announced && !resuming_)) return;
     // Nothing was heard of this flow but its end.
     LiveFlow live{};
@@ -248,7 +250,7 @@ void LiveFlows::state(const fm_state_record& record) {
   const uint64_t counted = fm_flow_packets(&record.counters);
   uint32_t slot = find(record.head.flow_id);
   if (slot == kNoSlot) {
-    if (counted == 0) return;
+    if (counted == 0 || forgotten_.contains(record.head.flow_id)) return;
     if (const uint32_t older = find_key(record.key); older != kNoSlot) {
       write(pool_[older], FM_END_EVICTED);
       drop(older);
@@ -263,6 +265,7 @@ void LiveFlows::state(const fm_state_record& record) {
     merge(pool_[slot], slot, record);
   }
   LiveFlow& live = pool_[slot];
+  live.known_ns = record.head.time_ns;
   if (live.close_wanted && live.wanted_end != FM_END_IDLE) return;
   live.close_wanted = false;
   wheel_.schedule(slot, deadline(live));
@@ -314,8 +317,10 @@ void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requ
       want_close(live, slot, forced ? live.wanted_end : FM_END_IDLE, now_ns, requests);
     }
   });
-  requests.insert(requests.end(), forgotten_.begin(), forgotten_.end());
-  forgotten_.clear();
+  if (!forgotten_.empty() && now_ns - forgotten_asked_ns_ > kAskAgainNs) {
+    forgotten_asked_ns_ = now_ns;
+    for (const auto& [id, request] : forgotten_) requests.push_back(request);
+  }
   for (uint32_t excess = pool_.in_use() - closing_; excess > max_flows_; excess--) {
     const uint32_t victim = longest_silent();
     if (victim == kNoSlot) continue;
@@ -360,7 +365,7 @@ uint32_t LiveFlows::make_room() {
   LiveFlow& live = pool_[victim];
   write(live, FM_END_RESOURCES);
   if (live.id < kOwnId)
-    forgotten_.push_back({live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1});
+    forgotten_[live.id] = {live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1};
   drop(victim);
   return pool_.take();
 }
@@ -398,6 +403,21 @@ uint64_t LiveFlows::open_packets() const {
   for (uint32_t slot = 0; slot < pool_.used(); slot++)
     if (pool_[slot].id != 0) packets += fm_flow_packets(&pool_[slot].flow.counters);
   return packets;
+}
+
+void LiveFlows::hand_over(uint64_t since_ns) {
+  for (uint32_t slot = 0; slot < pool_.used(); slot++) {
+    LiveFlow& live = pool_[slot];
+    if (live.id == 0) continue;
+    if (live.id < kOwnId && live.known_ns >= since_ns) {
+      if (live.lacking == 0) continue;
+      live.flow = fm_flow{};
+      live.flow.counters = lacking_[slot];
+      live.packets_without_timing = live.lacking;
+    }
+    write(live, FM_END_EVICTED);
+    drop(slot);
+  }
 }
 
 void LiveFlows::finish(fm_end end) {

@@ -37,7 +37,7 @@ struct alignas(64) LiveFlow {
   ClockOrigin clock;
   uint64_t lacking;  // packets in flow.counters that the kernel's entry lacks
   uint64_t packets_without_timing;
-  uint64_t known_ns;  // datapath "kernel": when its state was last asked for
+  uint64_t known_ns;  // when its state was last asked for or heard
   uint32_t evictions;
   uint32_t ifindex;
   uint8_t hook;
@@ -74,7 +74,11 @@ class LiveFlows {
   // Writes what is still open from what is known here: for the end, when the kernel has not
   // answered.
   void finish(fm_end end);
-  // Whether the flow is known here.
+  // Writes what another daemon, which takes over what the kernel has, could not know: flows that
+  // the kernel does not have, and packets that its counters lack. Requires: all states were asked
+  // for (request_states) at since_ns or later, and the answers are taken.
+  void hand_over(uint64_t since_ns);
+  // Whether the flow is known here (or was, and the kernel will be asked to end it).
   bool knows(uint64_t flow_id) const;
 
   // Appends a request for every flow whose key names the interface of this slot (--per-interface).
@@ -148,7 +152,9 @@ class LiveFlows {
   uint32_t hand_ = 0;
   uint64_t next_own_id_ = kOwnId;
   uint32_t closing_ = 0;  // flows that the kernel was asked to close for want of room
-  std::vector<fm_close_request> forgotten_;  // flows forced out here that the kernel still has
+  // By id: flows forced out here that the kernel still has, until it answers.
+  std::unordered_map<uint64_t, fm_close_request> forgotten_;
+  uint64_t forgotten_asked_ns_ = 0;
   size_t waiting_ = 0;
   std::array<fm_packet_record, kBatch> batch_;
 
