@@ -77,8 +77,8 @@ class LiveFlowsTest : public ::testing::Test {
   void close(uint64_t id, uint16_t port, uint64_t packets, fm_end end, bool announced = false) {
     tell(FM_RECORD_CLOSED, id, port, packets, end, announced);
   }
-  void state(uint64_t id, uint16_t port, uint64_t packets) {
-    tell(FM_RECORD_STATE, id, port, packets, FM_END_COUNT, true);
+  void state(uint64_t id, uint16_t port, uint64_t packets, bool announced = true) {
+    tell(FM_RECORD_STATE, id, port, packets, FM_END_COUNT, announced);
   }
   void tell(uint8_t what, uint64_t id, uint16_t port, uint64_t packets, fm_end end,
             bool announced) {
@@ -235,6 +235,23 @@ TEST_F(LiveFlowsTest, TheKernelsStateOfAFlowBringsItsCountsUpToDate) {
   ASSERT_EQ(sink.rows.size(), 1u);
   EXPECT_EQ(sink.rows[0].packets, 4u);
   EXPECT_EQ(flows.packets_without_timing(), 2u);
+}
+
+TEST_F(LiveFlowsTest, AFlowWhoseOpeningRecordWasLostIsTakenOverFromTheKernelsState) {
+  state(1, 1000, 3, false);
+  EXPECT_EQ(flows.open_packets(), 3u);
+  send(1, packet(1000, 2 * kSecond));
+  close(1, 1000, 4, FM_END_IDLE, true);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 4u);
+  EXPECT_EQ(flows.packets_without_timing(), 3u);
+}
+
+TEST_F(LiveFlowsTest, TheStateOfAFlowThatHasItsRowBeginsNoOther) {
+  state(1, 1000, 3, true);
+  EXPECT_EQ(flows.open_flows(), 0u);
+  close(1, 1000, 3, FM_END_IDLE, true);
+  EXPECT_TRUE(sink.rows.empty());
 }
 
 TEST_F(LiveFlowsTest, AnotherDaemonsFlowsGoOn) {

@@ -99,7 +99,7 @@ class LiveRun {
         next_second = now + FM_SECOND_NS;
         flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
         interfaces_->check();
-        if (Status status = close_unknown(); !status) return status;
+        if (Status status = find_unknown(); !status) return status;
       }
       pause = drained >= config_.batch / 16 ? kShortest : std::min(2 * pause, kLongest);
       sleep_ns(std::min(pause, end - now));
@@ -241,6 +241,7 @@ class LiveRun {
   // SIGUSR1: with what the streams hold by now, and the kernel's counts of all open flows.
   Status report_now() {
     drain_all();
+    if (Status found = find_unknown(); !found) return found;
     requests_.clear();
     flows_.request_states(requests_);
     if (Status told = serve_all(answers_at_once()); !told) return told;
@@ -295,16 +296,22 @@ class LiveRun {
   }
 
   // Records were lost: there may be flows in the kernel's map whose opening record was among them.
-  // Their next packet announces them again; those that have fallen silent are closed here.
-  Status close_unknown() {
+  // Their next packet announces them again; those that are silent are asked for here.
+  Status find_unknown() {
     const uint64_t lost = datapath_->counters().events_lost;
     if (lost == lost_seen_ && !unknown_left_) return Done{};
     lost_seen_ = lost;
+    const auto known = [this](const auto& request) { return flows_.knows(request.flow_id); };
     requests_.clear();
     datapath_->list_flows([this](uint64_t id) { return !flows_.knows(id); }, requests_);
     drain();  // some of them were only on their way
-    std::erase_if(requests_, [this](const auto& request) { return flows_.knows(request.flow_id); });
+    std::erase_if(requests_, known);
+    for (fm_close_request& request : requests_) request.force = FM_REPORT_STATE;
+    if (Status told = serve_all(answers_at_once()); !told) return told;
+    // What was forced out here lives on in the kernel until it is idle.
+    std::erase_if(requests_, known);
     unknown_left_ = !requests_.empty();
+    for (fm_close_request& request : requests_) request.force = 0;
     return datapath_->close_flows(requests_);
   }
 

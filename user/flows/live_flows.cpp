@@ -243,12 +243,14 @@ void LiveFlows::closed(const fm_state_record& record) {
   drop(slot);
 }
 
-// The flow lives on: it is another daemon's and taken over, or was not idle.
+// The flow lives on: it is another daemon's and taken over, its opening record was lost, or it was
+// not idle.
 void LiveFlows::state(const fm_state_record& record) {
   const uint64_t counted = fm_flow_packets(&record.counters);
   uint32_t slot = find(record.head.flow_id);
   if (slot == kNoSlot) {
-    if (counted == 0) return;
+    // As in closed(): what the daemon was told of before has its row.
+    if (counted == 0 || (record.announced && !resuming_)) return;
     if (const uint32_t older = find_key(record.key); older != kNoSlot) {
       write(pool_[older], FM_END_EVICTED);
       drop(older);
