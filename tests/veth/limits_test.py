@@ -4,11 +4,13 @@ offloads against a capture of the wire. In each the conservation law holds: seen
 packets in rows + lost. Needs root; makes and removes its own network namespaces."""
 import collections
 import csv
+import datetime
 import json
 import os
 import re
 import signal
 import socket
+import statistics
 import sys
 import time
 
@@ -203,6 +205,8 @@ class FullMap(Limits):
                 for _ in range(1 + (port + turn) % 2):
                     client.sendto(b"", (target, port))
                     sent[port] += 1
+        meter.wait_for("there are no more flows than the limit",
+                       lambda: self.report(live).get("open_flows", 0) <= 64, 60)
         done, rows = self.finish(live)
         found = self.packets_by_port(row for row in rows if row["dst_ip"] == target)
         missing = {port: sent[port] - found[port] for port in sent if sent[port] != found[port]}
@@ -287,8 +291,10 @@ class Flood(Limits):
         return flood
 
     def memory(self, live):
+        """MiB: (all, without the event streams, whose pages appear as they are first used)."""
         with open(f"/proc/{live.process.pid}/status", encoding="ascii") as status:
-            return int(re.search(r"VmRSS:\s*(\d+) kB", status.read())[1]) / 1024
+            text = status.read()
+        return [int(re.search(field + r":\s*(\d+) kB", text)[1]) / 1024 for field in ("VmRSS", "RssAnon")]
 
     def few_rows(self, live, fields):
         """Sums the rows of the flood instead of holding them."""
@@ -342,18 +348,23 @@ class Flood(Limits):
         self.pair_.wait_quiet()
         tcp = live_test.Offload.tcp_counters(self, a)
         done, account, rows = self.end(live)
-        print(rare(done.err), rows)
-        print(f"memory {early:.0f} MiB in the flood, {late:.0f} MiB at its end")
-        self.assertLess(late, self.MEMORY_MIB)
-        self.assertLess(late, early + 16, "it grows with the flood")
-        self.assertGreater(account["flows"], 200_000, "hardly a flood")
+        print(f"{rare(done.err)} memory {early} MiB in the flood, {late} MiB at its end")
+        self.assertLess(late[0], self.MEMORY_MIB)
+        self.assertLess(late[1], early[1] + 16, "it grows with the flood")
+        self.assertGreater(account["flows"], 100_000, "hardly a flood")
         # Of iperf3's two connections the one for control is silent, and may have to make room.
-        self.assertEqual(sum(int(row["tot_fwd_pkts"]) for row in rows), tcp["OutSegs"] + tcp["RetransSegs"])
+        missing = tcp["OutSegs"] + tcp["RetransSegs"] - sum(int(row["tot_fwd_pkts"]) for row in rows)
+        if datapath == "kernel":
+            self.assertEqual(missing, 0)
+        else:
+            # The LRU may drop the connection's entry while there is no room for its events.
+            self.assertGreaterEqual(missing, 0, "packets were counted twice")
+            self.assertLessEqual(missing, account["lost"], "packets are missing that nothing tells of")
         with open(self.path("iperf.json"), encoding="utf-8") as out:
             port = json.load(out)["start"]["connected"][0]["local_port"]
         data = [row for row in rows if row["src_port"] == str(port) or row["dst_port"] == str(port)]
         self.assertEqual(len(data), 1, "the established connection must stay one flow")
-        self.assertGreater(int(data[0]["tot_fwd_pkts"]), 15_000, "50 Mbit/s for 6 s")
+        self.assertGreater(int(data[0]["tot_fwd_pkts"]), 15_000 if missing == 0 else 0, "50 Mbit/s for 6 s")
         self.assertTrue([line for line in done.warnings if "--max-flows" in line], done.err)
 
     def test_beside_a_connection_events(self):
@@ -437,6 +448,157 @@ class Report(Limits):
         self.assertEqual((done.code, done.errors), (0, []), done.err)
         self.assertEqual(totals(done.err)[-1]["metered"], sent)
         self.assertEqual(meter.packets_in(live.rows()), sent)
+
+
+class OffloadAgainstTheWire(live_test.AgainstTcpdump):
+    """a builds buffers of many segments, to send and from what it receives; tcpdump at b sees the frames."""
+
+    def make_pair(self):
+        pair = namespaces.Pair(self)
+        # Without TSO the kernel cuts the buffers between the hooks and tcpdump, which is behind that.
+        for side in (pair.a, pair.b):
+            side.run("ethtool", "-K", "veth0", "gso", "on")
+            side.ip("link", "set", "dev", "veth0", "gso_max_segs", "65535")
+        pair.a.run("ethtool", "-K", "veth0", "gro", "on")
+        pair.wait_quiet()
+        return pair
+
+    def captured(self, pair, side):
+        return pair.b
+
+    def agrees_with_link_counters(self, done, rows, packets, octets):
+        # A veth with GRO counts the octets that it receives without their Ethernet headers.
+        received = hooks(done.err)["veth0", "ingress"]["seen"]
+        super().agrees_with_link_counters(done, rows, packets, octets + 14 * received)
+
+    def transfer(self, datapath, *arguments):
+        self.arguments = ("--datapath", datapath)
+        # A window that no queue between the ends is too short for: what is lost on the wire only one end has seen.
+        self.compare(self.iperf("-n", "20M", "-b", "300M", "-w", "128K", *arguments), 4)
+        with open(self.path("live.log"), encoding="utf-8") as log:
+            text = log.read()
+        counters = hooks(text)["veth0", "ingress" if "-R" in arguments else "egress"]
+        self.assertLess(counters["buffers"], 0.8 * counters["seen"], "hardly anything was merged: this proves nothing")
+
+    def test_sent_events(self):
+        self.transfer("events")
+
+    def test_sent_kernel(self):
+        self.transfer("kernel")
+
+    def test_received_events(self):
+        self.transfer("events", "-R")
+
+    def test_received_kernel(self):
+        self.transfer("kernel", "-R")
+
+
+class UdpSegmentation(Limits):
+    """Datagrams that the kernel cuts out of one buffer (UDP_SEGMENT) count as the datagrams that arrive."""
+
+    def received(self, datapath):
+        pair = namespaces.Pair(self, offload=True)
+        pair.wait_quiet()
+        live = self.start(pair.a, "--datapath", datapath).wait_attached()
+        sizes = {}
+        for ours, theirs, segment in ((A4, B4, 1000), (A6, B6, 700)):
+            server = self.udp(pair.b, theirs, 7000)
+            client = self.udp(pair.a, ours, 40000, (theirs, 7000))
+            client.setsockopt(socket.SOL_UDP, UDP_SEGMENT, segment)
+            sizes[ours] = []
+            for octets in (30 * segment, 30 * segment + 1, segment, 2 * segment - 1, 1):
+                client.send(bytes(octets))
+                while octets > 0:  # the last is what is left
+                    sizes[ours].append(len(server.recv(2000)))
+                    octets -= sizes[ours][-1]
+        self.assertEqual([len(each) for each in sizes.values()], [65, 65])
+        pair.wait_quiet()
+        done, rows = self.finish(live)
+        for ours, got in sizes.items():
+            row, = (row for row in rows if row["src_ip"] == ours)
+            headers = HEADERS + (20 if ":" in ours else 0)
+            lengths = [headers + size for size in got]
+            self.assertEqual((row["tot_fwd_pkts"], row["totlen_fwd_pkts"]), (str(len(got)), str(sum(lengths))))
+            self.assertEqual((row["fwd_pkt_len_min"], row["fwd_pkt_len_max"]), (str(min(lengths)), str(max(lengths))))
+            self.assertAlmostEqual(float(row["fwd_pkt_len_std"]), statistics.pstdev(lengths), places=6)
+        egress = hooks(done.err)["veth0", "egress"]
+        self.assertEqual(egress["seen"], egress["buffers"] + 2 * (29 + 30 + 1), "each buffer held one datagram")
+
+    def test_events(self):
+        self.received("events")
+
+    def test_kernel(self):
+        self.received("kernel")
+
+
+class Uncertain(Limits):
+    """XDP meets buffers that were merged before as one frame: longer than the link carries, it says so."""
+
+    def transfer(self, pair, *arguments):
+        live = self.start(pair.b, *arguments).wait_attached()
+        pair.b.start("iperf3", "-s", "-1", "-p", "5201", "-B", B4)
+        pair.b.listening(5201)
+        pair.a.run("iperf3", "-c", B4, "-p", "5201", "-n", "20M")
+        pair.wait_quiet()
+        done, _ = self.finish(live)
+        uncertain = sum(counters["uncertain"] for counters in hooks(done.err).values())
+        warnings = [line for line in done.warnings if "not sure" in line]
+        return uncertain, warnings
+
+    def test_merged_frames(self):
+        pair = namespaces.Pair(self, offload=True)
+        pair.wait_quiet()
+        uncertain, warnings = self.transfer(pair, "--hook", "xdp-generic")
+        self.assertGreater(uncertain, 100)
+        self.assertEqual(len(warnings), 1)
+        self.assertIn(f" {uncertain} packets", warnings[0])
+
+    def test_frames_of_the_wire(self):
+        self.assertEqual(self.transfer(self.pair(), "--hook", "xdp-generic"), (0, []))
+
+    def test_the_default_hook_knows_segments(self):
+        pair = namespaces.Pair(self, offload=True)
+        pair.wait_quiet()
+        self.assertEqual(self.transfer(pair), (0, []))
+
+
+class TimeNamespace(Limits):
+    """CLOCK_MONOTONIC of the daemon is not the kernel's, by which packets are stamped."""
+
+    def rows_come(self, offset, datapath):
+        pair = self.pair()
+        live = self.start(pair.a, "--idle-timeout", "1", "--datapath", datapath,
+                          prefix=("unshare", "-T", "--monotonic", offset))
+        try:
+            live.wait_attached()
+        except AssertionError:
+            if "unshare:" not in live.err():
+                raise
+            self.skipTest(live.err().strip())
+        with open(f"/proc/{live.process.pid}/timens_offsets", encoding="ascii") as offsets:
+            self.assertIn(offset, offsets.read())
+        if os.readlink(f"/proc/{live.process.pid}/ns/time") == os.readlink("/proc/self/ns/time"):
+            self.skipTest("unshare -T did not change the time namespace")
+        client = self.udp(pair.a, A4, 41000, (self.silent_address(pair), 9))
+        for _ in range(3):
+            client.send(b"x")
+        before = time.time()
+        row, = meter.wait_for("the row", lambda: self.of_ports(live.rows(), 41000), 30)
+        self.assertGreater(time.time() - before, 0.8, "the row came before its flow's end")
+        self.assertEqual(row["tot_fwd_pkts"], "3")
+        self.assertLess(float(row["flow_duration"]), 0.8)
+        start = datetime.datetime.fromisoformat(row["timestamp"]).timestamp()
+        self.assertLess(abs(start - before), 1.0, "the wall clock has no namespace")
+        self.finish(live)
+
+    def test_ahead_events(self):
+        self.rows_come("1000000", "events")
+
+    def test_ahead_kernel(self):
+        self.rows_come("1000000", "kernel")
+
+    def test_behind(self):
+        self.rows_come("-3600", "events")
 
 
 if __name__ == "__main__":
