@@ -354,7 +354,7 @@ class Flood(Limits):
         self.assertGreater(account["flows"], 100_000, "hardly a flood")
         # Of iperf3's two connections the one for control is silent, and may have to make room.
         missing = tcp["OutSegs"] + tcp["RetransSegs"] - sum(int(row["tot_fwd_pkts"]) for row in rows)
-        if datapath == "kernel":
+        if datapath == "kernel" or account["lost"] == 0:
             self.assertEqual(missing, 0)
         else:
             # The LRU may drop the connection's entry while there is no room for its events.
@@ -363,8 +363,9 @@ class Flood(Limits):
         with open(self.path("iperf.json"), encoding="utf-8") as out:
             port = json.load(out)["start"]["connected"][0]["local_port"]
         data = [row for row in rows if row["src_port"] == str(port) or row["dst_port"] == str(port)]
-        self.assertEqual(len(data), 1, "the established connection must stay one flow")
-        self.assertGreater(int(data[0]["tot_fwd_pkts"]), 15_000 if missing == 0 else 0, "50 Mbit/s for 6 s")
+        if datapath == "kernel" or account["lost"] == 0:
+            self.assertEqual(len(data), 1, "the established connection must stay one flow")
+            self.assertGreater(int(data[0]["tot_fwd_pkts"]), 15_000, "50 Mbit/s for 6 s")
         self.assertTrue([line for line in done.warnings if "--max-flows" in line], done.err)
 
     def test_beside_a_connection_events(self):
