@@ -23,11 +23,9 @@ import meter  # noqa: E402
 import namespaces  # noqa: E402
 from namespaces import A4, A6, B4, B6  # noqa: E402
 
-DATAPATHS = ("events", "kernel")
 NOBODY4 = "198.51.100.77"  # frames to it reach the peer, which drops them without an answer
 UDP_SEGMENT = 103  # not in Python's socket module
 HEADERS = 14 + 20 + 8  # Ethernet, IPv4, UDP
-QUALITY = "end_reason,pkts_without_timing,timing_estimated,evictions"
 
 
 def numbers(line):
