@@ -326,7 +326,8 @@ void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requ
   const auto not_asked_for = [now_ns](const LiveFlow& live) {
     return !live.close_wanted && now_ns - live.asked_ns >= kAskAgainNs;
   };
-  for (uint32_t excess = pool_.in_use() - closing_ - asking_; excess > max_flows_; excess--) {
+  const uint32_t leaving = closing_ + asking_;
+  for (uint32_t flows = pool_.in_use(); flows > max_flows_ + leaving; flows--) {
     const uint32_t victim = most_dispensable(kLooks, not_asked_for);
     if (victim == kNoSlot) continue;
     LiveFlow& live = pool_[victim];
