@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* Finding, creating and locking entries of the flow map.
  *
- * bpf_spin_lock is refused in LRU maps and costs 44 ns; this lock is one compare-and-swap. It is
+ * bpf_spin_lock costs 44 ns and is refused in LRU maps; this lock is one compare-and-swap. It is
  * held for some 100 ns, but its holder may be interrupted (a virtual CPU that is descheduled;
  * before Linux 6.3 the closing program, by a packet): taking the lock can fail, and every caller
  * has a counted way out. */

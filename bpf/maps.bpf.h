@@ -5,11 +5,10 @@
 
 #include "flowmeter/abi.h"
 
-/* The flows. LRU: a flood of new flows pushes out the cold ones and keeps the hot. With datapath
- * "kernel" a preallocated hash of fm_timed_map_entry: what only the kernel knows is not thrown
- * away. */
+/* The flows. Full, it refuses new ones; the loader makes it an LRU map on request. Entries are
+ * fm_timed_map_entry with datapath "kernel" only. */
 struct {
-  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 1024);
   __uint(key_size, sizeof(struct fm_flow_key));
   __uint(value_size, sizeof(struct fm_timed_map_entry));

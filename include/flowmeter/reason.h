@@ -36,7 +36,7 @@ enum fm_reason {
   X(FM_END_ACTIVE, "active", "older than the active time-out; goes on in the next flow")  \
   X(FM_END_INPUT, "end", "end of the capture, or the meter was stopped")                  \
   X(FM_END_RESOURCES, "resources", "forced out because the flow table was full")          \
-  X(FM_END_EVICTED, "evicted", "live only: the kernel's LRU map dropped its entry")
+  X(FM_END_EVICTED, "evicted", "live only: the kernel's map (--flow-map lru) dropped its entry")
 
 enum fm_end {
 #define FM_END_ENUM(constant, name, description) constant,

@@ -384,12 +384,14 @@ class Fields(CommandLine):
 
     def test_live_options_need_an_interface(self):
         for option in (("--netns", "x"), ("--hook", "tcx"), ("--attach-order", "last"), ("--datapath", "kernel"),
+                       ("--flow-map", "lru"),
                        ("--per-interface",), ("--pin", "/x"), ("--unpin",), ("--batch", "5000"), ("--ring-size", "4")):
             self.assert_fails(meter.run("-f", self.capture, *option), USAGE, option[0], "-i")
 
     def test_wrong_live_options(self):
         for arguments, word in ((("--hook", "kprobe"), "--hook"), (("--attach-order", "middle"), "--attach-order"),
                                 (("--datapath", "both"), "--datapath"), (("--unpin",), "--pin"),
+                                (("--flow-map", "lru", "--datapath", "kernel"), "--flow-map"),
                                 (("--pin", "/x", "--hook", "tc"), "--hook")):
             self.assert_fails(meter.run("-i", "lo", *arguments), USAGE, word)
         self.assert_fails(meter.run("-i", "/(/"), USAGE, "/(/")

@@ -74,8 +74,8 @@ class LiveFlowsTest : public ::testing::Test {
   void close(uint64_t id, uint16_t port, uint64_t packets, fm_end end, bool announced = false) {
     tell(FM_RECORD_CLOSED, id, port, packets, end, announced);
   }
-  void state(uint64_t id, uint16_t port, uint64_t packets) {
-    tell(FM_RECORD_STATE, id, port, packets, FM_END_COUNT, true);
+  void state(uint64_t id, uint16_t port, uint64_t packets, bool announced = true) {
+    tell(FM_RECORD_STATE, id, port, packets, FM_END_COUNT, announced);
   }
   void tell(uint8_t what, uint64_t id, uint16_t port, uint64_t packets, fm_end end,
             bool announced) {
@@ -235,6 +235,23 @@ TEST_F(LiveFlowsTest, TheKernelsStateOfAFlowBringsItsCountsUpToDate) {
   EXPECT_EQ(flows.packets_without_timing(), 2u);
 }
 
+TEST_F(LiveFlowsTest, AFlowWhoseOpeningRecordWasLostIsTakenOverFromTheKernelsState) {
+  state(1, 1000, 3, false);
+  EXPECT_EQ(flows.open_packets(), 3u);
+  send(1, packet(1000, 2 * kSecond));
+  close(1, 1000, 4, FM_END_IDLE, true);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 4u);
+  EXPECT_EQ(flows.packets_without_timing(), 3u);
+}
+
+TEST_F(LiveFlowsTest, TheStateOfAFlowThatHasItsRowBeginsNoOther) {
+  state(1, 1000, 3, true);
+  EXPECT_EQ(flows.open_flows(), 0u);
+  close(1, 1000, 3, FM_END_IDLE, true);
+  EXPECT_TRUE(sink.rows.empty());
+}
+
 TEST_F(LiveFlowsTest, AnotherDaemonsFlowsGoOn) {
   flows.set_resuming(true);
   send(1, packet(1000, 1 * kSecond));  // of a flow whose state comes below: it has it
@@ -312,6 +329,61 @@ TEST_F(LiveFlowsTest, AboveTheLimitAsManyAsAreTooManyAreAskedForTheLongestSilent
   close(requests[1].flow_id, static_cast<uint16_t>(999 + requests[1].flow_id), 1, FM_END_RESOURCES);
   EXPECT_EQ(flows.open_flows(), 64u);
   EXPECT_TRUE(due(67 * kSecond + 1).empty());
+}
+
+TEST_F(LiveFlowsTest, PacketsSpareAFlowForOnesThatCameLaterAndHaveFewer) {
+  open(1, packet(1000, kSecond));
+  for (int i = 0; i < 20; i++) send(1, packet(1000, kSecond));
+  for (uint16_t i = 1; i < 80; i++)
+    open(i + 1u, packet(static_cast<uint16_t>(1000 + i), 10 * kSecond));
+  for (const fm_close_request& request : due(11 * kSecond)) EXPECT_NE(request.flow_id, 1u);
+  EXPECT_EQ(due(11 * kSecond + 1).size(), 0u) << "as many as are too many are asked for";
+}
+
+TEST_F(LiveFlowsTest, AFlowSilentForLongerThanItsCreditMakesRoom) {
+  open(1, packet(1000, kSecond));
+  for (int i = 0; i < 1000; i++) send(1, packet(1000, kSecond));
+  for (uint16_t i = 1; i < 65; i++)
+    open(i + 1u, packet(static_cast<uint16_t>(1000 + i), 100 * kSecond));
+  const auto requests = due(101 * kSecond);
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].flow_id, 1u);
+}
+
+// With datapath "kernel" nothing is heard of a flow but its first packet: whether it is busy is
+// asked first, and nobody is closed in its place while the answer is on its way.
+TEST_F(LiveFlowsTest, WhatTheKernelKnowsAloneIsAskedForBeforeAFlowMakesRoom) {
+  LiveFlows kernel{fm_default_settings(), 64, sink, true};
+  for (uint16_t i = 0; i < 66; i++) {
+    fm_open_record record{};
+    const fm_packet p = packet(static_cast<uint16_t>(1000 + i), (1u + i) * kSecond);
+    fm_packet_to_record(&record.packet, &p, i + 1u, FM_RECORD_OPEN);
+    record.key = p.key;
+    kernel.take(&record, sizeof(record));
+  }
+  const auto due = [&](uint64_t now_ns) {
+    std::vector<fm_close_request> requests;
+    kernel.request_due(now_ns, requests);
+    return requests;
+  };
+  const auto asked = due(70 * kSecond);
+  ASSERT_EQ(asked.size(), 2u);
+  for (const fm_close_request& request : asked) EXPECT_EQ(request.force, uint64_t{FM_REPORT_STATE});
+  EXPECT_TRUE(due(70 * kSecond + 1).empty()) << "before the answer";
+  EXPECT_EQ(asked[0].flow_id, 1u);
+  fm_state_record busy{};
+  busy.head.time_ns = 70 * kSecond;
+  busy.head.flow_id = 1;
+  busy.head.what = FM_RECORD_STATE;
+  busy.key = asked[0].key;
+  const fm_packet p = packet(1000, 70 * kSecond);
+  fm_flow_counters_begin(&busy.counters, &p, {p.direction, 0, 0});
+  for (int i = 0; i < 100; i++) fm_flow_counters_update(&busy.counters, &p);
+  kernel.take(&busy, sizeof(busy));
+  const auto next = due(70 * kSecond + 2);
+  ASSERT_EQ(next.size(), 1u) << "in place of the busy one";
+  EXPECT_NE(next[0].flow_id, 1u);
+  EXPECT_EQ(next[0].force, uint64_t{FM_REPORT_STATE});
 }
 
 TEST_F(LiveFlowsTest, AFullTableWritesAFlowForANewOneAndHasTheKernelForgetIt) {

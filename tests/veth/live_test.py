@@ -79,15 +79,24 @@ class Live(cases.Case):
         return [row for row in rows if str(port) in (row["src_port"], row["dst_port"])]
 
 
-class Traffic(Live):
-    """Each flow of real traffic equals that of a tcpdump on the same interface."""
+class AgainstTcpdump(Live):
+    """Each flow of real traffic equals that of a tcpdump, replayed."""
+
+    arguments = ()
+
+    def make_pair(self):
+        return self.pair()
+
+    def captured(self, pair, side):
+        """The end that tcpdump is on."""
+        return getattr(pair, side)
 
     def compare(self, traffic, expected_flows, side="a"):
         """traffic(pair) runs while the end of this side is metered and captured; returns the rows by flow."""
-        pair = self.pair()
+        pair = self.make_pair()
         namespace = getattr(pair, side)
-        live = self.start(namespace).wait_attached()
-        dump = namespaces.Tcpdump(self, namespace, "veth0")
+        live = self.start(namespace, *self.arguments).wait_attached()
+        dump = namespaces.Tcpdump(self, self.captured(pair, side), "veth0")
         pair.wait_quiet()
         before = namespace.link_counters("veth0")
         traffic(pair)
@@ -143,6 +152,10 @@ class Traffic(Live):
                 meter.wait_for("the port is free", lambda: ":5201 " not in pair.b.run("ss", "-Htln"))
 
         return traffic
+
+
+class Traffic(AgainstTcpdump):
+    """tcpdump is on the same interface."""
 
     def test_tcp_sent(self):
         self.compare(self.iperf("-n", "12M", "-b", "300M", "-P", "2"), 6)
@@ -247,6 +260,10 @@ class Traffic(Live):
 
         # The answers (port unreachable) are rate limited and one flow: their number is not the point.
         self.compare(traffic, 2000)
+
+
+class TrafficOfTheKernelDatapath(Traffic):
+    arguments = ("--datapath", "kernel")
 
 
 class Offload(Live):

@@ -144,7 +144,7 @@ Status BpfDatapath::prepare(const Config& config) {
   auto& maps = skeleton_->maps;
   const bool timed = config.datapath == Datapath::kKernel;
   bpf_map__set_max_entries(maps.flows, config.max_entries);
-  bpf_map__set_type(maps.flows, timed ? BPF_MAP_TYPE_HASH : BPF_MAP_TYPE_LRU_HASH);
+  bpf_map__set_type(maps.flows, config.lru ? BPF_MAP_TYPE_LRU_HASH : BPF_MAP_TYPE_HASH);
   bpf_map__set_value_size(maps.flows, timed ? sizeof(fm_timed_map_entry) : sizeof(fm_map_entry));
   bpf_map__set_max_entries(maps.fragments, config.max_fragments);
   const uint32_t answer_units = std::bit_ceil(
@@ -160,6 +160,7 @@ Status BpfDatapath::prepare(const Config& config) {
   wanted.timing_in_kernel = timed;
   wanted.count_once = config.count_once;
   wanted.per_interface = config.per_interface;
+  wanted.lru = config.lru;
   if (::getrandom(&wanted.tag_secret, sizeof(wanted.tag_secret), 0) < 0)
     return Error{"cannot get random numbers", errno};
   for (auto& word : wanted.tag_secret.words) word |= 1;

@@ -39,6 +39,7 @@ class BpfDatapath {
     fm_settings settings{};
     Datapath datapath = Datapath::kEvents;
     uint32_t max_entries = 0;  // of the flow map
+    bool lru = false;          // when it is full it drops entries, else it refuses new ones
     uint32_t max_fragments = 0;
     uint32_t stream_bytes = 0;   // of all CPUs' event streams together
     bool count_once = false;     // a packet that passes several interfaces

@@ -258,6 +258,15 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_name("PATH")
       ->default_str("events")
       ->group(kLive);
+  app.add_option("--flow-map", config.lru,
+                 "What a full map does: hash (refuse new flows: the\n"
+                 "program meters them) or lru (drop old ones)")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, bool>{{"hash", false}, {"lru", true}})
+              .description(""))
+      ->type_name("KIND")
+      ->default_str("hash")
+      ->group(kLive);
   app.add_flag("--per-interface", config.per_interface,
                "Flows of each interface apart; else a packet that\n"
                "passes several counts where it was met first")
@@ -305,9 +314,12 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     if (config.compat != Compat::kNone && !config.interfaces.empty())
       usage("--compat reads captures (-f) only, for now");
     if (config.interfaces.empty())
-      for (const char* option : {"--duration", "--netns", "--hook", "--attach-order", "--datapath",
-                                 "--per-interface", "--pin", "--unpin", "--batch", "--ring-size"})
+      for (const char* option :
+           {"--duration", "--netns", "--hook", "--attach-order", "--datapath", "--flow-map",
+            "--per-interface", "--pin", "--unpin", "--batch", "--ring-size"})
         if (app.count(option) > 0) usage((option + std::string(" goes with -i only")).c_str());
+    if (config.lru && config.datapath == Datapath::kKernel)
+      usage("--flow-map lru goes with --datapath events: what only the kernel has would be lost");
     if (config.unpin && config.pin.empty()) usage("--unpin goes with --pin only");
     if (!config.pin.empty() && config.hook == Hook::kTc)
       usage("--pin needs BPF links: --hook tcx or xdp, not tc");

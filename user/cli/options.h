@@ -40,6 +40,7 @@ struct Config {
   Hook hook = Hook::kAuto;
   AttachOrder attach_order = AttachOrder::kFirst;
   Datapath datapath = Datapath::kEvents;
+  bool lru = false;
   bool per_interface = false;
   std::string pin;  // directory
   bool unpin = false;

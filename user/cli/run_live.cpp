@@ -32,7 +32,9 @@ class LiveRun {
     BpfDatapath::Config kernel;
     kernel.settings = config_.settings;
     kernel.datapath = config_.datapath;
-    // The LRU begins to evict before it is full: each CPU keeps some free entries for itself.
+    kernel.lru = config_.lru;
+    // Room for new flows while old ones are being closed; and each CPU keeps some free entries for
+    // itself.
     kernel.max_entries = config_.max_flows + config_.max_flows / 8 + 1024;
     kernel.max_fragments = config_.max_fragments;
     kernel.stream_bytes = config_.ring_mib << 20;
@@ -248,6 +250,8 @@ class LiveRun {
   // Takes what the streams hold by now, and the kernel's counts of all open flows.
   Status learn_states() {
     if (Status drained = drain_all(); !drained) return drained;
+    if (datapath_->counters().events_lost > 0)
+      if (Status learned = learn_unknown(); !learned) return learned;
     requests_.clear();
     flows_.request_states(requests_);
     return serve_all();

@@ -245,7 +245,8 @@ void LiveFlows::closed(const fm_state_record& record) {
   drop(slot);
 }
 
-// The flow lives on: it is another daemon's and taken over, or was not idle.
+// The flow lives on: it is another daemon's and taken over, its opening record was lost, or it was
+// not idle.
 void LiveFlows::state(const fm_state_record& record) {
   const uint64_t counted = fm_flow_packets(&record.counters);
   uint32_t slot = find(record.head.flow_id);
@@ -266,6 +267,8 @@ void LiveFlows::state(const fm_state_record& record) {
   }
   LiveFlow& live = pool_[slot];
   live.known_ns = record.head.time_ns;
+  if (live.asked_ns != 0) asking_--;
+  live.asked_ns = 0;
   if (live.close_wanted && live.wanted_end != FM_END_IDLE) return;
   live.close_wanted = false;
   wheel_.schedule(slot, deadline(live));
@@ -289,6 +292,7 @@ void LiveFlows::drop(uint32_t slot) {
   const LiveFlow& live = pool_[slot];
   wheel_.cancel(slot);
   if (live.closing()) closing_--;
+  if (live.asked_ns != 0) asking_--;
   if (live.lacking > 0) lacking_.erase(slot);
   by_id_.erase(hash_id(live.id), slot);
   by_key_.erase(key_hash_(live.key), slot);
@@ -321,13 +325,20 @@ void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requ
     forgotten_asked_ns_ = now_ns;
     for (const auto& [id, request] : forgotten_) requests.push_back(request);
   }
-  for (uint32_t excess = pool_.in_use() - closing_; excess > max_flows_; excess--) {
-    const uint32_t victim = longest_silent();
+  constexpr uint32_t kLooks = 256;
+  const auto not_asked_for = [now_ns](const LiveFlow& live) {
+    return !live.close_wanted && now_ns - live.asked_ns >= kAskAgainNs;
+  };
+  const uint32_t leaving = closing_ + asking_;
+  for (uint32_t flows = pool_.in_use(); flows > max_flows_ + leaving; flows--) {
+    const uint32_t victim = most_dispensable(kLooks, not_asked_for);
     if (victim == kNoSlot) continue;
     LiveFlow& live = pool_[victim];
     // With datapath "kernel" nothing is heard of a busy flow: it is looked at before it is chosen.
-    if (timing_in_kernel_ && live.id < kOwnId && now_ns - live.known_ns > FM_SECOND_NS) {
-      live.known_ns = now_ns;
+    if (timing_in_kernel_ && live.id < kOwnId &&
+        now_ns - std::min(now_ns, live.known_ns) > FM_SECOND_NS) {
+      asking_ += live.asked_ns == 0;
+      live.asked_ns = now_ns;
       requests.push_back({live.key, live.id, FM_REPORT_STATE});
     } else {
       want_close(live, victim, FM_END_RESOURCES, now_ns, requests);
@@ -335,33 +346,40 @@ void LiveFlows::request_due(uint64_t now_ns, std::vector<fm_close_request>& requ
   }
 }
 
-// Of a few flows beyond the hand that nobody has asked for yet, the one silent for longest; kNoSlot
-// if there is none among them.
-uint32_t LiveFlows::longest_silent() {
+// Until when a flow is spared for others. Packets buy it time, or a flood of flows of one packet
+// each would push out an established one that pauses for a moment.
+uint64_t LiveFlows::spared_until(const LiveFlow& live) {
+  constexpr uint64_t kCreditMax = 60;  // seconds, one a packet
+  const uint64_t packets = fm_flow_packets(&live.flow.counters);
+  return live.flow.counters.last_ns + std::min(packets, kCreditMax) * FM_SECOND_NS;
+}
+
+// Of the first few flows beyond the hand that may be taken, the one to make room first; kNoSlot if
+// there is none within so many looks.
+template <typename MayBeTaken>
+uint32_t LiveFlows::most_dispensable(uint32_t looks, MayBeTaken&& may_be_taken) {
   constexpr uint32_t kSample = 16;
   uint32_t victim = kNoSlot;
-  for (uint32_t i = 0; i < kSample; i++, hand_ = hand_ + 1 < pool_.used() ? hand_ + 1 : 0)
-    if (pool_[hand_].id != 0 && !pool_[hand_].close_wanted &&
-        (victim == kNoSlot ||
-         pool_[hand_].flow.counters.last_ns < pool_[victim].flow.counters.last_ns))
-      victim = hand_;
+  for (uint32_t found = 0; looks > 0 && found < kSample; looks--) {
+    const uint32_t slot = hand_;
+    hand_ = hand_ + 1 < pool_.used() ? hand_ + 1 : 0;
+    if (pool_[slot].id == 0 || !may_be_taken(pool_[slot])) continue;
+    found++;
+    if (victim == kNoSlot || spared_until(pool_[slot]) < spared_until(pool_[victim])) victim = slot;
+  }
   return victim;
 }
 
-// A flow that the kernel's map had no room for; kNoSlot if there is none.
-uint32_t LiveFlows::own_flow() {
-  for (uint32_t i = 0; i < pool_.used(); i++) {
-    hand_ = hand_ + 1 < pool_.used() ? hand_ + 1 : 0;
-    if (pool_[hand_].id >= kOwnId) return hand_;
-  }
-  return kNoSlot;
-}
-
 // The table is full, and a new flow cannot wait for the kernel to close another: one is written
-// from its records. What the kernel counts of it until it closes it, too, is in no row.
+// from its records. What the kernel counts of it until it closes it, too, is in no row; with
+// datapath "kernel" there would be nearly nothing in it, so there it is one that the kernel's map
+// had no room for, if possible.
 uint32_t LiveFlows::make_room() {
-  uint32_t victim = timing_in_kernel_ ? own_flow() : longest_silent();
-  if (victim == kNoSlot) victim = hand_;
+  uint32_t victim = kNoSlot;
+  if (timing_in_kernel_)
+    victim = most_dispensable(pool_.used(), [](const LiveFlow& live) { return live.id >= kOwnId; });
+  if (victim == kNoSlot)
+    victim = most_dispensable(pool_.used(), [](const LiveFlow&) { return true; });
   LiveFlow& live = pool_[victim];
   write(live, FM_END_RESOURCES);
   if (live.id < kOwnId)

@@ -37,7 +37,8 @@ struct alignas(64) LiveFlow {
   ClockOrigin clock;
   uint64_t lacking;  // packets in flow.counters that the kernel's entry lacks
   uint64_t packets_without_timing;
-  uint64_t known_ns;  // when its state was last asked for or heard
+  uint64_t known_ns;  // when its state was last heard
+  uint64_t asked_ns;  // and when it was asked for, to see whether to close it; 0: is not
   uint32_t evictions;
   uint32_t ifindex;
   uint8_t hook;
@@ -64,8 +65,8 @@ class LiveFlows {
   void settle();
 
   // Appends a request for every flow that is idle by now_ns (kernel's clock), asks again for those
-  // that were not answered, and, while there are more flows than max_flows, for as many of the
-  // longest silent.
+  // that were not answered, and, while there are more flows than max_flows, for as many of those
+  // that are silent for longest, reckoned with a credit for each packet.
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests);
   // Appends a request for the state of every flow: open_packets() is the kernel's once answered.
   void request_states(std::vector<fm_close_request>& requests);
@@ -128,8 +129,9 @@ class LiveFlows {
   void merge(LiveFlow& live, uint32_t slot, const fm_state_record& record);
   void write(const LiveFlow& live, fm_end end);
   void drop(uint32_t slot);
-  uint32_t longest_silent();
-  uint32_t own_flow();
+  static uint64_t spared_until(const LiveFlow& live);
+  template <typename MayBeTaken>
+  uint32_t most_dispensable(uint32_t looks, MayBeTaken&& may_be_taken);
   uint32_t make_room();
   uint64_t deadline(const LiveFlow& live) const;
   void want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
@@ -152,6 +154,7 @@ class LiveFlows {
   uint32_t hand_ = 0;
   uint64_t next_own_id_ = kOwnId;
   uint32_t closing_ = 0;  // flows that the kernel was asked to close for want of room
+  uint32_t asking_ = 0;   // flows whose state it was asked for before that
   // By id: flows forced out here that the kernel still has, until it answers.
   std::unordered_map<uint64_t, fm_close_request> forgotten_;
   uint64_t forgotten_asked_ns_ = 0;
