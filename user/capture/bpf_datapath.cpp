@@ -194,6 +194,9 @@ Status BpfDatapath::prepare(const Config& config) {
     xdp_.reset(flowmeter_xdp_bpf__open());
     if (!xdp_) return Error{"cannot open the embedded BPF object for XDP", errno};
     set_constants(xdp_->rodata);
+    if (config.xdp_takes_frags)
+      for (bpf_program* program : {xdp_->progs.fm_xdp, xdp_->progs.fm_xdp_ip})
+        bpf_program__set_flags(program, BPF_F_XDP_HAS_FRAGS);
     auto& shared = xdp_->maps;
     const std::pair<bpf_map*, const bpf_map*> pairs[] = {
         {shared.flows, maps.flows},

@@ -38,6 +38,7 @@ class LiveRun {
     kernel.stream_bytes = config_.ring_mib << 20;
     kernel.verbose = config_.verbose;
     kernel.with_xdp = config_.hook == Hook::kXdp || config_.hook == Hook::kXdpGeneric;
+    kernel.xdp_takes_frags = config_.hook == Hook::kXdp;
     kernel.pin_directory = config_.pin;
     MeteredInterfaces::Options options;
     for (const std::string& text : config_.interfaces) {
