@@ -256,7 +256,7 @@ void BpfDatapath::read_slots() {
 Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
   if (slot_of(interface.index)) return Done{};
   for (uint32_t i = 0; i < FM_INTERFACE_PROBES; i++) {
-    const uint32_t slot = (interface.index + i) % FM_INTERFACE_SLOTS;
+    const uint32_t slot = fm_interface_slot(interface.index, i);
     if (slots_[slot] != 0) continue;
     fm_interface value{};
     value.ifindex = interface.index;
@@ -271,8 +271,9 @@ Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
     slots_[slot] = interface.index;
     return Done{};
   }
-  return Error{"cannot meter " + interface.name + " as well: at most " +
-               std::to_string(FM_INTERFACE_SLOTS) + " interfaces at once"};
+  return Error{"cannot meter " + interface.name + " as well: all places for its index, " +
+               std::to_string(interface.index) + ", are taken by interfaces that are metered (of " +
+               std::to_string(FM_INTERFACE_SLOTS) + " places; -i can name fewer interfaces)"};
 }
 
 std::optional<unsigned> BpfDatapath::slot_of(unsigned index) const {
