@@ -3,7 +3,6 @@
 and qdiscs alone, and nothing of its own behind; what the running program may still do."""
 import contextlib
 import ctypes
-import json
 import os
 import platform
 import re
@@ -117,7 +116,8 @@ class Foreign(live_test.Live):
         namespaces.run("mount", "-t", "bpf", "none", directory)
         self.addCleanup(namespaces.run, "umount", "-l", directory, check=False)
         path = ctypes.create_string_buffer(os.fsencode(directory + "/program"))
-        bpf(OBJ_PIN, bytearray(struct.pack("<QII", ctypes.addressof(path), self.load(SCHED_CLS, port, b"foreign_tc"), 0)))
+        program = self.load(SCHED_CLS, port, b"foreign_tc")
+        bpf(OBJ_PIN, bytearray(struct.pack("<QII", ctypes.addressof(path), program, 0)))
         self.pair.a.run("tc", "qdisc", "add", "dev", "veth0", "clsact")
         self.pair.a.run("tc", "filter", "add", "dev", "veth0", "ingress", "prio", priority, "bpf", "da",
                         "object-pinned", directory + "/program")
@@ -132,10 +132,12 @@ class Foreign(live_test.Live):
 
     def everything_attached(self):
         """All programs, filters and qdiscs of the interface, as others see them."""
-        return f"tcx: {self.tcx_programs(TCX_INGRESS)} {self.tcx_programs(TCX_EGRESS)}\n" + "\n".join(self.pair.a.run(*command) for command in (
-            ("bpftool", "net", "show", "dev", "veth0"), ("tc", "qdisc", "show", "dev", "veth0"),
-            ("tc", "filter", "show", "dev", "veth0", "ingress"), ("tc", "filter", "show", "dev", "veth0", "egress"),
-            ("ip", "-o", "link", "show", "dev", "veth0")))
+        shown = [f"tcx: {self.tcx_programs(TCX_INGRESS)} {self.tcx_programs(TCX_EGRESS)}"]
+        for command in (("ip", "-o", "link", "show", "dev", "veth0"), ("tc", "qdisc", "show", "dev", "veth0"),
+                        ("tc", "filter", "show", "dev", "veth0", "ingress"),
+                        ("tc", "filter", "show", "dev", "veth0", "egress"), ("bpftool", "net", "show", "dev", "veth0")):
+            shown.append(self.pair.a.run(*command))
+        return "\n".join(shown)
 
     def arrives(self, *ports):
         """Those of the UDP ports of a at which a datagram of b arrives."""
@@ -414,11 +416,8 @@ class Privileges(Foreign):
     def capabilities(self, live):
         with open(f"/proc/{live.process.pid}/status", encoding="ascii") as status:
             text = status.read()
-        return tuple(int(re.search(name + r":\s*(\w+)", text)[1], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"))
-
-    def old_kernel(self):
-        """Where CAP_BPF stays needed for maps that are open."""
-        return tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2]) < (5, 19)
+        return tuple(int(re.search(name + r":\s*(\w+)", text)[1], 16)
+                     for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"))
 
     def works(self, live, interface_address=A4, target=B4):
         """Flows are closed and written while it runs."""
@@ -447,7 +446,7 @@ class Privileges(Foreign):
 
     def later_interface(self, *arguments, hook="tcx", **options):
         """With a pattern: an interface that comes later is metered, though only CAP_NET_ADMIN is left."""
-        live = self.hook(hook, "--idle-timeout", "0.3", *arguments, interface="veth*", name="live", **options).wait_attached()
+        live = self.hook(hook, "--idle-timeout", "0.3", *arguments, interface="veth*", **options).wait_attached()
         net_admin = 1 << 12
         self.assertEqual(self.capabilities(live), (net_admin, net_admin, 0, 0))
         self.pair.a.ip("link", "add", "veth7", "type", "veth", "peer", "name", "other7")

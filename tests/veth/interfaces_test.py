@@ -15,7 +15,6 @@ import cases  # noqa: E402
 import live_test  # noqa: E402
 import meter  # noqa: E402
 import namespaces  # noqa: E402
-from meter import FLOW  # noqa: E402
 
 # After this silence another interface may take a flow's direction over (FM_POINT_SILENCE in abi.h), with some more, as
 # Python's clock is not the kernel's.
@@ -29,13 +28,14 @@ def address(wire, side):
 
 def end_of_wire(namespace, interface, wire, side):
     """Without segmentation offload an skb is a frame on the wire; the neighbour is known, so there is no ARP."""
+    peer_mac = f"02:00:00:00:{wire:02x}:{3 - side:02x}"
     namespace.run("sh", "-ec", f"""
         ethtool -K {interface} tso off gso off gro off
         ip link set dev {interface} gso_max_segs 1
         ip link set dev {interface} addrgenmode none
         ip link set dev {interface} up
         ip addr add {address(wire, side)}/24 dev {interface}
-        ip neigh replace {address(wire, 3 - side)} lladdr 02:00:00:00:{wire:02x}:{3 - side:02x} dev {interface} nud permanent
+        ip neigh replace {address(wire, 3 - side)} lladdr {peer_mac} dev {interface} nud permanent
     """)
 
 
@@ -103,7 +103,7 @@ class Interfaces(live_test.Live):
 
     def sent(self, live, port):
         """Packets of the rows of this UDP port, there and back."""
-        rows = [row for row in live.rows() if row["protocol"] == "17" and str(port) in (row["src_port"], row["dst_port"])]
+        rows = [row for row in self.of_ports(live.rows(), port) if row["protocol"] == "17"]
         return sum(int(row["tot_fwd_pkts"]) for row in rows), sum(int(row["tot_bwd_pkts"]) for row in rows)
 
     def wait_metering(self, live, interface, seconds=20):
@@ -140,7 +140,7 @@ class Selection(Interfaces):
                 for direction in ("ingress", "egress"):
                     hook = hooks(done)[name, direction]
                     self.assertEqual(hook["buffers"], hook["link_packets"], done.err)
-                row, = [row for row in live.rows() if row["protocol"] == "17" and row["src_port"] == str(43000 + number)]
+                row, = [row for row in self.of_ports(live.rows(), 43000 + number) if row["protocol"] == "17"]
                 self.assertEqual((row["interface"], row["direction"]), (name, "egress"))
         if "lo" in names:
             self.assertEqual(self.sent(live, 43009), (1, 0), "a packet on loopback counts once")
@@ -554,7 +554,8 @@ class Bridged(Interfaces):
         super().setUp()
         self.one, self.bridge, self.other = (namespaces.Namespace(self, who) for who in "obx")
         try:
-            self.bridge.ip("link", "add", "br0", "address", "02:00:00:00:00:ff", "type", "bridge", "mcast_snooping", "0")
+            self.bridge.ip("link", "add", "br0", "address", "02:00:00:00:00:ff", "type", "bridge",
+                           "mcast_snooping", "0")
         except AssertionError as error:
             self.skipTest(f"this kernel has no bridge: {error}")
         self.bridge.ip("link", "set", "br0", "addrgenmode", "none", "up")
@@ -655,10 +656,10 @@ class OtherNamespace(Interfaces):
         ended.wait()
         with open(self.path("file"), "w", encoding="ascii"):
             pass
-        for netns, words in (("nosuch", ("nosuch", self.pair.a.name)), ("/nosuch/ns", ("/nosuch/ns", "No such file")),
-                             (str(ended.pid), (str(ended.pid),)), (self.path("file"), (self.path("file"), "not a network"))):
+        for netns, *words in (("nosuch", self.pair.a.name), ("/nosuch/ns", "No such file"), (str(ended.pid),),
+                              (self.path("file"), "not a network")):
             with self.subTest(netns):
-                self.one_error(self.outside(netns).wait(), *words)
+                self.one_error(self.outside(netns).wait(), netns, *words)
         self.assertEqual(self.outside("").wait().code, 2)
         done = meter.Meter(self, "live", "-i", "nosuch0", "--netns", self.pair.a.name).wait()
         self.one_error(done, "nosuch0")

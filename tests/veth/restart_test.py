@@ -132,8 +132,8 @@ class Talkers:
 
 class Restart(Pinned):
     def goes_on(self, interrupt, *arguments):
-        """With events the times that only the first program knew are gone with it, and the end says of how many packets:
-        at least of those that it had drained, at most of all that were sent before the second started."""
+        """With events the times that only the first program knew are gone with it, and the end says of how many
+        packets: at least of those that it had drained, at most of all that were sent before the second started."""
         in_kernel = "kernel" in arguments
         reference = self.start(self.pair.a, name="reference").wait_attached()
         first = self.pinned("first", *arguments).wait_attached()
@@ -199,7 +199,8 @@ class Restart(Pinned):
                 time.sleep(0.3)
                 self.kill(lives[-1])
                 time.sleep(0.3)
-                lives.append(self.pinned(f"run-{number}", *arguments, *(("--unpin",) if number == 4 else ())).wait_attached())
+                last = ("--unpin",) if number == 4 else ()
+                lives.append(self.pinned(f"run-{number}", *arguments, *last).wait_attached())
             time.sleep(0.3)
         finally:
             stop.set()
@@ -248,7 +249,7 @@ class Restart(Pinned):
         self.rows_of_both("--datapath", "kernel")
 
     def ended_meanwhile(self, *arguments):
-        """Flows that the kernel ends by itself while nobody is there: the next packet comes behind the active time-out."""
+        """Flows that the kernel ends by itself while nobody is there: a packet comes behind the active time-out."""
         first = self.pinned("first", "--active-timeout", "0.5", *arguments).wait_attached()
         client = self.udp(self.pair.a, A4, 42000, (B4, 9))
         for _ in range(10):
@@ -392,7 +393,19 @@ class Refused(Pinned):
             self.assertEqual(os.path.exists(directory), existed, "it is as it was before")
 
     def test_no_such_directory(self):
-        self.one_error(self.start(self.pair.a, "--pin", self.path("nosuch/directory")).wait(), "--pin", "nosuch/directory")
+        done = self.start(self.pair.a, "--pin", self.path("nosuch/directory")).wait()
+        self.one_error(done, "--pin", "nosuch/directory")
+
+    def test_a_first_start_that_fails_leaves_nothing(self):
+        """One interface can be had, the other cannot, as a bridge has no native XDP."""
+        try:
+            self.pair.a.ip("link", "add", "br0", "type", "bridge")
+        except AssertionError as error:
+            self.skipTest(f"this kernel has no bridge: {error}")
+        self.one_error(self.pinned("live", "-i", "br0", "--hook", "xdp").wait(), "br0", "native XDP")
+        self.assertFalse(os.path.exists(self.pins))
+        shown = self.pair.a.run("ip", "-d", "link", "show", "dev", "veth0")
+        self.assertNotIn("xdp", shown)
 
     def test_usage(self):
         for arguments in (("--unpin",), ("--pin", ""), ("--pin", self.pins, "--hook", "tc")):

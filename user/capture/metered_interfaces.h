@@ -48,7 +48,7 @@ class MeteredInterfaces final : public InterfaceNames {
   void check();
 
   // No packet is seen afterwards. Unless the links are to stay pinned.
-  void detach(bool remove_pins);
+  void detach(bool unpin);
 
   std::string_view name_of(unsigned ifindex) const override;
   // "eth0, eth1"
@@ -67,10 +67,12 @@ class MeteredInterfaces final : public InterfaceNames {
 
   MeteredInterfaces(const Options& options, BpfDatapath& datapath)
       : options_(options), datapath_(datapath) {}
+  Status begin();
   Status attach(const Interface& interface);
   Result<Attachment> attach_hook(const Interface& interface, fm_hook hook);
   Status let_go(unsigned index, std::vector<unsigned>& departed);
   void forget_names();
+  void remove_pins(unsigned index);
   bool wanted(const Interface& interface, bool* named) const;
   std::string pin_of(unsigned index, fm_hook hook) const;
 

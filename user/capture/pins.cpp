@@ -16,8 +16,7 @@ namespace flowmeter {
 
 Result<UniqueFd> claim_pin_directory(const std::string& directory) {
   const bool made = ::mkdir(directory.c_str(), 0700) == 0;
-  if (!made && errno != EEXIST)
-    return Error{"--pin: cannot make directory " + directory, errno};
+  if (!made && errno != EEXIST) return Error{"--pin: cannot make directory " + directory, errno};
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return Error{"--pin: cannot open directory " + directory, errno};
   struct statfs file_system {};

@@ -66,7 +66,10 @@ class LiveRun {
     datapath_ = std::move(*datapath);
     flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
     auto interfaces = MeteredInterfaces::open(options, *datapath_);
-    if (!interfaces) return interfaces.error();
+    if (!interfaces) {
+      if (!datapath_->resumed()) datapath_->unpin();
+      return interfaces.error();
+    }
     interfaces_ = std::move(*interfaces);
     flows_.set_interface_names(interfaces_.get());
     rows_before_ = datapath_->journal().packets_written;
