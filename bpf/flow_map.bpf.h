@@ -13,9 +13,6 @@
 
 #define FM_LOCK_TRIES 24
 #define FM_LOCK_SPINS 256 /* looks at a held lock per try: together some 10 microseconds */
-#define FM_LOCK_HELD 1ull
-#define FM_LOCK_ANNOUNCED 2ull /* the daemon knows the flow */
-#define FM_LOCK_ID_SHIFT 2
 
 FM_INLINE struct fm_cpu_counters* fm_counters_of_this_cpu(void) {
   const __u32 zero = 0;
@@ -52,15 +49,13 @@ FM_INLINE void fm_unlock(struct fm_map_entry* entry, __u64 held, __u64 next) {
 }
 
 /* Takes the lock of the key's entry, if it still is the key's. Returns the lock word if it was
- * taken, 0 if it is held, -1 if the entry was recycled for another key. */
+ * taken, 0 if it is held, -1 if the entry was recycled for another key (the tag is compared under
+ * the lock: before, it may be of one flow and the lock word of the next). */
 FM_INLINE __s64 fm_try_lock(struct fm_map_entry* entry, __u64 tag) {
   const __u64 word = *(volatile __u64*)&entry->lock;
   if (word & FM_LOCK_HELD) return 0;
-  if (*(volatile __u64*)&entry->tag != tag) return -1;
   if (__sync_val_compare_and_swap(&entry->lock, word, word | FM_LOCK_HELD) != word) return 0;
-  /* Ids are unique, so the entry is the one whose tag was compared, but for one case: the map was
-   * just writing another flow's value over it and had got as far as the lock word. */
-  if (*(volatile __u64*)&entry->tag == tag) return (__s64)word;
+  if (FM_LIKELY(*(volatile __u64*)&entry->tag == tag)) return (__s64)word;
   fm_unlock(entry, word, word);
   return -1;
 }

@@ -75,15 +75,14 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   const int idle = fm_flow_is_idle(&entry->counters, request.key.protocol, now_ns, s);
   if (request.force == FM_REPORT_STATE || (!request.force && !idle)) {
     __u64 next = word;
-    if ((request.force || timing_in_kernel) && fm_flow_packets(&entry->counters) > 0 &&
+    if ((request.force || timing_in_kernel) && entry->counters.begun &&
         fm_send_state(entry, &request.key, now_ns, word, FM_END_COUNT))
       next |= FM_LOCK_ANNOUNCED;
     fm_unlock(entry, word, next);
     return 1;
   }
   if (request.force) end = (__u32)request.force - 1;
-  if (fm_flow_packets(&entry->counters) > 0 &&
-      !fm_send_state(entry, &request.key, now_ns, word, end)) {
+  if (entry->counters.begun && !fm_send_state(entry, &request.key, now_ns, word, end)) {
     fm_unlock(entry, word, word);
     return 1;
   }

@@ -105,7 +105,7 @@ FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet*
   __u64 word = held;
   __u8 new_entry_bit = 0;
   enum fm_end ended = FM_END_COUNT;
-  const int begun = fm_flow_packets(&entry->counters) > 0;
+  const int begun = entry->counters.begun;
   if (FM_LIKELY(begun)) ended = fm_flow_ended(&entry->counters, p, s);
   if (FM_UNLIKELY(!begun || ended != FM_END_COUNT)) {
     word = fm_begin_flow(entry, p, word, ended);
@@ -138,18 +138,20 @@ FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
   struct fm_interface* interface = fm_find_interface(ifindex, &slot);
   if (!interface) return FM_NEXT;
   struct fm_packet packet = {};
-  struct fm_fragment_key fragment = {};
+  struct fm_fragment_key fragment;
   enum fm_fragment_role role;
   enum fm_reason reason =
       fm_parse(context, fm_frame(context), fm_context_link_type(context, link_type), &packet,
                &fragment, &role);
   if (reason == FM_METERED && FM_UNLIKELY(role != FM_NOT_FRAGMENT))
     reason = fm_join_fragments(context, &packet, &fragment, role);
-  __u32 packets = fm_context_segments(context);
-  if (reason == FM_METERED) {
+  __u32 packets;
+  if (FM_LIKELY(reason == FM_METERED)) {
     packets = fm_packet_segments(&packet);
     if (per_interface) packet.key.interface = (__u16)(slot + 1);
     reason = fm_record_packet(context, &packet, ifindex, hook);
+  } else {
+    packets = fm_context_segments(context);
   }
   /* Verifier (all versions): what a function of its own returns is any number to it, while clang
    * knows the range and would remove the check; the barrier hides it from clang. */

@@ -13,6 +13,8 @@
 #include "capture/interface_selector.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "compat/java_engine.h"
+#include "compat/python_engine.h"
 #include "features/columns_82.h"
 #include "features/columns_extra.h"
 #include "features/select.h"
@@ -67,11 +69,32 @@ ExitCode fail(const Error& error) {
   return error.usage ? kUsage : kRunFailed;
 }
 
+Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
+  switch (config.compat) {
+    case Compat::kPython:
+      return PythonEngine::open(config.csv, config.fields, config.max_flows);
+    case Compat::kJava:
+      return JavaEngine::open(config.csv, config.fields, config.max_flows);
+    default:
+      return Error{"this compatibility mode is not there"};
+  }
+}
+
+ExitCode run_compat(const Config& config) {
+  if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
+  handle_signals();
+  auto engine = open_compat_engine(config);
+  if (!engine) return fail(engine.error());
+  return run_compat_replay(config, **engine);
+}
+
 ExitCode run(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "doctor") return run_doctor(argc - 1, argv + 1);
   auto parsed = parse_options(argc, argv);
   if (const auto* code = std::get_if<ExitCode>(&parsed)) return *code;
   const Config& config = std::get<Config>(parsed);
+
+  if (config.compat != Compat::kNone) return run_compat(config);
 
   auto columns = select_columns(columns_82(), config.fields, columns_extra(), config.extra);
   if (!columns) return fail(columns.error());
@@ -81,7 +104,8 @@ ExitCode run(int argc, char** argv) {
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
 
   handle_signals();
-  auto sink = CsvSink::open(config.csv, std::move(*columns));
+  auto sink =
+      CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10);
   if (!sink) return fail(sink.error());
   return config.interfaces.empty() ? run_replay(config, **sink) : run_live(config, **sink);
 }

@@ -112,6 +112,9 @@ struct fm_map_entry {
   __u32 point[2];      /* [end]: ifindex << 1 | hook where its packets are counted; 0: none yet */
   __u32 point_seen[2]; /* when it last saw one, in FM_POINT_CLOCK_NS */
 };
+#define FM_LOCK_HELD 1ull
+#define FM_LOCK_ANNOUNCED 2ull /* the daemon knows the flow */
+#define FM_LOCK_ID_SHIFT 2
 #define FM_ELEMENT_HEAD 48
 FM_STATIC_ASSERT((FM_ELEMENT_HEAD + sizeof(struct fm_flow_key) + sizeof(struct fm_map_entry)) %
                          64 ==

@@ -20,6 +20,13 @@
 /* A word over fields of other types: map keys are compared and hashed as words. */
 typedef __u64 __attribute__((may_alias)) fm_word;
 
+/* Keeps a computed pointer in a register: clang for BPF would compute it anew for each field. */
+#ifdef __bpf__
+#define FM_KEEP(pointer) __asm__("" : "+r"(pointer))
+#else
+#define FM_KEEP(pointer) (void)(pointer)
+#endif
+
 #define FM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -67,6 +67,7 @@ FM_INLINE void fm_flow_counters_begin(struct fm_flow_counters* c, const struct f
   c->forward_direction = inherited.forward_direction;
   c->fin_seen = inherited.fin_seen;
   c->rst_seen = inherited.rst_seen;
+  c->begun = 1;
 }
 
 /* Adds a packet that belongs to the flow. */

@@ -36,7 +36,8 @@ struct fm_flow_counters {
   __u8 forward_direction; /* the end that is "source" */
   __u8 fin_seen;          /* bit n: end n has sent FIN; inherited over an active time-out */
   __u8 rst_seen;          /* likewise */
-  __u8 zero[5];
+  __u8 begun;             /* there is a packet: known without the cache lines of directions */
+  __u8 zero[4];
   struct fm_direction_counters direction[2];
   __u64 ece_packets[2];
   __u64 cwr_packets[2];
@@ -83,6 +84,7 @@ FM_INLINE void fm_add_segments_before_last(struct fm_flow_counters* c, __u8 end,
 FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct fm_packet* p) {
   const __u8 end = p->direction & 1;
   struct fm_direction_counters* d = &c->direction[end];
+  FM_KEEP(d);
 
   const __u32 segments = fm_packet_segments(p);
   __u32 wire_length = p->wire_length;
@@ -107,11 +109,13 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
     d->initial_window = p->window;
   }
   const __u8 flags = p->flags;
+  /* Nearly all packets have ACK or ACK and PSH and nothing else. */
+  d->flag_packets[4] += (flags >> 4) & 1u;
+  d->flag_packets[3] += (flags >> 3) & 1u;
+  if (FM_LIKELY((flags & ~(FM_ACK | FM_PSH)) == 0)) return;
   d->flag_packets[0] += flags & 1u;
   d->flag_packets[1] += (flags >> 1) & 1u;
   d->flag_packets[2] += (flags >> 2) & 1u;
-  d->flag_packets[3] += (flags >> 3) & 1u;
-  d->flag_packets[4] += (flags >> 4) & 1u;
   d->flag_packets[5] += (flags >> 5) & 1u;
   if (FM_UNLIKELY(flags & (FM_ECE | FM_CWR))) {
     c->ece_packets[end] += (flags >> 6) & 1u;

@@ -48,32 +48,50 @@ FM_INLINE int fm_address_less(const struct fm_address* a, const struct fm_addres
   return a->words[0] != b->words[0] ? a->words[0] < b->words[0] : a->words[1] < b->words[1];
 }
 
-/* Fills addresses and ports of key in canonical order; returns the sender's end (0 or 1). If both
- * ends are the same, every packet is from end 0. */
-FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, const struct fm_address* source,
-                                const struct fm_address* destination, __u16 source_port,
-                                __u16 destination_port) {
-  const int swap = fm_address_less(destination, source) ||
-                   (fm_address_equal(destination, source) && destination_port < source_port);
-  key->address[0] = swap ? *destination : *source;
-  key->address[1] = swap ? *source : *destination;
-  key->port[0] = swap ? destination_port : source_port;
-  key->port[1] = swap ? source_port : destination_port;
-  key->kind = FM_KEY_PORTS;
-  return (__u8)swap;
+/* Ports, protocol, version and kind in one store: the map's hash reads them as words, and a load
+ * that spans several narrower stores has to wait until they have left the store buffer. */
+FM_INLINE void fm_key_set_rest(struct fm_flow_key* key, __u16 port0, __u16 port1, __u8 protocol,
+                               __u8 ip_version, __u8 kind) {
+  fm_word* rest = (fm_word*)key->port;
+  if (FM_BIG_ENDIAN)
+    *rest = (__u64)port0 << 48 | (__u64)port1 << 32 | (__u64)protocol << 24 |
+            (__u64)ip_version << 20 | (__u64)kind << 16;
+  else
+    *rest = port0 | (__u64)port1 << 16 | (__u64)protocol << 32 | (__u64)ip_version << 40 |
+            (__u64)kind << 44;
+}
+
+/* Exchanges the two ends' addresses. */
+FM_INLINE void fm_key_swap_addresses(struct fm_flow_key* key) {
+  const struct fm_address source = key->address[0];
+  key->address[0] = key->address[1];
+  key->address[1] = source;
+}
+
+/* Puts a key that has its addresses in the order of the packet (source, destination) into canonical
+ * order and completes it; returns the sender's end (0 or 1). If both ends are the same, every
+ * packet is from end 0. */
+FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, __u16 source_port, __u16 destination_port,
+                                __u8 protocol, __u8 ip_version) {
+  const struct fm_address* source = &key->address[0];
+  const struct fm_address* destination = &key->address[1];
+  if (fm_address_less(destination, source) ||
+      (fm_address_equal(destination, source) && destination_port < source_port)) {
+    fm_key_swap_addresses(key);
+    fm_key_set_rest(key, destination_port, source_port, protocol, ip_version, FM_KEY_PORTS);
+    return 1;
+  }
+  fm_key_set_rest(key, source_port, destination_port, protocol, ip_version, FM_KEY_PORTS);
+  return 0;
 }
 
 /* The same for ICMP, where only the addresses have an order. discriminator: identifier of an echo,
  * else type. */
-FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, const struct fm_address* source,
-                               const struct fm_address* destination, __u8 kind,
-                               __u16 discriminator) {
-  const int swap = fm_address_less(destination, source);
-  key->address[0] = swap ? *destination : *source;
-  key->address[1] = swap ? *source : *destination;
-  key->port[0] = discriminator;
-  key->port[1] = 0;
-  key->kind = (__u8)(kind & 0xf);
+FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, __u8 kind, __u16 discriminator,
+                               __u8 protocol, __u8 ip_version) {
+  const int swap = fm_address_less(&key->address[1], &key->address[0]);
+  if (swap) fm_key_swap_addresses(key);
+  fm_key_set_rest(key, discriminator, 0, protocol, ip_version, kind);
   return (__u8)swap;
 }
 

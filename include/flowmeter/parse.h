@@ -347,7 +347,7 @@ FM_INLINE enum fm_reason fm_walk_set_end(struct fm_walk* w, __u32 ip_length) {
 }
 
 FM_INLINE enum fm_reason fm_walk_ipv4(fm_context* frame, struct fm_walk* w,
-                                      struct fm_address* source, struct fm_address* destination) {
+                                      struct fm_flow_key* key) {
   union fm_scratch scratch;
   const struct fm_ipv4_header* ip =
       (const struct fm_ipv4_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -358,8 +358,8 @@ FM_INLINE enum fm_reason fm_walk_ipv4(fm_context* frame, struct fm_walk* w,
   const __u16 flags_offset = fm_be16(ip->fragment);
   const __u16 identification = fm_be16(ip->identification);
   w->next_protocol = ip->protocol;
-  *source = fm_address_ipv4(ip->source);
-  *destination = fm_address_ipv4(ip->destination);
+  key->address[0] = fm_address_ipv4(ip->source);
+  key->address[1] = fm_address_ipv4(ip->destination);
   /* ip is not used below: the options' check may move scratch */
   if (header_length > sizeof(*ip) && !fm_peek(frame, w->offset + header_length - 4, 4, &scratch))
     return FM_MALFORMED;
@@ -433,7 +433,7 @@ FM_SLOW_PATH enum fm_reason fm_walk_ext_headers(fm_context* frame, struct fm_wal
 }
 
 FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
-                                      struct fm_address* source, struct fm_address* destination) {
+                                      struct fm_flow_key* key) {
   union fm_scratch scratch;
   const struct fm_ipv6_header* ip =
       (const struct fm_ipv6_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -444,10 +444,10 @@ FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
   ip_length = ip_length ? ip_length + (__u32)sizeof(*ip) : w->wire_length - w->ip_start;
   if (fm_walk_set_end(w, ip_length) != FM_METERED) return FM_MALFORMED;
   w->next_protocol = ip->next_header;
-  source->words[0] = ip->source[0];
-  source->words[1] = ip->source[1];
-  destination->words[0] = ip->destination[0];
-  destination->words[1] = ip->destination[1];
+  key->address[0].words[0] = ip->source[0];
+  key->address[0].words[1] = ip->source[1];
+  key->address[1].words[0] = ip->destination[0];
+  key->address[1].words[1] = ip->destination[1];
 
   const __u8 protocol = w->next_protocol;
   if (FM_UNLIKELY(protocol != FM_TCP && protocol != FM_UDP && protocol != FM_ICMPV6)) {
@@ -464,13 +464,9 @@ FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
 
 /* Reads the transport header at w->offset and completes the key. Returns the header's octets, 0 if
  * malformed. */
-FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
-                                  const struct fm_address* source,
-                                  const struct fm_address* destination, struct fm_packet* p) {
+FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w, struct fm_packet* p) {
   union fm_scratch scratch;
   const __u32 room = w->packet_end - w->offset;
-  p->key.protocol = w->next_protocol;
-  p->key.ip_version = (__u8)(w->ip_version & 0xf);
 
   if (w->next_protocol == FM_TCP) {
     const struct fm_tcp_header* tcp =
@@ -478,8 +474,9 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
     if (!tcp) return 0;
     const __u32 length = (tcp->data_offset >> 4) * 4u;
     if (length < sizeof(*tcp) || length > room) return 0;
-    p->direction = fm_key_set_ports(&p->key, source, destination, fm_be16(tcp->source_port),
-                                    fm_be16(tcp->destination_port));
+    p->direction =
+        fm_key_set_ports(&p->key, fm_be16(tcp->source_port), fm_be16(tcp->destination_port),
+                         w->next_protocol, w->ip_version);
     p->flags = tcp->flags;
     p->window = fm_be16(tcp->window);
     p->has_tcp_header = 1;
@@ -489,8 +486,9 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
     const struct fm_udp_header* udp =
         (const struct fm_udp_header*)fm_peek(frame, w->offset, sizeof(*udp), &scratch);
     if (!udp || room < sizeof(*udp)) return 0;
-    p->direction = fm_key_set_ports(&p->key, source, destination, fm_be16(udp->source_port),
-                                    fm_be16(udp->destination_port));
+    p->direction =
+        fm_key_set_ports(&p->key, fm_be16(udp->source_port), fm_be16(udp->destination_port),
+                         w->next_protocol, w->ip_version);
     return sizeof(*udp);
   }
   const struct fm_icmp_header* icmp =
@@ -498,18 +496,18 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w,
   if (!icmp || room < sizeof(*icmp)) return 0;
   const int echo = w->ip_version == 4 ? icmp->type == 8 || icmp->type == 0
                                       : icmp->type == 128 || icmp->type == 129;
-  p->direction =
-      fm_key_set_icmp(&p->key, source, destination, echo ? FM_KEY_ICMP_ECHO : FM_KEY_ICMP_TYPE,
-                      echo ? fm_be16(icmp->identifier) : icmp->type);
+  p->direction = fm_key_set_icmp(&p->key, echo ? FM_KEY_ICMP_ECHO : FM_KEY_ICMP_TYPE,
+                                 echo ? fm_be16(icmp->identifier) : icmp->type, w->next_protocol,
+                                 w->ip_version);
   return sizeof(*icmp);
 }
 
 /* Identity of the datagram, for the table of first fragments. */
-FM_INLINE void fm_walk_fragment(const struct fm_walk* w, const struct fm_address* source,
-                                const struct fm_address* destination,
+FM_INLINE void fm_walk_fragment(const struct fm_walk* w, const struct fm_flow_key* key,
                                 struct fm_fragment_key* fragment) {
-  fragment->source = *source;
-  fragment->destination = *destination;
+  __builtin_memset(fragment, 0, sizeof(*fragment));
+  fragment->source = key->address[0];
+  fragment->destination = key->address[1];
   fragment->identification = w->identification;
   fragment->ip_version = w->ip_version;
   fragment->protocol = w->ip_version == 4 ? w->next_protocol : 0;
@@ -524,15 +522,14 @@ struct fm_frame_facts {
 
 /* Fills p (zeroed by the caller, but for time_ns) from a frame and returns FM_METERED, or returns
  * why it is not metered. If *role becomes FM_FIRST_FRAGMENT and the packet is metered, the caller
- * must remember it under *fragment (zeroed by the caller); if it becomes FM_LATER_FRAGMENT, p->key
- * is still empty and the caller must have fm_fragment_join complete it. */
+ * must remember it under *fragment; if it becomes FM_LATER_FRAGMENT, p->key
+ * is not yet one and the caller must have fm_fragment_join set it. */
 FM_INLINE enum fm_reason fm_parse(fm_context* frame, struct fm_frame_facts facts, __u32 link_type,
                                   struct fm_packet* p, struct fm_fragment_key* fragment,
                                   enum fm_fragment_role* role) {
   /* Verifier (all versions): zeroed, because clang may spill what is undefined on a path that ends
    * in a refusal, and reading an unset register is refused whatever becomes of it. */
   struct fm_walk w = {};
-  struct fm_address source = {}, destination = {};
   enum fm_reason reason;
   __u32 transport_length = 0;
 
@@ -541,16 +538,15 @@ FM_INLINE enum fm_reason fm_parse(fm_context* frame, struct fm_frame_facts facts
   w.tags = facts.tags_beside;
   reason = fm_walk_link(frame, link_type, &w);
   if (reason != FM_METERED) return reason;
-  reason = w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &source, &destination)
-                             : fm_walk_ipv6(frame, &w, &source, &destination);
+  reason = w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &p->key) : fm_walk_ipv6(frame, &w, &p->key);
   if (reason != FM_METERED) return reason;
 
   if (FM_UNLIKELY(w.fragment_role != FM_NOT_FRAGMENT)) {
     *role = (enum fm_fragment_role)w.fragment_role;
-    fm_walk_fragment(&w, &source, &destination, fragment);
+    fm_walk_fragment(&w, &p->key, fragment);
   }
   if (w.fragment_role != FM_LATER_FRAGMENT) {
-    transport_length = fm_walk_transport(frame, &w, &source, &destination, p);
+    transport_length = fm_walk_transport(frame, &w, p);
     if (transport_length == 0) return FM_MALFORMED;
   }
   p->wire_length = facts.wire_length;

@@ -1,34 +1,44 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the BPF program costs a packet, by BPF_PROG_TEST_RUN, net of the same run with an empty
-// program. Needs root.
+// What the BPF program costs a packet, by BPF_PROG_TEST_RUN, beside a prototype of the same work
+// (prototype.bpf.c), both net of the same run with an empty program. Needs root.
 //
 // TEST_RUN repeats one packet. To visit many flows a driver program, which is what is run, changes
-// the packet's source address and tail-calls the program under test; the driver with an empty
-// program behind it is the base that is subtracted. The ring buffer is drained between the timed
-// runs, so no event is lost and no consumer disturbs.
+// the packet's source address and tail-calls the program under test. The ring buffers are drained
+// between the timed runs, so no event is lost and no consumer disturbs. The programs take turns in
+// short slices, of which the median counts: what else the machine does meets all of them alike.
 //
-// datapath_bench ROUNDS    prints one JSON object a line and round
+// datapath_bench ROUNDS [FLOWS ...]    prints one JSON object a line, for each program and round
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 
 #include "capture/bpf_datapath.h"
+#include "prototype.skel.h"
 #include "raw_bpf.h"
 
 namespace flowmeter {
 namespace {
 
-constexpr uint32_t kRepeat =
-    1 << 18;  // packets a timed run; their records fit into half of the ring
-constexpr uint32_t kRingBytes = 64 << 20;
+// Packets a timed run: some ms. Their records fit into the ring.
+constexpr uint32_t kRepeat = 1 << 16;
+constexpr uint32_t kRingBytes = 8 << 20;
+// Timed runs a round: all flows are visited in a round of 2^20 flows.
+constexpr uint32_t kSlices = 16;
 
-UniqueFd load_empty() {
-  return load_raw_program(BPF_PROG_TYPE_SCHED_CLS, {bpf::mov_imm(BPF_REG_0, -1), bpf::exit()});
+[[noreturn]] void fail(const char* doing, int os_error) {
+  std::fprintf(stderr, "datapath_bench: %s: %s\n", doing, std::strerror(os_error));
+  std::exit(1);
 }
 
-UniqueFd load_driver(int counter_fd, int programs_fd, int index, uint32_t mask) {
+// Changes the source address as next_source_address() says, then goes on in the only program of
+// programs_fd.
+UniqueFd load_driver(int counter_fd, int programs_fd, uint32_t mask) {
   using namespace bpf;
   std::vector<bpf_insn> program = {
       mov(BPF_REG_6, BPF_REG_1),
@@ -42,7 +52,7 @@ UniqueFd load_driver(int counter_fd, int programs_fd, int index, uint32_t mask) 
   next_source_address(program, BPF_REG_7, counter_fd, mask);
   program.push_back(mov(BPF_REG_1, BPF_REG_6));
   load_map(program, BPF_REG_2, BPF_PSEUDO_MAP_FD, programs_fd);
-  program.push_back(mov_imm(BPF_REG_3, index));
+  program.push_back(mov_imm(BPF_REG_3, 0));
   program.push_back(call(BPF_FUNC_tail_call));
   program[check].off = static_cast<__s16>(program.size() - check - 1);
   program.push_back(mov_imm(BPF_REG_0, 0));
@@ -50,101 +60,176 @@ UniqueFd load_driver(int counter_fd, int programs_fd, int index, uint32_t mask) 
   return load_raw_program(BPF_PROG_TYPE_SCHED_CLS, program);
 }
 
-// Mean ns of one run of the program, the loop around it included.
-double run(int program, uint32_t repeat) {
-  static const std::vector<uint8_t> frame = bench_frame(true, 100);
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
-              .data_size_in = static_cast<__u32>(frame.size()), .repeat = static_cast<int>(repeat));
-  if (const int error = bpf_prog_test_run_opts(program, &options); error != 0) {
-    std::fprintf(stderr, "BPF_PROG_TEST_RUN: %s\n", std::strerror(-error));
-    std::exit(1);
-  }
-  return options.duration;
-}
-
-class Bench {
+// One program under test behind a driver of its own.
+class Subject {
  public:
-  Bench()
-      : empty_(load_empty()),
+  struct Counts {
+    uint64_t counted = 0, entries = 0, events_lost = 0;
+  };
+
+  Subject(const char* name, int program_fd, uint32_t flows)
+      : name_(name),
         counter_(create_raw_map(BPF_MAP_TYPE_ARRAY, 8, 1)),
-        programs_(create_raw_map(BPF_MAP_TYPE_PROG_ARRAY, 4, 2)) {
-    set_program(0, empty_.get());
+        programs_(create_raw_map(BPF_MAP_TYPE_PROG_ARRAY, 4, 1)) {
+    const uint32_t zero = 0;
+    if (bpf_map_update_elem(programs_.get(), &zero, &program_fd, BPF_ANY) != 0)
+      fail("cannot fill the program array", errno);
+    driver_ = load_driver(counter_.get(), programs_.get(), flows - 1);
+  }
+  Subject(Subject&&) = default;
+
+  // Mean ns of a packet, the loop and the driver included.
+  double slice() {
+    static const std::vector<uint8_t> frame = bench_frame(true, 100);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
+                .data_size_in = static_cast<__u32>(frame.size()),
+                .repeat = static_cast<int>(kRepeat));
+    if (const int error = bpf_prog_test_run_opts(driver_.get(), &options); error != 0)
+      fail("BPF_PROG_TEST_RUN", -error);
+    sent_ += kRepeat;
+    if (drain) drain();
+    return options.duration;
   }
 
-  void measure(uint32_t flows, int rounds) {
-    BpfDatapath::Config config;
-    config.settings = fm_default_settings();
-    config.max_flows = flows > 65536 ? 2097152 : 131072;
-    config.max_fragments = 1024;
-    config.ring_bytes = kRingBytes;
-    auto datapath = BpfDatapath::load(config, [](const void*, size_t) {});
-    if (!datapath) {
-      std::fprintf(stderr, "%s\n", datapath.error().message().c_str());
-      std::exit(1);
-    }
-    BpfDatapath& product = **datapath;
-    set_program(1, product.ingress_program_fd());
-    const UniqueFd base_driver = load_driver(counter_.get(), programs_.get(), 0, flows - 1);
-    const UniqueFd driver = load_driver(counter_.get(), programs_.get(), 1, flows - 1);
-
-    const uint32_t runs = flows > 4 * kRepeat ? flows / kRepeat : 4;
-    uint64_t sent = 0;
-    const auto mean_of_runs = [&](int program) {
-      double sum = 0;
-      for (uint32_t i = 0; i < runs; i++) {
-        sum += run(program, kRepeat);
-        product.drain(SIZE_MAX);
-      }
-      return sum / runs;
-    };
-    mean_of_runs(driver.get());  // creates the flows, in full periods of the counter
-    sent += uint64_t{runs} * kRepeat;
-    for (int round = 0; round < rounds; round++) {
-      const double base = mean_of_runs(base_driver.get());
-      const double with = mean_of_runs(driver.get());
-      sent += uint64_t{runs} * kRepeat;
-      double direct_base = 0, direct = 0;
-      if (flows == 1) {
-        direct_base = mean_of_runs(empty_.get());
-        direct = mean_of_runs(product.ingress_program_fd());
-        sent += uint64_t{runs} * kRepeat;
-      }
-      const fm_cpu_counters counters = product.counters();
-      std::printf(
-          "{\"flows\": %u, \"base_ns\": %.1f, \"program_ns\": %.1f, "
-          "\"direct_base_ns\": %.1f, \"direct_ns\": %.1f, \"sent\": %llu, \"metered\": %llu, "
-          "\"inserted\": %llu, \"events_lost\": %llu}\n",
-          flows, base, with, direct_base, direct, static_cast<unsigned long long>(sent),
-          static_cast<unsigned long long>(counters.by_reason[FM_HOOK_INGRESS][FM_METERED]),
-          static_cast<unsigned long long>(counters.entries_inserted),
-          static_cast<unsigned long long>(counters.events_lost));
-      std::fflush(stdout);
-    }
+  void print(uint32_t flows, double ns) const {
+    const Counts counts = count ? count() : Counts{};
+    std::printf(
+        "{\"flows\": %u, \"program\": \"%s\", \"ns\": %.1f, \"sent\": %llu, \"counted\": %llu, "
+        "\"entries\": %llu, \"events_lost\": %llu}\n",
+        flows, name_, ns, static_cast<unsigned long long>(sent_),
+        static_cast<unsigned long long>(counts.counted),
+        static_cast<unsigned long long>(counts.entries),
+        static_cast<unsigned long long>(counts.events_lost));
+    std::fflush(stdout);
   }
+
+  std::function<void()> drain;
+  std::function<Counts()> count;
 
  private:
-  void set_program(uint32_t index, int fd) {
-    if (bpf_map_update_elem(programs_.get(), &index, &fd, BPF_ANY) != 0) {
-      std::perror("cannot fill the program array");
+  const char* name_;
+  UniqueFd counter_;
+  UniqueFd programs_;
+  UniqueFd driver_;
+  uint64_t sent_ = 0;
+};
+
+// Map entries for this many flows: none is evicted.
+uint32_t map_size(uint32_t flows) {
+  return std::max(131072u, 2 * flows);
+}
+
+struct Product {
+  Product(Datapath kind, uint32_t flows) {
+    BpfDatapath::Config config;
+    config.settings = fm_default_settings();
+    config.datapath = kind;
+    config.max_entries = map_size(flows);
+    config.max_fragments = 1024;
+    config.stream_bytes = kRingBytes * static_cast<uint32_t>(libbpf_num_possible_cpus());
+    auto loaded = BpfDatapath::load(config, [](const void*, size_t) {});
+    if (!loaded) {
+      std::fprintf(stderr, "datapath_bench: %s\n", loaded.error().message().c_str());
+      std::exit(1);
+    }
+    datapath = std::move(*loaded);
+    interface.index = 1;  // where BPF_PROG_TEST_RUN lets a packet come from
+    if (Status added = datapath->add_interface(interface, false); !added) {
+      std::fprintf(stderr, "datapath_bench: %s\n", added.error().message().c_str());
       std::exit(1);
     }
   }
 
-  UniqueFd empty_;
-  UniqueFd counter_;
-  UniqueFd programs_;
+  Subject subject(const char* name, uint32_t flows) {
+    Subject s(name, datapath->program_fd(interface, FM_HOOK_INGRESS), flows);
+    s.drain = [this] {
+      datapath->drain(UINT64_MAX, SIZE_MAX);
+      datapath->release();
+    };
+    s.count = [this] {
+      const fm_cpu_counters c = datapath->counters();
+      const fm_hook_counters hook = datapath->interface_counters().at(0).hook[FM_HOOK_INGRESS];
+      return Subject::Counts{hook.by_reason[FM_METERED], c.entries_inserted, c.events_lost};
+    };
+    return s;
+  }
+
+  Interface interface;
+
+  std::unique_ptr<BpfDatapath> datapath;
 };
+
+struct Prototype {
+  explicit Prototype(uint32_t flows) : skeleton(prototype_bpf__open()) {
+    if (!skeleton) fail("cannot open the prototype", errno);
+    bpf_map__set_max_entries(skeleton->maps.prototype_flows, map_size(flows));
+    bpf_map__set_max_entries(skeleton->maps.prototype_events, kRingBytes);
+    if (const int error = prototype_bpf__load(skeleton); error != 0)
+      fail("cannot load the prototype", -error);
+    ring = ring_buffer__new(
+        bpf_map__fd(skeleton->maps.prototype_events), [](void*, void*, size_t) { return 0; },
+        nullptr, nullptr);
+    if (!ring) fail("cannot map the prototype's ring buffer", errno);
+  }
+  Prototype(const Prototype&) = delete;
+  ~Prototype() {
+    ring_buffer__free(ring);
+    prototype_bpf__destroy(skeleton);
+  }
+
+  Subject subject(uint32_t flows) {
+    Subject s("prototype", bpf_program__fd(skeleton->progs.prototype), flows);
+    s.drain = [this] { ring_buffer__consume(ring); };
+    s.count = [this] {
+      return Subject::Counts{skeleton->bss->counted, skeleton->bss->slots, skeleton->bss->lost};
+    };
+    return s;
+  }
+
+  prototype_bpf* skeleton;
+  ring_buffer* ring = nullptr;
+};
+
+void bench(uint32_t flows, int rounds) {
+  const UniqueFd empty =
+      load_raw_program(BPF_PROG_TYPE_SCHED_CLS, {bpf::mov_imm(BPF_REG_0, -1), bpf::exit()});
+  Product events(Datapath::kEvents, flows), kernel(Datapath::kKernel, flows);
+  Prototype prototype(flows);
+  std::vector<Subject> subjects;
+  subjects.emplace_back("empty", empty.get(), flows);
+  subjects.push_back(prototype.subject(flows));
+  subjects.push_back(events.subject("events", flows));
+  subjects.push_back(kernel.subject("kernel", flows));
+  for (Subject& subject : subjects)  // creates the flows
+    for (uint32_t done = 0; done < std::max(flows, kRepeat); done += kRepeat) subject.slice();
+  for (int round = 0; round < rounds; round++) {
+    std::vector<std::array<double, kSlices>> ns(subjects.size());
+    for (size_t slice = 0; slice < kSlices; slice++)
+      for (size_t i = 0; i < subjects.size(); i++) {
+        const size_t turn = (i + slice) % subjects.size();
+        ns[turn][slice] = subjects[turn].slice();
+      }
+    for (size_t i = 0; i < subjects.size(); i++) {
+      std::nth_element(ns[i].begin(), ns[i].begin() + kSlices / 2, ns[i].end());
+      subjects[i].print(flows, ns[i][kSlices / 2]);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace flowmeter
 
 int main(int argc, char** argv) {
-  const int rounds = argc == 2 ? std::atoi(argv[1]) : 0;
-  if (rounds < 1) {
-    std::fprintf(stderr, "usage: datapath_bench ROUNDS\n");
+  const int rounds = argc >= 2 ? std::atoi(argv[1]) : 0;
+  std::vector<uint32_t> flows;
+  for (int i = 2; i < argc; i++) flows.push_back(static_cast<uint32_t>(std::atol(argv[i])));
+  if (flows.empty()) flows = {1, 65536, 1048576};
+  const auto unusable = [](uint32_t n) { return n == 0 || n > 1 << 24 || (n & (n - 1)) != 0; };
+  if (rounds < 1 || std::any_of(flows.begin(), flows.end(), unusable)) {
+    std::fprintf(stderr,
+                 "usage: datapath_bench ROUNDS [FLOWS ...]\nFLOWS: powers of two up to 2^24\n");
     return 2;
   }
-  flowmeter::Bench bench;
-  for (const uint32_t flows : {1u, 65536u, 1048576u}) bench.measure(flows, rounds);
+  for (const uint32_t n : flows) flowmeter::bench(n, rounds);
   return 0;
 }

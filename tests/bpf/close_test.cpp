@@ -18,7 +18,8 @@ namespace flowmeter::testing {
 namespace {
 
 constexpr unsigned kFlows = 4;
-constexpr unsigned kPacketsPerThread = 100'000;
+constexpr unsigned kPacketsPerThread = 100'000;  // at least
+constexpr unsigned kRows = 2'000;                // closed while busy
 
 // Each flow has its own packet length, so a packet in another flow's row shows.
 uint32_t length_of(uint16_t port) {
@@ -61,14 +62,16 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
   std::vector<Frame> frames;
   for (uint16_t port = 20; port < 20 + kFlows; port++)
     frames.push_back(ipv4("10.0.0.1", "10.0.0.2").udp(port, 9).pad_to(length_of(port)));
-  std::atomic<unsigned> running{2}, failed{0};
+  std::atomic<unsigned> running{2}, failed{0}, sent{0};
+  std::atomic<bool> enough{false};
   const auto send = [&] {
-    for (unsigned i = 0; i < kPacketsPerThread; i++) {
+    for (unsigned i = 0; i < kPacketsPerThread || !enough; i++) {
       const Frame& frame = frames[i % kFlows];
       LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.octets.data(),
                   .data_size_in = static_cast<__u32>(frame.octets.size()), .repeat = 1);
       if (bpf_prog_test_run_opts(datapath.program_fd(interface, FM_HOOK_INGRESS), &options) != 0)
         failed++;
+      sent++;
     }
     running--;
   };
@@ -81,7 +84,10 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
     flows.request_all(FM_END_INPUT, requests);
     EXPECT_TRUE(datapath.close_flows(requests));
   };
-  while (running > 0) close_all();
+  while (running > 0) {
+    close_all();
+    enough = sink.rows > kRows;
+  }
   first.join();
   second.join();
   for (int turn = 0; turn < 3; turn++) close_all();
@@ -91,11 +97,9 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
   const fm_cpu_counters counters = datapath.counters();
   EXPECT_EQ(failed, 0u);
   EXPECT_EQ(counters.events_lost, 0u);
-  EXPECT_EQ(datapath.interface_counters().at(0).hook[FM_HOOK_INGRESS].by_reason[FM_METERED],
-            2u * kPacketsPerThread);
-  EXPECT_EQ(flows.packets_written(), 2u * kPacketsPerThread);
+  EXPECT_EQ(datapath.interface_counters().at(0).hook[FM_HOOK_INGRESS].by_reason[FM_METERED], sent);
+  EXPECT_EQ(flows.packets_written(), sent);
   EXPECT_EQ(sink.wrong_rows, 0u);
-  EXPECT_GT(sink.rows, 1000u) << "flows were hardly closed while busy";
 }
 
 INSTANTIATE_TEST_SUITE_P(Datapaths, Close, ::testing::Values(Datapath::kEvents, Datapath::kKernel),

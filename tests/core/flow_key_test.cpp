@@ -6,12 +6,14 @@
 #include <cstring>
 #include <random>
 
+#include "flowmeter/packet.h"
+
 namespace {
 
 fm_flow_key with_ports(const fm_address& a, const fm_address& b, uint16_t p, uint16_t q,
                        uint8_t* direction) {
-  fm_flow_key key{};
-  *direction = fm_key_set_ports(&key, &a, &b, p, q);
+  fm_flow_key key{{a, b}, {}, 0, 0, 0, 0};
+  *direction = fm_key_set_ports(&key, p, q, FM_TCP, 4);
   return key;
 }
 
@@ -43,6 +45,10 @@ TEST(FlowKey, BothDirectionsHaveOneKey) {
     ASSERT_EQ(x.port[there], p);
     ASSERT_TRUE(fm_address_equal(&x.address[!there], &b));
     ASSERT_EQ(x.port[!there], q);
+    ASSERT_EQ(x.protocol, FM_TCP);
+    ASSERT_EQ(x.ip_version, 4);
+    ASSERT_EQ(x.kind, FM_KEY_PORTS);
+    ASSERT_EQ(x.interface, 0);
   }
 }
 
@@ -53,13 +59,15 @@ TEST(FlowKey, IcmpBothDirectionsHaveOneKey) {
   for (int i = 0; i < 20000; i++) {
     const fm_address a = random_address(random), b = random_address(random);
     const auto id = static_cast<uint16_t>(random());
-    fm_flow_key x{}, y{};
-    const uint8_t there = fm_key_set_icmp(&x, &a, &b, FM_KEY_ICMP_ECHO, id);
-    const uint8_t back = fm_key_set_icmp(&y, &b, &a, FM_KEY_ICMP_ECHO, id);
+    fm_flow_key x{{a, b}, {}, 0, 0, 0, 0}, y{{b, a}, {}, 0, 0, 0, 0};
+    const uint8_t there = fm_key_set_icmp(&x, FM_KEY_ICMP_ECHO, id, FM_ICMP, 4);
+    const uint8_t back = fm_key_set_icmp(&y, FM_KEY_ICMP_ECHO, id, FM_ICMP, 4);
     ASSERT_TRUE(fm_key_equal(&x, &y));
     ASSERT_EQ(there != back, !fm_address_equal(&a, &b));
     ASSERT_EQ(x.port[0], id) << "the identifier does not move with the ends";
     ASSERT_EQ(x.port[1], 0);
+    ASSERT_EQ(x.protocol, FM_ICMP);
+    ASSERT_EQ(x.kind, FM_KEY_ICMP_ECHO);
   }
 }
 

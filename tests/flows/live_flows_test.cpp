@@ -33,11 +33,8 @@ class Rows final : public RecordSink {
 };
 
 fm_flow_key key_of(uint16_t port) {
-  const fm_address a = fm_address_ipv4(1), b = fm_address_ipv4(2);
-  fm_flow_key key{};
-  fm_key_set_ports(&key, &a, &b, port, 80);
-  key.protocol = FM_TCP;
-  key.ip_version = 4;
+  fm_flow_key key{{fm_address_ipv4(1), fm_address_ipv4(2)}, {}, 0, 0, 0, 0};
+  fm_key_set_ports(&key, port, 80, FM_TCP, 4);
   return key;
 }
 

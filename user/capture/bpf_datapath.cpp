@@ -13,6 +13,7 @@
 #include <cstdarg>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 
 #include "capture/pins.h"
 #include "flowmeter.skel.h"
@@ -335,21 +336,37 @@ Status BpfDatapath::close_flows(std::span<const fm_close_request> requests) {
   return Done{};
 }
 
-void BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
-                             std::vector<fm_close_request>& requests) {
+Status BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
+                               std::vector<fm_close_request>& requests,
+                               const std::function<void()>& between) {
   const int map = bpf_map__fd(skeleton_->maps.flows);
-  fm_flow_key key{}, next{};
-  fm_timed_map_entry entry;
-  const fm_flow_key* at = nullptr;
-  // A walk begins anew when the key it stands on is deleted meanwhile: bounded, or a flood would
-  // keep it for ever.
-  for (uint64_t left = 2ull * bpf_map__max_entries(skeleton_->maps.flows); left > 0; left--) {
-    if (bpf_map_get_next_key(map, at, &next) != 0) break;
-    key = next;
-    at = &key;
-    if (bpf_map_lookup_elem(map, &key, &entry) != 0) continue;
-    const uint64_t id = entry.entry.lock >> 2;
-    if (wanted(id)) requests.push_back({key, id, 0});
+  const size_t value_size = bpf_map__value_size(skeleton_->maps.flows);
+  uint32_t at_once = 1024;
+  std::vector<fm_flow_key> keys(at_once);
+  std::vector<char> values(at_once * value_size);
+  uint32_t position = 0;
+  bool begun = false;
+  while (true) {
+    uint32_t next = 0, count = at_once;
+    const int error = -bpf_map_lookup_batch(map, begun ? &position : nullptr, &next, keys.data(),
+                                            values.data(), &count, nullptr);
+    if (error == ENOSPC) {  // a bucket with more entries than that
+      at_once *= 2;
+      keys.resize(at_once);
+      values.resize(at_once * value_size);
+      continue;
+    }
+    if (error != 0 && error != ENOENT) return Error{"cannot walk the flow map", error};
+    for (uint32_t i = 0; i < count; i++) {
+      uint64_t lock;
+      std::memcpy(&lock, &values[i * value_size + offsetof(fm_map_entry, lock)], sizeof(lock));
+      const uint64_t id = lock >> FM_LOCK_ID_SHIFT;
+      if (wanted(id)) requests.push_back({keys[i], id, 0});
+    }
+    if (error == ENOENT) return Done{};
+    begun = true;
+    position = next;
+    between();
   }
 }
 

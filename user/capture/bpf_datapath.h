@@ -84,9 +84,10 @@ class BpfDatapath {
 
   // Runs the closing program; answers come through the event streams.
   Status close_flows(std::span<const fm_close_request> requests);
-  // A request (only if idle) for every flow in the map that `wanted` picks by its id.
-  void list_flows(const std::function<bool(uint64_t id)>& wanted,
-                  std::vector<fm_close_request>& requests);
+  // A request (only if idle) for every flow in the map that `wanted` picks by its id. Calls between
+  // now and then: events go on coming while a large map is walked.
+  Status list_flows(const std::function<bool(uint64_t id)>& wanted,
+                    std::vector<fm_close_request>& requests, const std::function<void()>& between);
 
   // Sums over CPUs; of a moment: seen = Σ classes holds in each.
   std::vector<InterfaceCounters> interface_counters() const;

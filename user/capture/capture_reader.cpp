@@ -60,6 +60,10 @@ __int128 unix_time_ns(uint64_t stamp, uint8_t resolution, int64_t offset_s) {
   return ns + static_cast<__int128>(offset_s) * kSecond;
 }
 
+uint32_t libpcap_snap_length(uint32_t stated) {
+  return stated == 0 || stated > INT32_MAX ? CaptureReader::kMaxCapturedLength : stated;
+}
+
 }  // namespace
 
 uint16_t CaptureReader::u16(const uint8_t* at) const {
@@ -182,7 +186,14 @@ void CaptureReader::read_file_header() {
     return;
   }
   format_ = Format::kPcap;
-  link_type_ = u32(at() + 20) & 0xffff;  // the upper bits are about the FCS
+  snap_length_ = libpcap_snap_length(u32(at() + 16));
+  link_field_ = u32(at() + 20);
+  const uint16_t major = u16(at() + 4), minor = u16(at() + 6);
+  libpcap_stops_ = !((major == 2 && minor <= 4) || (major == 543 && minor == 0));
+  if (major == 543 || minor < 3)
+    libpcap_swaps_lengths_ = SwapLengths::kAlways;
+  else if (minor == 3)
+    libpcap_swaps_lengths_ = SwapLengths::kIfLarger;
   position_ += kPcapHeaderSize;
 }
 
@@ -205,8 +216,11 @@ bool CaptureReader::next_record(CapturedFrame* frame) {
   const uint64_t seconds = u32(header);
   // Added as it stands, also when it is a second or more.
   const uint64_t fraction = u32(header + 4);
-  const uint32_t captured = u32(header + 8);
-  const uint32_t wire = u32(header + 12);
+  uint32_t captured = u32(header + 8);
+  uint32_t wire = u32(header + 12);
+  if (swap_lengths_ == SwapLengths::kAlways ||
+      (swap_lengths_ == SwapLengths::kIfLarger && captured > wire))
+    std::swap(captured, wire);
   if (captured > kMaxCapturedLength) return end_with(kCutShort);
   if (available() < kPcapRecordSize + captured && !fill(kPcapRecordSize + captured))
     return end_with(kCutShort);
@@ -216,7 +230,8 @@ bool CaptureReader::next_record(CapturedFrame* frame) {
   frame->data = at() + kPcapRecordSize;
   frame->captured_length = captured;
   frame->wire_length = std::max(wire, captured);
-  frame->link_type = link_type_;
+  frame->link_type = link_field_ & 0xffff;  // the upper bits are about the FCS
+  record_fields_ = {static_cast<uint32_t>(fraction), wire};
   position_ += kPcapRecordSize + captured;
   return true;
 }
@@ -231,12 +246,19 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
       if (!fill(12)) return end_with(kHeaderCutShort);
       const auto magic = load<uint32_t>(at() + 8);
       if (magic != 0x1a2b3c4d && magic != 0x4d3c2b1a) return end_with(kBadBlock);
-      swapped_ = magic == 0x4d3c2b1a;
+      const bool swapped = magic == 0x4d3c2b1a;
+      libpcap_stops_ |= any_section_ && swapped != swapped_;
+      any_section_ = true;
+      swapped_ = swapped;
       interfaces_.clear();
     }
     const uint32_t length = u32(at() + 4);
     if (length < 12 || length % 4 != 0) return end_with(kBadBlock);
     const uint32_t kind = swapped_ ? __builtin_bswap32(type) : type;
+    if (type == kSectionHeader && fill(16)) {
+      const uint16_t major = u16(at() + 12), minor = u16(at() + 14);
+      libpcap_stops_ |= major != 1 || (minor != 0 && minor != 2);
+    }
     const bool held = kind == kInterfaceDescription || kind == kObsoletePacket ||
                       kind == kSimplePacket || kind == kEnhancedPacket;
     if (!held) {
@@ -247,6 +269,7 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
     if (!fill(length)) return end_with(kCutShort);
     const uint8_t* body = at() + 8;
     const size_t size = length - 12;
+    libpcap_stops_ |= u32(at() + length - 4) != length;
     position_ += length;
     if (kind == kInterfaceDescription) {
       if (interfaces_.size() == kMaxInterfaces) return end_with(kTooManyInterfaces);
@@ -263,11 +286,18 @@ bool CaptureReader::interface_description(const uint8_t* body, size_t size) {
   Interface interface;
   interface.link_type = u16(body);
   interface.snap_length = u32(body + 4);
-  for (size_t i = 8; i + 4 <= size;) {
+  size_t i = 8;
+  unsigned resolutions = 0, offsets = 0;
+  bool at_end = false;
+  while (!at_end && i + 4 <= size) {
     const uint16_t code = u16(body + i);
     const uint16_t length = u16(body + i + 2);
     const uint8_t* value = body + i + 4;
-    if (code == 0 || length > size - i - 4) break;
+    at_end = code == 0;
+    if (at_end) libpcap_stops_ |= length != 0;
+    if (at_end || length > size - i - 4) break;
+    if (code == kTsResol) libpcap_stops_ |= length != 1 || ++resolutions > 1;
+    if (code == kTsOffset) libpcap_stops_ |= length != 8 || ++offsets > 1;
     if (code == kTsResol && length >= 1) interface.resolution = value[0];
     if (code == kTsOffset && length >= 8) {
       const uint64_t first = u32(value), second = u32(value + 4);
@@ -277,7 +307,17 @@ bool CaptureReader::interface_description(const uint8_t* body, size_t size) {
     }
     i += 4 + ((length + 3u) & ~3u);
   }
+  libpcap_stops_ |= !at_end && i != size;  // an option that is cut short
   interfaces_.push_back(interface);
+  const uint32_t snap_length = libpcap_snap_length(interface.snap_length);
+  if (!any_interface_) {
+    any_interface_ = true;
+    link_field_ = interface.link_type;
+    snap_length_ = snap_length;
+  }
+  const uint8_t exponent = interface.resolution & 0x7f;
+  libpcap_stops_ |= interface.link_type != link_field_ || snap_length != snap_length_ ||
+                    exponent > (interface.resolution & 0x80 ? 63 : 19);
   return true;
 }
 
@@ -313,6 +353,7 @@ bool CaptureReader::packet_block(uint32_t type, const uint8_t* body, size_t size
   frame->captured_length = captured;
   frame->wire_length = std::max(wire, captured);
   frame->link_type = interface->link_type;
+  record_fields_ = {0, wire};
   return true;
 }
 

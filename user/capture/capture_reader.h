@@ -62,6 +62,33 @@ class CaptureReader {
   uint64_t bytes_total() const { return total_bytes_; }
   const std::string& path() const { return path_; }
 
+  // ---- the file as it stands, for modes that read it as other programs do ----
+  bool is_pcapng() const { return format_ == Format::kPcapng; }
+  // Not in this machine's byte order (pcapng: the present section).
+  bool byte_swapped() const { return swapped_; }
+  // pcap with stamps in nanoseconds.
+  bool nanoseconds() const { return nanoseconds_; }
+  // pcap: the link field of the file header, all 32 bits of it. pcapng: the link type of the file's
+  // first interface, once a frame was read.
+  uint32_t link_field() const { return link_field_; }
+  // Of the file header or the first interface, as libpcap takes it: without a limit, or with one
+  // beyond its int, kMaxCapturedLength.
+  uint32_t snap_length() const { return snap_length_; }
+  // Whether libpcap (1.10) would have refused the file, or stopped by now where this reader goes
+  // on: an unknown version, an interface of another link type or snapshot length than the first, a
+  // section in the other byte order, a resolution beyond 10^-19 or 2^-63 s, a block whose two
+  // lengths differ, options of an interface that are too long, short or many.
+  bool libpcap_stops() const { return libpcap_stops_; }
+  // From here on the lengths of a record are taken as libpcap takes them: in files before version
+  // 2.3 and of 543.0 they are in the other order, in 2.3 if the captured one is the larger.
+  void take_lengths_as_libpcap() { swap_lengths_ = libpcap_swaps_lengths_; }
+  // Fields of the last frame's record.
+  struct RecordFields {
+    uint32_t subseconds;  // pcap only
+    uint32_t wire_length;
+  };
+  const RecordFields& record_fields() const { return record_fields_; }
+
  private:
   enum class Format { kNone, kPcap, kPcapng };
 
@@ -104,8 +131,14 @@ class CaptureReader {
   Format format_ = Format::kNone;
   bool swapped_ = false;
   bool nanoseconds_ = false;
-  uint32_t link_type_ = 0;
+  uint32_t link_field_ = 0;
+  uint32_t snap_length_ = 0;
   std::vector<Interface> interfaces_;
+  bool any_section_ = false, any_interface_ = false;  // so far in the file
+  bool libpcap_stops_ = false;
+  enum class SwapLengths : uint8_t { kNever, kIfLarger, kAlways };
+  SwapLengths swap_lengths_ = SwapLengths::kNever, libpcap_swaps_lengths_ = SwapLengths::kNever;
+  RecordFields record_fields_{};
 };
 
 }  // namespace flowmeter

@@ -95,35 +95,32 @@ using Which = std::function<bool(const TrafficFilter&, const Ownership&)>;
 // Removes those of our filters on an interface that `which` picks, and behind the last filter the
 // qdisc of our making. A filter whose name says so proves that the qdisc still is that one, as
 // filters end with their qdisc. Requires: the NamespaceLock.
-size_t remove_filters(TrafficControl& control, unsigned interface_index, const Which& which) {
+size_t remove_filters(unsigned interface_index, const Which& which) {
   size_t removed = 0;
   bool made_qdisc = false;
   for (const Direction direction : {Direction::kIngress, Direction::kEgress}) {
-    auto filters = control.filters(interface_index, direction);
+    auto filters = list_filters(interface_index, direction);
     if (!filters) continue;
     for (const TrafficFilter& filter : *filters) {
       const auto owned = ownership(filter);
-      if (!owned || !which(filter, *owned) || !control.delete_filter(filter)) continue;
+      if (!owned || !which(filter, *owned) || !delete_filter(filter)) continue;
       removed++;
       made_qdisc = made_qdisc || owned->made_qdisc;
     }
   }
   if (!made_qdisc) return removed;
-  if (auto empty = control.clsact_is_empty(interface_index); empty && *empty)
-    (void)control.delete_clsact(interface_index);  // if it fails, it stays empty
+  if (auto empty = clsact_is_empty(interface_index); empty && *empty)
+    (void)delete_clsact(interface_index);  // if it fails, it stays empty
   return removed;
 }
 
 // On all interfaces.
 Result<size_t> remove_all_filters(const Which& which) {
-  auto control = TrafficControl::open();
-  if (!control) return control.error();
   const NamespaceLock lock;
-  auto qdiscs = control->ingress_qdiscs();
+  auto qdiscs = list_ingress_qdiscs();
   if (!qdiscs) return Error{"cannot list qdiscs", qdiscs.error().os_error};
   size_t removed = 0;
-  for (const TrafficControl::Qdisc& qdisc : *qdiscs)
-    removed += remove_filters(*control, qdisc.interface_index, which);
+  for (const IngressQdisc& qdisc : *qdiscs) removed += remove_filters(qdisc.interface_index, which);
   return removed;
 }
 
@@ -266,23 +263,20 @@ Result<uint16_t> choose_priority(const std::vector<TrafficFilter>& filters, Atta
 }
 
 std::string reason(const Error& error) {
-  if (error.os_error == EPERM) return "CAP_NET_ADMIN is needed";
-  if (error.doing.empty()) return std::strerror(error.os_error);
-  return error.doing +
-         (error.os_error ? std::string(" (") + std::strerror(error.os_error) + ")" : "");
+  return error.os_error == EPERM ? "CAP_NET_ADMIN is needed" : error.message();
 }
 
 // Sets made_now if there was none before. Requires: the NamespaceLock.
-Status ensure_clsact(TrafficControl& control, unsigned interface_index, bool& made_now) {
-  Status created = control.create_clsact(interface_index);
+Status ensure_clsact(unsigned interface_index, bool& made_now) {
+  Status created = create_clsact(interface_index);
   made_now = static_cast<bool>(created);
   if (created) return created;
   if (created.error().os_error == ENOENT)
     return Error{"this kernel has no clsact qdisc (CONFIG_NET_SCH_INGRESS); --hook tcx needs none"};
   if (created.error().os_error != EEXIST) return created;
-  auto qdiscs = control.ingress_qdiscs();
+  auto qdiscs = list_ingress_qdiscs();
   if (!qdiscs) return qdiscs.error();
-  for (const TrafficControl::Qdisc& qdisc : *qdiscs)
+  for (const IngressQdisc& qdisc : *qdiscs)
     if (qdisc.interface_index == interface_index && qdisc.kind != "clsact")
       return Error{"its qdisc of kind " + qdisc.kind +
                    " belongs to someone else and leaves no room for a clsact qdisc; --hook tcx "
@@ -303,22 +297,19 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
   // Before the lock, of which the guardian would keep a copy.
   auto owner = FilterOwner::of_this_process();
   if (!owner) return failed(owner.error());
-  auto control = TrafficControl::open();
-  if (!control) return failed(control.error());
 
   const NamespaceLock lock;
-  remove_filters(*control, interface.index,
+  remove_filters(interface.index,
                  [](const TrafficFilter&, const Ownership& owned) { return is_dead(owned.token); });
   bool made_now = false;
-  if (Status ready = ensure_clsact(*control, interface.index, made_now); !ready)
-    return failed(ready.error());
+  if (Status ready = ensure_clsact(interface.index, made_now); !ready) return failed(ready.error());
 
   // Whoever of us is the last to go removes a qdisc of our making.
   bool made_qdisc = made_now;
   std::vector<TrafficFilter> neighbours;
   Status added = Done{};
   for (const Direction each : {Direction::kIngress, Direction::kEgress}) {
-    auto filters = control->filters(interface.index, each);
+    auto filters = list_filters(interface.index, each);
     if (!filters) return failed(filters.error());
     for (const TrafficFilter& filter : *filters)
       if (const auto owned = ownership(filter)) made_qdisc = made_qdisc || owned->made_qdisc;
@@ -338,7 +329,7 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
   auto priority = choose_priority(neighbours, order);
   if (priority) {
     filter.priority = *priority;
-    added = control->add_filter(filter, program_fd);
+    added = add_filter(filter, program_fd);
   } else {
     added = priority.error();
   }
@@ -346,27 +337,25 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
     self->name_ = filter.name;
     return self;
   }
+  if (priority && added.error().os_error == ENOENT)
+    added = Error{"this kernel has no BPF filters (CONFIG_NET_CLS_BPF); --hook tcx needs none"};
   if (made_now) {
-    if (auto empty = control->clsact_is_empty(interface.index); empty && *empty)
-      (void)control->delete_clsact(interface.index);
+    if (auto empty = clsact_is_empty(interface.index); empty && *empty)
+      (void)delete_clsact(interface.index);
   }
   return failed(added.error());
 }
 
 ClsactFilter::~ClsactFilter() {
   if (name_.empty()) return;
-  auto control = TrafficControl::open();
-  if (!control) return;  // the guardian will do it
   const NamespaceLock lock;
-  remove_filters(*control, interface_index_, [this](const TrafficFilter& filter, const Ownership&) {
+  remove_filters(interface_index_, [this](const TrafficFilter& filter, const Ownership&) {
     return filter.name == name_;
   });
 }
 
 bool ClsactFilter::in_place() const {
-  auto control = TrafficControl::open();
-  if (!control) return false;
-  auto filters = control->filters(interface_index_, direction_);
+  auto filters = list_filters(interface_index_, direction_);
   return filters && std::any_of(filters->begin(), filters->end(),
                                 [this](const auto& filter) { return filter.name == name_; });
 }

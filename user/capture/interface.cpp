@@ -58,11 +58,6 @@ Result<Interface> find_interface(const std::string& name) {
   return link->interface;
 }
 
-bool interface_exists(const Interface& interface) {
-  char name[IF_NAMESIZE];
-  return ::if_indextoname(interface.index, name) != nullptr || errno != ENXIO;
-}
-
 Result<LinkCounters> link_counters(unsigned index) {
   Result<LinkMessage> link = read_link(index);
   if (!link)

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,13 @@ struct Interface {
   std::vector<std::string> alternative_names;  // as of `ip link property add altname`
 
   bool operator==(const Interface&) const = default;
+};
+
+// Names for rows: of interface indexes, as long as flows of them may be written.
+class InterfaceNames {
+ public:
+  virtual ~InterfaceNames() = default;
+  virtual std::string_view name_of(unsigned index) const = 0;
 };
 
 // As the kernel counts on its own (rtnl_link_stats64): what `ip -s link` shows.
@@ -39,9 +47,6 @@ bool set_link_type(Interface& interface, unsigned short link_type);
 // The interface of this name or alternative name. Fails, naming the interfaces there are, if there
 // is none, or if links of its type are not metered.
 Result<Interface> find_interface(const std::string& name);
-
-// Whether the interface is still in this network namespace, under whatever name.
-bool interface_exists(const Interface& interface);
 
 // Fails if the interface is not in this network namespace.
 Result<LinkCounters> link_counters(unsigned index);

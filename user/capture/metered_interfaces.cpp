@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "capture/clsact.h"
 #include "capture/offloads.h"
 #include "capture/pins.h"
 
@@ -20,6 +21,13 @@ constexpr uint64_t kEnoughToKnow = 16;
 
 uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
   return hook == FM_HOOK_INGRESS ? counters.rx_packets : counters.tx_packets;
+}
+
+// A name may hold anything but blanks and slashes; a row has no quotes.
+std::string row_name(std::string name) {
+  for (char& c : name)
+    if (c == ',' || c == '"' || static_cast<unsigned char>(c) < ' ') c = '_';
+  return name;
 }
 
 }  // namespace
@@ -35,6 +43,9 @@ Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options
 }
 
 Status MeteredInterfaces::begin() {
+  // Of a meter that was killed together with its guardian.
+  if (auto stale = remove_stale_filters(); stale && *stale > 0)
+    log_warning("removed " + std::to_string(*stale) + " filters that a killed flowmeter-ebpf left");
   auto monitor = InterfaceMonitor::open();
   if (!monitor) return monitor.error();
   monitor_ = std::move(*monitor);
@@ -126,7 +137,7 @@ Status MeteredInterfaces::attach(const Interface& interface) {
     }
     metered.attachments.push_back(std::move(*attachment));
   }
-  names_[interface.index] = interface.name;
+  names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
   return Done{};
 }
@@ -161,10 +172,13 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
       if (found == metered_.end()) continue;
       if (Status gone = let_go(index, departed); !gone) return gone;
       if (options_.verbose) log_info("metering " + last_gone_ + " no more: it has gone away");
-    } else if (found != metered_.end()) {
-      found->second.interface = change.interface;
-      names_[index] = change.interface.name;
+    } else if (found != metered_.end() &&
+               found->second.interface.has_link_header == change.interface.has_link_header) {
+      found->second.interface = change.interface;  // under a name that no longer matches, too
+      names_[index] = row_name(change.interface.name);
     } else {
+      if (found != metered_.end())
+        if (Status gone = let_go(index, departed); !gone) return gone;
       bool named = false;
       if (!wanted(change.interface, &named) || !change.is_known_link_type) continue;
       if (Status attached = attach(change.interface); !attached)

@@ -13,7 +13,6 @@
 #include "capture/bpf_datapath.h"
 #include "capture/interface_monitor.h"
 #include "capture/interface_selector.h"
-#include "flows/live_flows.h"
 
 namespace flowmeter {
 

@@ -20,10 +20,21 @@ std::string_view behind(std::string_view data, size_t size) {
   return data.substr(std::min<size_t>(NLMSG_ALIGN(size), data.size()));
 }
 
+// The kernel's own words for why it refuses a request; behind the request's header, which it
+// echoes.
+std::string explanation(const nlmsghdr& header, std::string_view body) {
+  constexpr size_t kEcho = sizeof(int32_t) + sizeof(nlmsghdr);
+  if (header.nlmsg_type != NLMSG_ERROR || !(header.nlmsg_flags & NLM_F_ACK_TLVS)) return "";
+  return netlink_text(netlink_attribute(behind(body, kEcho), NLMSGERR_ATTR_MSG));
+}
+
 }  // namespace
 
 Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkMessage& take) {
   const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  const int on = 1;  // explanations of errors, without the whole request in front of them
+  ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
+  ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
   if (!socket || ::send(socket.get(), &request, request.nlmsg_len, 0) < 0)
     return Error{"cannot ask the kernel by netlink", errno};
   std::vector<char> buffer(kDatagramBytes);
@@ -53,7 +64,9 @@ Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkM
       // Both begin with an error, a negative errno value; 0 acknowledges.
       const int error = netlink_number<int32_t>(body);
       if (error == 0) return true;
-      return Error{"the kernel's answer by netlink", error < 0 ? -error : EBADMSG};
+      const std::string words = explanation(header, body);
+      return Error{words.empty() ? "the kernel's answer by netlink" : words,
+                   error < 0 ? -error : EBADMSG};
     }
     take(header, body);
     datagram = behind(datagram, header.nlmsg_len);

@@ -3,12 +3,16 @@
 #pragma once
 
 #include "cli/options.h"
+#include "compat/compat_engine.h"
 #include "flows/flow_record.h"
 
 namespace flowmeter {
 
 // Meters captures.
 ExitCode run_replay(const Config& config, RecordSink& sink);
+
+// Meters captures as another program does.
+ExitCode run_compat_replay(const Config& config, CompatEngine& engine);
 
 // Meters interfaces until a signal, the duration or the number of packets.
 ExitCode run_live(const Config& config, RecordSink& sink);

@@ -17,9 +17,11 @@ namespace {
 // Ten years. Longer would not overflow anything yet, but is a slip of the finger.
 constexpr double kMaxSeconds = 315'360'000;
 
-// A flow takes 832 bytes in replay; live about 0.5 KiB in the kernel and 0.9 KiB in the daemon.
+// A flow takes 832 bytes in replay.
 constexpr uint32_t kReplayMaxFlows = 2'097'152;
-constexpr uint32_t kLiveMaxFlows = 131'072;
+// Kernel and program together stay below 256 MiB with these (docs/design.md has the formula).
+constexpr uint32_t kLiveMaxFlows = 120'000;
+constexpr uint32_t kLiveTimedMaxFlows = 80'000;
 constexpr uint32_t kMaxMaxFlows = 64 * 1024 * 1024;
 constexpr uint32_t kMaxFragments = 65'536;
 constexpr uint32_t kRingMib = 32;
@@ -81,6 +83,13 @@ void add_count(CLI::App& app, const char* group, const char* name, Number least,
       help);
   option->type_name("N")->group(group);
   if (!standard.empty()) option->default_str(standard);
+}
+
+Compat to_compat(const std::string& name) {
+  if (name == "python") return Compat::kPython;
+  if (name == "java") return Compat::kJava;
+  throw CLI::ValidationError("--compat",
+                             "\"" + name + "\" is not a mode (there are: python, java)");
 }
 
 void list_fields(FeatureSet set) {
@@ -148,6 +157,14 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->group(kOutput);
 
   app.add_option_function<std::string>(
+         "--compat", [&](const std::string& name) { config.compat = to_compat(name); },
+         "Captures: the rows of another program,\n"
+         "quirks included: python is cicflowmeter 0.4.1,\n"
+         "java is the Java CICFlowMeter 4.0")
+      ->type_name("MODE")
+      ->group(kOutput);
+
+  app.add_option_function<std::string>(
          "--duration",
          [&](const std::string& text) {
            uint64_t ns = 0;
@@ -185,7 +202,9 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   add_count<uint32_t>(
       app, kLimits, "--max-flows", 64, kMaxMaxFlows, [&](uint32_t n) { config.max_flows = n; },
       std::to_string(kReplayMaxFlows) + ", live " + std::to_string(kLiveMaxFlows),
-      "Flows held at once; then old ones\nare forced out, and counted");
+      ("Flows held at once; then old ones\nare forced out, and counted\n(datapath kernel: " +
+       std::to_string(kLiveTimedMaxFlows) + ")")
+          .c_str());
   add_count<uint32_t>(
       app, kLimits, "--max-fragments", 16, kMaxMaxFlows,
       [&](uint32_t n) { config.max_fragments = n; }, std::to_string(kMaxFragments),
@@ -198,6 +217,11 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       app, kLimits, "--batch", 1024, 1 << 22, [&](uint32_t n) { config.batch = n; },
       std::to_string(kBatch),
       "Live: events taken at a time, between looks\nat the clock and writing rows");
+
+  add_count<uint32_t>(
+      app, kLimits, "--output-buffer", 4, 1 << 20,
+      [&](uint32_t n) { config.output_buffer_kib = n; }, std::to_string(config.output_buffer_kib),
+      "KiB of rows that may wait to be written");
 
   app.add_option("--hook", config.hook,
                  "Where packets are met: tcx (both directions),\n"
@@ -278,6 +302,8 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                 .c_str());
     if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
     if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
+    if (config.compat != Compat::kNone && !config.interfaces.empty())
+      usage("--compat reads captures (-f) only, for now");
     if (config.interfaces.empty())
       for (const char* option : {"--duration", "--netns", "--hook", "--attach-order", "--datapath",
                                  "--per-interface", "--pin", "--unpin", "--batch", "--ring-size"})
@@ -298,7 +324,9 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     return kUsage;
   }
   if (config.max_flows == 0)
-    config.max_flows = config.interfaces.empty() ? kReplayMaxFlows : kLiveMaxFlows;
+    config.max_flows = config.interfaces.empty()              ? kReplayMaxFlows
+                       : config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows
+                                                              : kLiveMaxFlows;
   if (config.max_fragments == 0) config.max_fragments = kMaxFragments;
   if (config.ring_mib == 0) config.ring_mib = kRingMib;
   if (config.batch == 0) config.batch = kBatch;

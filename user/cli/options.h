@@ -17,6 +17,9 @@ namespace flowmeter {
 // Exit codes of the program.
 enum ExitCode : int { kOk = 0, kRunFailed = 1, kUsage = 2 };
 
+// Do what another program does, cell for cell (docs/compat.md).
+enum class Compat { kNone, kPython, kJava, kJavaFixed };
+
 struct Config {
   std::vector<std::string> captures;    // replay these, in order; "-" is standard input
   std::vector<std::string> interfaces;  // or meter these: names and patterns
@@ -25,11 +28,14 @@ struct Config {
   std::string fields;                   // empty: all
   std::string extra;                    // columns behind them
 
+  Compat compat = Compat::kNone;
+
   fm_settings settings = fm_default_settings();
 
   uint32_t max_flows = 0;
   uint32_t max_fragments = 0;
   uint32_t ring_mib = 0;
+  uint32_t output_buffer_kib = 256;
 
   Hook hook = Hook::kAuto;
   AttachOrder attach_order = AttachOrder::kFirst;

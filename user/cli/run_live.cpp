@@ -130,9 +130,9 @@ class LiveRun {
     }
     if (closed) {
       requests_.clear();
-      datapath_->list_flows([](uint64_t) { return true; }, requests_);
+      closed = datapath_->list_flows([](uint64_t) { return true; }, requests_, [] {});
       for (fm_close_request& request : requests_) request.force = FM_END_INPUT + 1;
-      closed = serve_all(answers_at_once());
+      if (closed) closed = serve_all(answers_at_once());
     }
     flows_.finish(FM_END_INPUT);
     Status written = flush();
@@ -270,9 +270,9 @@ class LiveRun {
     flows_.set_resuming(true);
     drain_all();
     requests_.clear();
-    datapath_->list_flows([this](uint64_t id) { return !flows_.knows(id); }, requests_);
+    Status served = list_unknown();
     for (fm_close_request& request : requests_) request.force = FM_REPORT_STATE;
-    Status served = serve_all(answers_at_once());
+    if (served) served = serve_all(answers_at_once());
     flows_.set_resuming(false);
     if (!config_.quiet)
       log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " + config_.pin);
@@ -285,17 +285,14 @@ class LiveRun {
     if (departed_.empty() || !config_.per_interface) return followed;
     requests_.clear();
     for (const unsigned slot : departed_) flows_.request_slot(slot, FM_END_INPUT, requests_);
-    if (Status closed = datapath_->close_flows(requests_); !closed) return closed;
+    if (Status closed = serve_all(answers_at_once()); !closed) return closed;
     return followed;
   }
 
   Status expire(uint64_t now) {
     requests_.clear();
     flows_.request_due(now, requests_);
-    if (requests_.empty()) return Done{};
-    if (Status status = datapath_->close_flows(requests_); !status) return status;
-    drain();
-    return Done{};
+    return requests_.empty() ? Done{} : serve_all(answers_at_once());
   }
 
   // Records were lost: there may be flows in the kernel's map whose opening record was among them.
@@ -305,11 +302,22 @@ class LiveRun {
     if (lost == lost_seen_ && !unknown_left_) return Done{};
     lost_seen_ = lost;
     requests_.clear();
-    datapath_->list_flows([this](uint64_t id) { return !flows_.knows(id); }, requests_);
+    if (Status listed = list_unknown(); !listed) return listed;
     drain();  // some of them were only on their way
     std::erase_if(requests_, [this](const auto& request) { return flows_.knows(request.flow_id); });
     unknown_left_ = !requests_.empty();
-    return datapath_->close_flows(requests_);
+    return serve_all(answers_at_once());
+  }
+
+  Status list_unknown() {
+    return datapath_->list_flows([this](uint64_t id) { return !flows_.knows(id); }, requests_,
+                                 [this] { take_some(); });
+  }
+
+  // In the middle of something that takes long. A failed output is told of by the next flush().
+  void take_some() {
+    drain();
+    datapath_->release();
   }
 
   // As much as there is now. Bounded, as the programs may be running.

@@ -17,8 +17,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr uint64_t kLookEvery = 4096;  // packets between looks at clock, output and limit
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void report_speed(const Config& config, Clock::time_point start, uint64_t packets) {
+  if (!config.verbose) return;
+  const double seconds = seconds_since(start);
+  char text[128];
+  std::snprintf(text, sizeof(text), "%.3f s, %.0f packets/s", seconds,
+                static_cast<double>(packets) / seconds);
+  log_info(text);
 }
 
 // One line on a terminal that is written over; nothing elsewhere.
@@ -63,10 +74,32 @@ std::string link_type_name(uint32_t link_type) {
   return text;
 }
 
+// Says what ended the reading of a capture, if it was not its end. Returns false if the run has
+// failed.
+bool report_end(const CaptureReader& reader, const Config& config, uint64_t packets) {
+  if (reader.read_error()) {
+    log_error(Error{"cannot read capture " + reader.path(), reader.read_error()}.message());
+    return false;
+  }
+  if (!reader.valid_header()) {
+    log_error("cannot read capture " + reader.path() + ": " + reader.damage());
+    return false;
+  }
+  if (!reader.damage().empty()) {
+    const std::string text = reader.path() + ": " + reader.damage() + " behind packet " +
+                             std::to_string(packets) + "; what came before stands";
+    if (config.strict) {
+      log_error(text);
+      return false;
+    }
+    log_warning(text);
+  }
+  return true;
+}
+
 // Reads one capture into replay. Returns false if the run has failed.
 bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, RecordSink& sink,
                   Progress& progress, std::set<uint32_t>& warned) {
-  constexpr uint64_t kLookEvery = 4096;  // packets between looks at clock, output and limit
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
   uint32_t link_type = FM_LINK_ETHERNET;
   const uint64_t seen_before = replay.account().seen;
@@ -92,25 +125,31 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
     }
   }
   progress.clear();
-  if (reader.read_error()) {
-    log_error(Error{"cannot read capture " + reader.path(), reader.read_error()}.message());
-    return false;
-  }
-  if (!reader.valid_header()) {
-    log_error("cannot read capture " + reader.path() + ": " + reader.damage());
-    return false;
-  }
-  if (!reader.damage().empty()) {
-    const std::string text = reader.path() + ": " + reader.damage() + " behind packet " +
-                             std::to_string(replay.account().seen - seen_before) +
-                             "; what came before stands";
-    if (config.strict) {
-      log_error(text);
-      return false;
+  return report_end(reader, config, replay.account().seen - seen_before);
+}
+
+// Reads one capture into a compatibility mode. Returns false if the run has failed.
+bool read_capture(CaptureReader& reader, const Config& config, CompatEngine& engine,
+                  Progress& progress) {
+  const uint64_t limit = config.packets.value_or(UINT64_MAX);
+  const uint64_t seen_before = engine.seen();
+  CapturedFrame frame;
+  engine.begin(reader);
+  while (engine.seen() < limit && !stop_requested() && reader.next(&frame)) {
+    if (!engine.add(frame)) {
+      progress.clear();
+      log_warning(reader.path() + ": the reading ends behind packet " +
+                  std::to_string(engine.seen() - seen_before) +
+                  ", where libpcap's does (a file version, interface or section that it refuses)");
+      return true;
     }
-    log_warning(text);
+    if (engine.seen() % kLookEvery == 0) {
+      if (engine.failed()) return false;
+      progress.show(reader, engine.seen());
+    }
   }
-  return true;
+  progress.clear();
+  return report_end(reader, config, engine.seen() - seen_before);
 }
 
 }  // namespace
@@ -149,13 +188,40 @@ ExitCode run_replay(const Config& config, RecordSink& sink) {
   if (flows.forced_out())
     log_warning(std::to_string(flows.forced_out()) +
                 " flows were written early because --max-flows was reached");
-  if (config.verbose) {
-    const double seconds = seconds_since(start);
-    char text[128];
-    std::snprintf(text, sizeof(text), "%.3f s, %.0f packets/s", seconds,
-                  static_cast<double>(account.seen) / seconds);
-    log_info(text);
+  report_speed(config, start, account.seen);
+  if (stop_requested()) {
+    log_error("stopped by a signal; the rows are of the packets up to there");
+    good = false;
   }
+  return good ? kOk : kRunFailed;
+}
+
+ExitCode run_compat_replay(const Config& config, CompatEngine& engine) {
+  const auto start = Clock::now();
+  bool good = true;
+  Progress progress(config.quiet);
+  for (const std::string& path : config.captures) {
+    auto reader = CaptureReader::open(path, &stop_requested());
+    if (!reader) {
+      log_error(reader.error().message());
+      good = false;
+      break;
+    }
+    reader->take_lengths_as_libpcap();
+    good = read_capture(*reader, config, engine, progress);
+    if (!good || stop_requested()) break;
+  }
+  if (Status written = engine.finish(); !written) {
+    log_error(written.error().message());
+    good = false;
+  }
+  if (!config.quiet) log_info(engine.account());
+  if (!engine.balanced()) {
+    log_error("the account does not balance; please report this");
+    good = false;
+  }
+  for (const std::string& warning : engine.warnings()) log_warning(warning);
+  report_speed(config, start, engine.seen());
   if (stop_requested()) {
     log_error("stopped by a signal; the rows are of the packets up to there");
     good = false;

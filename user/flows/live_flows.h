@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "capture/interface.h"
 #include "flowmeter/abi.h"
 #include "flows/expiry_wheel.h"
 #include "flows/flow_record.h"
@@ -45,13 +46,6 @@ struct alignas(64) LiveFlow {
 
   // Asked to be closed for want of room.
   bool closing() const { return close_wanted && wanted_end == FM_END_RESOURCES; }
-};
-
-// Names for rows: of interface indexes, as long as flows of them may be written.
-class InterfaceNames {
- public:
-  virtual ~InterfaceNames() = default;
-  virtual std::string_view name_of(unsigned ifindex) const = 0;
 };
 
 class LiveFlows {

@@ -73,7 +73,6 @@ Status drop_privileges(Capabilities keep) {
     return Error{"cannot drop privileges (" + std::string(what) + ")", errno};
   };
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return failed("ambient");
   // Up to the last capability that this kernel knows, which may be more than CAP_LAST_CAP says.
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
     // EPERM: without CAP_SETPCAP no set can grow by an exec either, by no_new_privs.
@@ -87,7 +86,7 @@ Status drop_privileges(Capabilities keep) {
     const auto kept = static_cast<__u32>(keep >> (32 * half));
     data[half].permitted &= kept;
     data[half].effective &= kept;
-    data[half].inheritable = 0;
+    data[half].inheritable = 0;  // and so ambient, which is never more than is inheritable
   }
   if (::syscall(SYS_capset, &header, data) != 0) return failed("capset");
   return Done{};

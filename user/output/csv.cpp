@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/csv.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
+#include <cstring>
 
 #include "output/number.h"
 
 namespace flowmeter {
 namespace {
-
-constexpr size_t kBufferSize = 256 * 1024;
 
 char* put_cell(char* at, const Cell& cell) {
   switch (cell.kind()) {
@@ -31,7 +25,7 @@ char* put_cell(char* at, const Cell& cell) {
     case Cell::Kind::kNanoseconds:
       return put_seconds(at, cell.nanoseconds());
     case Cell::Kind::kText:
-      // All of it: a copy of a size known here is a few stores, and row_bound_ has the room.
+      // All of it: a copy of a size known here is a few stores, and the row's bound has the room.
       std::memcpy(at, cell.text().data(), Cell::kMaxText);
       return at + cell.text().size();
   }
@@ -40,100 +34,36 @@ char* put_cell(char* at, const Cell& cell) {
 
 }  // namespace
 
-Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path,
-                                               std::vector<Column> columns) {
-  const int fd = path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                             : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return Error{"cannot write output " + path, errno};
-  std::unique_ptr<CsvSink> sink(new CsvSink(UniqueFd(fd), path, std::move(columns)));
-  sink->put_header();
-  return sink;
+Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path, std::vector<Column> columns,
+                                               size_t buffer_bytes) {
+  // put_cell copies texts at their full size: the last cell of a row, too, must have room.
+  size_t row_bound = columns.size() * (Cell::kMaxText + 1), header_bound = 0;
+  for (const Column& column : columns) header_bound += column.name.size() + 1;
+  auto file = OutputFile::open(path, std::max(row_bound, header_bound), buffer_bytes);
+  if (!file) return file.error();
+  return std::unique_ptr<CsvSink>(new CsvSink(std::move(*file), std::move(columns)));
 }
 
-CsvSink::CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns)
-    : fd_(std::move(fd)),
-      path_(std::move(path)),
-      columns_(std::move(columns)),
-      row_bound_(columns_.size() * (Cell::kMaxText + 1)) {
-  size_t header_bound = 0;
-  for (const Column& column : columns_) header_bound += column.name.size() + 1;
-  buffer_ =
-      std::make_unique_for_overwrite<char[]>(kBufferSize + std::max(row_bound_, header_bound));
-}
-
-void CsvSink::put_header() {
+CsvSink::CsvSink(OutputFile file, std::vector<Column> columns)
+    : file_(std::move(file)), columns_(std::move(columns)) {
+  char* at = file_.at();
   for (const Column& column : columns_) {
-    std::memcpy(buffer_.get() + filled_, column.name.data(), column.name.size());
-    filled_ += column.name.size();
-    buffer_[filled_++] = ',';
+    std::memcpy(at, column.name.data(), column.name.size());
+    at += column.name.size();
+    *at++ = ',';
   }
-  buffer_[filled_ - 1] = '\n';
-  header_buffered_ = true;
+  at[-1] = '\n';
+  file_.end_header(at);
 }
 
 void CsvSink::write(const FlowRecord& record) {
-  char* at = buffer_.get() + filled_;
+  char* at = file_.at();
   for (const Column& column : columns_) {
     at = put_cell(at, column.get(record));
     *at++ = ',';
   }
   at[-1] = '\n';
-  filled_ = static_cast<size_t>(at - buffer_.get());
-  rows_buffered_++;
-  if (filled_ >= kBufferSize) drain();
-}
-
-// After an error nothing more is written: a full disk that gets room again must not leave a hole in
-// the file.
-void CsvSink::drain() {
-  size_t done = 0;
-  // What the file held goes with the first write and not before: a run that fails at its start
-  // destroys nothing.
-  if (!begun_ && path_ != "-") {
-    struct stat status {};
-    if (::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode) &&
-        ::ftruncate(fd_.get(), 0) != 0)
-      write_error_ = errno;
-  }
-  begun_ = true;
-  while (done < filled_ && write_error_ == 0) {
-    const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
-    if (put >= 0) {
-      done += static_cast<size_t>(put);
-    } else if (errno == EAGAIN) {  // a pipe that its other end has made non-blocking
-      struct pollfd writable {
-        fd_.get(), POLLOUT, 0
-      };
-      ::poll(&writable, 1, -1);
-    } else if (errno != EINTR) {
-      write_error_ = errno;
-    }
-  }
-  if (write_error_ == 0) {
-    rows_written_ += rows_buffered_;
-  } else {
-    // Of a row that was cut, the part that is in the file is taken back where that can be done.
-    size_t whole = done;
-    while (whole > 0 && buffer_[whole - 1] != '\n') whole--;
-    struct stat status {};
-    if (done > whole && ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode))
-      (void)!::ftruncate(fd_.get(), status.st_size - static_cast<off_t>(done - whole));
-    auto whole_rows = static_cast<uint64_t>(std::count(buffer_.get(), buffer_.get() + whole, '\n'));
-    if (header_buffered_ && whole_rows > 0) whole_rows--;
-    rows_written_ += whole_rows;
-    rows_lost_ += rows_buffered_ - whole_rows;
-  }
-  filled_ = 0;
-  rows_buffered_ = 0;
-  header_buffered_ = false;
-}
-
-Status CsvSink::flush() {
-  drain();
-  if (write_error_ == 0) return Done{};
-  return Error{"cannot write output " + path_ + " (" + std::to_string(rows_written_) +
-                   " rows are in it, " + std::to_string(rows_lost_) + " are lost)",
-               write_error_};
+  file_.end_row(at);
 }
 
 }  // namespace flowmeter

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/unique_fd.h"
 #include "features/column.h"
+#include "output/output_file.h"
 
 namespace flowmeter {
 
@@ -16,33 +16,22 @@ class CsvSink final : public RecordSink {
  public:
   // Creates path, or will replace what it holds with the first flush ("-" is standard output). The
   // header row comes first.
-  static Result<std::unique_ptr<CsvSink>> open(const std::string& path,
-                                               std::vector<Column> columns);
+  // buffer_bytes: rows wait for the operating system in no more than this (and one row).
+  static Result<std::unique_ptr<CsvSink>> open(const std::string& path, std::vector<Column> columns,
+                                               size_t buffer_bytes = OutputFile::kDefaultBuffer);
 
   void write(const FlowRecord& record) override;
-  bool failed() const override { return write_error_ != 0; }
-  Status flush() override;
+  bool failed() const override { return file_.failed(); }
+  Status flush() override { return file_.flush(); }
 
   // Whole rows that the operating system has taken.
-  uint64_t rows_written() const { return rows_written_; }
+  uint64_t rows_written() const { return file_.rows_written(); }
 
  private:
-  CsvSink(UniqueFd fd, std::string path, std::vector<Column> columns);
-  void put_header();
-  void drain();
+  CsvSink(OutputFile file, std::vector<Column> columns);
 
-  UniqueFd fd_;
-  std::string path_;
+  OutputFile file_;
   std::vector<Column> columns_;
-  size_t row_bound_;
-  std::unique_ptr<char[]> buffer_;
-  size_t filled_ = 0;
-  uint64_t rows_buffered_ = 0;
-  bool header_buffered_ = false;
-  bool begun_ = false;  // something was written
-  uint64_t rows_written_ = 0;
-  uint64_t rows_lost_ = 0;
-  int write_error_ = 0;
 };
 
 }  // namespace flowmeter

@@ -1,0 +1,450 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rows of the Java CICFlowMeter for a pcap file, by the plainest means: an independent model of its rules, against
+which the program's --compat java is held. Slow, and without any bound."""
+import math
+import struct
+import time
+
+HEADER = (
+    "Flow ID,Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Flow Duration,Total Fwd Packet,Total Bwd packets,"
+    "Total Length of Fwd Packet,Total Length of Bwd Packet,Fwd Packet Length Max,Fwd Packet Length Min,"
+    "Fwd Packet Length Mean,Fwd Packet Length Std,Bwd Packet Length Max,Bwd Packet Length Min,Bwd Packet Length Mean,"
+    "Bwd Packet Length Std,Flow Bytes/s,Flow Packets/s,Flow IAT Mean,Flow IAT Std,Flow IAT Max,Flow IAT Min,"
+    "Fwd IAT Total,Fwd IAT Mean,Fwd IAT Std,Fwd IAT Max,Fwd IAT Min,Bwd IAT Total,Bwd IAT Mean,Bwd IAT Std,Bwd IAT Max,"
+    "Bwd IAT Min,Fwd PSH Flags,Bwd PSH Flags,Fwd URG Flags,Bwd URG Flags,Fwd Header Length,Bwd Header Length,"
+    "Fwd Packets/s,Bwd Packets/s,Packet Length Min,Packet Length Max,Packet Length Mean,Packet Length Std,"
+    "Packet Length Variance,FIN Flag Count,SYN Flag Count,RST Flag Count,PSH Flag Count,ACK Flag Count,URG Flag Count,"
+    "CWR Flag Count,ECE Flag Count,Down/Up Ratio,Average Packet Size,Fwd Segment Size Avg,Bwd Segment Size Avg,"
+    "Fwd Bytes/Bulk Avg,Fwd Packet/Bulk Avg,Fwd Bulk Rate Avg,Bwd Bytes/Bulk Avg,Bwd Packet/Bulk Avg,Bwd Bulk Rate Avg,"
+    "Subflow Fwd Packets,Subflow Fwd Bytes,Subflow Bwd Packets,Subflow Bwd Bytes,FWD Init Win Bytes,Bwd Init Win Bytes,"
+    "Fwd Act Data Pkts,Fwd Seg Size Min,Active Mean,Active Std,Active Max,Active Min,Idle Mean,Idle Std,Idle Max,"
+    "Idle Min,Label")
+INT_MAX = 2**31
+
+
+def int32(value):
+    return (value + INT_MAX) % 2**32 - INT_MAX
+
+
+# ---- frame to packet ----
+
+class Undecodable(Exception):
+    pass
+
+
+TYPES = {0x0800: "ip4", 0x0806: "arp", 0x86DD: "ip6", 0x8100: "vlan", 0x88A8: "vlan", 0x9100: "vlan"}
+IP4_NEXT = {1: "icmp", 4: "ip4", 6: "tcp", 17: "udp", 115: "l2tp", 132: "sctp"}
+IP6_NEXT = {1: "icmp", 4: "ip4", 6: "tcp", 17: "udp", 132: "sctp"}
+NEEDS = {"eth": 14, "vlan": 4, "llc": 4, "snap": 4, "ip4": 20, "ip6": 40, "icmp": 4, "tcp": 20, "udp": 8, "l2tp": 2,
+         "ppp": 4, "sctp": 0, "chunk": 4, "arp": 6}
+
+
+def walk(frame, wire, kind):
+    """The headers of a frame that are seen: (kind, offset, length, payload length)."""
+    records, off, buf = [], 0, len(frame)
+    be16 = lambda at: int.from_bytes(frame[off + at:off + at + 2], "big")
+    while True:
+        length, payload, postfix, following = 0, 0, 0, "data"
+        have = buf - off
+        if kind == "data":
+            length = have
+        elif have >= NEEDS[kind]:
+            first = frame[off] if off < len(frame) else 0
+            if kind in ("eth", "vlan"):
+                length = 14 if kind == "eth" else 4
+                etype = be16(length - 2)
+                if etype >= 0x600:
+                    following = TYPES.get(etype, "data")
+                else:
+                    following = "llc"
+                    payload = etype - length - off
+                    if kind == "eth":
+                        postfix = buf - etype
+            elif kind == "llc":
+                length = 3 if frame[off + 2] & 1 else 4
+                following = "snap" if first == 0xAA else "data"
+            elif kind == "snap":
+                length = 5
+                if have >= 5 and frame[off:off + 3] == b"\0\0\0":
+                    following = TYPES.get(be16(3), "data")
+            elif kind == "ip4":
+                length = (first & 15) * 4
+                total, fragment = be16(2), be16(6)
+                payload = total - length
+                if records and records[-1][0] == "eth" and total <= buf:
+                    buf = min(buf, off + total)
+                if fragment & 0x2000:
+                    payload = buf - off - length
+                if not fragment & 0x1FFF and buf != off:
+                    following = IP4_NEXT.get(frame[off + 9], "data")
+            elif kind == "ip6":
+                length, protocol = 40, frame[off + 6]
+                following = None
+                while protocol in (0, 43, 44, 50, 51, 60, 135):
+                    if have < length + 2:
+                        following = "data"
+                        break
+                    protocol, extra = frame[off + length], (frame[off + length + 1] + 1) * 8
+                    if 2 * off + extra > buf:
+                        following = "data"
+                        break
+                    length += extra
+                following = following or IP6_NEXT.get(protocol, "data")
+            elif kind == "icmp":
+                length = 8
+                following = "ip4" if first in (3, 12) else "data"
+            elif kind == "tcp":
+                length = frame[off + 12] // 16 * 4
+            elif kind == "udp":
+                length = 8
+                if be16(2) == 1701 or (be16(0) == 1701 and be16(2) not in (5004, 5005, 5060)):
+                    following = "l2tp"
+            elif kind == "l2tp":
+                bits = be16(0)
+                length = 6 + 2 * bool(bits & 0x4000) + 4 * bool(bits & 0x800) + 4 * bool(bits & 0x200)
+                following = "data" if bits & 0x8000 else "ppp"
+            elif kind == "ppp":
+                length = 4
+                following = {0x21: "ip4", 0x57: "ip6"}.get(be16(2), "data")
+            elif kind == "sctp":
+                length = 12
+                following = "chunk" if have >= 12 else "data"
+            elif kind == "chunk":
+                length = 16 if first == 0 else -(-be16(2) // 4) * 4
+                following = "data" if first == 0 else "chunk"
+            elif kind == "arp":
+                length = 2 * (frame[off + 4] + frame[off + 5]) + 8
+        if length == 0:
+            if kind == "data":
+                break
+            following = "data"
+        else:
+            wire = int32(wire - postfix)
+            buf = min(buf, wire)
+            shown = length
+            if payload == 0:
+                payload = max(0, buf - off - length)
+            if off + length + payload + postfix > buf:
+                payload = max(0, buf - off - length)
+                shown = min(length, max(0, buf - off))
+            records.append((kind, off, shown, payload))
+            off += length
+        if kind == "data" or off >= buf:
+            break
+        kind = following
+    seen = len(records) % 256
+    return records[:seen if seen < 128 else 0]
+
+
+def take(frame, wire, kind):
+    records = walk(frame, wire, kind)
+
+    def header(name, least):
+        for record_kind, off, length, payload in records:
+            if record_kind == name:
+                if off + length > len(frame) or length < least:
+                    raise Undecodable
+                return frame[off:off + length], length, payload
+        return None
+
+    ip = header("ip4", 20)
+    if not ip:
+        raise Undecodable
+    ip = ip[0]
+    i = 20
+    while i < (ip[0] & 15) * 4:
+        if i >= len(ip):
+            raise Undecodable
+        option = ip[i] & 31
+        if option in (0, 22) or option >= 26:
+            break
+        if option != 1:
+            if i + 1 >= len(ip):
+                raise Undecodable
+            i += ip[i + 1]
+        i += 1
+    dotted = [".".join(map(str, ip[at:at + 4])) for at in (12, 16)]
+    found = header("tcp", 16)
+    if found:
+        tcp, length, payload = found
+        if tcp[12] >> 4 > 5 and (length <= 20 or (tcp[20] > 1 and length <= 21)):
+            raise Undecodable
+        ports, window = struct.unpack(">HH", tcp[:4]), int.from_bytes(tcp[14:16], "big")
+        return dotted, ports, 6, tcp[13], window, length, payload
+    found = header("udp", 8)
+    if found:
+        return dotted, struct.unpack(">HH", found[0][:4]), 17, 0, 0, found[1], found[2]
+    if len(records) >= 20:
+        raise Undecodable
+    return dotted, (0, 0), 0, 0, 0, 0, 0
+
+
+def packet_of(frame, wire):
+    try:
+        return take(frame, wire, "eth")
+    except Undecodable:
+        pass
+    try:
+        if not walk(frame, wire, "l2tp"):
+            return None
+        return take(frame, wire, "ip4")
+    except Undecodable:
+        return None
+
+
+def packets(octets):
+    """Of a little-endian pcap file in microseconds: (time, packet)."""
+    at = 24
+    snap_length = struct.unpack_from("<I", octets, 16)[0]
+    while at + 16 <= len(octets):
+        seconds, fraction, captured, wire = struct.unpack_from("<iiIi", octets, at)
+        frame = octets[at + 16:at + 16 + captured][:snap_length]
+        at += 16 + captured
+        if wire >= len(frame):
+            packet = packet_of(frame, wire)
+            if packet:
+                yield seconds * 1000000 + fraction, packet
+
+
+# ---- packets to flows ----
+
+class Set:
+    def __init__(self):
+        self.n, self.m, self.m2, self.sum = 0, 0.0, 0.0, 0.0
+        self.values = []
+
+    def add(self, x):
+        x = float(x)
+        self.values.append(x)
+        self.sum += x
+        self.n += 1
+        d = x - self.m
+        q = d / float(self.n)
+        self.m += q
+        self.m2 += ((float(self.n) - 1.0) * d) * q
+
+    def variance(self):
+        return self.m2 / (self.n - 1.0) if self.n > 1 else 0.0
+
+    def std(self):
+        return math.sqrt(self.variance())
+
+    def cells(self):
+        return [self.m, self.std(), max(self.values), min(self.values)]
+
+
+class Flow:
+    def __init__(self, name, t, packet):
+        self.name = name
+        (self.src, _), _, _, flags, window, header, payload = packet
+        self.src = name[0]
+        self.times, self.all, self.flags = [t], Set(), [flags]
+        self.all.add(payload)
+        self.all.add(payload)
+        self.way = {True: Set(), False: Set()}
+        self.way_times = {True: [t], False: []}
+        self.headers = {True: [header], False: []}
+        self.window = {True: window, False: 0}
+        self.way[True].add(payload)
+        self.first_flags, self.act, self.fins = flags, 0, 0
+        self.gaps = Set()
+        self.active_start = self.active_end = t
+        self.active, self.idle = Set(), Set()
+        self.bulk = [0, 0, 0, 0]
+        self.bulk_totals = [0, 0, 0, 0]
+        self.subgaps = 0
+        self.update_bulk(t, payload)
+
+    def forward(self, packet):
+        return packet[0][0] == self.src
+
+    def update_activity(self, t):
+        if t - self.active_end > 5000000:
+            if self.active_end - self.active_start > 0:
+                self.active.add(self.active_end - self.active_start)
+            self.idle.add(t - self.active_end)
+            self.active_start = t
+        self.active_end = t
+
+    def update_bulk(self, t, payload):
+        if payload <= 0:
+            return
+        begin, count, size, last = self.bulk
+        if begin <= 0 or t - last > 1000000:
+            self.bulk = [t, 1, payload, t]
+            return
+        count, size = count + 1, size + payload
+        totals = self.bulk_totals
+        if count == 4:
+            totals[0] += 1
+            totals[1] += 4
+            totals[2] += size
+            totals[3] += t - begin
+        elif count > 4:
+            totals[1] += 1
+            totals[2] += payload
+            totals[3] += t - last
+        self.bulk = [begin, count, size, t]
+
+    def add(self, t, packet):
+        _, _, _, flags, window, header, payload = packet
+        self.update_bulk(t, payload)
+        if t - self.times[-1] > 1000000:
+            self.subgaps += 1
+            self.update_activity(t)
+        self.flags.append(flags)
+        self.all.add(payload)
+        way = self.forward(packet)
+        if way:
+            self.act += payload >= 1
+        else:
+            self.window[False] = window
+        self.way[way].add(payload)
+        self.headers[way].append(header)
+        self.way_times[way].append(t)
+        self.gaps.add(t - self.times[-1])
+        self.times.append(t)
+
+    def row(self):
+        fwd, bwd = self.way[True], self.way[False]
+        dur = self.times[-1] - self.times[0]
+        bytes_fwd, bytes_bwd = int(fwd.sum), int(bwd.sum)
+        rate = lambda n: n / (dur / 1000000.0) if dur else (math.inf if n else math.nan)
+
+        def gap_cells(way):
+            gaps = Set()
+            for a, b in zip(self.way_times[way], self.way_times[way][1:]):
+                gaps.add(b - a)
+            return [gaps.sum] + gaps.cells() if gaps.n else [0] * 5
+
+        def sizes(s):
+            return [max(s.values), min(s.values), s.m, s.std()] if s.n else [0] * 4
+
+        bulks, bulk_packets, bulk_bytes, bulk_time = self.bulk_totals
+        bit = lambda b: sum(f >> b & 1 for f in self.flags)
+        by_gaps = lambda n: n // self.subgaps if self.subgaps else 0
+        cells = [text_of(self.name), self.name[0], self.name[2], self.name[1], self.name[3], self.name[4],
+                 date(self.times[0]), dur, fwd.n, bwd.n, fwd.sum, bwd.sum, *sizes(fwd), *sizes(bwd),
+                 rate(bytes_fwd + bytes_bwd), rate(fwd.n + bwd.n), *self.gaps.cells(), *gap_cells(True),
+                 *gap_cells(False), self.first_flags >> 3 & 1, 0, self.first_flags >> 5 & 1, 0,
+                 sum(self.headers[True]), sum(self.headers[False]),
+                 rate(fwd.n) if dur > 0 else 0.0, rate(bwd.n) if dur > 0 else 0.0,
+                 min(self.all.values), max(self.all.values), self.all.m, self.all.std(), self.all.variance(),
+                 bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(7), bit(6),
+                 float(bwd.n // fwd.n), self.all.sum / (fwd.n + bwd.n), fwd.sum / fwd.n,
+                 bwd.sum / bwd.n if bwd.n else 0.0, 0, 0, 0,
+                 bulk_bytes // bulks if bulks else 0, bulk_packets // bulks if bulks else 0,
+                 int(bulk_bytes / (bulk_time / 1000000.0)) if bulk_time else 0,
+                 by_gaps(fwd.n), by_gaps(bytes_fwd), by_gaps(bwd.n), by_gaps(bytes_bwd),
+                 self.window[True], self.window[False], self.act, min(self.headers[True]),
+                 *(self.active.cells() if self.active.n else [0] * 4),
+                 *(self.idle.cells() if self.idle.n else [0] * 4), "NeedManualLabel"]
+        return ",".join(real(c) if isinstance(c, float) else str(c) for c in cells)
+
+
+def real(value):
+    """Double.toString."""
+    if math.isnan(value):
+        return "NaN"
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    value = abs(value)
+    if math.isinf(value):
+        return sign + "Infinity"
+    if value == 0 or 1e-3 <= value < 1e7:
+        return sign + repr(value)
+    digits, exponent = f"{value!r}e0".split("e")[:2] if "e" in repr(value) else (repr(value), "0")
+    whole, _, fraction = digits.partition(".")
+    exponent = int(exponent) + len(whole) - 1
+    digits = (whole + fraction)
+    while digits[0] == "0":
+        digits, exponent = digits[1:], exponent - 1
+    digits = digits.rstrip("0") or "0"
+    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{exponent}"
+
+
+def date(us):
+    ms = abs(us) // 1000 * (1 if us >= 0 else -1)
+    return time.strftime("%d/%m/%Y %I:%M:%S %p", time.localtime(ms // 1000))
+
+
+def text_of(name):
+    return f"{name[0]}-{name[1]}-{name[2]}-{name[3]}-{name[4]}"
+
+
+def spread(name):
+    h = 0
+    for character in text_of(name):
+        h = (31 * h + ord(character)) % 2**32
+    return h ^ h >> 16
+
+
+class HashMap:
+    """java.util.HashMap as a list of buckets, without trees."""
+
+    def __init__(self):
+        self.buckets, self.entries = [[] for _ in range(16)], {}
+
+    def grow(self):
+        old = self.buckets
+        self.buckets = [[] for _ in range(2 * len(old))]
+        for bucket in old:
+            for name in bucket:
+                self.buckets[spread(name) % len(self.buckets)].append(name)
+
+    def put(self, name, flow):
+        bucket = self.buckets[spread(name) % len(self.buckets)]
+        bucket.append(name)
+        self.entries[name] = flow
+        if len(bucket) > 8 and len(self.buckets) < 64:
+            self.grow()
+        if len(self.entries) > 0.75 * len(self.buckets):
+            self.grow()
+
+    def pop(self, name):
+        self.buckets[spread(name) % len(self.buckets)].remove(name)
+        return self.entries.pop(name)
+
+    def values(self):
+        return [self.entries[name] for bucket in self.buckets for name in bucket]
+
+
+def rows(octets):
+    out, flows = [HEADER], HashMap()
+
+    def end(name):
+        flow = flows.pop(name)
+        if len(flow.times) > 1:
+            out.append(flow.row())
+
+    for t, packet in packets(octets):
+        (src, dst), (sport, dport), protocol, flags = packet[:4]
+        name = (src, dst, sport, dport, protocol)
+        if name not in flows.entries:
+            reverse = (dst, src, dport, sport, protocol)
+            if reverse not in flows.entries:
+                flows.put(name, Flow(name, t, packet))
+                continue
+            name = reverse
+        flow = flows.entries[name]
+        if t - flow.times[0] > 120000000:
+            end(name)
+            flows.put(name, Flow(name, t, packet))
+        elif flags & 1 and flow.forward(packet):
+            flow.fins += 1
+            if flow.fins == 1:
+                flow.update_activity(t)
+                flow.add(t, packet)
+        elif flags & 5:
+            flow.add(t, packet)
+            end(name)
+        else:
+            flow.update_activity(t)
+            flow.add(t, packet)
+    out += [flow.row() for flow in flows.values() if len(flow.times) > 1]
+    return "\n".join(out) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+    with open(sys.argv[1], "rb") as file:
+        sys.stdout.write(rows(file.read()))

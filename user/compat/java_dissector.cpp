@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "compat/java_dissector.h"
+
+#include <algorithm>
+
+#include "compat/java_walk.h"
+
+namespace flowmeter {
+namespace {
+
+constexpr int64_t kMicroseconds = 1'000'000;
+constexpr uint64_t kSecondNs = 1'000'000'000;
+
+// JCaptureHeader.timestampInMicros() of what libpcap has read of a pcap record: in this machine's
+// byte order both fields are signed numbers of 32 bits, in the other order they are unsigned, but
+// the microseconds pass through a Java int.
+int64_t pcap_time_us(uint32_t seconds, uint32_t subseconds, bool swapped, bool nanoseconds) {
+  const auto as_read = [swapped](uint32_t field) {
+    return swapped ? int64_t{field} : int64_t{static_cast<int32_t>(field)};
+  };
+  const int64_t us = nanoseconds ? as_read(subseconds) / 1000 : as_read(subseconds);
+  return as_read(seconds) * kMicroseconds + static_cast<int32_t>(us);
+}
+
+}  // namespace
+
+bool JavaDissector::ends_before(const CapturedFrame& frame) const {
+  if (!capture_) return false;
+  return capture_->libpcap_stops() ||
+         (capture_->is_pcapng() && frame.captured_length > capture_->snap_length());
+}
+
+int64_t JavaDissector::time_us(const CapturedFrame& frame) const {
+  if (capture_ && !capture_->is_pcapng()) {
+    const uint32_t subseconds = capture_->record_fields().subseconds;
+    const bool nanoseconds = capture_->nanoseconds();
+    const uint64_t subseconds_ns = uint64_t{subseconds} * (nanoseconds ? 1 : 1000);
+    const auto seconds = static_cast<uint32_t>((frame.time_ns - subseconds_ns) / kSecondNs);
+    return pcap_time_us(seconds, subseconds, capture_->byte_swapped(), nanoseconds);
+  }
+  if (frame.era == 0) return static_cast<int64_t>(frame.time_ns / 1000);
+  // Seconds go down, microseconds are what is over; their product wraps in Java.
+  const __int128 ns = static_cast<__int128>(frame.era) * (static_cast<__int128>(1) << 64) +
+                      static_cast<__int128>(frame.time_ns);
+  const __int128 us = ns / 1000 - (ns % 1000 < 0 ? 1 : 0);
+  return static_cast<int64_t>(us);
+}
+
+JavaReason JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet) const {
+  uint32_t captured = frame.captured_length;
+  uint32_t wire = frame.wire_length;
+  if (capture_) {
+    captured = std::min(captured, capture_->snap_length());  // libpcap leaves the rest
+    wire = capture_->record_fields().wire_length;
+  }
+  // jNetPcap's file reader compares them as Java ints.
+  if (static_cast<int32_t>(wire) < static_cast<int32_t>(captured))
+    return JavaReason::kWireBelowCaptured;
+  switch (java_walk(frame.data, captured, wire, packet)) {
+    case JavaWalk::kTaken:
+      packet->time_us = time_us(frame);
+      return JavaReason::kTaken;
+    case JavaWalk::kFallback:
+      packet->time_us = time_us(frame);
+      return JavaReason::kTakenAsRawIp;
+    case JavaWalk::kNotIpv4:
+      break;
+  }
+  return JavaReason::kNotIpv4;
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// From a captured frame to a packet of the Java CICFlowMeter: libpcap's idea of the record (time,
+// lengths), then the header walk. The link type does not matter: the original ignores it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "capture/capture_reader.h"
+#include "compat/java_packet.h"
+
+namespace flowmeter {
+
+// What became of a frame.
+enum class JavaReason : uint8_t {
+  kTaken,              // a packet, by the first walk
+  kTakenAsRawIp,       // a packet, by the walk from the first octet
+  kNotIpv4,            // neither walk found a usable IPv4 header
+  kWireBelowCaptured,  // passed over by the original's reader
+  kCount
+};
+constexpr std::array<std::string_view, static_cast<size_t>(JavaReason::kCount)> kJavaReasonNames{
+    "taken", "taken_as_raw_ip", "not_ipv4", "wire_below_captured"};
+
+class JavaDissector {
+ public:
+  // The next frames are of this capture. Without it (live) they have sane times and lengths.
+  void begin(const CaptureReader& capture) { capture_ = &capture; }
+
+  // Whether libpcap ends the reading before this frame, the last one read.
+  bool ends_before(const CapturedFrame& frame) const;
+
+  // Fills packet if the frame is one. Requires: the frame is the last one read.
+  JavaReason dissect(const CapturedFrame& frame, JavaPacket* packet) const;
+
+ private:
+  int64_t time_us(const CapturedFrame& frame) const;
+
+  const CaptureReader* capture_ = nullptr;
+};
+
+}  // namespace flowmeter

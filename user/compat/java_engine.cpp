@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "compat/java_engine.h"
+
+#include <algorithm>
+
+#include "compat/java_row.h"
+
+namespace flowmeter {
+
+Result<std::unique_ptr<CompatEngine>> JavaEngine::open(const std::string& path,
+                                                       const std::string& fields,
+                                                       uint32_t max_flows) {
+  if (!fields.empty())
+    return Error{"--compat java writes all columns, as the original does: leave out --fields", 0,
+                 true};
+  auto output = OutputFile::open(path, std::max(kMaxJavaRow, kJavaHeader.size() + 1));
+  if (!output) return output.error();
+  return std::unique_ptr<CompatEngine>(new JavaEngine(max_flows, std::move(*output)));
+}
+
+void JavaEngine::begin(const CaptureReader& capture) {
+  flows_.end_capture();
+  dissector_.begin(capture);
+}
+
+bool JavaEngine::add(const CapturedFrame& frame) {
+  if (dissector_.ends_before(frame)) return false;
+  JavaPacket packet;
+  const JavaReason reason = dissector_.dissect(frame, &packet);
+  seen_++;
+  by_reason_[static_cast<size_t>(reason)]++;
+  if (reason == JavaReason::kTaken || reason == JavaReason::kTakenAsRawIp) flows_.add(packet);
+  return true;
+}
+
+Status JavaEngine::finish() {
+  flows_.end_capture();
+  return flows_.output().flush();
+}
+
+bool JavaEngine::balanced() const {
+  uint64_t sum = 0;
+  for (const uint64_t packets : by_reason_) sum += packets;
+  const uint64_t taken = by_reason_[static_cast<size_t>(JavaReason::kTaken)] +
+                         by_reason_[static_cast<size_t>(JavaReason::kTakenAsRawIp)];
+  return seen_ == sum && taken == flows_.packets() &&
+         taken == flows_.packets_in_rows() + flows_.single_packets() + flows_.repeated_fins() +
+                      flows_.open_packets();
+}
+
+std::string JavaEngine::account() const {
+  std::string text = "seen=" + std::to_string(seen_);
+  for (size_t i = 0; i < by_reason_.size(); i++)
+    text += ' ' + std::string(kJavaReasonNames[i]) + '=' + std::to_string(by_reason_[i]);
+  text += " one_packet_flows=" + std::to_string(flows_.single_packets()) +
+          " repeated_fins=" + std::to_string(flows_.repeated_fins()) +
+          " flows=" + std::to_string(flows_.rows());
+  if (flows_.forced_out()) text += " forced_out=" + std::to_string(flows_.forced_out());
+  return text;
+}
+
+std::vector<std::string> JavaEngine::warnings() const {
+  std::vector<std::string> texts;
+  if (flows_.forced_out())
+    texts.push_back(std::to_string(flows_.forced_out()) +
+                    " flows were ended early because --max-flows was reached; the Java program has "
+                    "no such limit");
+  return texts;
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// --compat java: the CSV of the Java CICFlowMeter 4.0 for a capture, byte for byte
+// (docs/compat.md). Several captures are several runs of the original: no flow goes from one into
+// the next, and their rows follow each other under one header.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "compat/compat_engine.h"
+#include "compat/java_dissector.h"
+#include "compat/java_flows.h"
+
+namespace flowmeter {
+
+class JavaEngine final : public CompatEngine {
+ public:
+  // path "-" is standard output. Fails if columns are chosen.
+  static Result<std::unique_ptr<CompatEngine>> open(const std::string& path,
+                                                    const std::string& fields, uint32_t max_flows);
+
+  void begin(const CaptureReader& capture) override;
+  bool add(const CapturedFrame& frame) override;
+  Status finish() override;
+
+  bool failed() const override { return flows_.output().failed(); }
+  Status flush() override { return flows_.output().flush(); }
+
+  uint64_t seen() const override { return seen_; }
+  bool balanced() const override;
+  std::string account() const override;
+  std::vector<std::string> warnings() const override;
+
+ private:
+  JavaEngine(uint32_t max_flows, OutputFile output) : flows_(max_flows, std::move(output)) {}
+
+  JavaDissector dissector_;
+  JavaFlows flows_;
+  uint64_t seen_ = 0;
+  std::array<uint64_t, static_cast<size_t>(JavaReason::kCount)> by_reason_{};
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "compat/python_engine.h"
+
+namespace flowmeter {
+
+Result<std::unique_ptr<CompatEngine>> PythonEngine::open(const std::string& path,
+                                                         const std::string& fields,
+                                                         uint32_t max_flows) {
+  auto row = PythonRow::make(fields);
+  if (!row) return row.error();
+  auto output = OutputFile::open(path, 2 * PythonRow::kMaxText);  // the header and a row
+  if (!output) return output.error();
+  return std::unique_ptr<CompatEngine>(
+      new PythonEngine(max_flows, std::move(*row), std::move(*output)));
+}
+
+void PythonEngine::begin(const CaptureReader& capture) {
+  capture_ = &capture;
+  dissector_.begin(capture);
+}
+
+bool PythonEngine::add(const CapturedFrame& frame) {
+  if (capture_ && capture_->libpcap_stops()) return false;
+  PythonPacket packet;
+  const PythonReason reason = dissector_.dissect(frame, &packet);
+  seen_++;
+  by_reason_[static_cast<size_t>(reason)]++;
+  if (reason == PythonReason::kTaken) flows_.add(packet);
+  return true;
+}
+
+bool PythonEngine::balanced() const {
+  uint64_t sum = 0;
+  for (const uint64_t packets : by_reason_) sum += packets;
+  return seen_ == sum && of(PythonReason::kTaken) == flows_.packets_taken() &&
+         flows_.packets_taken() == flows_.packets_in_rows() + flows_.packets_left_out();
+}
+
+std::string PythonEngine::account() const {
+  std::string text = "seen=" + std::to_string(seen_);
+  for (size_t i = 0; i < by_reason_.size(); i++)
+    text += ' ' + std::string(kPythonReasonNames[i]) + '=' + std::to_string(by_reason_[i]);
+  text += " flows=" + std::to_string(flows_.rows());
+  if (flows_.rows_left_out()) text += " left_out=" + std::to_string(flows_.rows_left_out());
+  if (flows_.forced_out()) text += " forced_out=" + std::to_string(flows_.forced_out());
+  return text;
+}
+
+std::vector<std::string> PythonEngine::warnings() const {
+  std::vector<std::string> texts;
+  if (const uint64_t frames = of(PythonReason::kLinkType))
+    texts.push_back(std::to_string(frames) +
+                    " packets are of a link type that the Python program cannot filter; it writes "
+                    "no flow of such a capture");
+  if (flows_.rows_left_out())
+    texts.push_back(std::to_string(flows_.rows_left_out()) +
+                    " flows without a forward packet were left out (" +
+                    std::to_string(flows_.packets_left_out()) +
+                    " packets); the Python program ends with an exception there");
+  if (flows_.forced_out())
+    texts.push_back(std::to_string(flows_.forced_out()) +
+                    " flows were written early because --max-flows was reached; the Python program "
+                    "has no such limit");
+  return texts;
+}
+
+}  // namespace flowmeter

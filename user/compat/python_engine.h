@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// --compat python: the CSV of nqmn/cicflowmeter 0.4.1 for a capture, byte for byte
+// (docs/compat.md).
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "compat/compat_engine.h"
+#include "compat/python_flows.h"
+
+namespace flowmeter {
+
+class PythonEngine final : public CompatEngine {
+ public:
+  // fields: comma-separated, empty for all. path "-" is standard output.
+  static Result<std::unique_ptr<CompatEngine>> open(const std::string& path,
+                                                    const std::string& fields, uint32_t max_flows);
+
+  void begin(const CaptureReader& capture) override;
+  bool add(const CapturedFrame& frame) override;
+  Status finish() override { return flows_.finish(); }
+
+  bool failed() const override { return flows_.output_failed(); }
+  Status flush() override { return flows_.flush(); }
+
+  uint64_t seen() const override { return seen_; }
+  bool balanced() const override;
+  std::string account() const override;
+  std::vector<std::string> warnings() const override;
+
+ private:
+  PythonEngine(uint32_t max_flows, PythonRow row, OutputFile output)
+      : flows_(max_flows, std::move(row), std::move(output)) {}
+
+  uint64_t of(PythonReason reason) const { return by_reason_[static_cast<size_t>(reason)]; }
+
+  const CaptureReader* capture_ = nullptr;
+  PythonDissector dissector_;
+  PythonFlows flows_;
+  uint64_t seen_ = 0;
+  std::array<uint64_t, static_cast<size_t>(PythonReason::kCount)> by_reason_{};
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/output_file.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace flowmeter {
+Result<OutputFile> OutputFile::open(const std::string& path, size_t row_bound,
+                                    size_t buffer_bytes) {
+  const int fd = path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+                             : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) return Error{"cannot write output " + path, errno};
+  return OutputFile(UniqueFd(fd), path, row_bound, buffer_bytes);
+}
+
+OutputFile::OutputFile(UniqueFd fd, std::string path, size_t row_bound, size_t buffer_bytes)
+    : fd_(std::move(fd)),
+      path_(std::move(path)),
+      buffer_bytes_(buffer_bytes),
+      buffer_(std::make_unique_for_overwrite<char[]>(buffer_bytes_ + row_bound)) {}
+
+void OutputFile::end_header(const char* end) {
+  filled_ = static_cast<size_t>(end - buffer_.get());
+  header_buffered_ = true;
+}
+
+void OutputFile::end_row(const char* end) {
+  filled_ = static_cast<size_t>(end - buffer_.get());
+  rows_buffered_++;
+  if (filled_ >= buffer_bytes_) drain();
+}
+
+// After an error nothing more is written: a full disk that gets room again must not leave a hole in
+// the file.
+void OutputFile::drain() {
+  size_t done = 0;
+  if (!begun_ && path_ != "-") {
+    struct stat status {};
+    if (::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+        ::ftruncate(fd_.get(), 0) != 0)
+      write_error_ = errno;
+  }
+  begun_ = true;
+  while (done < filled_ && write_error_ == 0) {
+    const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
+    if (put >= 0) {
+      done += static_cast<size_t>(put);
+    } else if (errno == EAGAIN) {  // a pipe that its other end has made non-blocking
+      struct pollfd writable {
+        fd_.get(), POLLOUT, 0
+      };
+      ::poll(&writable, 1, -1);
+    } else if (errno != EINTR) {
+      write_error_ = errno;
+    }
+  }
+  if (write_error_ == 0) {
+    rows_written_ += rows_buffered_;
+  } else {
+    // Of a row that was cut, the part that is in the file is taken back where that can be done.
+    size_t whole = done;
+    while (whole > 0 && buffer_[whole - 1] != '\n') whole--;
+    struct stat status {};
+    if (done > whole && ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode))
+      (void)!::ftruncate(fd_.get(), status.st_size - static_cast<off_t>(done - whole));
+    auto whole_rows = static_cast<uint64_t>(std::count(buffer_.get(), buffer_.get() + whole, '\n'));
+    if (header_buffered_ && whole_rows > 0) whole_rows--;
+    rows_written_ += whole_rows;
+    rows_lost_ += rows_buffered_ - whole_rows;
+  }
+  filled_ = 0;
+  rows_buffered_ = 0;
+  header_buffered_ = false;
+}
+
+Status OutputFile::flush() {
+  drain();
+  if (write_error_ == 0) return Done{};
+  return Error{"cannot write output " + path_ + " (" + std::to_string(rows_written_) +
+                   " rows are in it, " + std::to_string(rows_lost_) + " are lost)",
+               write_error_};
+}
+
+}  // namespace flowmeter
