@@ -9,12 +9,13 @@
 
 #include "meter.bpf.h"
 
-SEC("xdp.frags")
+/* Whether they take frames of several buffers is the loader's choice (xdp_takes_frags). */
+SEC("xdp")
 int fm_xdp(struct xdp_md* xdp) {
   return fm_meter(xdp, FM_LINK_ETHERNET, FM_HOOK_INGRESS);
 }
 
-SEC("xdp.frags")
+SEC("xdp")
 int fm_xdp_ip(struct xdp_md* xdp) {
   return fm_meter(xdp, FM_LINK_RAW, FM_HOOK_INGRESS);
 }

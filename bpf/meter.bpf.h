@@ -9,7 +9,7 @@
 /* The interface's slot in *slot; null if it is none of ours. */
 FM_INLINE struct fm_interface* fm_find_interface(__u32 ifindex, __u32* slot) {
   for (__u32 i = 0; i < FM_INTERFACE_PROBES; i++) {
-    const __u32 at = (ifindex + i) & (FM_INTERFACE_SLOTS - 1);
+    const __u32 at = fm_interface_slot(ifindex, i);
     struct fm_interface* interface = bpf_map_lookup_elem(&interfaces, &at);
     if (interface && FM_LIKELY(interface->ifindex == ifindex)) {
       *slot = at;

@@ -155,10 +155,18 @@ struct fm_close_request {
 #define FM_CLOSE_BATCH 32
 
 /* An interface that is metered, per CPU. The daemon fills a slot before it attaches and clears it
- * when the programs are gone; a program finds its slot at ifindex modulo the number of slots or
- * within FM_INTERFACE_PROBES behind. */
+ * when the programs are gone; a program finds its slot at fm_interface_slot with a probe below
+ * FM_INTERFACE_PROBES. */
 #define FM_INTERFACE_SLOTS 1024
 #define FM_INTERFACE_PROBES 8
+
+/* Multiplicative (Fibonacci), not the index modulo the slots: a host of containers has runs of
+ * lasting neighbours, which would leave no slot to those that come a multiple of 1024 later. */
+FM_INLINE __u32 fm_interface_slot(__u32 ifindex, __u32 probe) {
+  return ((ifindex * 2654435769u >> 22) + probe) & (FM_INTERFACE_SLOTS - 1);
+}
+FM_STATIC_ASSERT(FM_INTERFACE_SLOTS == 1u << (32 - 22), "the upper bits number the slots");
+
 struct fm_hook_counters {
   __u64 seen;      /* packets on the wire */
   __u64 buffers;   /* the same as the kernel's link counters may count them: skbs or XDP frames */

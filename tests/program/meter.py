@@ -11,7 +11,8 @@ import time
 
 import cases
 
-REASONS = ("metered", "not_ip", "other_protocol", "malformed", "unattributed_fragment", "unrecorded")
+REASONS = ("metered", "not_ip", "other_protocol", "malformed", "unattributed_fragment", "seen_before",
+           "unrecorded")
 FLOW = ("src_ip", "dst_ip", "src_port", "dst_port", "protocol")
 
 

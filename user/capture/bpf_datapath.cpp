@@ -200,6 +200,9 @@ Status BpfDatapath::prepare(const Config& config) {
     xdp_.reset(flowmeter_xdp_bpf__open());
     if (!xdp_) return Error{"cannot open the embedded BPF object for XDP", errno};
     set_constants(xdp_->rodata);
+    if (config.xdp_takes_frags)
+      for (bpf_program* program : {xdp_->progs.fm_xdp, xdp_->progs.fm_xdp_ip})
+        bpf_program__set_flags(program, BPF_F_XDP_HAS_FRAGS);
     auto& shared = xdp_->maps;
     const std::pair<bpf_map*, const bpf_map*> pairs[] = {
         {shared.flows, maps.flows},
@@ -262,7 +265,7 @@ void BpfDatapath::read_slots() {
 Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
   if (slot_of(interface.index)) return Done{};
   for (uint32_t i = 0; i < FM_INTERFACE_PROBES; i++) {
-    const uint32_t slot = (interface.index + i) % FM_INTERFACE_SLOTS;
+    const uint32_t slot = fm_interface_slot(interface.index, i);
     if (slots_[slot] != 0) continue;
     fm_interface value{};
     value.ifindex = interface.index;
@@ -277,8 +280,9 @@ Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
     slots_[slot] = interface.index;
     return Done{};
   }
-  return Error{"cannot meter " + interface.name + " as well: at most " +
-               std::to_string(FM_INTERFACE_SLOTS) + " interfaces at once"};
+  return Error{"cannot meter " + interface.name + " as well: all places for its index, " +
+               std::to_string(interface.index) + ", are taken by interfaces that are metered (of " +
+               std::to_string(FM_INTERFACE_SLOTS) + " places; -i can name fewer interfaces)"};
 }
 
 std::optional<unsigned> BpfDatapath::slot_of(unsigned index) const {

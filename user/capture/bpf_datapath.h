@@ -45,6 +45,10 @@ class BpfDatapath {
     bool count_once = false;     // a packet that passes several interfaces
     bool per_interface = false;  // flows of each interface apart
     bool with_xdp = false;
+    // Frames of several buffers (jumbo, multi-buffer drivers). Not for generic XDP: from such a
+    // program Linux (6.18) hands on a copy of the packet without its mac_len, and every tc program
+    // behind it, whoever's, would look for the Ethernet header where the IP header is.
+    bool xdp_takes_frags = false;
     bool verbose = false;     // libbpf's messages to standard error
     bool test_input = false;  // bpf/settings.bpf.h
     std::string pin_directory;

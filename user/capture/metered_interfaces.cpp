@@ -35,37 +35,44 @@ std::string row_name(std::string name) {
 Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options& options,
                                                                    BpfDatapath& datapath) {
   std::unique_ptr<MeteredInterfaces> self(new MeteredInterfaces(options, datapath));
+  if (Status begun = self->begin(); !begun) {
+    self->detach(!datapath.resumed());
+    return begun.error();
+  }
+  return self;
+}
+
+Status MeteredInterfaces::begin() {
   // Of a meter that was killed together with its guardian.
   if (auto stale = remove_stale_filters(); stale && *stale > 0)
     log_warning("removed " + std::to_string(*stale) + " filters that a killed flowmeter-ebpf left");
   auto monitor = InterfaceMonitor::open();
   if (!monitor) return monitor.error();
-  self->monitor_ = std::move(*monitor);
+  monitor_ = std::move(*monitor);
   std::vector<unsigned> departed;
-  if (Status listed = self->monitor_->poll(self->changes_); !listed) return listed.error();
-  for (const InterfaceMonitor::Change& change : self->changes_) {
+  if (Status listed = monitor_->poll(changes_); !listed) return listed;
+  for (const InterfaceMonitor::Change& change : changes_) {
     bool named = false;
     if (change.kind == InterfaceMonitor::Change::Kind::kVanished ||
-        !self->wanted(change.interface, &named) || (!named && !change.is_known_link_type))
+        !wanted(change.interface, &named) || (!named && !change.is_known_link_type))
       continue;
-    if (Status attached = self->attach(change.interface); !attached) {
-      if (named) return attached.error();
+    if (Status attached = attach(change.interface); !attached) {
+      if (named) return attached;
       log_warning(attached.error().message());
     }
   }
-  self->changes_.clear();
+  changes_.clear();
   // Interfaces of an earlier run that have gone meanwhile.
-  for (const unsigned index : datapath.interfaces())
-    if (!self->metered_.contains(index))
-      if (Status gone = self->let_go(index, departed); !gone) return gone.error();
-  for (const InterfaceSelector& selector : options.selectors)
+  for (const unsigned index : datapath_.interfaces())
+    if (!metered_.contains(index))
+      if (Status gone = let_go(index, departed); !gone) return gone;
+  for (const InterfaceSelector& selector : options_.selectors)
     if (!selector.is_pattern() &&
-        std::none_of(self->metered_.begin(), self->metered_.end(),
+        std::none_of(metered_.begin(), metered_.end(),
                      [&](const auto& each) { return selector.matches(each.second.interface); }))
       return Error{"no interface " + selector.text()};
-  if (self->metered_.empty())
-    log_warning("no interface matches yet; those that come will be metered");
-  return self;
+  if (metered_.empty()) log_warning("no interface matches yet; those that come will be metered");
+  return Done{};
 }
 
 // named: by a selector that is a name.

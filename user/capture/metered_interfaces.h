@@ -67,6 +67,7 @@ class MeteredInterfaces final : public InterfaceNames {
 
   MeteredInterfaces(const Options& options, BpfDatapath& datapath)
       : options_(options), datapath_(datapath) {}
+  Status begin();
   Status attach(const Interface& interface);
   Result<Attachment> attach_hook(const Interface& interface, fm_hook hook);
   Status let_go(unsigned index, std::vector<unsigned>& departed);

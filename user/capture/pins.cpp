@@ -15,13 +15,13 @@
 namespace flowmeter {
 
 Result<UniqueFd> claim_pin_directory(const std::string& directory) {
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return Error{"--pin: cannot make directory " + directory, errno};
+  const bool made = ::mkdir(directory.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) return Error{"--pin: cannot make directory " + directory, errno};
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return Error{"--pin: cannot open directory " + directory, errno};
   struct statfs file_system {};
   if (::fstatfs(fd.get(), &file_system) != 0 || file_system.f_type != BPF_FS_MAGIC) {
-    ::rmdir(directory.c_str());
+    if (made) ::rmdir(directory.c_str());
     return Error{"--pin: " + directory +
                  " is not in a BPF file system (mount -t bpf bpf /sys/fs/bpf)"};
   }

@@ -320,6 +320,9 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
         if (app.count(option) > 0) usage((option + std::string(" goes with -i only")).c_str());
     if (config.lru && config.datapath == Datapath::kKernel)
       usage("--flow-map lru goes with --datapath events: what only the kernel has would be lost");
+    if (app.count("--netns") > 0 && config.netns.empty())
+      usage("--netns needs the name, the path or the PID of a network namespace");
+    if (app.count("--pin") > 0 && config.pin.empty()) usage("--pin needs a directory");
     if (config.unpin && config.pin.empty()) usage("--unpin goes with --pin only");
     if (!config.pin.empty() && config.hook == Hook::kTc)
       usage("--pin needs BPF links: --hook tcx or xdp, not tc");

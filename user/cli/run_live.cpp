@@ -40,6 +40,7 @@ class LiveRun {
     kernel.stream_bytes = config_.ring_mib << 20;
     kernel.verbose = config_.verbose;
     kernel.with_xdp = config_.hook == Hook::kXdp || config_.hook == Hook::kXdpGeneric;
+    kernel.xdp_takes_frags = config_.hook == Hook::kXdp;
     kernel.pin_directory = config_.pin;
     MeteredInterfaces::Options options;
     for (const std::string& text : config_.interfaces) {
@@ -67,7 +68,10 @@ class LiveRun {
     datapath_ = std::move(*datapath);
     flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
     auto interfaces = MeteredInterfaces::open(options, *datapath_);
-    if (!interfaces) return interfaces.error();
+    if (!interfaces) {
+      if (!datapath_->resumed()) datapath_->unpin();
+      return interfaces.error();
+    }
     interfaces_ = std::move(*interfaces);
     flows_.set_interface_names(interfaces_.get());
     rows_before_ = datapath_->journal().packets_written;
