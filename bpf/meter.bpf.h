@@ -33,10 +33,8 @@ FM_INLINE enum fm_reason fm_join_fragments(fm_context* context, struct fm_packet
 
 /* Whether this packet was already counted at another point of its way (abi.h). Requires: entry is
  * locked. */
-FM_INLINE int fm_seen_before(struct fm_map_entry* entry, const struct fm_packet* p, __u32 ifindex,
-                             __u8 hook) {
+FM_INLINE int fm_seen_before(struct fm_map_entry* entry, const struct fm_packet* p, __u32 point) {
   const __u8 end = p->direction & 1;
-  const __u32 point = ifindex << 1 | hook;
   const __u32 now = (__u32)(p->time_ns / FM_POINT_CLOCK_NS);
   if (entry->point[end] != point) {
     if (entry->point[end] && now - entry->point_seen[end] <= FM_POINT_SILENCE) return 1;
@@ -86,7 +84,7 @@ __attribute__((noinline)) int fm_update_timing(struct fm_timed_map_entry* timed,
 
 /* Adds a parsed packet to its flow in the map and tells the daemon. */
 FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet* p, __u32 ifindex,
-                                          __u8 hook) {
+                                          __u32 point, __u8 hook) {
   const struct fm_settings* s = fm_loaded_settings();
   __u64 held = 0;
   struct fm_map_entry* entry = fm_lock_entry(&p->key, 1, &held);
@@ -97,7 +95,7 @@ FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet*
   /* Under the lock, so that the times of a flow are in the order of its updates, also over CPUs,
    * and a flow found idle by the closing program cannot have an earlier packet on its way. */
   p->time_ns = fm_context_time_ns(context);
-  if (count_once && fm_seen_before(entry, p, ifindex, hook)) {
+  if (count_once && fm_seen_before(entry, p, point)) {
     fm_unlock(entry, held, held);
     return FM_SEEN_BEFORE;
   }
@@ -149,7 +147,7 @@ FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
   if (FM_LIKELY(reason == FM_METERED)) {
     packets = fm_packet_segments(&packet);
     if (per_interface) packet.key.interface = (__u16)(slot + 1);
-    reason = fm_record_packet(context, &packet, ifindex, hook);
+    reason = fm_record_packet(context, &packet, ifindex, fm_point(interface, hook), hook);
   } else {
     packets = fm_context_segments(context);
   }

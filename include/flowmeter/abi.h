@@ -15,7 +15,7 @@
 #include "flowmeter/flow.h"
 
 /* Raised when the meaning of what lies in the maps changes and no size does. */
-#define FM_ABI_VERSION 3
+#define FM_ABI_VERSION 4
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
@@ -110,7 +110,7 @@ struct fm_map_entry {
   __u32 ifindex; /* where the flow's first packet was met */
   __u8 hook;
   __u8 zero[3];
-  __u32 point[2];      /* [end]: ifindex << 1 | hook where its packets are counted; 0: none yet */
+  __u32 point[2];      /* [end]: fm_point where its packets are counted; 0: none yet */
   __u32 point_seen[2]; /* when it last saw one, in FM_POINT_CLOCK_NS */
 };
 #define FM_LOCK_HELD 1ull
@@ -136,9 +136,11 @@ struct fm_timed_map_entry {
 FM_STATIC_ASSERT(sizeof(struct fm_timed_map_entry) % 64 == sizeof(struct fm_map_entry) % 64,
                  "elements of the map on whole cache lines");
 
-/* A packet that passes several metered interfaces is counted where its flow's packets of this
- * direction were first met. Another point takes over when that one has been silent for longer than
- * a packet can take from interface to interface: the path has changed. */
+/* A packet that passes several metered interfaces is counted at the point where its flow's packets
+ * of this direction were first met. A point is all interfaces of one rank (capture/interface.h) at
+ * one hook: a packet passes one of them, packets of a flow may take turns among them. Another point
+ * takes over when that one has been silent for longer than a packet can take from one to the other:
+ * the path has changed. */
 #define FM_POINT_CLOCK_NS 1048576ull
 #define FM_POINT_SILENCE 96u /* 0.1 s */
 
@@ -177,9 +179,13 @@ struct fm_interface {
   __u32 ifindex;     /* 0: the slot is free */
   __u32 frame_limit; /* a frame longer than this was merged before XDP saw it */
   __u32 merges;      /* the device merges what it receives (LRO) */
-  __u32 zero;
+  __u32 rank;
   struct fm_hook_counters hook[FM_HOOK_COUNT];
 };
+
+FM_INLINE __u32 fm_point(const struct fm_interface* interface, __u8 hook) {
+  return (interface->rank + 1) << 1 | hook;
+}
 
 /* Per-CPU counters of rare events; sums over CPUs are exact once the programs are detached. */
 struct fm_cpu_counters {

@@ -270,6 +270,7 @@ Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
     fm_interface value{};
     value.ifindex = interface.index;
     value.merges = merges;
+    value.rank = interface.rank;
     // Ethernet header and two tags; the MTU may be raised later, so loopback's and none are no
     // limit.
     if (interface.mtu > 0 && interface.mtu < 65'000) value.frame_limit = interface.mtu + 14 + 8;

@@ -47,6 +47,16 @@ bool set_link_type(Interface& interface, unsigned short link_type) {
   }
 }
 
+uint32_t rank_of_kind(std::string_view kind) {
+  if (kind == "bond" || kind == "team") return 1;
+  if (kind == "vlan" || kind == "macvlan" || kind == "macvtap" || kind == "ipvlan" ||
+      kind == "ipvtap")
+    return 2;
+  if (kind == "bridge" || kind == "openvswitch") return 3;
+  if (kind == "vrf") return 4;
+  return 0;
+}
+
 Result<Interface> find_interface(const std::string& name) {
   const unsigned index = ::if_nametoindex(name.c_str());
   if (index == 0) return Error{"no interface " + name + " (there are: " + all_names() + ")"};

@@ -19,6 +19,9 @@ struct Interface {
   uint32_t mtu = 0;
   bool is_up = false;
   std::vector<std::string> alternative_names;  // as of `ip link property add altname`
+  // Of a device that is made of others, greater than theirs: a packet passes devices of different
+  // ranks one after the other, and only one of each rank on its way in or out.
+  uint32_t rank = 0;
 
   bool operator==(const Interface&) const = default;
 };
@@ -43,6 +46,9 @@ struct LinkCounters {
 // Sets how packets of this link type (ARPHRD_…) begin; false if such links are not metered. The one
 // place that decides it.
 bool set_link_type(Interface& interface, unsigned short link_type);
+
+// By the kind of virtual device ("bridge", "bond", …; "" for others).
+uint32_t rank_of_kind(std::string_view kind);
 
 // The interface of this name or alternative name. Fails, naming the interfaces there are, if there
 // is none, or if links of its type are not metered.

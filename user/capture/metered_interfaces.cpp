@@ -199,7 +199,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
   return Done{};
 }
 
-void MeteredInterfaces::check() {
+void MeteredInterfaces::check(bool at_end) {
   std::vector<InterfaceCounters> counters;
   for (auto& [index, metered] : metered_) {
     for (const Attachment& attachment : metered.attachments) {
@@ -219,7 +219,8 @@ void MeteredInterfaces::check() {
       const auto ours = std::find_if(counters.begin(), counters.end(),
                                      [&](const auto& each) { return each.index == index; });
       metered.moved[hook] = ours == counters.end() || ours->hook[hook].buffers > 0;
-      if (metered.moved[hook] || monotonic_ns() - metered.since_ns < 2 * FM_SECOND_NS) continue;
+      if (metered.moved[hook] || (!at_end && monotonic_ns() - metered.since_ns < 2 * FM_SECOND_NS))
+        continue;
       auto now = link_counters(index);
       if (now &&
           link_packets(*now, hook) - link_packets(metered.at_attach, hook) >= kEnoughToKnow) {

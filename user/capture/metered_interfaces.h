@@ -43,8 +43,8 @@ class MeteredInterfaces final : public InterfaceNames {
   // departed. Fails once nothing is left and nothing can come.
   Status update(std::vector<unsigned>& departed);
   // Warns of a hook where the kernel counts packets and our program none, and of one that somebody
-  // has taken our program from. Once for each.
-  void check();
+  // has taken our program from. Once for each. at_end: also of interfaces met just now.
+  void check(bool at_end = false);
 
   // No packet is seen afterwards, unless links are pinned and this is not for good.
   void detach(bool for_good);

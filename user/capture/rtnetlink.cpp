@@ -85,6 +85,11 @@ bool parse_link(bool deleted, Octets payload, std::vector<LinkMessage>& messages
       case IFLA_ADDRESS:
         message.hardware_address.assign(value.begin(), value.end());
         break;
+      case IFLA_LINKINFO:
+        whole = for_each_attribute(value, [&](int info, Octets kind) {
+          if (info == IFLA_INFO_KIND) message.interface.rank = rank_of_kind(text(kind));
+        });
+        break;
       case IFLA_PROP_LIST:
         whole = for_each_attribute(value, [&](int property, Octets name) {
           if (property == IFLA_ALT_IFNAME)

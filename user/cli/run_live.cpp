@@ -116,6 +116,7 @@ class LiveRun {
   // Stops capture, takes what is on its way, writes every open flow. With --pin and without --unpin
   // only the second: the kernel goes on.
   Status finish() {
+    interfaces_->check(/*at_end=*/true);
     if (stays()) {
       const uint64_t since_ns = monotonic_ns();
       Status told = learn_states();
