@@ -196,6 +196,27 @@ class CompatLive(cases.Case):
         meter.wait_for("the account", lambda: re.search(r"seen=2 taken=2 .* flows=1\b", live.err()))
         self.stop(live)
 
+    def test_lost_events_are_said(self):
+        """The process stands still while more comes than the event stream holds."""
+        pair = namespaces.Pair(self)
+        pair.wait_quiet()
+        live = self.start(pair.a, "live", "--compat", "python", "--ring-size", "1")
+        client = self.client(pair, socket.SOCK_DGRAM, A4, 42000)
+        sent = 60_000
+        live.process.send_signal(signal.SIGSTOP)
+        for _ in range(sent):
+            client.sendto(b"x", (B4, 9))
+        live.process.send_signal(signal.SIGCONT)
+        done = live.stop()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        account = meter.account_of([line for line in done.err.splitlines() if " lost=" in line][-1])
+        self.assertGreaterEqual(account["metered"], sent)
+        self.assertGreater(account["lost"], 0, "the stream held everything")
+        self.assertIn(f"seen={account['metered'] - account['lost']} taken=", done.err)
+        self.assertTrue(any(f"{account['lost']} metered packets are in no flow" in line for line in done.warnings), done.err)
+        row, = [row for row in self.rows(live.csv) if row["src_port"] == "42000"]
+        self.assertLess(int(row["tot_fwd_pkts"]), sent)
+
     def test_buffers_of_many_segments(self):
         """To the Java program's mode they are the packets on the wire that the correct mode counts, to the Python
         program's a packet each, as a packet socket shows them."""
