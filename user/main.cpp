@@ -70,14 +70,8 @@ ExitCode fail(const Error& error) {
 }
 
 Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
-  switch (config.compat) {
-    case Compat::kPython:
-      return PythonEngine::open(config.csv, config.fields, config.max_flows);
-    case Compat::kJava:
-      return JavaEngine::open(config.csv, config.fields, config.max_flows);
-    default:
-      return Error{"this compatibility mode is not there"};
-  }
+  const auto open = config.compat == Compat::kPython ? PythonEngine::open : JavaEngine::open;
+  return open(config.csv, config.fields, config.max_flows);
 }
 
 ExitCode run_compat(const Config& config) {
@@ -85,7 +79,8 @@ ExitCode run_compat(const Config& config) {
   handle_signals();
   auto engine = open_compat_engine(config);
   if (!engine) return fail(engine.error());
-  return run_compat_replay(config, **engine);
+  return config.interfaces.empty() ? run_compat_replay(config, **engine)
+                                   : run_compat_live(config, **engine);
 }
 
 ExitCode run(int argc, char** argv) {
@@ -94,13 +89,13 @@ ExitCode run(int argc, char** argv) {
   if (const auto* code = std::get_if<ExitCode>(&parsed)) return *code;
   const Config& config = std::get<Config>(parsed);
 
+  if (!config.netns.empty())
+    if (Status entered = enter_network_namespace(config.netns); !entered)
+      return fail(entered.error());
   if (config.compat != Compat::kNone) return run_compat(config);
 
   auto columns = select_columns(columns_82(), config.fields, columns_extra(), config.extra);
   if (!columns) return fail(columns.error());
-  if (!config.netns.empty())
-    if (Status entered = enter_network_namespace(config.netns); !entered)
-      return fail(entered.error());
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
 
   handle_signals();

@@ -15,7 +15,7 @@
 #include "flowmeter/flow.h"
 
 /* Raised when the meaning of what lies in the maps changes and no size does. */
-#define FM_ABI_VERSION 4
+#define FM_ABI_VERSION 5
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
@@ -30,6 +30,7 @@ enum fm_record_bits {
   FM_RECORD_DIRECTION = 0x10, /* sent by end 1 of the key */
   FM_RECORD_TCP_HEADER = 0x20,
   FM_RECORD_NEW_ENTRY = 0x40, /* of an open record: the map had no entry of this key */
+  FM_RECORD_SHIMS = 0x80,
 };
 
 /* One packet: what counters and timing need of it. Also the unit of the streams: longer records
@@ -243,8 +244,9 @@ FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_p
   r->window = p->window;
   r->segment_bytes = p->segment_bytes;
   r->flags = p->flags;
-  r->what = (__u8)(what | (p->direction ? FM_RECORD_DIRECTION : 0) |
-                   (p->has_tcp_header ? FM_RECORD_TCP_HEADER : 0));
+  r->what =
+      (__u8)(what | (p->direction ? FM_RECORD_DIRECTION : 0) |
+             (p->has_tcp_header ? FM_RECORD_TCP_HEADER : 0) | (p->has_shims ? FM_RECORD_SHIMS : 0));
 }
 
 /* All but the key. */
@@ -258,6 +260,7 @@ FM_INLINE void fm_packet_from_record(struct fm_packet* p, const struct fm_packet
   p->flags = r->flags;
   p->direction = (r->what & FM_RECORD_DIRECTION) != 0;
   p->has_tcp_header = (r->what & FM_RECORD_TCP_HEADER) != 0;
+  p->has_shims = (r->what & FM_RECORD_SHIMS) != 0;
 }
 
 #endif

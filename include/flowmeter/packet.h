@@ -36,7 +36,7 @@ struct fm_packet {
   __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
   __u8 direction;      /* end of the key that sent it: 0 or 1 */
   __u8 has_tcp_header; /* 0 for other protocols and later fragments */
-  __u8 zero;
+  __u8 has_shims;      /* tags, labels or a session between link header and IP header */
   __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else
                           0 */
   __u8 zero_too[6];

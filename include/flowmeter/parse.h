@@ -188,7 +188,7 @@ struct fm_walk {
   __u8 fragment_role; /* enum fm_fragment_role */
   __u8 tags;          /* VLAN tags opened */
   __u8 jumbo_option;  /* there is a hop-by-hop header of just a jumbo payload option */
-  __u8 zero;
+  __u8 shims;         /* there may be something between link header and IP header */
 };
 
 FM_INLINE enum fm_reason fm_walk_version_nibble(fm_context* frame, struct fm_walk* w) {
@@ -238,6 +238,7 @@ FM_INLINE int fm_is_vlan(__u16 ethertype) {
 FM_SLOW_PATH enum fm_reason fm_walk_shims(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   if (!w) return FM_NOT_IP; /* the verifier does not know better */
+  w->shims = 1;
   for (int i = 0; i < FM_VLAN_TAGS_MAX && fm_is_vlan(w->ethertype); i++) {
     if (w->tags >= FM_VLAN_TAGS_MAX) return FM_NOT_IP;
     const struct fm_vlan_tag* tag =
@@ -553,6 +554,7 @@ FM_INLINE enum fm_reason fm_parse(fm_context* frame, struct fm_frame_facts facts
   p->header_bytes = (__u16)(w.offset + transport_length - w.ip_start);
   p->payload_bytes = w.packet_end - (w.offset + transport_length);
   p->segment_bytes = facts.segment_bytes;
+  p->has_shims = w.shims | facts.tags_beside;
   if (FM_UNLIKELY(w.jumbo_option && facts.segment_bytes)) {
     /* The kernel's own, before a "big TCP" buffer; segmentation takes it out again. */
     p->wire_length -= FM_JUMBO_HEADER;

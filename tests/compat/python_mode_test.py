@@ -562,7 +562,6 @@ class CommandLine(PythonCase):
 
     def test_usage(self):
         for arguments, text in ((("--compat", "perl", "-f", "x"), '"perl" is not a mode'),
-                                (("--compat", "python", "-i", "lo"), "captures (-f) only"),
                                 (("--compat", "python", "-f", "/dev/null", "--fields", "src_iq"), "near: src_ip")):
             done = meter.run(*arguments)
             self.assertEqual((done.code, len(done.errors)), (2, 1), done.err)

@@ -38,7 +38,8 @@ Parsed parse(const Frame& frame, uint8_t tags_beside = 0) {
 
 bool same(const Parsed& a, const Parsed& b) {
   if (a.reason != FM_METERED || b.reason != FM_METERED) return a.reason == b.reason;
-  return a.role == b.role && std::memcmp(&a.packet, &b.packet, offsetof(fm_packet, zero)) == 0 &&
+  return a.role == b.role &&
+         std::memcmp(&a.packet, &b.packet, offsetof(fm_packet, segment_bytes)) == 0 &&
          std::memcmp(&a.fragment, &b.fragment, sizeof(a.fragment)) == 0;
 }
 
@@ -509,6 +510,14 @@ TEST(Parse, FragmentKeys) {
   EXPECT_FALSE(equal(key(first6), key(later6(0x02345678, 17)))) << "all 32 bits";
   EXPECT_EQ(key(first6).protocol, 0);
   EXPECT_EQ(key(first6).identification, 0x12345678u);
+}
+
+TEST(Parse, ShimsAreTold) {
+  for (const Packet& packet : {udp4(), udp6(), udp4().link(113), udp4().link(101)})
+    EXPECT_EQ(parse(packet).packet.has_shims, 0);
+  for (const Packet& packet : {udp4().vlan(), udp6().qinq(), udp4().mpls(1), udp4().pppoe()})
+    EXPECT_EQ(parse(packet).packet.has_shims, 1);
+  EXPECT_EQ(parse(udp4(), 1).packet.has_shims, 1) << "a tag beside the frame";
 }
 
 TEST(Parse, TagsBesideTheFrameCount) {

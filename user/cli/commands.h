@@ -17,6 +17,9 @@ ExitCode run_compat_replay(const Config& config, CompatEngine& engine);
 // Meters interfaces until a signal, the duration or the number of packets.
 ExitCode run_live(const Config& config, RecordSink& sink);
 
+// The same as another program does.
+ExitCode run_compat_live(const Config& config, CompatEngine& engine);
+
 // `flowmeter-ebpf doctor ...`: what kernel, capabilities and interfaces allow. argv[0] is "doctor".
 ExitCode run_doctor(int argc, const char* const* argv);
 

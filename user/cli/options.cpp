@@ -88,6 +88,10 @@ void add_count(CLI::App& app, const char* group, const char* name, Number least,
 Compat to_compat(const std::string& name) {
   if (name == "python") return Compat::kPython;
   if (name == "java") return Compat::kJava;
+  if (name == "java-fixed")
+    throw CLI::ValidationError("--compat",
+                               "there is no java-fixed: what the corrected Java program writes is "
+                               "not known cell for cell (there are: python, java)");
   throw CLI::ValidationError("--compat",
                              "\"" + name + "\" is not a mode (there are: python, java)");
 }
@@ -158,8 +162,8 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
 
   app.add_option_function<std::string>(
          "--compat", [&](const std::string& name) { config.compat = to_compat(name); },
-         "Captures: the rows of another program,\n"
-         "quirks included: python is cicflowmeter 0.4.1,\n"
+         "The rows of another program, quirks included:\n"
+         "python is cicflowmeter 0.4.1,\n"
          "java is the Java CICFlowMeter 4.0")
       ->type_name("MODE")
       ->group(kOutput);
@@ -311,8 +315,16 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                 .c_str());
     if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
     if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
-    if (config.compat != Compat::kNone && !config.interfaces.empty())
-      usage("--compat reads captures (-f) only, for now");
+    if (config.compat != Compat::kNone) {
+      if (!config.extra.empty() || quality)
+        usage("--compat writes the other program's columns: leave out --extra and --quality");
+      if (config.datapath == Datapath::kKernel)
+        usage("--compat needs an event of each packet, which --datapath kernel does not send");
+      if (config.per_interface || !config.pin.empty())
+        usage(
+            "--compat keeps one table of flows, in this process: leave out --per-interface and "
+            "--pin");
+    }
     if (config.interfaces.empty())
       for (const char* option :
            {"--duration", "--netns", "--hook", "--attach-order", "--datapath", "--flow-map",

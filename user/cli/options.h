@@ -18,7 +18,7 @@ namespace flowmeter {
 enum ExitCode : int { kOk = 0, kRunFailed = 1, kUsage = 2 };
 
 // Do what another program does, cell for cell (docs/compat.md).
-enum class Compat { kNone, kPython, kJava, kJavaFixed };
+enum class Compat { kNone, kPython, kJava };
 
 struct Config {
   std::vector<std::string> captures;    // replay these, in order; "-" is standard input

@@ -10,6 +10,7 @@
 #include "capture/metered_interfaces.h"
 #include "capture/pins.h"
 #include "cli/commands.h"
+#include "compat/live_feed.h"
 #include "flows/account.h"
 #include "flows/live_flows.h"
 #include "ops/privileges.h"
@@ -23,10 +24,13 @@ constexpr uint64_t kMillisecond = 1'000'000;
 // The run, from attached programs to the last row.
 class LiveRun {
  public:
-  LiveRun(const Config& config, RecordSink& sink)
+  LiveRun(const Config& config, RecordSink& sink, LiveFeed* compat = nullptr)
       : config_(config),
         sink_(sink),
-        flows_(config.settings, config.max_flows, sink, config.datapath == Datapath::kKernel) {}
+        compat_(compat),
+        flows_(config.settings, config.max_flows, sink, config.datapath == Datapath::kKernel) {
+    flows_.set_observer(compat);
+  }
 
   Status start() {
     BpfDatapath::Config kernel;
@@ -142,6 +146,10 @@ class LiveRun {
     }
     flows_.finish(FM_END_INPUT);
     Status written = flush();
+    if (compat_) {
+      Status finished = compat_->engine().finish();
+      if (!output_failed_) written = finished;  // else said already
+    }
     datapath_->unpin();
     return !closed ? closed : !drained ? drained : written;
   }
@@ -149,6 +157,7 @@ class LiveRun {
   // Prints the account; returns whether it balances and the output has all of it.
   bool report() {
     const Totals totals = count();
+    if (compat_ && !config_.quiet) log_info(compat_->engine().account());
     if (!config_.quiet) {
       log_info(totals.text + (stays() ? " kernel_only=" : " lost=") +
                std::to_string(totals.kernel_only));
@@ -164,6 +173,7 @@ class LiveRun {
       log_warning(std::to_string(totals.uncertain) +
                   " packets came merged by the device or before XDP, so their lengths and number "
                   "on the wire are not sure (ethtool -K IFACE lro off rx-gro-hw off)");
+    if (compat_) return report_compat(totals);
     if (flows_.flows_with_losses())
       log_warning("times are missing: " + std::to_string(flows_.flows_with_losses()) +
                   " flows have exact counts, but times without " +
@@ -199,11 +209,22 @@ class LiveRun {
   struct Totals {
     std::string text;
     // Metered, but neither in a row nor in a flow known here: on the way, or its record was lost.
-    // At the end: lost, as the flow was evicted from the kernel's map, too.
+    // At the end: lost, as the flow was evicted from the kernel's map, too. Of a compatibility
+    // mode: not in its flows.
     uint64_t kernel_only = 0;
     uint64_t uncertain = 0;
     bool balanced = false;
   };
+
+  bool report_compat(const Totals& totals) const {
+    if (totals.kernel_only)
+      log_warning(std::to_string(totals.kernel_only) +
+                  " metered packets are in no flow: their events were lost (--ring-size makes "
+                  "room for more)");
+    for (const std::string& warning : compat_->engine().warnings()) log_warning(warning);
+    if (!totals.balanced) log_error("the account does not balance; please report this");
+    return totals.balanced;
+  }
 
   static void sleep_ns(uint64_t ns) {
     const struct timespec time {
@@ -229,6 +250,14 @@ class LiveRun {
     for (const InterfaceCounters& each : datapath_->interface_counters())
       for (const fm_hook_counters& hook : each.hook) add(hook);
     for (const fm_hook_counters& hook : datapath_->journal().departed) add(hook);
+    if (compat_) {
+      const uint64_t packets = compat_->packets();
+      totals.balanced =
+          account.balanced() && compat_->engine().balanced() && packets <= account.metered();
+      totals.kernel_only = account.metered() - std::min(account.metered(), packets);
+      totals.text = account_text(account);
+      return totals;
+    }
     totals.balanced = account.balanced() && rows + open <= account.metered();
     totals.kernel_only = account.metered() - std::min(account.metered(), rows + open);
     totals.text = account_text(account) + " flows=" + std::to_string(flows_.flows_written()) +
@@ -266,6 +295,7 @@ class LiveRun {
   Status report_now() {
     if (Status told = learn_states(); !told) return told;
     const Totals totals = count();
+    if (compat_) log_info(compat_->engine().account());
     log_info(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
     print_hooks();
     return Done{};
@@ -361,7 +391,7 @@ class LiveRun {
   // row, else it would lose one. Says of a failed output once.
   Status flush() {
     Status status = Done{};
-    if (flows_.flows_written() != flushed_ && !output_failed_) {
+    if ((compat_ || flows_.flows_written() != flushed_) && !output_failed_) {
       flushed_ = flows_.flows_written();
       status = sink_.flush();
       output_failed_ = !status;
@@ -382,6 +412,7 @@ class LiveRun {
 
   const Config& config_;
   RecordSink& sink_;
+  LiveFeed* const compat_;  // a compatibility mode's; null: none
   LiveFlows flows_;
   UniqueFd pin_claim_;
   std::unique_ptr<BpfDatapath> datapath_;
@@ -396,10 +427,8 @@ class LiveRun {
   bool output_failed_ = false;
 };
 
-}  // namespace
-
-ExitCode run_live(const Config& config, RecordSink& sink) {
-  LiveRun live(config, sink);
+ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
+  LiveRun live(config, sink, compat);
   if (Status started = live.start(); !started) {
     log_error(started.error().message());
     return kRunFailed;
@@ -418,6 +447,17 @@ ExitCode run_live(const Config& config, RecordSink& sink) {
   check(live.finish());
   good = live.report() && good;
   return good ? kOk : kRunFailed;
+}
+
+}  // namespace
+
+ExitCode run_live(const Config& config, RecordSink& sink) {
+  return run(config, sink, nullptr);
+}
+
+ExitCode run_compat_live(const Config& config, CompatEngine& engine) {
+  LiveFeed feed(engine);
+  return run(config, feed, &feed);
 }
 
 }  // namespace flowmeter

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "capture/capture_reader.h"
+#include "compat/live_packet.h"
 
 namespace flowmeter {
 
@@ -25,6 +26,11 @@ class CompatEngine {
   // Frames in capture order, each right after capture.next(). False: the original's reading of this
   // capture ended before this frame, which is not counted.
   virtual bool add(const CapturedFrame& frame) = 0;
+  // Packets of a live run, in the order of their times.
+  virtual void add(const LivePacket& packet) = 0;
+  // Live, whether a buffer of several segments is one packet, as a packet socket shows it, or as
+  // many as are on the wire.
+  virtual bool takes_whole_buffers() const = 0;
   // Writes what is left. Fails if the output could not take all rows.
   virtual Status finish() = 0;
 

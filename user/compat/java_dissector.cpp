@@ -69,4 +69,29 @@ JavaReason JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet
   return JavaReason::kNotIpv4;
 }
 
+JavaReason JavaDissector::dissect(const LivePacket& live, JavaPacket* packet) {
+  const fm_packet& known = live.packet;
+  if (known.key.ip_version != 4) return JavaReason::kNotIpv4;
+  *packet = JavaPacket{};
+  packet->time_us = live.time_us;
+  packet->source = live.source_ip();
+  packet->destination = live.destination_ip();
+  if (known.key.kind == FM_KEY_PORTS && !live.is_later_fragment()) {
+    constexpr uint16_t kIpHeader = 20, kUdpHeader = 8, kMostTcpHeader = 60;
+    packet->protocol = known.key.protocol;
+    packet->source_port = live.source_port();
+    packet->destination_port = live.destination_port();
+    packet->tcp_flags = known.flags;
+    packet->tcp_window = known.window;
+    // IP and TCP header come in one number; of options, those of IP are the rare ones.
+    packet->header_bytes = packet->protocol == FM_UDP
+                               ? kUdpHeader
+                               : std::min<int>(known.header_bytes - kIpHeader, kMostTcpHeader);
+    packet->payload_bytes =
+        known.payload_bytes + (known.has_shims ? live.padding_behind_shims() : 0);
+  }
+  return !known.has_shims && live.link_bytes() == 0 ? JavaReason::kTakenAsRawIp
+                                                    : JavaReason::kTaken;
+}
+
 }  // namespace flowmeter

@@ -9,6 +9,7 @@
 
 #include "capture/capture_reader.h"
 #include "compat/java_packet.h"
+#include "compat/live_packet.h"
 
 namespace flowmeter {
 
@@ -25,7 +26,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(JavaReason::kCount)> 
 
 class JavaDissector {
  public:
-  // The next frames are of this capture. Without it (live) they have sane times and lengths.
+  // The next frames are of this capture. Without it they have sane times and lengths.
   void begin(const CaptureReader& capture) { capture_ = &capture; }
 
   // Whether libpcap ends the reading before this frame, the last one read.
@@ -33,6 +34,8 @@ class JavaDissector {
 
   // Fills packet if the frame is one. Requires: the frame is the last one read.
   JavaReason dissect(const CapturedFrame& frame, JavaPacket* packet) const;
+  // The same of what is known of a packet live.
+  static JavaReason dissect(const LivePacket& live, JavaPacket* packet);
 
  private:
   int64_t time_us(const CapturedFrame& frame) const;

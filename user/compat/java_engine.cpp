@@ -26,11 +26,19 @@ void JavaEngine::begin(const CaptureReader& capture) {
 bool JavaEngine::add(const CapturedFrame& frame) {
   if (dissector_.ends_before(frame)) return false;
   JavaPacket packet;
-  const JavaReason reason = dissector_.dissect(frame, &packet);
+  count(dissector_.dissect(frame, &packet), packet);
+  return true;
+}
+
+void JavaEngine::add(const LivePacket& live) {
+  JavaPacket packet;
+  count(JavaDissector::dissect(live, &packet), packet);
+}
+
+void JavaEngine::count(JavaReason reason, const JavaPacket& packet) {
   seen_++;
   by_reason_[static_cast<size_t>(reason)]++;
   if (reason == JavaReason::kTaken || reason == JavaReason::kTakenAsRawIp) flows_.add(packet);
-  return true;
 }
 
 Status JavaEngine::finish() {

@@ -21,6 +21,8 @@ class JavaEngine final : public CompatEngine {
 
   void begin(const CaptureReader& capture) override;
   bool add(const CapturedFrame& frame) override;
+  void add(const LivePacket& live) override;
+  bool takes_whole_buffers() const override { return false; }
   Status finish() override;
 
   bool failed() const override { return flows_.output().failed(); }
@@ -33,6 +35,8 @@ class JavaEngine final : public CompatEngine {
 
  private:
   JavaEngine(uint32_t max_flows, OutputFile output) : flows_(max_flows, std::move(output)) {}
+
+  void count(JavaReason reason, const JavaPacket& packet);
 
   JavaDissector dissector_;
   JavaFlows flows_;

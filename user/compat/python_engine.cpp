@@ -22,11 +22,19 @@ void PythonEngine::begin(const CaptureReader& capture) {
 bool PythonEngine::add(const CapturedFrame& frame) {
   if (capture_ && capture_->libpcap_stops()) return false;
   PythonPacket packet;
-  const PythonReason reason = dissector_.dissect(frame, &packet);
+  count(dissector_.dissect(frame, &packet), packet);
+  return true;
+}
+
+void PythonEngine::add(const LivePacket& live) {
+  PythonPacket packet;
+  count(PythonDissector::dissect(live, &packet), packet);
+}
+
+void PythonEngine::count(PythonReason reason, const PythonPacket& packet) {
   seen_++;
   by_reason_[static_cast<size_t>(reason)]++;
   if (reason == PythonReason::kTaken) flows_.add(packet);
-  return true;
 }
 
 bool PythonEngine::balanced() const {

@@ -19,6 +19,8 @@ class PythonEngine final : public CompatEngine {
 
   void begin(const CaptureReader& capture) override;
   bool add(const CapturedFrame& frame) override;
+  void add(const LivePacket& live) override;
+  bool takes_whole_buffers() const override { return true; }
   Status finish() override { return flows_.finish(); }
 
   bool failed() const override { return flows_.output_failed(); }
@@ -33,6 +35,7 @@ class PythonEngine final : public CompatEngine {
   PythonEngine(uint32_t max_flows, PythonRow row, OutputFile output)
       : flows_(max_flows, std::move(row), std::move(output)) {}
 
+  void count(PythonReason reason, const PythonPacket& packet);
   uint64_t of(PythonReason reason) const { return by_reason_[static_cast<size_t>(reason)]; }
 
   const CaptureReader* capture_ = nullptr;

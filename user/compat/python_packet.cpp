@@ -263,4 +263,43 @@ PythonReason PythonDissector::dissect(const CapturedFrame& frame, PythonPacket* 
   return PythonReason::kTaken;
 }
 
+PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* packet) {
+  constexpr uint32_t kUdpHeader = 8, kMostTcpHeader = 60;
+  const fm_packet& known = live.packet;
+  if (known.key.ip_version != 4 || known.has_shims) return PythonReason::kNotIpv4;
+  if (live.is_later_fragment()) return PythonReason::kFragment;
+  packet->protocol = known.key.protocol;
+  packet->key.source_ip = live.source_ip();
+  packet->key.destination_ip = live.destination_ip();
+  packet->flags = known.flags;
+  packet->window = known.window;
+  // IP and TCP header come in one number; of options, those of IP are the rare ones.
+  const size_t ip_header = packet->protocol == kTcp
+                               ? std::max(kIpHeader, above(known.header_bytes, kMostTcpHeader))
+                               : known.header_bytes - kUdpHeader;
+  packet->ihl = static_cast<uint8_t>(ip_header / 4);
+  size_t headers = known.header_bytes;
+  if (packet->protocol == kIcmp) {
+    // Of an echo the first packet was the request. Identifiers of other types are not told.
+    const bool echo = known.key.kind == FM_KEY_ICMP_ECHO;
+    const unsigned type = !echo ? known.key.port[0] : live.from_initiator ? 8 : 0;
+    packet->key.source_value = type;
+    packet->key.destination_value = echo                        ? known.key.port[0]
+                                    : icmp_has_identifier(type) ? 0
+                                                                : PythonPacket::kNoIdentifier;
+    const size_t size = known.header_bytes - ip_header + known.payload_bytes;
+    if (!icmp_dissects(type, size)) return PythonReason::kNotDissected;
+    headers = ip_header + icmp_header(type);
+  } else {
+    packet->key.source_value = live.source_port();
+    packet->key.destination_value = live.destination_port();
+  }
+  const uint32_t length = std::min(known.wire_length, kScapyMtu);
+  packet->length = static_cast<uint16_t>(length);
+  // With padding: all that was captured behind the headers.
+  packet->payload = static_cast<uint16_t>(above(length, live.link_bytes() + headers));
+  packet->time_us = live.time_us;
+  return PythonReason::kTaken;
+}
+
 }  // namespace flowmeter

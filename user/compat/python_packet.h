@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "capture/capture_reader.h"
+#include "compat/live_packet.h"
 
 namespace flowmeter {
 
@@ -55,6 +56,8 @@ class PythonDissector {
   void begin(const CaptureReader& capture) { capture_ = &capture; }
 
   PythonReason dissect(const CapturedFrame& frame, PythonPacket* packet) const;
+  // The same of what is known of a packet live.
+  static PythonReason dissect(const LivePacket& live, PythonPacket* packet);
   // Whether the capture's frames cannot be filtered at all (PythonReason::kLinkType).
   bool can_filter(uint32_t link_type) const;
 

@@ -85,9 +85,14 @@ void LiveFlows::settle() {
   waiting_ = 0;
 }
 
+void LiveFlows::add(LiveFlow& live, const fm_packet& packet) {
+  fm_flow_update(&live.flow, &packet, &settings_);
+  if (observer_) observer_->observe(live.key, packet, live.flow.counters.forward_direction);
+}
+
 void LiveFlows::update(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
   const bool was_closed = fm_flow_closed(&live.flow.counters);
-  fm_flow_update(&live.flow, &packet, &settings_);
+  add(live, packet);
   // The only thing that brings a deadline nearer.
   if (!was_closed && fm_flow_closed(&live.flow.counters)) wheel_.schedule(slot, deadline(live));
 }
@@ -136,7 +141,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   uint32_t slot;
   LiveFlow& live = begin(record.key, id, record.ifindex, record.hook, &slot);
   fm_flow_counters_begin(&live.flow.counters, &packet, inherited);
-  fm_flow_update(&live.flow, &packet, &settings_);
+  add(live, packet);
   wheel_.schedule(slot, deadline(live));
 }
 

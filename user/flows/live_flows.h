@@ -49,13 +49,28 @@ struct alignas(64) LiveFlow {
   bool closing() const { return close_wanted && wanted_end == FM_END_RESOURCES; }
 };
 
+// Learns of every packet beside the flows, in the order in which they count it: what another meter
+// (compat/live_feed.h) is fed with.
+class PacketObserver {
+ public:
+  virtual ~PacketObserver() = default;
+  // Of the packets from now on.
+  virtual void set_clock(ClockOrigin clock) = 0;
+  // key is not in packet; initiator: the end that began the flow.
+  virtual void observe(const fm_flow_key& key, const fm_packet& packet, uint8_t initiator) = 0;
+};
+
 class LiveFlows {
  public:
   LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
             bool timing_in_kernel = false);
 
   // Of the flows that begin from now on.
-  void set_clock(ClockOrigin clock) { clock_ = clock; }
+  void set_clock(ClockOrigin clock) {
+    clock_ = clock;
+    if (observer_) observer_->set_clock(clock);
+  }
+  void set_observer(PacketObserver* observer) { observer_ = observer; }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
   // While another daemon's flows are taken over, the end of one that was not heard of is news.
   void set_resuming(bool resuming) { resuming_ = resuming; }
@@ -118,6 +133,7 @@ class LiveFlows {
   }
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
+  void add(LiveFlow& live, const fm_packet& packet);
   void update(LiveFlow& live, uint32_t slot, const fm_packet& packet);
   LiveFlow& begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook,
                   uint32_t* slot);
@@ -147,6 +163,7 @@ class LiveFlows {
   RecordSink& sink_;
   const bool timing_in_kernel_;
   const InterfaceNames* names_ = nullptr;
+  PacketObserver* observer_ = nullptr;
   bool resuming_ = false;
   ClockOrigin clock_;
   // [slot]: counters of the packets that the kernel's entry lacks, where there are any.

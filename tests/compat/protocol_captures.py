@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Random captures of what crosses real links: whole protocols in whole frames, tags, labels and tunnels, datagrams cut
+into fragments that come in any order, ICMP errors about packets that were there, padding, a short snapshot length, a
+clock that steps; and the same packets as files of several kinds. Where the captures of random_captures.py and
+java_frames.py lie in every field, here packets belong together."""
+import random
+import struct
+
+ETHERNET = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01"
+IPV4, IPV6, ARP, VLAN, QINQ, MPLS, PPPOE = 0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x8847, 0x8864
+
+
+def tcp(r, ends):
+    options = r.choice([b"", b"", b"\x02\x04\x05\xb4", b"\x01\x01\x08\x0a" + r.randbytes(8)])
+    flags = r.choice([2, 18, 16, 16, 16, 24, 24, 17, 4, 20, 0x29, 0, 0xFF, 0xC2])
+    return 6, struct.pack(">HHIIBBHHH", *ends, r.getrandbits(32), r.getrandbits(32), 5 + len(options) // 4 << 4, flags,
+                          r.choice([0, 1, 502, 65535]), 0, r.choice([0, 7])) + options
+
+
+def transport(r, ends):
+    """(protocol, octets) with a payload that may be empty."""
+    payload = r.randbytes(r.choice([0, 0, 1, 3, 18, 64, 200, 1200]))
+    kind = r.randrange(12)
+    if kind < 5:
+        protocol, head = tcp(r, ends)
+        return protocol, head + payload
+    if kind < 9:
+        return 17, struct.pack(">4H", *ends, r.choice([8 + len(payload), 8 + len(payload), 0, 8]), 0) + payload
+    if kind == 9:
+        head = struct.pack(">BBHHH", r.choice([0, 8, 8, 0, 13, 14, 17, 18, 9, 5]), 0, 0, r.choice([1, 80, 7000]), 1)
+        return 1, head + payload
+    if kind == 10:  # SCTP: a data or an other chunk
+        chunk = struct.pack(">BBH", r.choice([0, 1, 3, 10]), 3, 16 + len(payload)) + bytes(12) + payload
+        return 132, struct.pack(">HHII", *ends, 1, 0) + chunk + bytes(-len(chunk) % 4)
+    return r.choice([2, 50, 51, 89, 103]), payload
+
+
+def ipv4(r, hosts, protocol, body, fragment=0, identification=1):
+    options = r.choice([b""] * 9 + [b"\x94\x04\0\0", b"\x01\x01\x01\0", b"\x07\x07\x04" + bytes(5)])
+    return struct.pack(">BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(body), identification, fragment,
+                       64, protocol, 0) + hosts[0] + hosts[1] + options + body
+
+
+def ipv6(r, hosts, protocol, body):
+    """With extension headers in front of the transport header."""
+    protocol = {1: 58}.get(protocol, protocol)
+    for number in r.choice([(), (), (0,), (60,), (43, 60), (44,), (51,), (0, 43, 44, 51, 60), (135,)])[::-1]:
+        if number == 44:
+            head = struct.pack(">BBHI", protocol, 0, r.choice([0, 1, 8 << 3, 9]), 77)
+        elif number == 51:
+            head = struct.pack(">BBHII", protocol, 2, 0, 1, 1) + bytes(4)
+        else:
+            extra = r.randrange(3)
+            head = bytes([protocol, extra]) + bytes(6 + 8 * extra)
+        protocol, body = number, head + body
+    addresses = b"".join(b"\x20\x01\x0d\xb8" + bytes(8) + host for host in hosts)
+    return struct.pack(">IHBB", 6 << 28, len(body) & 0xFFFF, protocol, 64) + addresses + body
+
+
+def fragments(r, hosts, protocol, body):
+    size = r.choice([8, 16, 64, 504])
+    identification = r.randrange(1 << 16)
+    parts = [(at, body[at:at + size]) for at in range(0, len(body), size)][:12]
+    packets = [ipv4(r, hosts, protocol, part, at // 8 | (0x2000 if at + size < len(body) else 0), identification)
+               for at, part in parts]
+    r.shuffle(packets)
+    return packets
+
+
+def gre(r, hosts, packet):
+    head = r.choice([b"\0\0\x08\0", b"\x20\0\x08\0\0\0\0\x09", b"\x20\0\x65\x58\0\0\0\x09" + ETHERNET + b"\x08\0"])
+    return ipv4(r, hosts, 47, head + packet)
+
+
+def under_link(r, packet, ether_type=IPV4):
+    """The Ethernet frame, with what lies between link and IP on some of them."""
+    way = r.randrange(14)
+    if way == 0:
+        packet, ether_type = struct.pack(">HH", r.randrange(1 << 16), ether_type) + packet, r.choice([VLAN, QINQ, 0x9100])
+    elif way == 1:
+        packet = struct.pack(">HHHH", 1, VLAN, 2, ether_type) + packet
+        ether_type = r.choice([VLAN, QINQ])
+    elif way == 2:
+        labels = r.choice([1, 2])
+        packet = b"".join(struct.pack(">I", 16 + i << 12 | (0x100 if i == labels - 1 else 0) | 64)
+                          for i in range(labels)) + packet
+        ether_type = MPLS
+    elif way == 3:
+        packet = struct.pack(">BBHHH", 0x11, 0, 1, len(packet) + 2, 0x21 if ether_type == IPV4 else 0x57) + packet
+        ether_type = PPPOE
+    elif way == 4:  # 802.3 with LLC and SNAP
+        packet = b"\xaa\xaa\x03\0\0\0" + struct.pack(">H", ether_type) + packet
+        ether_type = len(packet) if len(packet) < 0x600 else ether_type
+    frame = ETHERNET + struct.pack(">H", ether_type) + packet
+    if r.random() < 0.5:
+        frame = frame.ljust(60, b"\0")
+    return frame + (r.randbytes(4) if r.random() < 0.05 else b"")
+
+
+def frames(r, packets):
+    """(microseconds, frame, length on the wire), …"""
+    hosts = [bytes([192, 0, 2, i]) for i in range(1, 4)]
+    ports = r.sample([0, 1, 53, 80, 80, 443, 1701, 4789, 5004, 5060, 40000, 65535], 4)
+    steps = r.choice([[0, 1, 100, 70_000], [0, 10_000, 999_999, 1_000_001, 5_000_001], [0, 1000, 31_000_000, 120_000_001],
+                      [1000, 400_000, -1, -350_000, -2_000_000]])
+    time = 1_600_000_000_000_000 + r.randrange(1 << 30)
+    snap = r.choice([None, None, 60, 68, 80, 96])
+    out, sent = [], []
+    while len(out) < packets:
+        pair = [r.choice(hosts), r.choice(hosts)] if r.random() < 0.05 else r.sample(hosts, 2)
+        ends = r.sample(ports, 2) if r.random() < 0.9 else [r.choice(ports)] * 2
+        protocol, body = transport(r, ends)
+        way = r.randrange(20)
+        if way == 0:
+            made = [under_link(r, struct.pack(">HHBBH", 1, 0x0800, 6, 4, r.choice([1, 2])) + ETHERNET[6:] + pair[0] +
+                               bytes(6) + pair[1], ARP)]
+        elif way < 4:
+            made = [under_link(r, ipv6(r, pair, protocol, body), IPV6)]
+        elif way < 6:
+            made = [under_link(r, packet) for packet in fragments(r, pair, protocol, body)]
+        elif way == 6 and sent:
+            about = r.choice(sent)[:r.choice([28, 28, 48, 576])]
+            made = [under_link(r, ipv4(r, pair, 1, struct.pack(">BBHI", r.choice([3, 3, 11, 12, 4]), 1, 0, 0) + about))]
+        elif way == 7:
+            made = [under_link(r, gre(r, pair, ipv4(r, pair, protocol, body)))]
+        elif way == 8:
+            made = [under_link(r, ipv4(r, pair, r.choice([4, 41]), ipv4(r, pair[::-1], protocol, body)))]
+        else:
+            packet = ipv4(r, pair, protocol, body)
+            sent.append(packet)
+            made = [under_link(r, packet)]
+        for frame in made:
+            time += r.choice(steps)
+            out.append((time, frame[:snap], len(frame)))
+    return out
+
+
+def pcap(timed, order="<", nanoseconds=False, snap=262144):
+    out = [struct.pack(order + "IHHiIII", 0xA1B23C4D if nanoseconds else 0xA1B2C3D4, 2, 4, 0, 0, snap, 1)]
+    for time, frame, wire in timed:
+        seconds, sub = divmod(time, 1_000_000)
+        out.append(struct.pack(order + "4I", seconds, sub * 1000 + time % 1000 if nanoseconds else sub, len(frame), wire))
+        out.append(frame)
+    return b"".join(out)
+
+
+def pcapng(timed, order="<", interfaces=3):
+    """Interfaces of one link type and snapshot length, each with a clock of its own."""
+    def block(kind, body):
+        body += bytes(-len(body) % 4)
+        size = struct.pack(order + "I", len(body) + 12)
+        return struct.pack(order + "I", kind) + size + body + size
+
+    digits = [6, 9, 7, 8][:interfaces]
+    out = [block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    for digit in digits:
+        out.append(block(1, struct.pack(order + "HHIHHB3xHH", 1, 0, 262144, 9, 1, digit, 0, 0)))
+    for i, (time, frame, wire) in enumerate(timed):
+        number = i * 7 % len(digits)
+        stamp = time * 10 ** (digits[number] - 6) + (i % 10 if digits[number] > 6 else 0)
+        out.append(block(6, struct.pack(order + "5I", number, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), wire) + frame))
+    return b"".join(out)
+
+
+def files(seed, packets=400):
+    """The packets of this seed as files: name, octets. The first is little-endian, in microseconds."""
+    timed = frames(random.Random(seed), packets)
+    return {"pcap": pcap(timed), "big-endian": pcap(timed, ">"), "nanoseconds": pcap(timed, nanoseconds=True),
+            "big-endian nanoseconds": pcap(timed, ">", True), "pcapng": pcapng(timed),
+            "big-endian pcapng": pcapng(timed, ">", 4)}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Feeds a compatibility mode with the packets of a live run. It stands beside the correct flows,
+// which keep the kernel's map in order and tell which records are whose, and takes their rows, too:
+// nobody reads those.
+#pragma once
+
+#include "compat/compat_engine.h"
+#include "flows/live_flows.h"
+
+namespace flowmeter {
+
+class LiveFeed final : public PacketObserver, public RecordSink {
+ public:
+  explicit LiveFeed(CompatEngine& engine) : engine_(engine) {}
+
+  void set_clock(ClockOrigin clock) override;
+  void observe(const fm_flow_key& key, const fm_packet& packet, uint8_t initiator) override;
+
+  void write(const FlowRecord&) override {}
+  bool failed() const override { return engine_.failed(); }
+  Status flush() override { return engine_.flush(); }
+
+  // Packets on the wire that were observed.
+  uint64_t packets() const { return packets_; }
+
+  CompatEngine& engine() { return engine_; }
+  const CompatEngine& engine() const { return engine_; }
+
+ private:
+  CompatEngine& engine_;
+  int64_t origin_ns_ = 0;
+  uint64_t packets_ = 0;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the kernel's records tell of one packet on the wire, for the compatibility modes: no frame,
+// but what counters need. What the original's walk over the frame would find beyond that is worked
+// out here as far as it can be; docs/compat.md says what cannot.
+#pragma once
+
+#include <cstdint>
+
+#include "flowmeter/packet.h"
+
+namespace flowmeter {
+
+struct LivePacket {
+  fm_packet packet;  // with its key, and no segments to be cut
+  int64_t time_us;   // since the epoch
+  bool from_initiator;
+
+  // Addresses and ports in the direction of the packet. Requires: IPv4.
+  uint32_t source_ip() const { return ip(packet.direction & 1); }
+  uint32_t destination_ip() const { return ip(!(packet.direction & 1)); }
+  uint16_t source_port() const { return packet.key.port[packet.direction & 1]; }
+  uint16_t destination_port() const { return packet.key.port[!(packet.direction & 1)]; }
+
+  // Of a datagram's fragments, one behind the first. (Of UDP and ICMP those that have 8 octets of
+  // IP options look like others.)
+  bool is_later_fragment() const {
+    constexpr uint16_t kLeastIpAndUdp = 28;
+    return packet.key.protocol == FM_TCP ? !packet.has_tcp_header
+                                         : packet.header_bytes < kLeastIpAndUdp;
+  }
+
+  // Octets of the frame before the IP header where there are no shims: Ethernet's, or none.
+  uint32_t link_bytes() const { return outside_ip() < kEthernet ? 0 : kEthernet; }
+  // Octets behind the IP packet where there are shims. Their number is not known; in a frame of the
+  // least size it is taken for one VLAN tag, and longer ones have no padding.
+  uint32_t padding_behind_shims() const {
+    constexpr uint32_t kTag = 4, kLeastFrame = 60;
+    const uint32_t other = outside_ip();
+    return packet.wire_length <= kLeastFrame + kTag && other > kEthernet + kTag
+               ? other - kEthernet - kTag
+               : 0;
+  }
+
+ private:
+  static constexpr uint32_t kEthernet = 14;
+
+  uint32_t outside_ip() const {
+    return packet.wire_length - packet.header_bytes - packet.payload_bytes;
+  }
+  uint32_t ip(unsigned end) const {
+    uint32_t octets;
+    __builtin_memcpy(&octets, &packet.key.address[end], sizeof(octets));
+    return FM_BIG_ENDIAN ? octets : __builtin_bswap32(octets);
+  }
+};
+
+}  // namespace flowmeter
