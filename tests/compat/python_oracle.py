@@ -1,0 +1,436 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What nqmn/cicflowmeter 0.4.1 writes for a capture, by the plainest means: an independent model that the program's
+--compat python is held against. Flows are lists of packets in a dict that each collection walks; every cell is computed
+from the lists when the row is written; text comes from Python's own float, Decimal and datetime. Standard library only.
+
+    python_oracle.py CAPTURE > OUT.csv
+"""
+import datetime
+import decimal
+import math
+import struct
+import sys
+
+FORWARD, REVERSE = 0, 1
+MASK32 = 0xFFFFFFFF
+SECOND = 1_000_000
+NO_SNAP = 262144
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def snap_of(stated):
+    return NO_SNAP if stated == 0 or stated > 0x7FFFFFFF else stated
+
+
+def read_pcap(data):
+    """link type, byte order, (time in microseconds, octets) of each frame."""
+    order = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    nanoseconds = data[:4] in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
+    major, minor = struct.unpack_from(order + "HH", data, 4)
+    snap, link = struct.unpack_from(order + "II", data, 16)
+    if link > 0xFFFF or not (major == 2 and minor <= 4 or (major, minor) == (543, 0)):
+        return
+    at = 24
+    while at + 16 <= len(data):
+        seconds, sub, captured, _ = struct.unpack_from(order + "4I", data, at)
+        if captured > NO_SNAP or at + 16 + captured > len(data):
+            return
+        if nanoseconds:
+            signed = sub - (1 << 32) if sub >> 31 else sub
+            sub = int(signed / 1000) & MASK32
+        yield link, order, seconds * SECOND + sub, data[at + 16:at + 16 + min(captured, snap_of(snap))]
+        at += 16 + captured
+
+
+def read_pcapng(data):
+    first = file_order = order = None
+    interfaces = []
+    at = 0
+    while at + 12 <= len(data):
+        if data[at:at + 4] == b"\x0a\x0d\x0d\x0a":
+            order = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}.get(data[at + 8:at + 12])
+            if order is None or file_order not in (None, order):
+                return
+            file_order = order
+            interfaces = []
+        kind, length = struct.unpack_from(order + "II", data, at)
+        if length < 12 or length % 4 or at + length > len(data):
+            return
+        body = data[at + 8:at + length - 4]
+        at += length
+        if kind == 1:
+            if len(body) < 8:
+                return
+            link, _, snap = struct.unpack_from(order + "HHI", body)
+            resolution, offset, i = 6, 0, 8
+            while i + 4 <= len(body):
+                code, size = struct.unpack_from(order + "HH", body, i)
+                if code == 0:
+                    break
+                if code == 9:
+                    resolution = body[i + 4]
+                if code == 14:
+                    offset, = struct.unpack_from(order + "q", body, i + 4)
+                i += 4 + (size + 3) // 4 * 4
+            if resolution > 0x80 + 63 or 19 < resolution < 0x80:
+                return
+            if first is None:
+                first = (link, snap_of(snap))
+            elif first != (link, snap_of(snap)):
+                return
+            interfaces.append((resolution, offset))
+        elif kind in (2, 3, 6):
+            stamp = 0
+            if kind == 3:
+                if not interfaces or len(body) < 4:
+                    return
+                captured = min(struct.unpack_from(order + "I", body)[0], first[1])
+                start, resolution, offset = 4, 6, 0
+            else:
+                if len(body) < 20:
+                    return
+                number, high, low, captured, _ = struct.unpack_from(order + "5I", body)
+                if kind == 2:
+                    number, = struct.unpack_from(order + "H", body)
+                if number >= len(interfaces):
+                    return
+                stamp, start = high << 32 | low, 20
+                resolution, offset = interfaces[number]
+            if captured > NO_SNAP or start + captured > len(body):
+                return
+            per_second = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10 ** resolution
+            time = (stamp // per_second + offset) % 2 ** 32 * SECOND + stamp % per_second * SECOND // per_second
+            yield first[0], order, time, body[start:start + min(captured, first[1])]
+
+
+def read(data):
+    return read_pcapng(data) if data[:4] == b"\x0a\x0d\x0d\x0a" else read_pcap(data)
+
+
+# ---- packets ---------------------------------------------------------------------------------------------------------
+
+
+class Packet:
+    """time, length, ihl, protocol, source, destination, first, second (of the key), flags, window, payload"""
+
+
+def ip_of(link, order, frame):
+    if link == 1:
+        return frame[14:] if frame[12:14] == b"\x08\x00" else b""
+    if link == 113:
+        return frame[16:] if frame[14:16] == b"\x08\x00" else b""
+    if link == 276:
+        return frame[20:] if frame[0:2] == b"\x08\x00" else b""
+    if link == 0:
+        return frame[4:] if frame[:4] == struct.pack(order + "I", 2) else b""
+    if link == 108:
+        return frame[4:] if frame[:4] == b"\0\0\0\x02" else b""
+    if link == 12:
+        return frame if frame[:1] and frame[0] >> 4 == 4 else b""
+    return frame if link == 228 else b""
+
+
+ICMP_SIZES = {1: range(256), 2: range(256), 4: range(256), 5: (3, 11, 12),
+              6: (0, 3, 8, 11, 12, 13, 14, 15, 16, 17, 18), 8: (13, 14, 17, 18), 12: (13, 14), 16: (13, 14)}
+
+
+def packet_of(link, order, time, frame):
+    frame = frame[:0xFFFF]
+    ip = ip_of(link, order, frame)
+    if len(ip) < 20 or ip[9] not in (1, 6, 17) or (ip[6] << 8 | ip[7]) & 0x1FFF:
+        return None
+    p = Packet()
+    p.time, p.length, p.protocol, p.ihl = time, len(frame), ip[9], ip[0] & 15
+    p.source, p.destination = ".".join(map(str, ip[12:16])), ".".join(map(str, ip[16:20]))
+    rest = ip[20:]
+    drop = 4 * p.ihl - 20
+    rest = rest[drop:]  # negative: only the last so many
+    room = (ip[2] << 8 | ip[3]) - 4 * p.ihl
+    segment = rest if room < 0 else rest[:room]
+    padding = len(rest) - len(segment)
+    n = len(segment)
+    p.flags = p.window = 0
+    if p.protocol == 6:
+        if n < 20 and n not in (2, 4, 8, 12, 14, 16, 18):
+            return None
+        p.first = segment[0] << 8 | segment[1]
+        p.second = segment[2] << 8 | segment[3] if n >= 4 else 80
+        p.flags = segment[13] if n >= 14 else 2
+        p.window = segment[14] << 8 | segment[15] if n >= 16 else 8192
+        data = n - 4 * max(5, segment[12] >> 4) if n >= 20 else 0
+    elif p.protocol == 17:
+        if n < 8 and n != 6:
+            return None
+        p.first, p.second = segment[0] << 8 | segment[1], segment[2] << 8 | segment[3]
+        data = n - 8
+    else:
+        kind = segment[0] if segment else None
+        head = {13: 20, 14: 20, 17: 12, 18: 12}.get(kind, 8)
+        if n < head and kind not in ICMP_SIZES.get(n, ()):
+            return None
+        p.first = kind
+        p.second = None
+        if kind in (0, 8) or 13 <= kind <= 18:
+            p.second = segment[4] << 8 | segment[5] if n >= 6 else 0
+        data = n - head
+    p.payload = max(0, data) + padding
+    return p
+
+
+def key_of(p, direction):
+    if direction == FORWARD:
+        return p.source, p.destination, p.first, p.second
+    if p.protocol == 1:
+        return p.destination, p.source, 8 if p.first == 0 else p.first, p.second
+    return p.destination, p.source, p.second, p.first
+
+
+# ---- flows -----------------------------------------------------------------------------------------------------------
+
+
+class Flow:
+    def __init__(self, p, direction):
+        self.source, self.destination, self.source_port, self.destination_port = key_of(p, direction)
+        self.icmp = p.protocol == 1
+        self.protocol = p.protocol
+        self.packets = [(p, direction)]
+        self.gaps = []
+        self.start = self.latest = p.time
+        self.windows = [0, 0]
+        if p.protocol == 6:
+            self.windows[direction] = p.window
+        # start, last, count, size of the candidate; bulks, packets, size, time
+        self.bulk = [[0] * 8, [0] * 8]
+
+    def add(self, p, direction):
+        self.packets.append((p, direction))
+        self.gaps.append(p.time - self.latest)
+        self.latest = max(self.latest, p.time)
+        if p.payload:
+            self.add_to_bulk(p, self.bulk[direction], self.bulk[1 - direction])
+        if p.protocol == 6 and self.windows[direction] == 0:
+            self.windows[direction] = p.window
+
+    @staticmethod
+    def add_to_bulk(p, mine, other):
+        if other[1] > mine[0]:
+            mine[0] = 0
+        if mine[0] == 0 or p.time - mine[1] > SECOND:
+            mine[:4] = p.time, p.time, 1, p.payload
+            return
+        mine[2] += 1
+        mine[3] += p.payload
+        if mine[2] == 4:
+            mine[4] += 1
+            mine[5] += 4
+            mine[6] += mine[3]
+            mine[7] += p.time - mine[0]
+        elif mine[2] > 4:
+            mine[5] += 1
+            mine[6] += p.payload
+            mine[7] += p.time - mine[1]
+        mine[1] = p.time
+
+
+class Session:
+    def __init__(self):
+        self.flows = {}
+        self.taken = 0
+        self.rows = []
+        self.left_out = 0
+
+    def process(self, p):
+        self.taken += 1
+        direction, key = FORWARD, key_of(p, FORWARD)
+        flow = self.flows.get((key, 0))
+        if flow is None:
+            direction, key = REVERSE, key_of(p, REVERSE)
+            flow = self.flows.get((key, 0))
+        if flow is None:
+            direction, key = FORWARD, key_of(p, FORWARD)
+            flow = self.flows[key, 0] = Flow(p, direction)
+        else:
+            timeout = (60 if p.protocol == 1 else 240) * SECOND
+            expired, number = timeout, 0
+            while p.time - flow.latest > expired:
+                number += 1
+                expired += timeout
+                flow = self.flows.get((key, number))
+                if flow is None:
+                    flow = self.flows[key, number] = Flow(p, direction)
+                    break
+        flow.add(p, direction)
+        if self.taken % 1000 == 0 or flow.latest - flow.start > 120 * SECOND:
+            self.collect(p.time)
+
+    def collect(self, time):
+        for key, flow in list(self.flows.items()):
+            idle, long = (60, 30) if flow.icmp else (240, 90)
+            if time is not None and time - flow.latest < idle * SECOND and flow.latest - flow.start < long * SECOND:
+                continue
+            if any(direction == FORWARD for _, direction in flow.packets):
+                self.rows.append(row_of(flow))
+            else:
+                self.left_out += 1
+            del self.flows[key]
+
+
+# ---- cells -----------------------------------------------------------------------------------------------------------
+
+
+def block_sum(values):
+    n = len(values)
+    if n < 8:
+        total = 0.0
+        for value in values:
+            total += value
+        return total
+    if n <= 128:
+        r = values[:8]
+        whole = n // 8 * 8
+        for i in range(8, whole):
+            r[i % 8] += values[i]
+        total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
+        for value in values[whole:]:
+            total += value
+        return total
+    half = n // 2 // 8 * 8
+    return block_sum(values[:half]) + block_sum(values[half:])
+
+
+def numpy_sum(values):
+    total = 0.0
+    for i in range(0, len(values), 8192):
+        total += block_sum(values[i:i + 8192])
+    return total
+
+
+def variance(values, mean):
+    return numpy_sum([(value - mean) * (value - mean) for value in values]) / len(values)
+
+
+def statistics_of(gaps):
+    """total, max, min, mean, std"""
+    if len(gaps) < 2:
+        return [0] * 5
+    values = [gap / 1e6 for gap in gaps]
+    total = 0.0
+    for value in values:
+        total += value
+    mean = numpy_sum(values) / len(values)
+    return [total, max(values), min(values), mean, math.sqrt(variance(values, mean))]
+
+
+def neighbours(packets):
+    return [b.time - a.time for a, b in zip(packets, packets[1:])]
+
+
+def length_statistics(packets):
+    """max, min, mean, std, var"""
+    if not packets:
+        return [0, 0, 0, 0.0, 0.0]
+    lengths = [p.length for p in packets]
+    mean = sum(lengths) / len(lengths)
+    spread = variance([float(length) for length in lengths], mean)
+    return [max(lengths), min(lengths), mean, math.sqrt(spread), spread]
+
+
+def bulk_rate(bulk):
+    if bulk[7] == 0:
+        return 0
+    with decimal.localcontext(decimal.Context(prec=28)):
+        return decimal.Decimal(bulk[6]) / decimal.Decimal(bulk[7]).scaleb(-6)
+
+
+HEADER = """
+src_ip dst_ip src_port dst_port protocol timestamp flow_duration flow_byts_s flow_pkts_s fwd_pkts_s bwd_pkts_s
+tot_fwd_pkts tot_bwd_pkts totlen_fwd_pkts totlen_bwd_pkts fwd_pkt_len_max fwd_pkt_len_min fwd_pkt_len_mean
+fwd_pkt_len_std bwd_pkt_len_max bwd_pkt_len_min bwd_pkt_len_mean bwd_pkt_len_std pkt_len_max pkt_len_min pkt_len_mean
+pkt_len_std pkt_len_var fwd_header_len bwd_header_len fwd_seg_size_min fwd_act_data_pkts flow_iat_mean flow_iat_max
+flow_iat_min flow_iat_std fwd_iat_tot fwd_iat_max fwd_iat_min fwd_iat_mean fwd_iat_std bwd_iat_tot bwd_iat_max
+bwd_iat_min bwd_iat_mean bwd_iat_std fwd_psh_flags bwd_psh_flags fwd_urg_flags bwd_urg_flags fin_flag_cnt syn_flag_cnt
+rst_flag_cnt psh_flag_cnt ack_flag_cnt urg_flag_cnt ece_flag_cnt down_up_ratio pkt_size_avg init_fwd_win_byts
+init_bwd_win_byts active_max active_min active_mean active_std idle_max idle_min idle_mean idle_std fwd_byts_b_avg
+fwd_pkts_b_avg bwd_byts_b_avg bwd_pkts_b_avg fwd_blk_rate_avg bwd_blk_rate_avg fwd_seg_size_avg bwd_seg_size_avg
+cwr_flag_count subflow_fwd_pkts subflow_bwd_pkts subflow_fwd_byts subflow_bwd_byts""".split()
+FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ece": 64}
+
+
+def row_of(flow):
+    everything = [p for p, _ in flow.packets]
+    sides = {"fwd": [p for p, d in flow.packets if d == FORWARD], "bwd": [p for p, d in flow.packets if d == REVERSE]}
+    duration = max(0, *(p.time - flow.start for p in everything)) / 1e6
+    c = {"src_ip": flow.source, "dst_ip": flow.destination,
+         "src_port": -1 if flow.icmp else flow.source_port, "dst_port": -1 if flow.icmp else flow.destination_port,
+         "protocol": flow.protocol,
+         "timestamp": (datetime.datetime(1970, 1, 1) +
+                       datetime.timedelta(seconds=flow.start // SECOND)).strftime("%Y-%m-%d %H:%M:%S"),
+         "flow_duration": duration}
+
+    def rate(count):
+        return count / duration if duration else 0
+
+    def count_of(packets, flag):
+        return -1 if flow.icmp else sum(1 for p in packets if p.flags & FLAGS[flag])
+
+    c["flow_byts_s"] = rate(sum(p.length for p in everything))
+    c["flow_pkts_s"] = rate(len(everything))
+    for side, packets in sides.items():
+        c[f"{side}_pkts_s"] = rate(len(packets))
+        c[f"tot_{side}_pkts"] = c[f"subflow_{side}_pkts"] = len(packets)
+        c[f"totlen_{side}_pkts"] = c[f"subflow_{side}_byts"] = sum(p.length for p in packets)
+        for name, value in zip(("max", "min", "mean", "std"), length_statistics(packets)):
+            c[f"{side}_pkt_len_{name}"] = value
+        c[f"{side}_seg_size_avg"] = c[f"{side}_pkt_len_mean"]
+        c[f"{side}_header_len"] = sum(4 * p.ihl for p in packets)
+        for name, value in zip(("tot", "max", "min", "mean", "std"), statistics_of(neighbours(packets))):
+            c[f"{side}_iat_{name}"] = value
+        c[f"{side}_psh_flags"] = count_of(packets, "psh")
+        c[f"{side}_urg_flags"] = count_of(packets, "urg")
+        c[f"init_{side}_win_byts"] = -1 if flow.icmp else flow.windows[side == "bwd"]
+        bulk = flow.bulk[side == "bwd"]
+        c[f"{side}_byts_b_avg"] = bulk[6] / bulk[4] if bulk[4] else 0
+        c[f"{side}_pkts_b_avg"] = bulk[5] / bulk[4] if bulk[4] else 0
+        c[f"{side}_blk_rate_avg"] = bulk_rate(bulk)
+    for name, value in zip(("max", "min", "mean", "std", "var"), length_statistics(everything)):
+        c[f"pkt_len_{name}"] = value
+    c["fwd_seg_size_min"] = min(4 * p.ihl for p in sides["fwd"])
+    c["fwd_act_data_pkts"] = sum(1 for p in sides["fwd"] if p.payload > 0)
+    for name, value in zip(("tot", "max", "min", "mean", "std"), statistics_of(flow.gaps)):
+        c[f"flow_iat_{name}"] = value
+    for flag in FLAGS:
+        c[f"{flag}_flag_cnt"] = count_of(everything, flag)
+    c["cwr_flag_count"] = c["fwd_urg_flags"]
+    c["down_up_ratio"] = len(sides["bwd"]) / len(sides["fwd"])
+    c["pkt_size_avg"] = c["pkt_len_mean"]
+    for name in ("active", "idle"):
+        for value in ("max", "min", "mean", "std"):
+            c[f"{name}_{value}"] = 0
+    return [str(c[name]) for name in HEADER]
+
+
+def session_of(data):
+    """The session after this capture (its octets)."""
+    session = Session()
+    for link, order, time, frame in read(data):
+        p = packet_of(link, order, time, frame)
+        if p:
+            session.process(p)
+    session.collect(None)
+    return session
+
+
+def csv_of(data):
+    rows = session_of(data).rows
+    lines = [",".join(row) for row in ([HEADER] if rows else []) + rows]
+    return "".join(line + "\r\n" for line in lines).encode()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    with open(sys.argv[1], "rb") as capture:
+        sys.stdout.buffer.write(csv_of(capture.read()))
