@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rules: why a cell of one program differs from the correct one. What is named here is what an explanation can say.
+
+A *quirk* is about the cells of a flow whose packets are given. `features.py` computes the cells with any set of quirks
+switched on from the packets of a capture, `row_quirks.py` some of them from the correct row alone.
+A *boundary* is about which packets make a flow; `flows.py` names the one that holds wherever a flow begins or ends.
+"""
+import fnmatch
+from typing import NamedTuple
+
+from .columns import COLUMNS, JAVA, MICROSECONDS, PYTHON
+
+
+class Quirk(NamedTuple):
+    name: str
+    program: tuple  # who has it
+    says: str
+    columns: tuple  # that it can change, as patterns
+
+    def touches(self, column):
+        return any(fnmatch.fnmatchcase(column, pattern) for pattern in self.columns)
+
+
+_TIMES = ("flow_duration", "*_iat_*", "*_s", "active_*", "idle_*", "*_b_avg", "*_blk_rate_avg", "subflow_*")
+_LENGTHS = ("totlen_*", "*pkt_len_*", "pkt_size_avg", "flow_byts_s", "*_seg_size_avg", "subflow_*_byts")
+_MOMENTS = ("*pkt_len_mean", "*pkt_len_std", "pkt_len_var", "pkt_size_avg")
+_FLAGS = ("*_flag_cnt", "cwr_flag_count", "*_psh_flags", "*_urg_flags")
+_BULK = ("*_b_avg", "*_blk_rate_avg")
+
+# In the order in which they are switched on.
+QUIRKS = [
+    Quirk("active-idle-zero", (PYTHON,), "active and idle are always 0", ("active_*", "idle_*")),
+    Quirk("subflow-totals", (PYTHON,), "subflow columns are the flow's totals", ("subflow_*",)),
+    Quirk("java-walk", (JAVA,), "flags and windows of the first TCP header in the frame, of whatever layer",
+          _FLAGS + ("init_*",)),
+    Quirk("whole-seconds", (PYTHON, JAVA), "the time stamp is cut to seconds", ("timestamp",)),
+    Quirk("microseconds", (PYTHON, JAVA), "times are cut to microseconds", _TIMES),
+    Quirk("raw-gaps-python", (PYTHON,), "where the clock steps back, gaps are negative; the flow's count from its latest time",
+          ("*_iat_*", *_BULK)),
+    Quirk("raw-gaps-java", (JAVA,), "where the clock steps back, gaps are negative, and the duration is to the last packet",
+          _TIMES),
+    Quirk("segment-is-frame", (PYTHON,), "the average segment size is the average packet length", ("*_seg_size_avg",)),
+    Quirk("least-header", (PYTHON, JAVA), "the least segment size is the least header length", ("fwd_seg_size_min",)),
+    Quirk("captured-length", (PYTHON,), "the length is what was captured, not what was on the wire", _LENGTHS),
+    Quirk("padding-is-payload", (PYTHON,), "what lies behind the IP packet (Ethernet padding) is payload",
+          ("fwd_act_data_pkts", *_BULK)),
+    Quirk("payload-length", (JAVA,), "a packet's length is its payload, not the frame",
+          ("totlen_*", "*pkt_len_*", "pkt_size_avg", "flow_byts_s", "subflow_*_byts")),
+    Quirk("captured-payload", (JAVA,), "payload is what was captured of it, with padding behind a VLAN tag or in raw IP; "
+          "none without TCP or UDP",
+          _LENGTHS + _BULK + ("fwd_act_data_pkts", "fwd_seg_size_*")),
+    Quirk("ip-header", (PYTHON,), "header length is the IP header alone", ("*_header_len", "fwd_seg_size_min")),
+    Quirk("transport-header", (JAVA,), "header length is the TCP or UDP header alone", ("*_header_len", "fwd_seg_size_min")),
+    Quirk("first-packet-twice", (PYTHON,), "the first packet counts twice",
+          ("tot_*", "totlen_*", *_MOMENTS, "*_seg_size_avg", *_FLAGS, "*_header_len", "fwd_act_data_pkts", "*_iat_m*", "*_iat_std",
+           "down_up_ratio", "*_s", "subflow_*")),
+    Quirk("first-payload-twice", (JAVA,), "the first packet's payload counts twice in the packet lengths",
+          ("pkt_len_mean", "pkt_len_std", "pkt_len_var", "pkt_size_avg")),
+    Quirk("sample-deviation", (JAVA,), "standard deviation and variance of a sample (n - 1), not of the population",
+          ("*_std", "pkt_len_var")),
+    Quirk("short-lists-zero", (PYTHON,), "of fewer than two gaps all statistics are 0", ("*_iat_*",)),
+    Quirk("last-active-left-out", (JAVA,), "the active period in which the flow ends is left out", ("active_*",)),
+    Quirk("bulk-by-time", (PYTHON,), "a bulk ends at a later time of the other direction, not at its packet", _BULK),
+    Quirk("bulk-all-backward", (JAVA,), "packets of both directions make the backward bulks, none the forward ones", _BULK),
+    Quirk("subflow-per-gap", (JAVA,), "subflow columns are divided by the gaps above 1 s, one fewer than the subflows",
+          ("subflow_*",)),
+    Quirk("integer-quotients", (JAVA,), "quotients are cut to integers", ("down_up_ratio", "subflow_*", *_BULK)),
+    Quirk("rates-without-duration", (JAVA,), "rates of a flow without duration are NaN or infinite, not 0", ("flow_byts_s", "flow_pkts_s")),
+    Quirk("first-flags-only", (JAVA,), "PSH and URG by direction are the first packet's; backward always 0",
+          ("*_psh_flags", "*_urg_flags")),
+    Quirk("cwr-is-urg", (PYTHON,), "the CWR column is the forward URG flags", ("cwr_flag_count",)),
+    Quirk("window-not-zero", (PYTHON,), "the initial window is the first that is not 0", ("init_*",)),
+    Quirk("last-backward-window", (JAVA,), "the backward window is the last packet's", ("init_bwd_win_byts",)),
+    Quirk("data-without-first", (JAVA,), "the first packet is not among the data packets", ("fwd_act_data_pkts",)),
+    Quirk("protocol-0", (JAVA,), "what is not TCP or UDP has protocol 0, ports 0, and no -1",
+          ("src_port", "dst_port", "protocol", *_FLAGS, "init_*")),
+    Quirk("microseconds-unit", (JAVA,), "microseconds instead of seconds", tuple(sorted(MICROSECONDS))),
+]
+QUIRK = {quirk.name: quirk for quirk in QUIRKS}
+
+# name -> (whose rule, what it says)
+BOUNDARIES = {
+    "idle": ("correct", "a silence above 240 s (ICMP 60 s) ends a flow"),
+    "linger": ("correct", "5 s after it was closed, a TCP flow ends"),
+    "reopened": ("correct", "a SYN on a closed TCP flow begins the next"),
+    "active": ("correct", "1800 s after its start a flow goes on in the next"),
+    "not_ip": ("correct", "the frame is not IP to this meter"),
+    "other_protocol": ("correct", "neither TCP nor UDP nor ICMP"),
+    "malformed": ("correct", "headers or lengths do not hold"),
+    "unattributed_fragment": ("correct", "a later fragment whose first is not known"),
+    "python-timeout": (PYTHON, "a silence above 240 s (ICMP 60 s) begins a flow that keeps the direction"),
+    "python-collection": (PYTHON, "a collection took the flow's row: each 1000 packets, and at each packet of a flow above "
+                                  "120 s, flows silent for 240 s (ICMP 60 s) or 90 s (ICMP 30 s) long"),
+    "other-collection": (PYTHON, "a collection took the flow's row at another moment than nqmn's (hieulw's is not the same each time)"),
+    "python-without-icmp": (PYTHON, "the file has no ICMP flow at all: hieulw's program reads TCP and UDP"),
+    "python-key": (PYTHON, "its flow key: no protocol, ICMP by type and identifier, a reply finds its request only"),
+    "python-no-forward": (PYTHON, "a flow without forward packets has no row"),
+    "python-later-fragment": (PYTHON, "later fragments are ignored"),
+    "python-ipv4-only": (PYTHON, "only IPv4 directly under the link header is read: no IPv6, no tags, no labels"),
+    "python-link-type": (PYTHON, "frames of this link type are not read"),
+    "python-undissected": (PYTHON, "the transport header is cut or of another protocol"),
+    "java-fin": (JAVA, "a FIN of the responder ends the flow at once"),
+    "java-rst": (JAVA, "a RST ends the flow at once"),
+    "java-120s": (JAVA, "120 s after its start a flow ends, and the next keeps its direction"),
+    "java-repeated-fin": (JAVA, "further FINs of the initiator are ignored"),
+    "java-one-packet": (JAVA, "a flow of one packet is not written"),
+    "java-key": (JAVA, "its flow key: all without TCP or UDP header is one flow of two hosts, ports of inner packets count"),
+    "java-wire-length": (JAVA, "records whose wire length is below the captured one, or above 2^31, are passed over"),
+    "java-not-ipv4": (JAVA, "there is no IPv4 header where it looks: no IPv6, no labels, no sessions, other link types"),
+}
+
+# Rules about a row as such.
+ROW_RULES = {
+    "own-quotient": "follows from other columns of its own row, which differ",
+    "repeated-row": "the row is there more than once (the hieulw program writes some twice)",
+    "parts-add-up": "the flow is several rows of the other file, and their sum agrees",
+}
+
+
+def says(name):
+    if name in QUIRK:
+        return QUIRK[name].says
+    return BOUNDARIES[name][1] if name in BOUNDARIES else ROW_RULES[name]
+
+
+def quirks_of(program):
+    return [quirk.name for quirk in QUIRKS if program in quirk.program]
+
+
+def modes_table():
+    """All columns and modes as lines of Markdown: what the rules above say, once more."""
+    lines = ["| column | unit | correct → `--compat python` | in the Java program | unit | correct → `--compat java` |",
+             "|---|---|---|---|---|---|"]
+    for column in COLUMNS.values():
+        def differs(program):
+            names = [q.name for q in QUIRKS if program in q.program and q.touches(column.name)]
+            return ", ".join(names) or "the same"
+        lines.append(f"| `{column.name}` | {column.unit} | {differs(PYTHON)} | `{column.java}` | {column.unit_java} | "
+                     f"{differs(JAVA)} |")
+    lines += ["", "| rule | mode | |", "|---|---|---|"]
+    for quirk in QUIRKS:
+        lines.append(f"| `{quirk.name}` | {', '.join(quirk.program)} | {quirk.says} |")
+    for name, (program, text) in BOUNDARIES.items():
+        lines.append(f"| `{name}` | {program or 'all'} | {text} |")
+    for name, text in ROW_RULES.items():
+        lines.append(f"| `{name}` | all | {text} |")
+    return lines
