@@ -245,11 +245,26 @@ TEST_F(LiveFlowsTest, AFlowWhoseOpeningRecordWasLostIsTakenOverFromTheKernelsSta
   EXPECT_EQ(flows.packets_without_timing(), 3u);
 }
 
-TEST_F(LiveFlowsTest, TheStateOfAFlowThatHasItsRowBeginsNoOther) {
-  state(1, 1000, 3, true);
-  EXPECT_EQ(flows.open_flows(), 0u);
-  close(1, 1000, 3, FM_END_IDLE, true);
-  EXPECT_TRUE(sink.rows.empty());
+TEST_F(LiveFlowsTest, TheStateOfAFlowThatWasForcedOutBeginsNoOther) {
+  const uint32_t room = flows.capacity();
+  for (uint32_t i = 0; i <= room; i++)
+    open(i + 1, packet(static_cast<uint16_t>(1000 + i), kSecond + i));
+  ASSERT_EQ(sink.rows.size(), 1u) << "of flow 1";
+  EXPECT_TRUE(flows.knows(1)) << "or it would be asked for as unknown";
+  state(1, 1000, 3);
+  EXPECT_EQ(flows.open_flows(), room);
+  close(1, 1000, 3, FM_END_RESOURCES, true);
+  EXPECT_EQ(sink.rows.size(), 1u);
+  EXPECT_FALSE(flows.knows(1));
+}
+
+TEST_F(LiveFlowsTest, AFlowWhoseOpeningWasLostIsTakenOver) {
+  state(1, 1000, 3);
+  EXPECT_EQ(flows.open_packets(), 3u);
+  close(1, 1000, 4, FM_END_IDLE, true);
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].packets, 4u);
+  EXPECT_EQ(flows.packets_without_timing(), 4u);
 }
 
 TEST_F(LiveFlowsTest, AnotherDaemonsFlowsGoOn) {
