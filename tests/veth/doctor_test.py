@@ -64,7 +64,7 @@ class Doctor(cases.Case):
     def test_root_has_everything(self):
         diagnosis = self.diagnosis(0, "veth0")
         self.assertEqual(self.states(diagnosis["kernel"]), {**self.states(diagnosis["kernel"]), **dict.fromkeys(
-            ("bpf_programs", "lru_hash_map", "ring_buffer", "tcx", "clsact", "xdp_link", "datapath", "btf"), "ok")})
+            ("bpf_programs", "lru_hash_map", "event_streams", "tcx", "clsact", "xdp_link", "datapath", "btf"), "ok")})
         for name in NEEDED.values():
             self.assertEqual(self.states(diagnosis["process"])[name], "ok")
         (interface,) = diagnosis["interfaces"]
@@ -135,7 +135,7 @@ class Doctor(cases.Case):
     def test_nobody_is_told_what_is_missing(self):
         diagnosis = self.diagnosis(1, "veth0", prefix=self.as_nobody())
         states = self.states(diagnosis["kernel"] + diagnosis["process"])
-        for what in ("bpf_programs", "lru_hash_map", "ring_buffer", "tcx", "clsact", "xdp_link", "datapath"):
+        for what in ("bpf_programs", "lru_hash_map", "event_streams", "tcx", "clsact", "xdp_link", "datapath"):
             self.assertEqual(states[what], "unknown", what)
         for name in NEEDED.values():
             self.assertEqual(states[name], "missing")
@@ -149,7 +149,7 @@ class Doctor(cases.Case):
 
     def test_three_capabilities_are_enough_and_each_is_needed(self):
         states = self.states(self.diagnosis(0, prefix=self.as_nobody(*NEEDED))["kernel"])
-        for what in ("bpf_programs", "ring_buffer", "datapath"):
+        for what in ("bpf_programs", "event_streams", "datapath"):
             self.assertEqual(states[what], "ok")
         for missing, name in NEEDED.items():
             with self.subTest(name):

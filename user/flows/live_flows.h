@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The flows of a live run: follows, from the records of the ring buffer, what the kernel's map
+// The flows of a live run: follows, from the records of the event streams, what the kernel's map
 // does.
 //
 // Which flow a packet belongs to and where a flow ends is the kernel's decision (flowmeter/abi.h);
@@ -75,7 +75,7 @@ class LiveFlows {
   // While another daemon's flows are taken over, the end of one that was not heard of is news.
   void set_resuming(bool resuming) { resuming_ = resuming; }
 
-  // Takes one record of the ring buffer; packets may wait in a batch until settle().
+  // Takes one record of the event streams; packets may wait in a batch until settle().
   void take(const void* record, size_t size);
   void settle();
 

@@ -24,7 +24,7 @@ enum class FindingState {
 };
 
 struct Finding {
-  std::string what;  // stable, e.g. "ring_buffer"
+  std::string what;  // stable, e.g. "event_streams"
   FindingState state = FindingState::kOk;
   bool required = false;  // no metering without it
   std::string meaning;    // or what to do
@@ -48,7 +48,7 @@ struct Diagnosis {
   std::vector<InterfaceDiagnosis> interfaces;
 };
 
-// The required findings that are missing, as "ring_buffer, CAP_BPF"; empty if metering is possible.
+// The required findings that are missing, as "event_streams, CAP_BPF"; empty if metering is possible.
 std::string missing_requirements(const Diagnosis& diagnosis);
 
 std::string diagnosis_table(const Diagnosis& diagnosis, bool colour);

@@ -69,9 +69,10 @@ Finding tried(const char* what, int error, const char* meaning, const std::strin
   return {what, FindingState::kMissing, true, otherwise + " (" + std::strerror(error) + ")"};
 }
 
-Finding map_finding(const char* what, bpf_map_type type, uint32_t key_bytes, uint32_t value_bytes,
-                    uint32_t entries, const char* meaning, const char* otherwise) {
-  const int fd = bpf_map_create(type, "fm_doctor", key_bytes, value_bytes, entries, nullptr);
+Finding map_finding(const char* what, bpf_map_type type, uint32_t flags, const char* meaning,
+                    const char* otherwise) {
+  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = flags);
+  const int fd = bpf_map_create(type, "fm_doctor", 4, 4, 16, &options);
   const UniqueFd map(fd);
   return tried(what, fd < 0 ? -fd : 0, meaning, otherwise);
 }
@@ -289,11 +290,11 @@ std::vector<Finding> kernel_findings() {
   std::vector<Finding> findings = {
       tried("bpf_programs", classifier < 0 ? -classifier : 0, "tc programs can be loaded",
             "the kernel loads no tc programs"),
-      map_finding("lru_hash_map", BPF_MAP_TYPE_LRU_HASH, 4, 4, 16, "for flows",
+      map_finding("lru_hash_map", BPF_MAP_TYPE_LRU_HASH, 0, "for fragments, and --flow-map lru",
                   "the kernel has none"),
-      map_finding("ring_buffer", BPF_MAP_TYPE_RINGBUF, 0, 0,
-                  static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)), "for events",
-                  "needs Linux 5.8 or newer"),
+      map_finding("event_streams", BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE,
+                  "maps that the program can read as memory: no ring buffer is needed",
+                  "needs Linux 5.5 or newer"),
   };
   const std::vector<Finding> hooks = hook_findings(classifier, xdp);
   findings.insert(findings.end(), hooks.begin(), hooks.end());

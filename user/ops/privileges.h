@@ -5,7 +5,7 @@
 // and as an ordinary user, with kernel.unprivileged_bpf_disabled 2 and 0, which made no difference;
 // 1 is 2 without a way back, and was not tried):
 //
-//   drain the ring buffer, which is memory                                        none
+//   drain the event streams, which are memory                                     none
 //   look up, walk, update, delete in maps; run the closing program; object info   none *
 //   attach by a new TCX or XDP link, replace its program, detach it               none *
 //   pin, open and remove pins in a bpffs directory that the user owns             none *
