@@ -49,6 +49,8 @@ TEST_F(InterfaceSlots, WhereAllPlacesOfAnIndexAreTakenTheErrorNamesTheInterface)
   EXPECT_FALSE(datapath_->slot_of(late.index));
 
   datapath_->remove_interface(same_place[3]);
+  EXPECT_FALSE(datapath_->add_interface(late, false)) << "its flows may be open yet";
+  datapath_->reuse_slots();
   EXPECT_TRUE(datapath_->add_interface(late, false)) << "one has gone";
   EXPECT_TRUE(datapath_->slot_of(late.index));
 }
