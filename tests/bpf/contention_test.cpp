@@ -101,7 +101,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     context.gso_size = segment_bytes;
     context.cb[0] = frame.wire_length;  // these three with test_input
     context.cb[1] = frame.link_type;
-    context.tstamp = kTime;
+    context.tstamp = time_ns_;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.octets.data(),
                 .data_size_in = static_cast<__u32>(frame.octets.size()), .ctx_in = &context,
                 .ctx_size_in = sizeof(context), .repeat = static_cast<int>(count));
@@ -195,7 +195,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     ASSERT_EQ(bpf_map_update_elem(map.get(), &key, &value, BPF_EXIST), 0);
   }
 
-  static constexpr uint64_t kTime = 1'000 * uint64_t{FM_SECOND_NS};
+  uint64_t time_ns_ = 1'000 * uint64_t{FM_SECOND_NS};
   const Packet forward_ = ipv4("10.0.0.1", "10.0.0.2").udp(4000, 53).pad_to(101);
   const Packet backward_ = ipv4("10.0.0.2", "10.0.0.1").udp(53, 4000).pad_to(211);
   std::vector<size_t> cpus_;
@@ -365,6 +365,7 @@ TEST_P(Contention, APacketOfTwoInterfacesCountsOnce) {
   // Both directions are first met, and so counted, at the first interface.
   meter(forward_, FM_HOOK_INGRESS, 1, 1);
   meter(backward_, FM_HOOK_EGRESS, 1, 1);
+  time_ns_ += 1000;  // event streams of several CPUs are merged by time
   on_two_cpus(
       [&] {
         meter(forward_, FM_HOOK_INGRESS, kPacketsPerThread, 1);
