@@ -229,8 +229,7 @@ struct fm_journal {
   __u8 count_once;
   __u8 per_interface;
   __u8 lru;
-  __u64 flows_written;
-  __u64 packets_written;
+  __u64 packets_written; /* in rows */
   struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are metered no more */
 };
 

@@ -65,7 +65,7 @@ Status MeteredInterfaces::begin() {
   // Interfaces of an earlier run that have gone meanwhile.
   for (const unsigned index : datapath_.interfaces())
     if (!metered_.contains(index))
-      if (Status gone = let_go(index, departed); !gone) return gone;
+      let_go(index, departed);
   for (const InterfaceSelector& selector : options_.selectors)
     if (!selector.is_pattern() &&
         std::none_of(metered_.begin(), metered_.end(),
@@ -148,7 +148,7 @@ Status MeteredInterfaces::attach(const Interface& interface) {
   return Done{};
 }
 
-Status MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed) {
+void MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed) {
   if (const auto slot = datapath_.slot_of(index)) departed.push_back(*slot);
   if (const auto found = metered_.find(index); found != metered_.end()) {
     last_gone_ = found->second.interface.name;
@@ -157,7 +157,6 @@ Status MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed
   forget_names();
   remove_pins(index);
   datapath_.remove_interface(index);
-  return Done{};
 }
 
 // Rows of an interface's flows may be written long after it has gone, but not for ever.
@@ -176,7 +175,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
     const auto found = metered_.find(index);
     if (change.kind == Kind::kVanished) {
       if (found == metered_.end()) continue;
-      if (Status gone = let_go(index, departed); !gone) return gone;
+      let_go(index, departed);
       if (options_.verbose) log_info("metering " + last_gone_ + " no more: it has gone away");
     } else if (found != metered_.end() &&
                found->second.interface.has_link_header == change.interface.has_link_header) {
@@ -184,7 +183,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
       names_[index] = row_name(change.interface.name);
     } else {
       if (found != metered_.end())
-        if (Status gone = let_go(index, departed); !gone) return gone;
+        let_go(index, departed);
       bool named = false;
       if (!wanted(change.interface, &named) || !change.is_known_link_type) continue;
       if (Status attached = attach(change.interface); !attached)

@@ -70,7 +70,7 @@ class MeteredInterfaces final : public InterfaceNames {
   Status begin();
   Status attach(const Interface& interface);
   Result<Attachment> attach_hook(const Interface& interface, fm_hook hook);
-  Status let_go(unsigned index, std::vector<unsigned>& departed);
+  void let_go(unsigned index, std::vector<unsigned>& departed);
   void forget_names();
   bool wanted(const Interface& interface, bool* named) const;
   std::string pin_of(unsigned index, fm_hook hook) const;
