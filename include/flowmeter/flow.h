@@ -5,6 +5,7 @@
 #define FLOWMETER_FLOW_H
 
 #include "flowmeter/flow_counters.h"
+#include "flowmeter/flow_sizes.h"
 #include "flowmeter/flow_timing.h"
 #include "flowmeter/reason.h"
 

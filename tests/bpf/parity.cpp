@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "capture/bpf_datapath.h"
-#include "features/columns_82.h"
+#include "features/feature_sets.h"
 #include "flows/live_flows.h"
 #include "flows/replay.h"
 #include "ops/privileges.h"
@@ -24,11 +24,21 @@ constexpr size_t kCloseAtOnce = 4096;
 // announces an IP header that is not whole.
 constexpr uint32_t kKernelMinimum = 14 + 40;
 
+// Of all sets that can be had under these settings.
+std::vector<Column> columns_of(const fm_settings& settings) {
+  std::vector<Column> all;
+  for (const NamedFeatureSet& set : feature_sets())
+    if (set.settings.with_sizes <= settings.with_sizes)
+      all.insert(all.end(), set.columns.begin(), set.columns.end());
+  return all;
+}
+
 class RowCollector final : public RecordSink {
  public:
+  explicit RowCollector(const std::vector<Column>& columns) : columns_(columns) {}
   void write(const FlowRecord& record) override {
     std::vector<Cell>& row = rows_.emplace_back();
-    for (const Column& column : columns_82()) row.push_back(column.get(record));
+    for (const Column& column : columns_) row.push_back(column.get(record));
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
@@ -58,6 +68,7 @@ class RowCollector final : public RecordSink {
     }
     return 0;
   }
+  const std::vector<Column>& columns_;
   std::vector<std::vector<Cell>> rows_;
 };
 
@@ -85,7 +96,8 @@ bool equal(const Cell& a, const Cell& b) {
 class Run final : public ParityRun {
  public:
   Run(const fm_settings& settings, Datapath datapath)
-      : replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
+      : columns_(columns_of(settings)),
+        replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
         flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
     flows_.set_clock(ClockOrigin{});
     // One CPU, one event stream: with injected times the streams of several could not be merged.
@@ -185,17 +197,17 @@ class Run final : public ParityRun {
     if (left.size() != right.size())
       differ("rows: replay " + std::to_string(left.size()) + ", BPF " +
              std::to_string(right.size()));
-    const FeatureSet columns = columns_82();
     for (size_t i = 0; i < std::min(left.size(), right.size()); i++)
-      for (size_t j = 0; j < columns.size(); j++)
+      for (size_t j = 0; j < columns_.size(); j++)
         if (!equal(left[i][j], right[i][j]))
           differ("row " + std::to_string(i) + " (" + text(left[i][0]) + " > " + text(left[i][1]) +
-                 "), " + std::string(columns[j].name) + ": replay " + text(left[i][j]) + ", BPF " +
+                 "), " + std::string(columns_[j].name) + ": replay " + text(left[i][j]) + ", BPF " +
                  text(right[i][j]));
   }
 
   ParityReport report_;
-  RowCollector replay_rows_, bpf_rows_;
+  const std::vector<Column> columns_;
+  RowCollector replay_rows_{columns_}, bpf_rows_{columns_};
   Replay replay_;
   LiveFlows flows_;
   cpu_set_t affinity_;

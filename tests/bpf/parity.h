@@ -4,7 +4,8 @@
 //
 // Each frame is handed to the program by BPF_PROG_TEST_RUN with its capture's time, wire length and
 // link type (bpf/settings.bpf.h, test_input); the records come through the real event streams to
-// the real LiveFlows. Rows must agree in every column: integers and text exactly, reals to 1e-12.
+// the real LiveFlows. Rows must agree in every column of every
+// feature set that the settings allow: integers and text exactly, reals to 1e-12.
 #pragma once
 
 #include <functional>

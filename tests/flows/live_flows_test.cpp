@@ -47,7 +47,7 @@ class LiveFlowsTest : public ::testing::Test {
     p.wire_length = 60;
     p.header_bytes = 40;
     p.flags = flags;
-    p.has_tcp_header = 1;
+    p.transport_header_bytes = 20;
     return p;
   }
 

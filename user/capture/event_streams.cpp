@@ -19,10 +19,10 @@ size_t whole_pages(size_t bytes) {
 }  // namespace
 
 Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cpus,
-                                       uint32_t units_per_stream, bool with_timing) {
+                                       uint32_t units_per_stream, uint32_t state_units) {
   EventStreams streams;
   streams.units_per_stream_ = units_per_stream;
-  streams.with_timing_ = with_timing;
+  streams.state_units_ = state_units;
   streams.ends_bytes_ = whole_pages(cpus * sizeof(fm_stream));
   streams.units_bytes_ = whole_pages(size_t{cpus} * units_per_stream * sizeof(fm_packet_record));
   const auto map_all = [](int fd, size_t bytes, int protection) {
@@ -49,7 +49,7 @@ EventStreams::EventStreams(EventStreams&& other) noexcept
       units_memory_(std::exchange(other.units_memory_, nullptr)),
       units_bytes_(other.units_bytes_),
       units_per_stream_(other.units_per_stream_),
-      with_timing_(other.with_timing_),
+      state_units_(other.state_units_),
       cursors_(std::move(other.cursors_)),
       active_(std::move(other.active_)) {}
 
@@ -61,11 +61,12 @@ EventStreams::~EventStreams() {
 uint32_t EventStreams::units_of(const fm_packet_record& record) const {
   switch (record.what & FM_RECORD_TYPE_MASK) {
     case FM_RECORD_OPEN:
+    case FM_RECORD_OPEN_NEW:
     case FM_RECORD_UNCOUNTED:
       return FM_OPEN_UNITS;
     case FM_RECORD_CLOSED:
     case FM_RECORD_STATE:
-      return with_timing_ ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS;
+      return state_units_;
     default:
       return 1;
   }

@@ -22,9 +22,10 @@ class EventStreams {
  public:
   using Consumer = std::function<void(const void* record, size_t size)>;
 
-  // Maps both maps. cpus streams of units_per_stream (a power of two).
+  // Maps both maps. cpus streams of units_per_stream (a power of two). state_units: of a state
+  // record.
   static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
-                                  uint32_t units_per_stream, bool with_timing);
+                                  uint32_t units_per_stream, uint32_t state_units);
   EventStreams(EventStreams&& other) noexcept;
   EventStreams& operator=(EventStreams&&) = delete;
   ~EventStreams();
@@ -55,7 +56,7 @@ class EventStreams {
   void* units_memory_ = nullptr;
   size_t units_bytes_ = 0;
   uint32_t units_per_stream_ = 0;
-  bool with_timing_ = false;
+  uint32_t state_units_ = 0;
   std::vector<Cursor> cursors_;
   std::vector<Cursor*> active_;  // those with records to hand out, by the time of the next
 };

@@ -252,7 +252,7 @@ class LiveRun {
 
   // Answers need room in the stream: as many as surely fit into an empty one.
   size_t answers_at_once() const {
-    return std::max<size_t>(1, datapath_->units_per_stream() / (4 * FM_STATE_TIMING_UNITS));
+    return std::max<size_t>(1, datapath_->units_per_stream() / (4 * FM_STATE_UNITS_MAX));
   }
 
   size_t drain() {

@@ -15,14 +15,23 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   fetch(&entry.flow.timing);
   fetch(&entry.flow.timing.period_start_ns);
   fetch(&entry.flow.timing.direction[end]);
+  if (settings_.with_sizes) fetch(&sizes_[slot]);
   return slot;
 }
 
-void FlowTable::begin(FlowEntry& entry, const fm_packet& packet, fm_inheritance inherited) {
+void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited) {
+  FlowEntry& entry = pool_[slot];
   entry = FlowEntry{};
+  if (settings_.with_sizes) sizes_[slot] = fm_flow_sizes{};
   entry.key = packet.key;
   entry.era = era_;
   fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
+}
+
+inline void FlowTable::update(uint32_t slot, const fm_packet& packet) {
+  FlowEntry& entry = pool_[slot];
+  if (settings_.with_sizes) fm_flow_sizes_update(&sizes_[slot], &entry.flow.counters, &packet);
+  fm_flow_update(&entry.flow, &packet, &settings_);
 }
 
 void FlowTable::set_era(int64_t era) {
@@ -30,11 +39,14 @@ void FlowTable::set_era(int64_t era) {
   era_ = era;
 }
 
-void FlowTable::write(const FlowEntry& entry, fm_end end) {
+void FlowTable::write(uint32_t slot, fm_end end) {
+  const FlowEntry& entry = pool_[slot];
   flows_written_++;
   packets_written_ += fm_flow_packets(&entry.flow.counters);
-  sink_.write(
-      FlowRecord{entry.key, entry.flow, clock_origin(static_cast<__int128>(entry.era) << 64), end});
+  FlowRecord record{entry.key, entry.flow, clock_origin(static_cast<__int128>(entry.era) << 64),
+                    end};
+  if (settings_.with_sizes) record.sizes = &sizes_[slot];
+  sink_.write(record);
 }
 
 void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
@@ -49,24 +61,25 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
   if (FM_UNLIKELY(slot == HashIndex::kNone)) {
     slot = pool_.take();
     if (slot == SlotPool<FlowEntry>::kNone) slot = force_one_out(packet.time_ns);
-    begin(pool_[slot], packet, fm_flow_inheritance(nullptr, &packet, FM_END_COUNT));
+    begin(slot, packet, fm_flow_inheritance(nullptr, &packet, FM_END_COUNT));
     index_.insert(hash, slot);
   } else {
-    FlowEntry& entry = pool_[slot];
-    if (FM_UNLIKELY(many_eras_) && era_ != entry.era) return add_in_era(packet, entry);
+    const FlowEntry& entry = pool_[slot];
+    if (FM_UNLIKELY(many_eras_) && era_ != entry.era) return add_in_era(packet, slot);
     const fm_end ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
     if (FM_UNLIKELY(ended != FM_END_COUNT)) {
       const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
-      write(entry, ended);
-      begin(entry, packet, inherited);
+      write(slot, ended);
+      begin(slot, packet, inherited);
     }
   }
-  fm_flow_update(&pool_[slot].flow, &packet, &settings_);
+  update(slot, packet);
 }
 
 // 584 years part what the 64-bit stamps make look close: a later era ends the flow, an earlier one
 // is a step back.
-void FlowTable::add_in_era(const fm_packet& met, FlowEntry& entry) {
+void FlowTable::add_in_era(const fm_packet& met, uint32_t slot) {
+  const FlowEntry& entry = pool_[slot];
   fm_packet packet = met;
   fm_end ended = FM_END_IDLE;
   if (era_ < entry.era) {
@@ -76,10 +89,10 @@ void FlowTable::add_in_era(const fm_packet& met, FlowEntry& entry) {
   }
   if (ended != FM_END_COUNT) {
     const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
-    write(entry, ended);
-    begin(entry, packet, inherited);
+    write(slot, ended);
+    begin(slot, packet, inherited);
   }
-  fm_flow_update(&entry.flow, &packet, &settings_);
+  update(slot, packet);
 }
 
 // Of a few flows beyond the hand, takes one that is idle by this packet's clock, else the one
@@ -98,14 +111,13 @@ uint32_t FlowTable::force_one_out(uint64_t now_ns) {
     hand_ = hand_ + 1 == pool_.capacity() ? 0 : hand_ + 1;
   }
   forced_out_++;
-  const FlowEntry& entry = pool_[victim];
-  write(entry, FM_END_RESOURCES);
-  index_.erase(hash_(entry.key), victim);
+  write(victim, FM_END_RESOURCES);
+  index_.erase(hash_(pool_[victim].key), victim);
   return victim;
 }
 
 void FlowTable::finish(fm_end end) {
-  for (uint32_t slot = 0; slot < pool_.used(); slot++) write(pool_[slot], end);
+  for (uint32_t slot = 0; slot < pool_.used(); slot++) write(slot, end);
 }
 
 }  // namespace flowmeter

@@ -27,7 +27,10 @@ static_assert(sizeof(FlowEntry) == 13 * 64);
 class FlowTable {
  public:
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
-      : settings_(settings), pool_(max_flows), sink_(sink) {}
+      : settings_(settings),
+        pool_(max_flows),
+        sizes_(settings.with_sizes ? max_flows : 1),
+        sink_(sink) {}
 
   // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow
   // opens a new flow, one of an earlier era is a step back of the clock.
@@ -53,15 +56,17 @@ class FlowTable {
   uint32_t open_flows() const { return pool_.in_use(); }
 
  private:
-  void begin(FlowEntry& entry, const fm_packet& packet, fm_inheritance inherited);
-  void write(const FlowEntry& entry, fm_end end);
-  void add_in_era(const fm_packet& packet, FlowEntry& entry);
+  void begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited);
+  void update(uint32_t slot, const fm_packet& packet);
+  void write(uint32_t slot, fm_end end);
+  void add_in_era(const fm_packet& packet, uint32_t slot);
   uint32_t force_one_out(uint64_t now_ns);
 
   const fm_settings settings_;
   KeyHash hash_;
   HashIndex index_;
   SlotPool<FlowEntry> pool_;
+  SlotPool<fm_flow_sizes> sizes_;  // of the same slots, if settings_.with_sizes
   RecordSink& sink_;
   int64_t era_ = 0;
   bool many_eras_ = false;

@@ -16,6 +16,7 @@ LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink
     : settings_(settings),
       max_flows_(max_flows),
       pool_(max_flows + max_flows / 8 + kSlack),
+      sizes_(settings.with_sizes ? pool_.capacity() : 1),
       sink_(sink),
       timing_in_kernel_(timing_in_kernel) {}
 
@@ -43,9 +44,8 @@ void LiveFlows::take(const void* record, size_t size) {
     return;
   }
   settle();  // the order of records is what they mean
-  const size_t state_size =
-      sizeof(fm_state_record) - (timing_in_kernel_ ? 0 : sizeof(fm_flow_timing));
-  if (type == FM_RECORD_OPEN && size >= sizeof(fm_open_record))
+  const size_t state_size = fm_state_size(timing_in_kernel_, settings_.with_sizes != 0);
+  if ((type == FM_RECORD_OPEN || type == FM_RECORD_OPEN_NEW) && size >= sizeof(fm_open_record))
     open(*static_cast<const fm_open_record*>(record), packet->flow_id);
   else if (type == FM_RECORD_UNCOUNTED && size >= sizeof(fm_open_record))
     uncounted(*static_cast<const fm_open_record*>(record));
@@ -68,6 +68,7 @@ void LiveFlows::settle() {
     fetch(&live.flow.timing);
     fetch(&live.flow.timing.period_start_ns);
     fetch(&live.flow.timing.direction[end]);
+    if (settings_.with_sizes) fetch(&sizes_[slots[i]]);
   }
   for (size_t i = 0; i < waiting_; i++) {
     if (slots[i] == kNoSlot) {
@@ -87,6 +88,7 @@ void LiveFlows::settle() {
 
 void LiveFlows::update(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
   const bool was_closed = fm_flow_closed(&live.flow.counters);
+  if (settings_.with_sizes) fm_flow_sizes_update(&sizes_[slot], &live.flow.counters, &packet);
   fm_flow_update(&live.flow, &packet, &settings_);
   // The only thing that brings a deadline nearer.
   if (!was_closed && fm_flow_closed(&live.flow.counters)) wheel_.schedule(slot, deadline(live));
@@ -105,6 +107,7 @@ LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex
   if (*slot == SlotPool<LiveFlow>::kNone) *slot = make_room();
   LiveFlow& live = pool_[*slot];
   live = LiveFlow{};
+  if (settings_.with_sizes) sizes_[*slot] = fm_flow_sizes{};
   live.key = key;
   live.id = id;
   live.clock = clock_;
@@ -136,7 +139,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   uint32_t slot;
   LiveFlow& live = begin(record.key, id, record.ifindex, record.hook, &slot);
   fm_flow_counters_begin(&live.flow.counters, &packet, inherited);
-  fm_flow_update(&live.flow, &packet, &settings_);
+  update(live, slot, packet);
   wheel_.schedule(slot, deadline(live));
 }
 
@@ -154,7 +157,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_COUNT) return false;
   recreated_++;
   live.lacking = fm_flow_packets(&live.flow.counters);
-  lacking_[slot] = live.flow.counters;
+  lacking_[slot] = {live.flow.counters, *sizes_of(live)};
   by_id_.erase(hash_id(live.id), slot);
   live.id = id;
   by_id_.insert(hash_id(live.id), slot);
@@ -176,13 +179,14 @@ void LiveFlows::uncounted(const fm_open_record& record) {
   packet.key = record.key;
   LiveFlow& live = pool_[slot];
   if (live.id < kOwnId) {
-    fm_flow_counters& lacking = lacking_[slot];
+    Lacking& lacking = lacking_[slot];
     if (live.lacking == 0) {
       const fm_inheritance forward{live.flow.counters.forward_direction, 0, 0};
       lacking = {};
-      fm_flow_counters_begin(&lacking, &packet, forward);
+      fm_flow_counters_begin(&lacking.counters, &packet, forward);
     }
-    fm_flow_counters_update(&lacking, &packet);
+    fm_flow_sizes_update(&lacking.sizes, &lacking.counters, &packet);
+    fm_flow_counters_update(&lacking.counters, &packet);
     live.lacking += fm_packet_segments(&packet);
   }
   update(live, slot, packet);
@@ -202,7 +206,13 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
   }
   const uint8_t forward_direction = live.flow.counters.forward_direction;
   live.flow.counters = record.counters;
-  if (live.lacking > 0) fm_flow_counters_merge(&live.flow.counters, &lacking_[slot]);
+  if (settings_.with_sizes) sizes_[slot] = sizes_in(record);
+  if (live.lacking > 0) {
+    const Lacking& lacking = lacking_[slot];
+    fm_flow_sizes_merge(&sizes_[settings_.with_sizes ? slot : 0], &live.flow.counters,
+                        &lacking.sizes, &lacking.counters);
+    fm_flow_counters_merge(&live.flow.counters, &lacking.counters);
+  }
   live.flow.counters.forward_direction = forward_direction;
 }
 
@@ -225,7 +235,7 @@ void LiveFlows::closed(const fm_state_record& record) {
       live.flow.timing = record.timing;
     else
       live.packets_without_timing = counted;
-    write(live, end);
+    write(live, settings_.with_sizes ? &sizes_in(record) : &kNoSizes, end);
     return;
   }
   LiveFlow& live = pool_[slot];
@@ -255,6 +265,7 @@ void LiveFlows::state(const fm_state_record& record) {
     }
     LiveFlow& live = begin(record.key, record.head.flow_id, record.ifindex, record.hook, &slot);
     live.flow.counters = record.counters;
+    if (settings_.with_sizes) sizes_[slot] = sizes_in(record);
     if (timing_in_kernel_)
       live.flow.timing = record.timing;
     else
@@ -268,7 +279,21 @@ void LiveFlows::state(const fm_state_record& record) {
   wheel_.schedule(slot, deadline(live));
 }
 
+// Of a flow in the pool. Without settings_.with_sizes nobody looks at what it points to.
+fm_flow_sizes* LiveFlows::sizes_of(const LiveFlow& live) {
+  return &sizes_[settings_.with_sizes ? static_cast<uint32_t>(&live - &pool_[0]) : 0];
+}
+
+// Requires: settings_.with_sizes.
+const fm_flow_sizes& LiveFlows::sizes_in(const fm_state_record& record) const {
+  return timing_in_kernel_ ? record.sizes : record.sizes_only;
+}
+
 void LiveFlows::write(const LiveFlow& live, fm_end end) {
+  write(live, sizes_of(live), end);
+}
+
+void LiveFlows::write(const LiveFlow& live, const fm_flow_sizes* sizes, fm_end end) {
   flows_written_++;
   forced_out_ += end == FM_END_RESOURCES;
   packets_written_ += fm_flow_packets(&live.flow.counters);
@@ -279,6 +304,7 @@ void LiveFlows::write(const LiveFlow& live, fm_end end) {
   record.evictions = live.evictions;
   if (names_) record.interface = names_->name_of(live.ifindex);
   record.hook = live.hook;
+  record.sizes = sizes;
   sink_.write(record);
 }
 

@@ -128,7 +128,10 @@ class LiveFlows {
   void closed(const fm_state_record& record);
   void state(const fm_state_record& record);
   void merge(LiveFlow& live, uint32_t slot, const fm_state_record& record);
+  fm_flow_sizes* sizes_of(const LiveFlow& live);
+  const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
   void write(const LiveFlow& live, fm_end end);
+  void write(const LiveFlow& live, const fm_flow_sizes* sizes, fm_end end);
   void drop(uint32_t slot);
   uint32_t longest_silent();
   uint32_t own_flow();
@@ -140,6 +143,7 @@ class LiveFlows {
   const fm_settings settings_;
   const uint32_t max_flows_;
   SlotPool<LiveFlow> pool_;
+  SlotPool<fm_flow_sizes> sizes_;  // of the same slots, if settings_.with_sizes
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;
@@ -149,8 +153,12 @@ class LiveFlows {
   const InterfaceNames* names_ = nullptr;
   bool resuming_ = false;
   ClockOrigin clock_;
+  struct Lacking {
+    fm_flow_counters counters;
+    fm_flow_sizes sizes;
+  };
   // [slot]: counters of the packets that the kernel's entry lacks, where there are any.
-  std::unordered_map<uint32_t, fm_flow_counters> lacking_;
+  std::unordered_map<uint32_t, Lacking> lacking_;
   uint32_t hand_ = 0;
   uint64_t next_own_id_ = kOwnId;
   uint32_t closing_ = 0;  // flows that the kernel was asked to close for want of room
