@@ -151,11 +151,13 @@ FM_STATIC_ASSERT((FM_ELEMENT_HEAD + sizeof(struct fm_flow_key) +
 /* The same where the kernel keeps the timing, too (datapath "kernel"). */
 struct fm_timed_map_entry {
   struct fm_map_entry entry;
-  struct fm_flow_timing timing;
   __u64 zero[4];
+  struct fm_flow_timing timing;
   struct fm_flow_sizes sizes; /* with_sizes only; else the map's values end before it */
 };
 FM_STATIC_ASSERT(sizeof(struct fm_timed_map_entry) % 64 == sizeof(struct fm_map_entry) % 64 &&
+                     __builtin_offsetof(struct fm_timed_map_entry, timing.packets) % 64 ==
+                         sizeof(struct fm_map_entry) % 64 &&
                      __builtin_offsetof(struct fm_timed_map_entry, sizes) % 64 ==
                          sizeof(struct fm_map_entry) % 64,
                  "elements of the map on whole cache lines");

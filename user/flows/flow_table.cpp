@@ -12,30 +12,32 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   fetch(&entry.key);
   fetch(&entry.flow.counters.direction[end]);
   fetch(&entry.flow.counters.direction[end].payload_min);
-  fetch(&entry.flow.timing);
+  fetch(&entry.flow.timing.packets);
   fetch(&entry.flow.timing.period_start_ns);
   fetch(&entry.flow.timing.direction[end]);
-  if (settings_.with_sizes) fetch(&sizes_[slot]);
+  if (settings_.with_sizes) fetch(&entry.sizes);
   return slot;
 }
 
 void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited) {
   FlowEntry& entry = pool_[slot];
   entry = FlowEntry{};
-  if (settings_.with_sizes) sizes_[slot] = fm_flow_sizes{};
   entry.key = packet.key;
-  entry.era = era_;
+  if (FM_UNLIKELY(many_eras_)) eras_[slot] = era_;
   fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
 }
 
 inline void FlowTable::update(uint32_t slot, const fm_packet& packet) {
   FlowEntry& entry = pool_[slot];
-  if (settings_.with_sizes) fm_flow_sizes_update(&sizes_[slot], &entry.flow.counters, &packet);
+  if (settings_.with_sizes) fm_flow_sizes_update(&entry.sizes, &entry.flow.counters, &packet);
   fm_flow_update(&entry.flow, &packet, &settings_);
 }
 
 void FlowTable::set_era(int64_t era) {
-  many_eras_ |= era != era_ && pool_.used() > 0;
+  if (era != era_ && !many_eras_ && pool_.used() > 0) {
+    eras_.assign(pool_.capacity(), era_);
+    many_eras_ = true;
+  }
   era_ = era;
 }
 
@@ -43,9 +45,9 @@ void FlowTable::write(uint32_t slot, fm_end end) {
   const FlowEntry& entry = pool_[slot];
   flows_written_++;
   packets_written_ += fm_flow_packets(&entry.flow.counters);
-  FlowRecord record{entry.key, entry.flow, clock_origin(static_cast<__int128>(entry.era) << 64),
-                    end};
-  if (settings_.with_sizes) record.sizes = &sizes_[slot];
+  const __int128 era = many_eras_ ? eras_[slot] : era_;
+  FlowRecord record{entry.key, entry.flow, clock_origin(era << 64), end};
+  record.sizes = &entry.sizes;
   sink_.write(record);
 }
 
@@ -65,7 +67,7 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
     index_.insert(hash, slot);
   } else {
     const FlowEntry& entry = pool_[slot];
-    if (FM_UNLIKELY(many_eras_) && era_ != entry.era) return add_in_era(packet, slot);
+    if (FM_UNLIKELY(many_eras_) && era_ != eras_[slot]) return add_in_era(packet, slot);
     const fm_end ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
     if (FM_UNLIKELY(ended != FM_END_COUNT)) {
       const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
@@ -82,7 +84,7 @@ void FlowTable::add_in_era(const fm_packet& met, uint32_t slot) {
   const FlowEntry& entry = pool_[slot];
   fm_packet packet = met;
   fm_end ended = FM_END_IDLE;
-  if (era_ < entry.era) {
+  if (era_ < eras_[slot]) {
     packet.time_ns = entry.flow.counters.last_ns;
     ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
     if (ended != FM_END_COUNT) packet.time_ns = met.time_ns;  // the next flow has its own era

@@ -7,7 +7,9 @@
 // allocation per packet.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "flowmeter/flow.h"
 #include "flows/flow_record.h"
@@ -20,17 +22,15 @@ namespace flowmeter {
 struct alignas(64) FlowEntry {
   fm_flow_key key;
   fm_flow flow;
-  int64_t era;  // of its first packet
+  fm_flow_sizes sizes;  // if settings say so
 };
 static_assert(sizeof(FlowEntry) == 13 * 64);
+static_assert(offsetof(FlowEntry, sizes) % 64 == 0);
 
 class FlowTable {
  public:
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
-      : settings_(settings),
-        pool_(max_flows),
-        sizes_(settings.with_sizes ? max_flows : 1),
-        sink_(sink) {}
+      : settings_(settings), pool_(max_flows), sink_(sink) {}
 
   // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow
   // opens a new flow, one of an earlier era is a step back of the clock.
@@ -66,10 +66,10 @@ class FlowTable {
   KeyHash hash_;
   HashIndex index_;
   SlotPool<FlowEntry> pool_;
-  SlotPool<fm_flow_sizes> sizes_;  // of the same slots, if settings_.with_sizes
   RecordSink& sink_;
   int64_t era_ = 0;
   bool many_eras_ = false;
+  std::vector<int64_t> eras_;  // [slot]: of its flow's first packet, if there are many
   uint32_t hand_ = 0;
   uint64_t flows_written_ = 0;
   uint64_t packets_written_ = 0;

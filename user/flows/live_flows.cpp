@@ -65,7 +65,7 @@ void LiveFlows::settle() {
     const auto fetch = [](const void* line) { __builtin_prefetch(line, 1); };
     fetch(&live.flow.counters.direction[end]);
     fetch(&live.flow.counters.direction[end].payload_min);
-    fetch(&live.flow.timing);
+    fetch(&live.flow.timing.packets);
     fetch(&live.flow.timing.period_start_ns);
     fetch(&live.flow.timing.direction[end]);
     if (settings_.with_sizes) fetch(&sizes_[slots[i]]);
