@@ -107,7 +107,7 @@ LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex
   if (*slot == SlotPool<LiveFlow>::kNone) *slot = make_room();
   LiveFlow& live = pool_[*slot];
   live = LiveFlow{};
-  if (settings_.with_sizes) sizes_[*slot] = fm_flow_sizes{};
+  sizes_of(*slot) = fm_flow_sizes{};
   live.key = key;
   live.id = id;
   live.clock = clock_;
@@ -133,7 +133,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
     if (record.packet.what & FM_RECORD_NEW_ENTRY)
       inherited = fm_flow_inheritance(&live.flow.counters, &packet, ended);
     if (ended == FM_END_COUNT) ended = FM_END_EVICTED;
-    write(live, ended);
+    write(older, ended);
     drop(older);
   }
   uint32_t slot;
@@ -157,7 +157,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_COUNT) return false;
   recreated_++;
   live.lacking = fm_flow_packets(&live.flow.counters);
-  lacking_[slot] = {live.flow.counters, *sizes_of(live)};
+  lacking_[slot] = {live.flow.counters, sizes_of(slot)};
   by_id_.erase(hash_id(live.id), slot);
   live.id = id;
   by_id_.insert(hash_id(live.id), slot);
@@ -206,11 +206,10 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
   }
   const uint8_t forward_direction = live.flow.counters.forward_direction;
   live.flow.counters = record.counters;
-  if (settings_.with_sizes) sizes_[slot] = sizes_in(record);
+  sizes_of(slot) = sizes_in(record);
   if (live.lacking > 0) {
     const Lacking& lacking = lacking_[slot];
-    fm_flow_sizes_merge(&sizes_[settings_.with_sizes ? slot : 0], &live.flow.counters,
-                        &lacking.sizes, &lacking.counters);
+    fm_flow_sizes_merge(&sizes_of(slot), &live.flow.counters, &lacking.sizes, &lacking.counters);
     fm_flow_counters_merge(&live.flow.counters, &lacking.counters);
   }
   live.flow.counters.forward_direction = forward_direction;
@@ -235,7 +234,7 @@ void LiveFlows::closed(const fm_state_record& record) {
       live.flow.timing = record.timing;
     else
       live.packets_without_timing = counted;
-    write(live, settings_.with_sizes ? &sizes_in(record) : &kNoSizes, end);
+    write(live, sizes_in(record), end);
     return;
   }
   LiveFlow& live = pool_[slot];
@@ -249,7 +248,7 @@ void LiveFlows::closed(const fm_state_record& record) {
   } else {
     merge(live, slot, record);
   }
-  write(live, end);
+  write(slot, end);
   drop(slot);
 }
 
@@ -260,12 +259,12 @@ void LiveFlows::state(const fm_state_record& record) {
   if (slot == kNoSlot) {
     if (counted == 0) return;
     if (const uint32_t older = find_key(record.key); older != kNoSlot) {
-      write(pool_[older], FM_END_EVICTED);
+      write(older, FM_END_EVICTED);
       drop(older);
     }
     LiveFlow& live = begin(record.key, record.head.flow_id, record.ifindex, record.hook, &slot);
     live.flow.counters = record.counters;
-    if (settings_.with_sizes) sizes_[slot] = sizes_in(record);
+    sizes_of(slot) = sizes_in(record);
     if (timing_in_kernel_)
       live.flow.timing = record.timing;
     else
@@ -279,21 +278,13 @@ void LiveFlows::state(const fm_state_record& record) {
   wheel_.schedule(slot, deadline(live));
 }
 
-// Of a flow in the pool. Without settings_.with_sizes nobody looks at what it points to.
-fm_flow_sizes* LiveFlows::sizes_of(const LiveFlow& live) {
-  return &sizes_[settings_.with_sizes ? static_cast<uint32_t>(&live - &pool_[0]) : 0];
-}
-
-// Requires: settings_.with_sizes.
+// What the kernel says of sizes, if it keeps them.
 const fm_flow_sizes& LiveFlows::sizes_in(const fm_state_record& record) const {
+  if (!settings_.with_sizes) return kNoSizes;
   return timing_in_kernel_ ? record.sizes : record.sizes_only;
 }
 
-void LiveFlows::write(const LiveFlow& live, fm_end end) {
-  write(live, sizes_of(live), end);
-}
-
-void LiveFlows::write(const LiveFlow& live, const fm_flow_sizes* sizes, fm_end end) {
+void LiveFlows::write(const LiveFlow& live, const fm_flow_sizes& sizes, fm_end end) {
   flows_written_++;
   forced_out_ += end == FM_END_RESOURCES;
   packets_written_ += fm_flow_packets(&live.flow.counters);
@@ -304,7 +295,7 @@ void LiveFlows::write(const LiveFlow& live, const fm_flow_sizes* sizes, fm_end e
   record.evictions = live.evictions;
   if (names_) record.interface = names_->name_of(live.ifindex);
   record.hook = live.hook;
-  record.sizes = sizes;
+  record.sizes = &sizes;
   sink_.write(record);
 }
 
@@ -384,7 +375,7 @@ uint32_t LiveFlows::make_room() {
   uint32_t victim = timing_in_kernel_ ? own_flow() : longest_silent();
   if (victim == kNoSlot) victim = hand_;
   LiveFlow& live = pool_[victim];
-  write(live, FM_END_RESOURCES);
+  write(victim, FM_END_RESOURCES);
   if (live.id < kOwnId)
     forgotten_.push_back({live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1});
   drop(victim);
@@ -429,7 +420,7 @@ uint64_t LiveFlows::open_packets() const {
 void LiveFlows::finish(fm_end end) {
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
     if (pool_[slot].id == 0) continue;
-    write(pool_[slot], end);
+    write(slot, end);
     drop(slot);
   }
 }

@@ -128,10 +128,10 @@ class LiveFlows {
   void closed(const fm_state_record& record);
   void state(const fm_state_record& record);
   void merge(LiveFlow& live, uint32_t slot, const fm_state_record& record);
-  fm_flow_sizes* sizes_of(const LiveFlow& live);
+  fm_flow_sizes& sizes_of(uint32_t slot) { return sizes_[settings_.with_sizes ? slot : 0]; }
   const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
-  void write(const LiveFlow& live, fm_end end);
-  void write(const LiveFlow& live, const fm_flow_sizes* sizes, fm_end end);
+  void write(uint32_t slot, fm_end end) { write(pool_[slot], sizes_of(slot), end); }
+  void write(const LiveFlow& live, const fm_flow_sizes& sizes, fm_end end);
   void drop(uint32_t slot);
   uint32_t longest_silent();
   uint32_t own_flow();
@@ -143,7 +143,7 @@ class LiveFlows {
   const fm_settings settings_;
   const uint32_t max_flows_;
   SlotPool<LiveFlow> pool_;
-  SlotPool<fm_flow_sizes> sizes_;  // of the same slots, if settings_.with_sizes
+  SlotPool<fm_flow_sizes> sizes_;  // of the same slots; without settings_.with_sizes one, unused
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;
