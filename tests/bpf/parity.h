@@ -34,13 +34,18 @@ struct ParityReport {
 // missing.
 constexpr uint32_t kFrameLimit = 3520;
 
+// What of the event streams reaches the daemon's side: everything; or only what the kernel says of
+// flows at their end, so that rows are of its counters alone, in the columns that need no times.
+enum class Records { kAll, kFinal };
+
 // One comparison. Usually both sides get the same frames; they differ where the kernel hands over
 // in one buffer what are several frames on the wire.
 class ParityRun {
  public:
   // Fails if the programs cannot be loaded.
   static Result<std::unique_ptr<ParityRun>> begin(const fm_settings& settings,
-                                                  Datapath datapath = Datapath::kEvents);
+                                                  Datapath datapath = Datapath::kEvents,
+                                                  Records records = Records::kAll);
   virtual ~ParityRun() = default;
 
   // Runs the BPF program on the frame. segment_bytes: gso_size of the buffer. False if the kernel
@@ -56,7 +61,8 @@ using FrameSource = std::function<bool(CapturedFrame*)>;
 
 // Runs all frames through both. Fails if the programs cannot be loaded or run.
 Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings,
-                                Datapath datapath = Datapath::kEvents);
+                                Datapath datapath = Datapath::kEvents,
+                                Records records = Records::kAll);
 Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings,
                                 Datapath datapath = Datapath::kEvents);
 
