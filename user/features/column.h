@@ -24,7 +24,7 @@ class Cell {
   Cell(uint64_t value) : kind_(Kind::kInteger), integer_(static_cast<int64_t>(value)) {}
   Cell(double value) : kind_(Kind::kReal), real_(value) {}
   Cell(std::string_view text) : kind_(Kind::kText), size_(static_cast<uint8_t>(text.size())) {
-    std::memcpy(text_, text.data(), text.size());
+    text.copy(text_, kMaxText);
   }
   // A time that is printed in seconds. Kept whole: most times of a row are, and need no floating
   // point at all.

@@ -27,7 +27,8 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
   fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
 }
 
-inline void FlowTable::update(uint32_t slot, const fm_packet& packet) {
+// A call would cost a packet 2 ns.
+[[gnu::always_inline]] inline void FlowTable::update(uint32_t slot, const fm_packet& packet) {
   FlowEntry& entry = pool_[slot];
   if (settings_.with_sizes) fm_flow_sizes_update(&entry.sizes, &entry.flow.counters, &packet);
   fm_flow_update(&entry.flow, &packet, &settings_);
