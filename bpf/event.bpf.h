@@ -55,7 +55,7 @@ static __attribute__((noinline)) int fm_send_long(const union fm_long_record* re
   if (!record) return 0;
   struct fm_stream_end end = fm_stream_reserve(writer, units);
   if (!end.stream) return 0;
-  for (__u32 i = 0; i < FM_STATE_TIMING_UNITS && i < units; i++) {
+  for (__u32 i = 0; i < FM_STATE_UNITS_MAX && i < units; i++) {
     struct fm_packet_record* unit = fm_stream_unit(&end, i);
     if (!unit) return 0;
     *unit = record->units[i];
@@ -158,10 +158,13 @@ static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* en
   state->zero = 0;
   state->counters = entry->counters;
   if (timing_in_kernel) {
-    state->timing = ((const struct fm_timed_map_entry*)entry)->timing;
-    return fm_send_long(r, FM_STATE_TIMING_UNITS, writer);
+    const struct fm_timed_map_entry* timed = (const struct fm_timed_map_entry*)entry;
+    state->timing = timed->timing;
+    if (fm_with_sizes()) state->sizes = timed->sizes;
+  } else if (fm_with_sizes()) {
+    state->sizes_only = ((const struct fm_sized_map_entry*)entry)->sizes;
   }
-  return fm_send_long(r, FM_STATE_UNITS, writer);
+  return fm_send_long(r, fm_state_units(timing_in_kernel, fm_with_sizes()), writer);
 }
 
 #endif

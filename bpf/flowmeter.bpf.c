@@ -43,8 +43,7 @@ static __attribute__((noinline)) int fm_send_absent(const struct fm_flow_key* ke
   r->state.head.what = FM_RECORD_CLOSED;
   r->state.key = *key;
   r->state.end = FM_END_EVICTED;
-  return fm_send_long(r, timing_in_kernel ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS,
-                      FM_ANSWER_WRITER);
+  return fm_send_long(r, fm_state_units(timing_in_kernel, fm_with_sizes()), FM_ANSWER_WRITER);
 }
 
 /* Serves request number index: ends its flow if it is idle or must end, or tells what is known of

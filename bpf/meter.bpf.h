@@ -44,6 +44,12 @@ FM_INLINE int fm_seen_before(struct fm_map_entry* entry, const struct fm_packet*
   return 0;
 }
 
+/* Requires: with_sizes. */
+FM_INLINE struct fm_flow_sizes* fm_entry_sizes(struct fm_map_entry* entry) {
+  return timing_in_kernel ? &((struct fm_timed_map_entry*)entry)->sizes
+                          : &((struct fm_sized_map_entry*)entry)->sizes;
+}
+
 /* Makes the entry ready for the flow that begins with this packet. ended: why the one before it has
  * ended; FM_END_COUNT if the entry is new. Returns the new lock word. Requires: entry is locked. */
 static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
@@ -66,6 +72,7 @@ static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
       struct fm_timed_map_entry* timed = (struct fm_timed_map_entry*)entry;
       __builtin_memset(&timed->timing, 0, sizeof(timed->timing));
     }
+    if (fm_with_sizes()) __builtin_memset(fm_entry_sizes(entry), 0, sizeof(struct fm_flow_sizes));
     entry->events_lost = 0;
   }
   fm_flow_counters_begin(&entry->counters, p, inherited);
@@ -75,10 +82,19 @@ static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
 /* A function of its own, as its spills do not fit on the stack beside the parser's (512 octets for
  * a chain of calls). Not static: verified once, and its result kept, without which r0 may be left a
  * pointer into the caller's stack, which the verifier (6.18) refuses. */
-__attribute__((noinline)) int fm_update_timing(struct fm_timed_map_entry* timed,
+__attribute__((noinline)) int fm_update_timing(struct fm_flow_timing* timing,
                                                const struct fm_packet* p) {
-  if (!timed || !p) return 0;
-  fm_flow_timing_update(&timed->timing, p, fm_loaded_settings());
+  if (!timing || !p) return 0;
+  fm_flow_timing_update(timing, p, fm_loaded_settings());
+  return 1;
+}
+
+/* Likewise. */
+__attribute__((noinline)) int fm_update_sizes(struct fm_map_entry* entry,
+                                              struct fm_flow_sizes* sizes,
+                                              const struct fm_packet* p) {
+  if (!entry || !sizes || !p) return 0;
+  fm_flow_sizes_update(sizes, &entry->counters, p);
   return 1;
 }
 
@@ -115,12 +131,14 @@ FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet*
    */
   if (!timing_in_kernel) {
     word = fm_send_packet(entry, p, word, new_entry_bit);
+    if (fm_with_sizes()) fm_update_sizes(entry, fm_entry_sizes(entry), p);
     fm_flow_counters_update(&entry->counters, p);
   } else {
     const int was_closed = fm_flow_closed(&entry->counters);
     const int announced = (word & FM_LOCK_ANNOUNCED) != 0;
     if (!announced) word = fm_send_packet(entry, p, word, new_entry_bit);
-    fm_update_timing((struct fm_timed_map_entry*)entry, p);
+    fm_update_timing(&((struct fm_timed_map_entry*)entry)->timing, p);
+    if (fm_with_sizes()) fm_update_sizes(entry, fm_entry_sizes(entry), p);
     fm_flow_counters_update(&entry->counters, p);
     /* The only thing that brings the end of a flow nearer than the daemon expects it. */
     if (FM_UNLIKELY(announced && !was_closed && fm_flow_closed(&entry->counters)))

@@ -19,6 +19,10 @@ FM_INLINE const struct fm_settings* fm_loaded_settings(void) {
   return s;
 }
 
+FM_INLINE int fm_with_sizes(void) {
+  return settings.with_sizes != 0;
+}
+
 const volatile struct fm_tag_secret tag_secret;
 
 FM_INLINE const struct fm_tag_secret* fm_loaded_tag_secret(void) {

@@ -15,7 +15,6 @@
 #include "cli/options.h"
 #include "compat/java_engine.h"
 #include "compat/python_engine.h"
-#include "features/columns_82.h"
 #include "features/columns_extra.h"
 #include "features/select.h"
 #include "ops/network_namespace.h"
@@ -85,6 +84,7 @@ ExitCode run_compat(const Config& config) {
 
 ExitCode run(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "doctor") return run_doctor(argc - 1, argv + 1);
+  if (argc > 1 && std::string_view(argv[1]) == "features") return run_features(argc - 1, argv + 1);
   auto parsed = parse_options(argc, argv);
   if (const auto* code = std::get_if<ExitCode>(&parsed)) return *code;
   const Config& config = std::get<Config>(parsed);
@@ -94,9 +94,14 @@ ExitCode run(int argc, char** argv) {
       return fail(entered.error());
   if (config.compat != Compat::kNone) return run_compat(config);
 
-  auto columns = select_columns(columns_82(), config.fields, columns_extra(), config.extra);
+  auto columns =
+      select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
   if (!columns) return fail(columns.error());
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
+
+  if (config.features->name != "cic82" &&
+      config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
+    log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
 
   handle_signals();
   auto sink =

@@ -15,7 +15,7 @@
 #include "flowmeter/flow.h"
 
 /* Raised when the meaning of what lies in the maps changes and no size does. */
-#define FM_ABI_VERSION 5
+#define FM_ABI_VERSION 6
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
@@ -23,22 +23,27 @@ enum fm_record_type {
   FM_RECORD_UNCOUNTED = 2, /* struct fm_open_record without id: its map entry could not be had */
   FM_RECORD_CLOSED = 3,    /* struct fm_state_record: the flow has ended */
   FM_RECORD_STATE = 4,     /* struct fm_state_record: the flow lives on */
+  FM_RECORD_OPEN_NEW = 5,  /* as FM_RECORD_OPEN, and the map had no entry of this key */
 };
 
+/* Makes an open record's type the one of a new entry. */
+#define FM_RECORD_NEW_ENTRY 0x04
+FM_STATIC_ASSERT((FM_RECORD_OPEN | FM_RECORD_NEW_ENTRY) == FM_RECORD_OPEN_NEW, "a bit of the type");
+
 enum fm_record_bits {
-  FM_RECORD_TYPE_MASK = 0x0f,
-  FM_RECORD_DIRECTION = 0x10, /* sent by end 1 of the key */
-  FM_RECORD_TCP_HEADER = 0x20,
-  FM_RECORD_NEW_ENTRY = 0x40, /* of an open record: the map had no entry of this key */
-  FM_RECORD_SHIMS = 0x80,
+  FM_RECORD_TYPE_MASK = 0x07,
+  FM_RECORD_DIRECTION = 0x08,             /* sent by end 1 of the key */
+  FM_RECORD_TRANSPORT_HEADER_MASK = 0xf0, /* octets of the transport header, divided by 4 */
 };
+#define FM_RECORD_TRANSPORT_HEADER_SHIFT 2 /* octets to these bits */
 
 /* One packet: what counters and timing need of it. Also the unit of the streams: longer records
  * take several. */
 struct fm_packet_record {
   __u64 time_ns; /* of all types: when it was written */
   __u64 flow_id;
-  __u32 wire_length;
+  __u32 wire_length : 31;
+  __u32 has_shims : 1;
   __u32 payload_bytes;
   __u16 header_bytes;
   __u16 window;
@@ -67,23 +72,43 @@ struct fm_state_record {
   __u8 end;       /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
   __u8 zero;
   struct fm_flow_counters counters;
-  struct fm_flow_timing timing; /* datapath "kernel" only; else the record ends before it */
+  /* What the kernel keeps beside them: timing (datapath "kernel"), sizes (with_sizes), both, or
+   * nothing. The record ends where that ends. */
+  union {
+    struct fm_flow_sizes sizes_only;
+    struct {
+      struct fm_flow_timing timing;
+      struct fm_flow_sizes sizes;
+    };
+  };
 };
-FM_STATIC_ASSERT(sizeof(struct fm_state_record) ==
-                     32 + 40 + 16 + sizeof(struct fm_flow_counters) + sizeof(struct fm_flow_timing),
+FM_STATIC_ASSERT(sizeof(struct fm_state_record) == 32 + 40 + 16 + sizeof(struct fm_flow_counters) +
+                                                       sizeof(struct fm_flow_timing) +
+                                                       sizeof(struct fm_flow_sizes),
                  "no hidden padding");
+
+/* Octets of a state record. */
+FM_INLINE __u32 fm_state_size(int with_timing, int with_sizes) {
+  if (with_timing && with_sizes) return sizeof(struct fm_state_record);
+  if (with_timing) return __builtin_offsetof(struct fm_state_record, sizes);
+  const __u32 counters_end = __builtin_offsetof(struct fm_state_record, timing);
+  return with_sizes ? counters_end + (__u32)sizeof(struct fm_flow_sizes) : counters_end;
+}
 
 #define FM_UNITS(bytes) \
   (((bytes) + sizeof(struct fm_packet_record) - 1) / sizeof(struct fm_packet_record))
 #define FM_OPEN_UNITS FM_UNITS(sizeof(struct fm_open_record))
-#define FM_STATE_UNITS FM_UNITS(sizeof(struct fm_state_record) - sizeof(struct fm_flow_timing))
-#define FM_STATE_TIMING_UNITS FM_UNITS(sizeof(struct fm_state_record))
+#define FM_STATE_UNITS_MAX FM_UNITS(sizeof(struct fm_state_record))
+
+FM_INLINE __u32 fm_state_units(int with_timing, int with_sizes) {
+  return (__u32)FM_UNITS(fm_state_size(with_timing, with_sizes));
+}
 
 /* A record of several units, as it is put together. */
 union fm_long_record {
   struct fm_open_record open;
   struct fm_state_record state;
-  struct fm_packet_record units[FM_STATE_TIMING_UNITS];
+  struct fm_packet_record units[FM_STATE_UNITS_MAX];
 };
 
 /* Ends of one CPU's stream, in records' units since the beginning; they never wrap. The kernel
@@ -131,11 +156,32 @@ FM_STATIC_ASSERT((FM_ELEMENT_HEAD + sizeof(struct fm_flow_key) +
 /* The same where the kernel keeps the timing, too (datapath "kernel"). */
 struct fm_timed_map_entry {
   struct fm_map_entry entry;
-  struct fm_flow_timing timing;
   __u64 zero[4];
+  struct fm_flow_timing timing;
+  struct fm_flow_sizes sizes; /* with_sizes only; else the map's values end before it */
 };
-FM_STATIC_ASSERT(sizeof(struct fm_timed_map_entry) % 64 == sizeof(struct fm_map_entry) % 64,
+FM_STATIC_ASSERT(sizeof(struct fm_timed_map_entry) % 64 == sizeof(struct fm_map_entry) % 64 &&
+                     __builtin_offsetof(struct fm_timed_map_entry, timing.packets) % 64 ==
+                         sizeof(struct fm_map_entry) % 64 &&
+                     __builtin_offsetof(struct fm_timed_map_entry, sizes) % 64 ==
+                         sizeof(struct fm_map_entry) % 64,
                  "elements of the map on whole cache lines");
+
+/* The same where it keeps sizes and no timing. */
+struct fm_sized_map_entry {
+  struct fm_map_entry entry;
+  struct fm_flow_sizes sizes;
+};
+FM_STATIC_ASSERT(sizeof(struct fm_sized_map_entry) % 64 == sizeof(struct fm_map_entry) % 64,
+                 "elements of the map on whole cache lines");
+
+/* Octets of the map's values. */
+FM_INLINE __u32 fm_map_value_size(int with_timing, int with_sizes) {
+  if (with_timing)
+    return with_sizes ? (__u32)sizeof(struct fm_timed_map_entry)
+                      : (__u32) __builtin_offsetof(struct fm_timed_map_entry, sizes);
+  return with_sizes ? (__u32)sizeof(struct fm_sized_map_entry) : (__u32)sizeof(struct fm_map_entry);
+}
 
 /* A packet that passes several metered interfaces is counted at the point where its flow's packets
  * of this direction were first met. A point is all interfaces of one rank (capture/interface.h) at
@@ -229,7 +275,9 @@ struct fm_journal {
   __u8 count_once;
   __u8 per_interface;
   __u8 lru;
-  __u64 packets_written; /* in rows */
+  __u8 with_sizes;
+  __u8 zero[7];
+  __u64 packets_written;                           /* in rows */
   struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are metered no more */
 };
 
@@ -237,15 +285,15 @@ FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_p
                                    __u64 flow_id, __u8 what) {
   r->time_ns = p->time_ns;
   r->flow_id = flow_id;
-  r->wire_length = p->wire_length;
+  r->wire_length = p->wire_length & 0x7fffffffu;
+  r->has_shims = p->has_shims & 1;
   r->payload_bytes = p->payload_bytes;
   r->header_bytes = p->header_bytes;
   r->window = p->window;
   r->segment_bytes = p->segment_bytes;
   r->flags = p->flags;
-  r->what =
-      (__u8)(what | (p->direction ? FM_RECORD_DIRECTION : 0) |
-             (p->has_tcp_header ? FM_RECORD_TCP_HEADER : 0) | (p->has_shims ? FM_RECORD_SHIMS : 0));
+  r->what = (__u8)(what | (p->direction ? FM_RECORD_DIRECTION : 0) |
+                   p->transport_header_bytes << FM_RECORD_TRANSPORT_HEADER_SHIFT);
 }
 
 /* All but the key. */
@@ -258,8 +306,9 @@ FM_INLINE void fm_packet_from_record(struct fm_packet* p, const struct fm_packet
   p->segment_bytes = r->segment_bytes;
   p->flags = r->flags;
   p->direction = (r->what & FM_RECORD_DIRECTION) != 0;
-  p->has_tcp_header = (r->what & FM_RECORD_TCP_HEADER) != 0;
-  p->has_shims = (r->what & FM_RECORD_SHIMS) != 0;
+  p->transport_header_bytes =
+      (r->what & FM_RECORD_TRANSPORT_HEADER_MASK) >> FM_RECORD_TRANSPORT_HEADER_SHIFT;
+  p->has_shims = r->has_shims;
 }
 
 #endif

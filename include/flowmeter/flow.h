@@ -5,14 +5,16 @@
 #define FLOWMETER_FLOW_H
 
 #include "flowmeter/flow_counters.h"
+#include "flowmeter/flow_sizes.h"
 #include "flowmeter/flow_timing.h"
 #include "flowmeter/reason.h"
 
 struct fm_flow {
   struct fm_flow_counters counters;
-  __u64 zero[4]; /* behind a 40-octet key, timing begins on a cache line */
   struct fm_flow_timing timing;
 };
+FM_STATIC_ASSERT((40 + __builtin_offsetof(struct fm_flow, timing.packets)) % 64 == 0,
+                 "behind a 40-octet key, what packets touch is on whole cache lines");
 
 /* What a flow takes over from the one it continues after an active time-out; all zero for any other
  * flow but for the direction. */

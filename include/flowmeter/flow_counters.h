@@ -37,7 +37,9 @@ struct fm_flow_counters {
   __u8 fin_seen;          /* bit n: end n has sent FIN; inherited over an active time-out */
   __u8 rst_seen;          /* likewise */
   __u8 begun;             /* there is a packet: known without the cache lines of directions */
-  __u8 zero[4];
+  /* Of transport headers, [end]; kept with fm_flow_sizes only, in a line that is touched anyhow. */
+  __u8 transport_header_min[2];
+  __u8 transport_header_max[2];
   struct fm_direction_counters direction[2];
   __u64 ece_packets[2];
   __u64 cwr_packets[2];
@@ -72,7 +74,7 @@ FM_INLINE void fm_add_segments_before_last(struct fm_flow_counters* c, __u8 end,
   d->header_bytes += (__u64)before * p->header_bytes;
   d->payload_bytes += (__u64)before * p->segment_bytes;
   d->data_packets += before;
-  if (!p->has_tcp_header) return;
+  if (!fm_packet_has_tcp_header(p)) return;
   if (p->flags & FM_SYN) d->flag_packets[1] += before;
   if (p->flags & FM_RST) d->flag_packets[2] += before;
   if (p->flags & FM_ACK) d->flag_packets[4] += before;
@@ -103,7 +105,7 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
   d->payload_bytes += payload_bytes;
   d->data_packets += payload_bytes > 0;
 
-  if (!p->has_tcp_header) return;
+  if (!fm_packet_has_tcp_header(p)) return;
   if (!d->has_window) {
     d->has_window = 1;
     d->initial_window = p->window;

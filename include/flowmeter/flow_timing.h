@@ -2,8 +2,9 @@
 /* The timing state of a flow: inter-arrival times, active and idle periods, subflows, bulks. All in
  * nanoseconds of the packets' clock. In live use it is kept in user space, from one event a packet.
  *
- * Fields are grouped by cache line: first what every packet touches, then one line a direction,
- * then what only bulks and long gaps touch. */
+ * Fields are grouped by cache line: what only long gaps touch, one and a half lines, is in front;
+ * then what every packet touches, one line a direction, and bulks. So behind key and counters (five
+ * and a half lines) all that is hot lies on lines of its own. */
 #ifndef FLOWMETER_FLOW_TIMING_H
 #define FLOWMETER_FLOW_TIMING_H
 
@@ -36,6 +37,8 @@ struct fm_direction_timing {
 };
 
 struct fm_flow_timing {
+  struct fm_moments active; /* finished active periods longer than 0 */
+  struct fm_moments idle;
   __u64 packets;
   __u64 last_ns; /* never runs back */
   struct fm_moments gaps;
@@ -45,8 +48,6 @@ struct fm_flow_timing {
   __u64 zero; /* fills the cache line */
   struct fm_direction_timing direction[2];
   struct fm_bulks bulks[2];
-  struct fm_moments active; /* finished active periods longer than 0 */
-  struct fm_moments idle;
 };
 FM_STATIC_ASSERT(sizeof(struct fm_flow_timing) == 416, "no hidden padding");
 

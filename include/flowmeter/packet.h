@@ -35,13 +35,18 @@ struct fm_packet {
   __u16 window;        /* TCP window as sent, not scaled */
   __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
   __u8 direction;      /* end of the key that sent it: 0 or 1 */
-  __u8 has_tcp_header; /* 0 for other protocols and later fragments */
   __u8 has_shims;      /* tags, labels or a session between link header and IP header */
+  /* TCP 20 to 60, UDP and ICMP 8, later fragments 0: a multiple of 4 */
+  __u8 transport_header_bytes;
   __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else
                           0 */
   __u8 zero_too[6];
 };
 FM_STATIC_ASSERT(sizeof(struct fm_packet) == 72, "zeroed and copied as nine words");
+
+FM_INLINE int fm_packet_has_tcp_header(const struct fm_packet* p) {
+  return p->transport_header_bytes >= 20;
+}
 
 /* Segmentation offload: a buffer that the kernel cuts after the hook (GSO), or has put together
  * before it (GRO), is several packets on the wire. All but the last have segment_bytes of payload,

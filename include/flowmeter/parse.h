@@ -480,7 +480,6 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w, st
                          w->next_protocol, w->ip_version);
     p->flags = tcp->flags;
     p->window = fm_be16(tcp->window);
-    p->has_tcp_header = 1;
     return length;
   }
   if (w->next_protocol == FM_UDP) {
@@ -552,6 +551,7 @@ FM_INLINE enum fm_reason fm_parse(fm_context* frame, struct fm_frame_facts facts
   }
   p->wire_length = facts.wire_length;
   p->header_bytes = (__u16)(w.offset + transport_length - w.ip_start);
+  p->transport_header_bytes = (__u8)transport_length;
   p->payload_bytes = w.packet_end - (w.offset + transport_length);
   p->segment_bytes = facts.segment_bytes;
   p->has_shims = w.shims | facts.tags_beside;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Time-outs and gaps: parameters of the flow state, set once at start. In the kernel they are
- * read-only data of the loaded programs, in user space an argument. All times in nanoseconds;
- * "above" is strict: a value exactly on a limit does not cross it. */
+/* Time-outs, gaps and what is kept: parameters of the flow state, set once at start. In the kernel
+ * they are read-only data of the loaded programs, in user space an argument. All times in
+ * nanoseconds; "above" is strict: a value exactly on a limit does not cross it. */
 #ifndef FLOWMETER_SETTINGS_H
 #define FLOWMETER_SETTINGS_H
 
@@ -17,11 +17,12 @@ struct fm_settings {
   __u64 bulk_max_gap_ns;      /* a longer gap between payload packets ends a bulk */
   __u64 bulk_min_packets;     /* payload packets in a row that make a bulk */
   __u64 fragment_memory_ns;   /* how long a first fragment is remembered */
+  __u64 with_sizes;           /* 1: struct fm_flow_sizes is kept, too */
 };
 
 #define FM_SECOND_NS 1000000000ull
 
-/* The defaults of the 82-feature set. */
+/* The defaults of the 82-feature set; those of others are in user/features/feature_sets.cpp. */
 FM_INLINE struct fm_settings fm_default_settings(void) {
   struct fm_settings s;
   s.idle_timeout_ns = 240 * FM_SECOND_NS;
@@ -33,6 +34,7 @@ FM_INLINE struct fm_settings fm_default_settings(void) {
   s.bulk_max_gap_ns = 1 * FM_SECOND_NS;
   s.bulk_min_packets = 4;
   s.fragment_memory_ns = 30 * FM_SECOND_NS;
+  s.with_sizes = 0;
   return s;
 }
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "capture/capture_reader.h"
-#include "features/columns_82.h"
+#include "features/feature_sets.h"
 #include "features/select.h"
 #include "flowmeter/parse.h"
 #include "flows/flow_table.h"
@@ -35,6 +35,7 @@ class NullSink final : public RecordSink {
 // Computes every column and formats none.
 class GettersSink final : public RecordSink {
  public:
+  explicit GettersSink(FeatureSet columns) : columns_(columns) {}
   void write(const FlowRecord& record) override {
     for (const Column& column : columns_) {
       const Cell cell = column.get(record);
@@ -45,7 +46,7 @@ class GettersSink final : public RecordSink {
   Status flush() override { return Done{}; }
 
  private:
-  FeatureSet columns_ = columns_82();
+  FeatureSet columns_;
 };
 
 CaptureReader open_capture(const std::string& path) {
@@ -153,11 +154,11 @@ void update_table(benchmark::State& state, const std::string& path) {
 }
 
 // File to flow table; no rows.
-void packet_phase(benchmark::State& state, const std::string& path) {
+void packet_phase(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
   uint64_t packets = 0;
   for (auto _ : state) {
     NullSink sink;
-    auto replay = std::make_unique<Replay>(fm_default_settings(), kLimits, sink);
+    auto replay = std::make_unique<Replay>(set.settings, kLimits, sink);
     CaptureReader reader = open_capture(path);
     CapturedFrame frame;
     while (reader.next(&frame)) replay->add(frame);
@@ -171,11 +172,12 @@ void packet_phase(benchmark::State& state, const std::string& path) {
 }
 
 // Flow table to rows.
-void row_phase(benchmark::State& state, const std::string& path, RecordSink& sink) {
+void row_phase(benchmark::State& state, const std::string& path, const NamedFeatureSet& set,
+               RecordSink& sink) {
   uint64_t rows = 0;
   for (auto _ : state) {
     state.PauseTiming();
-    auto replay = std::make_unique<Replay>(fm_default_settings(), kLimits, sink);
+    auto replay = std::make_unique<Replay>(set.settings, kLimits, sink);
     CaptureReader reader = open_capture(path);
     CapturedFrame frame;
     while (reader.next(&frame)) replay->add(frame);
@@ -192,18 +194,18 @@ void row_phase(benchmark::State& state, const std::string& path, RecordSink& sin
   set_items(state, rows);
 }
 
-void getters(benchmark::State& state, const std::string& path) {
-  GettersSink sink;
-  row_phase(state, path, sink);
+void getters(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
+  GettersSink sink(set.columns);
+  row_phase(state, path, set, sink);
 }
 
-void csv_rows(benchmark::State& state, const std::string& path) {
-  auto sink = CsvSink::open("/dev/null", *select_columns(columns_82(), ""));
+void csv_rows(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
+  auto sink = CsvSink::open("/dev/null", *select_columns(set.columns, ""));
   if (!sink) {
     state.SkipWithError(sink.error().message().c_str());
     return;
   }
-  row_phase(state, path, **sink);
+  row_phase(state, path, set, **sink);
 }
 
 struct Step {
@@ -215,6 +217,13 @@ constexpr Step kSteps[] = {
     {"reader", walk_with_reader},
     {"reader+parse+hash", read_parse_hash},
     {"table", update_table},
+};
+// Once for each feature set, as STEP:SET.
+struct StepOfSet {
+  const char* name;
+  void (*run)(benchmark::State&, const std::string&, const NamedFeatureSet&);
+};
+constexpr StepOfSet kStepsOfSets[] = {
     {"packet_phase", packet_phase},
     {"getters", getters},
     {"csv_rows", csv_rows},
@@ -241,6 +250,13 @@ int main(int argc, char** argv) {
       benchmark::RegisterBenchmark((std::string(step.name) + "/" + name).c_str(), step.run, path)
           ->Iterations(1)
           ->Unit(benchmark::kMillisecond);
+    for (const auto& step : flowmeter::kStepsOfSets)
+      for (const auto& set : flowmeter::feature_sets())
+        benchmark::RegisterBenchmark(
+            (std::string(step.name) + ":" + std::string(set.name) + "/" + name).c_str(), step.run,
+            path, set)
+            ->Iterations(1)
+            ->Unit(benchmark::kMillisecond);
   }
   benchmark::RunSpecifiedBenchmarks();
   return 0;

@@ -7,9 +7,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "capture/bpf_datapath.h"
-#include "features/columns_82.h"
+#include "features/feature_sets.h"
 #include "flows/live_flows.h"
 #include "flows/replay.h"
 #include "ops/privileges.h"
@@ -24,11 +25,31 @@ constexpr size_t kCloseAtOnce = 4096;
 // announces an IP header that is not whole.
 constexpr uint32_t kKernelMinimum = 14 + 40;
 
+bool needs_timing(const Column& column) {
+  const auto has = [&](const char* word) {
+    return column.name.find(word) != std::string_view::npos;
+  };
+  return column.unit == Unit::kSeconds || column.unit == Unit::kBytesPerSecond || has("bulk") ||
+         has("_b_avg") || has("subflow");
+}
+
+// Of all sets that can be had under these settings.
+std::vector<Column> columns_of(const fm_settings& settings, Records records) {
+  std::vector<Column> all;
+  for (const NamedFeatureSet& set : feature_sets())
+    if (set.settings.with_sizes <= settings.with_sizes)
+      std::copy_if(
+          set.columns.begin(), set.columns.end(), std::back_inserter(all),
+          [&](const Column& column) { return records == Records::kAll || !needs_timing(column); });
+  return all;
+}
+
 class RowCollector final : public RecordSink {
  public:
+  explicit RowCollector(const std::vector<Column>& columns) : columns_(columns) {}
   void write(const FlowRecord& record) override {
     std::vector<Cell>& row = rows_.emplace_back();
-    for (const Column& column : columns_82()) row.push_back(column.get(record));
+    for (const Column& column : columns_) row.push_back(column.get(record));
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
@@ -58,6 +79,7 @@ class RowCollector final : public RecordSink {
     }
     return 0;
   }
+  const std::vector<Column>& columns_;
   std::vector<std::vector<Cell>> rows_;
 };
 
@@ -84,10 +106,14 @@ bool equal(const Cell& a, const Cell& b) {
 
 class Run final : public ParityRun {
  public:
-  Run(const fm_settings& settings, Datapath datapath)
-      : replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
+  Run(const fm_settings& settings, Datapath datapath, Records records)
+      : records_(records),
+        columns_(columns_of(settings, records)),
+        replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
         flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
     flows_.set_clock(ClockOrigin{});
+    // Flows of which it knows nothing but the end are news.
+    flows_.set_resuming(records == Records::kFinal);
     // One CPU, one event stream: with injected times the streams of several could not be merged.
     ::sched_getaffinity(0, sizeof(affinity_), &affinity_);
     cpu_set_t here;
@@ -105,8 +131,11 @@ class Run final : public ParityRun {
     config.max_fragments = kMaxFlows;
     config.stream_bytes = 32 << 20;
     config.test_input = true;
-    auto datapath = BpfDatapath::load(
-        config, [this](const void* record, size_t size) { flows_.take(record, size); });
+    auto datapath = BpfDatapath::load(config, [this](const void* record, size_t size) {
+      const auto* head = static_cast<const fm_packet_record*>(record);
+      const bool final = (head->what & FM_RECORD_TYPE_MASK) == FM_RECORD_CLOSED;
+      if (final || records_ == Records::kAll) flows_.take(record, size);
+    });
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
     interface_.name = "lo";
@@ -146,7 +175,14 @@ class Run final : public ParityRun {
     replay_.finish();
     drain();
     std::vector<fm_close_request> requests;
-    flows_.request_all(FM_END_INPUT, requests);
+    if (records_ == Records::kAll) {
+      flows_.request_all(FM_END_INPUT, requests);
+    } else {
+      if (Status listed = datapath_->list_flows([](uint64_t) { return true; }, requests, [] {});
+          !listed)
+        return listed.error();
+      for (fm_close_request& request : requests) request.force = FM_END_INPUT + 1;
+    }
     for (size_t i = 0; i < requests.size(); i += kCloseAtOnce) {
       const size_t size = std::min(kCloseAtOnce, requests.size() - i);
       if (Status closed = datapath_->close_flows({requests.data() + i, size}); !closed)
@@ -185,17 +221,18 @@ class Run final : public ParityRun {
     if (left.size() != right.size())
       differ("rows: replay " + std::to_string(left.size()) + ", BPF " +
              std::to_string(right.size()));
-    const FeatureSet columns = columns_82();
     for (size_t i = 0; i < std::min(left.size(), right.size()); i++)
-      for (size_t j = 0; j < columns.size(); j++)
+      for (size_t j = 0; j < columns_.size(); j++)
         if (!equal(left[i][j], right[i][j]))
           differ("row " + std::to_string(i) + " (" + text(left[i][0]) + " > " + text(left[i][1]) +
-                 "), " + std::string(columns[j].name) + ": replay " + text(left[i][j]) + ", BPF " +
+                 "), " + std::string(columns_[j].name) + ": replay " + text(left[i][j]) + ", BPF " +
                  text(right[i][j]));
   }
 
+  const Records records_;
   ParityReport report_;
-  RowCollector replay_rows_, bpf_rows_;
+  const std::vector<Column> columns_;
+  RowCollector replay_rows_{columns_}, bpf_rows_{columns_};
   Replay replay_;
   LiveFlows flows_;
   cpu_set_t affinity_;
@@ -210,16 +247,16 @@ std::string why_bpf_cannot_run() {
   return missing.empty() ? "" : "loading BPF programs needs " + missing;
 }
 
-Result<std::unique_ptr<ParityRun>> ParityRun::begin(const fm_settings& settings,
-                                                    Datapath datapath) {
-  auto run = std::make_unique<Run>(settings, datapath);
+Result<std::unique_ptr<ParityRun>> ParityRun::begin(const fm_settings& settings, Datapath datapath,
+                                                    Records records) {
+  auto run = std::make_unique<Run>(settings, datapath, records);
   if (Status loaded = run->load(settings, datapath); !loaded) return loaded.error();
   return std::unique_ptr<ParityRun>(std::move(run));
 }
 
 Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings,
-                                Datapath datapath) {
-  auto run = ParityRun::begin(settings, datapath);
+                                Datapath datapath, Records records) {
+  auto run = ParityRun::begin(settings, datapath, records);
   if (!run) return run.error();
   CapturedFrame frame;
   while (next(&frame)) {

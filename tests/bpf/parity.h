@@ -4,7 +4,8 @@
 //
 // Each frame is handed to the program by BPF_PROG_TEST_RUN with its capture's time, wire length and
 // link type (bpf/settings.bpf.h, test_input); the records come through the real event streams to
-// the real LiveFlows. Rows must agree in every column: integers and text exactly, reals to 1e-12.
+// the real LiveFlows. Rows must agree in every column of every
+// feature set that the settings allow: integers and text exactly, reals to 1e-12.
 #pragma once
 
 #include <functional>
@@ -33,13 +34,18 @@ struct ParityReport {
 // missing.
 constexpr uint32_t kFrameLimit = 3520;
 
+// What of the event streams reaches the daemon's side: everything; or only what the kernel says of
+// flows at their end, so that rows are of its counters alone, in the columns that need no times.
+enum class Records { kAll, kFinal };
+
 // One comparison. Usually both sides get the same frames; they differ where the kernel hands over
 // in one buffer what are several frames on the wire.
 class ParityRun {
  public:
   // Fails if the programs cannot be loaded.
   static Result<std::unique_ptr<ParityRun>> begin(const fm_settings& settings,
-                                                  Datapath datapath = Datapath::kEvents);
+                                                  Datapath datapath = Datapath::kEvents,
+                                                  Records records = Records::kAll);
   virtual ~ParityRun() = default;
 
   // Runs the BPF program on the frame. segment_bytes: gso_size of the buffer. False if the kernel
@@ -55,7 +61,8 @@ using FrameSource = std::function<bool(CapturedFrame*)>;
 
 // Runs all frames through both. Fails if the programs cannot be loaded or run.
 Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings,
-                                Datapath datapath = Datapath::kEvents);
+                                Datapath datapath = Datapath::kEvents,
+                                Records records = Records::kAll);
 Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings,
                                 Datapath datapath = Datapath::kEvents);
 

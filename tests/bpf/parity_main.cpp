@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // flowmeter-parity CAPTURE…: whether the loaded BPF program, with each datapath, and replay give
 // the same rows for these captures. With --short, the time-outs are short (idle 10 s, ICMP 5 s,
-// linger 1 s, active 20 s), so that flows are split. Exit status: 0 equal, 1 different or failed,
-// 77 BPF programs cannot be loaded here.
+// linger 1 s, active 20 s), so that flows are split; with --features SET, as that set wants it
+// (each needs what it keeps to be kept; columns of all sets that have enough are compared). Exit
+// status: 0 equal, 1 different or failed, 77 BPF programs cannot be loaded here.
 #include <cstdio>
 #include <cstring>
 
 #include "bpf/parity.h"
+#include "features/feature_sets.h"
 
 int main(int argc, char** argv) {
   using namespace flowmeter;
@@ -23,6 +25,15 @@ int main(int argc, char** argv) {
       settings.icmp_idle_timeout_ns = 5 * FM_SECOND_NS;
       settings.tcp_linger_ns = 1 * FM_SECOND_NS;
       settings.active_timeout_ns = 20 * FM_SECOND_NS;
+      continue;
+    }
+    if (std::strcmp(argv[i], "--features") == 0 && i + 1 < argc) {
+      const NamedFeatureSet* set = find_feature_set(argv[++i]);
+      if (!set) {
+        std::printf("no feature set %s (there are: %s)\n", argv[i], feature_set_names().c_str());
+        return 1;
+      }
+      settings = set->settings;
       continue;
     }
     for (const Datapath datapath : {Datapath::kEvents, Datapath::kKernel}) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# parity_reference_captures.sh PARITY [--short]: replay against the BPF program on every reference capture. They are
+# parity_reference_captures.sh PARITY [OPTION...]: replay against the BPF program on every reference capture. They are
 # not part of the repository (some have no licence): skips (77) where ../shared/pcaps is absent.
 set -euo pipefail
 pcaps=$(dirname "$0")/../../../shared/pcaps

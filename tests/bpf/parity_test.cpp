@@ -12,8 +12,19 @@
 namespace flowmeter::testing {
 namespace {
 
-fm_settings short_settings() {
+struct Placement {
+  Datapath datapath;
+  bool with_sizes;  // what the 82 columns do not need
+};
+
+fm_settings default_settings(const Placement& placement) {
   fm_settings s = fm_default_settings();
+  s.with_sizes = placement.with_sizes;
+  return s;
+}
+
+fm_settings short_settings(const Placement& placement) {
+  fm_settings s = default_settings(placement);
   s.idle_timeout_ns = 10 * FM_SECOND_NS;
   s.icmp_idle_timeout_ns = 5 * FM_SECOND_NS;
   s.tcp_linger_ns = 1 * FM_SECOND_NS;
@@ -36,14 +47,15 @@ FrameSource source_of(const std::vector<TimedFrame>& frames) {
   };
 }
 
-class Parity : public ::testing::TestWithParam<Datapath> {
+class Parity : public ::testing::TestWithParam<Placement> {
  protected:
   void SetUp() override {
     if (const std::string why = why_bpf_cannot_run(); !why.empty()) GTEST_SKIP() << why;
   }
 
-  static void expect_equal(const std::vector<TimedFrame>& frames, const fm_settings& settings) {
-    auto report = run_parity(source_of(frames), settings, GetParam());
+  static void expect_equal(const std::vector<TimedFrame>& frames, const fm_settings& settings,
+                           Records records = Records::kAll) {
+    auto report = run_parity(source_of(frames), settings, GetParam().datapath, records);
     ASSERT_TRUE(report) << report.error().message();
     for (const std::string& difference : report->differences) ADD_FAILURE() << difference;
     EXPECT_EQ(report->difference_count, 0u);
@@ -133,7 +145,7 @@ TEST_P(Parity, EveryShapeOnEveryLinkLayer) {
     add(shape(number).link(0).big_endian_family());
     add(shape(number).network_type(0x0806));
   }
-  expect_equal(frames, fm_default_settings());
+  expect_equal(frames, default_settings(GetParam()));
 }
 
 TEST_P(Parity, CutAtEveryOctetOfItsHeaders) {
@@ -143,13 +155,11 @@ TEST_P(Parity, CutAtEveryOctetOfItsHeaders) {
     for (size_t captured = 14; captured < 130; captured++)
       frames.push_back(
           shape(number).vlan().mpls(2).cut_to(captured).at_ns(time_ns += FM_SECOND_NS / 1000));
-  expect_equal(frames, fm_default_settings());
+  expect_equal(frames, default_settings(GetParam()));
 }
 
 // Conversations that end and begin again, in all protocols, with a clock that jumps both ways.
-TEST_P(Parity, RandomTrafficWithShortTimeouts) {
-  const auto seed = static_cast<unsigned>(std::random_device{}());
-  SCOPED_TRACE("seed " + std::to_string(seed));
+std::vector<TimedFrame> random_conversations(unsigned seed) {
   std::mt19937 random(seed);
   const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
   std::vector<TimedFrame> frames;
@@ -164,6 +174,7 @@ TEST_P(Parity, RandomTrafficWithShortTimeouts) {
       packet = ipv4(a, b)
                    .tcp(static_cast<uint16_t>(1000 + below(3)), 80, kFlags[below(8)],
                         static_cast<uint16_t>(below(65536)))
+                   .tcp_options(4 * below(11))
                    .payload(below(2) ? below(1400) : 0);
     }
     if (below(2)) packet = packet.reversed();
@@ -178,7 +189,20 @@ TEST_P(Parity, RandomTrafficWithShortTimeouts) {
       time_ns -= below(2'000'000'000);
     frames.push_back(packet.at_ns(time_ns));
   }
-  expect_equal(frames, short_settings());
+  return frames;
+}
+
+TEST_P(Parity, RandomTrafficWithShortTimeouts) {
+  const auto seed = static_cast<unsigned>(std::random_device{}());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  expect_equal(random_conversations(seed), short_settings(GetParam()));
+}
+
+// Whatever becomes of events, the kernel's counters are whole.
+TEST_P(Parity, TheKernelsCountersAlone) {
+  const auto seed = static_cast<unsigned>(std::random_device{}());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  expect_equal(random_conversations(seed), short_settings(GetParam()), Records::kFinal);
 }
 
 TEST_P(Parity, FramesWithWrongOctets) {
@@ -198,7 +222,7 @@ TEST_P(Parity, FramesWithWrongOctets) {
     if (random() % 8 == 0) octets.resize(std::max<size_t>(14, random() % octets.size()));
     frames.push_back(std::move(timed));
   }
-  expect_equal(frames, short_settings());
+  expect_equal(frames, short_settings(GetParam()));
 }
 
 // What the kernel's segmentation does to the flags, by net/ipv4/tcp_offload.c.
@@ -214,7 +238,7 @@ TEST_P(Parity, OffloadedBuffersCountAsTheirSegments) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
-  auto run = ParityRun::begin(short_settings(), GetParam());
+  auto run = ParityRun::begin(short_settings(GetParam()), GetParam().datapath);
   ASSERT_TRUE(run) << run.error().message();
   uint64_t time_ns = 1'700'000'000 * FM_SECOND_NS;
   uint64_t segments = 0;
@@ -261,10 +285,14 @@ TEST_P(Parity, OffloadedBuffersCountAsTheirSegments) {
   EXPECT_GT(report->rows, 10u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Datapaths, Parity, ::testing::Values(Datapath::kEvents, Datapath::kKernel),
-                         [](const auto& instance) {
-                           return instance.param == Datapath::kKernel ? "Kernel" : "Events";
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Datapaths, Parity,
+    ::testing::Values(Placement{Datapath::kEvents, false}, Placement{Datapath::kKernel, false},
+                      Placement{Datapath::kEvents, true}, Placement{Datapath::kKernel, true}),
+    [](const auto& instance) {
+      return std::string(instance.param.datapath == Datapath::kKernel ? "Kernel" : "Events") +
+             (instance.param.with_sizes ? "WithSizes" : "");
+    });
 
 }  // namespace
 }  // namespace flowmeter::testing

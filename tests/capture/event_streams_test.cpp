@@ -60,8 +60,8 @@ class Writer {
   }
 
   EventStreams reader() const {
-    auto streams =
-        EventStreams::map(ends_fd_.get(), units_fd_.get(), cpus_, units_per_stream_, with_timing_);
+    auto streams = EventStreams::map(ends_fd_.get(), units_fd_.get(), cpus_, units_per_stream_,
+                                     fm_state_units(with_timing_, 0));
     EXPECT_TRUE(streams) << streams.error().message();
     return std::move(*streams);
   }
@@ -69,7 +69,7 @@ class Writer {
   uint32_t units_of(uint8_t type) const {
     if (type == FM_RECORD_PACKET) return 1;
     if (type == FM_RECORD_OPEN || type == FM_RECORD_UNCOUNTED) return FM_OPEN_UNITS;
-    return with_timing_ ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS;
+    return fm_state_units(with_timing_, 0);
   }
 
   // False if there is no room.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Command lines and bad input of the whole program, without an interface: exit status, exactly one line of error that
 names the file or option, and outputs that stay whole."""
+import json
 import os
 import resource
 import signal
@@ -395,6 +396,68 @@ class Fields(CommandLine):
                                 (("--pin", "/x", "--hook", "tc"), "--hook")):
             self.assert_fails(meter.run("-i", "lo", *arguments), USAGE, word)
         self.assert_fails(meter.run("-i", "/(/"), USAGE, "/(/")
+
+
+class FeatureSets(CommandLine):
+    def header(self, *arguments):
+        return meter.run("-f", self.capture, *arguments).out.splitlines()[0].split(",")
+
+    def test_each_set_has_its_columns(self):
+        sets = json.loads(meter.run("features", "--json").out)["sets"]
+        self.assertEqual([s["name"] for s in sets], ["cic82", "netflowmeter114"])
+        self.assertEqual([len(s["columns"]) for s in sets], [82, 7 + 114])
+        self.assertEqual(self.header(), [c["name"] for c in sets[0]["columns"]])
+        for each in sets:
+            names = [c["name"] for c in each["columns"]]
+            self.assertEqual(self.header("--features", each["name"]), names)
+            for listing in (meter.run("features", each["name"]).out,
+                            meter.run("--list-fields", "--features", each["name"]).out.split("\n\n")[0]):
+                lines = [line.split(maxsplit=2) for line in listing.splitlines()]
+                self.assertEqual(lines, [[c["name"], c["unit"], c["definition"]] for c in each["columns"]])
+            one = meter.run("features", "--json", each["name"])
+            self.assertEqual((one.code, one.err, json.loads(one.out)), (OK, "", each))
+
+    def test_list_of_sets(self):
+        done = meter.run("features")
+        self.assertEqual((done.code, done.err), (OK, ""))
+        self.assertEqual([line.split()[:2] for line in done.out.splitlines()], [["cic82", "82"], ["netflowmeter114", "121"]])
+
+    def test_wrong_sets(self):
+        self.assert_fails(meter.run("-f", self.capture, "--features", "cic83"), USAGE, "--features", "cic83", "netflowmeter114")
+        self.assert_fails(meter.run("features", "cic83"), USAGE, "cic83", "netflowmeter114")
+        self.assert_fails(meter.run("features", ""), USAGE, "netflowmeter114")
+        self.assert_fails(meter.run("features", "cic82", "more"), USAGE)
+        self.assert_fails(meter.run("-f", self.capture, "--compat", "python", "--features", "cic82"), USAGE, "--features")
+
+    def test_rows(self):
+        done = meter.run("-f", self.capture, "--features", "netflowmeter114", "--fields",
+                         "flow_id,total_payload_bytes,payload_bytes_std,total_header_bytes", "--extra", "end_reason")
+        self.assert_replayed(done)
+        self.assertEqual(done.out.splitlines()[1:], [
+            "192.0.2.1_4000_192.0.2.2_53_UDP_1970-01-01 00:00:01.000000,40,10,16,end",
+            "192.0.2.1_4000_192.0.2.2_80_TCP_1970-01-01 00:00:02.000000,5,2.165063509461097,80,end",
+            "192.0.2.1_4001_192.0.2.2_53_UDP_1970-01-01 00:00:03.000000,10,0,8,end"])
+        self.assert_fails(meter.run("-f", self.capture, "--features", "netflowmeter114", "--fields", "tot_fwd_pkts"),
+                          USAGE, "tot_fwd_pkts")
+
+    def test_own_defaults_and_explicit_options(self):
+        """Gaps of 50 s and 150 s: the set's threshold is 100 s; what is given holds, before or behind --features."""
+        frame = capture.ethernet(capture.udp())
+        path = self.write("gaps.pcap", capture.pcap([(t, frame) for t in (1.0, 51.0, 201.0)]))
+        chosen = ("--features", "netflowmeter114")
+        for arguments, idle in ((chosen, "150,150"), ((*chosen, "--activity-gap", "20"), "50,150"),
+                                (("--activity-gap", "20", *chosen), "50,150"),
+                                (("--activity-gap", "160", *chosen), "0,0"), ((), "50,150")):
+            with self.subTest(arguments):
+                done = meter.run("-f", path, "--fields", "idle_min,idle_max", *arguments)
+                self.assertEqual((done.code, done.warnings), (OK, []), done.err)
+                self.assertEqual(done.out.splitlines()[1:], [idle])
+
+    def test_idle_timeout_that_leaves_no_idle_periods(self):
+        for timeout, warnings in (("100", 1), ("101", 0)):
+            done = meter.run("-f", self.capture, "--features", "netflowmeter114", "--idle-timeout", timeout)
+            self.assertEqual((done.code, len(done.warnings)), (OK, warnings), done.err)
+            self.assertTrue(all("--idle-timeout" in line for line in done.warnings))
 
 
 class PythonTool(CommandLine):

@@ -179,7 +179,7 @@ TEST(LiveFeed, SegmentsOfABuffer) {
   buffer.header_bytes = 52;
   buffer.segment_bytes = 1448;
   buffer.flags = FM_ACK | FM_PSH | FM_FIN | FM_CWR;
-  buffer.has_tcp_header = 1;
+  buffer.transport_header_bytes = 20;
   fm_flow_key key{};
   key.protocol = FM_TCP;
 

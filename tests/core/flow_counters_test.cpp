@@ -20,7 +20,7 @@ fm_packet packet(uint64_t time_ns, uint8_t direction, uint32_t length, uint32_t 
 fm_packet tcp(uint64_t time_ns, uint8_t direction, uint8_t flags, uint16_t window = 1) {
   fm_packet p = packet(time_ns, direction, 54, 0);
   p.key.protocol = FM_TCP;
-  p.has_tcp_header = 1;
+  p.transport_header_bytes = 20;
   p.flags = flags;
   p.window = window;
   return p;

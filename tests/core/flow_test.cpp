@@ -39,7 +39,7 @@ fm_packet packet(uint8_t protocol, uint64_t time_ns, uint8_t flags) {
   p.key.protocol = protocol;
   p.time_ns = time_ns;
   p.flags = flags;
-  p.has_tcp_header = protocol == FM_TCP;
+  p.transport_header_bytes = protocol == FM_TCP ? 20 : 8;
   return p;
 }
 

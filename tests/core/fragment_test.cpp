@@ -31,7 +31,7 @@ TEST(Fragment, TakesKeyAndDirection) {
   EXPECT_TRUE(fm_key_equal(&later.key, &first.key));
   EXPECT_EQ(later.direction, 1);
   EXPECT_EQ(later.time_ns, 200u) << "its own time";
-  EXPECT_EQ(later.has_tcp_header, 0);
+  EXPECT_FALSE(fm_packet_has_tcp_header(&later));
 }
 
 TEST(Fragment, MemoryIsThirtySeconds) {

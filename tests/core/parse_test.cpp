@@ -423,7 +423,7 @@ TEST(Parse, TcpFields) {
   EXPECT_EQ(p.packet.key.kind, FM_KEY_PORTS);
   EXPECT_EQ(p.packet.flags, 0xc5);
   EXPECT_EQ(p.packet.window, 513);
-  EXPECT_EQ(p.packet.has_tcp_header, 1);
+  EXPECT_TRUE(fm_packet_has_tcp_header(&p.packet));
 }
 
 TEST(Parse, NoFlagsAndWindowWithoutTcp) {
@@ -431,7 +431,7 @@ TEST(Parse, NoFlagsAndWindowWithoutTcp) {
     const Parsed p = parse(packet);
     EXPECT_EQ(p.packet.flags, 0);
     EXPECT_EQ(p.packet.window, 0);
-    EXPECT_EQ(p.packet.has_tcp_header, 0);
+    EXPECT_FALSE(fm_packet_has_tcp_header(&p.packet));
   }
 }
 

@@ -21,7 +21,7 @@ fm_packet buffer(uint32_t payload, uint16_t segment_bytes, uint8_t flags = FM_AC
   p.header_bytes = kHeaders - 14;
   p.window = 100;
   p.flags = flags;
-  p.has_tcp_header = 1;
+  p.transport_header_bytes = 20;
   p.segment_bytes = segment_bytes;
   return p;
 }
@@ -102,8 +102,8 @@ TEST(Segments, EqualTheirSegmentsOneByOne) {
     time_ns += random() % 3 == 0 ? random() % (2 * FM_SECOND_NS) : 0;
     p.time_ns = time_ns;
     p.direction = random() & 1;
-    p.has_tcp_header = random() % 4 != 0;
-    if (!p.has_tcp_header) p.flags = 0;
+    p.transport_header_bytes = random() % 4 != 0 ? 32 : 8;
+    if (!fm_packet_has_tcp_header(&p)) p.flags = 0;
     if (i == 0) {
       fm_flow_counters_begin(&whole.counters, &p, {p.direction, 0, 0});
       fm_flow_counters_begin(&parts.counters, &p, {p.direction, 0, 0});

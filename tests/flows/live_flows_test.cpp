@@ -18,9 +18,21 @@ struct Row {
   uint64_t duration_ns;
 };
 
+// Of every packet here.
+constexpr uint32_t kPayload = 7, kHeader = 20;
+
 class Rows final : public RecordSink {
  public:
   void write(const FlowRecord& record) override {
+    // Whatever became of records: a row's sizes are of the packets that its counters have.
+    for (int end = 0; end < 2; end++) {
+      const uint64_t packets = record.flow.counters.direction[end].length.count;
+      const fm_direction_sizes& sizes = record.sizes->direction[end];
+      EXPECT_EQ(sizes.header_bytes, packets * kHeader);
+      EXPECT_EQ(sizes.payload_squares_low, packets * kPayload * kPayload);
+      EXPECT_EQ(sizes.payload_max, packets ? kPayload : 0);
+      EXPECT_EQ(record.flow.counters.transport_header_min[end], packets ? kHeader : 0);
+    }
     rows.push_back({fm_flow_packets(&record.flow.counters), record.flow.timing.gaps.count,
                     record.end,
                     static_cast<int64_t>(record.clock.unix_s) +
@@ -44,10 +56,11 @@ class LiveFlowsTest : public ::testing::Test {
     fm_packet p{};
     p.key = key_of(port);
     p.time_ns = time_ns;
-    p.wire_length = 60;
+    p.wire_length = 61;
     p.header_bytes = 40;
+    p.payload_bytes = kPayload;
     p.flags = flags;
-    p.has_tcp_header = 1;
+    p.transport_header_bytes = kHeader;
     return p;
   }
 
@@ -89,6 +102,7 @@ class LiveFlowsTest : public ::testing::Test {
     for (uint64_t i = 0; i < packets; i++) {
       const fm_packet p = packet(port, kSecond + i);
       if (i == 0) fm_flow_counters_begin(&record.counters, &p, {p.direction, 0, 0});
+      fm_flow_sizes_update(&record.sizes_only, &record.counters, &p);
       fm_flow_counters_update(&record.counters, &p);
     }
     flows.take(&record, sizeof(record));
@@ -103,7 +117,12 @@ class LiveFlowsTest : public ::testing::Test {
 
   static constexpr uint64_t kSecond = FM_SECOND_NS;
   Rows sink;
-  LiveFlows flows{fm_default_settings(), 64, sink};
+  static fm_settings settings() {
+    fm_settings s = fm_default_settings();
+    s.with_sizes = 1;
+    return s;
+  }
+  LiveFlows flows{settings(), 64, sink};
 };
 
 TEST_F(LiveFlowsTest, ARowHasAllPacketsThatCameBeforeItsClose) {

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "features/columns_82.h"
+#include "features/feature_sets.h"
 #include "flows/replay.h"
 
 namespace {
@@ -27,7 +27,10 @@ class CheckingSink final : public RecordSink {
     packets += fm_flow_packets(&record.flow.counters);
     rows++;
     if (rows > kCheckedRows) return;
-    for (const Column& column : columns_82()) {
+    for (const NamedFeatureSet& set : feature_sets()) check(set.columns, record);
+  }
+  static void check(FeatureSet columns, const FlowRecord& record) {
+    for (const Column& column : columns) {
       const Cell cell = column.get(record);
       if (cell.kind() == Cell::Kind::kReal) require(std::isfinite(cell.real()) && cell.real() >= 0);
       if (cell.kind() == Cell::Kind::kText)
@@ -55,7 +58,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto reader = CaptureReader::open(path);
   if (!reader) return 0;
   CheckingSink sink;
-  Replay replay(fm_default_settings(), {8, 4}, sink);  // so small that it is full at times
+  fm_settings settings = fm_default_settings();
+  settings.with_sizes = 1;                // all that any set needs
+  Replay replay(settings, {8, 4}, sink);  // so small that it is full at times
   uint64_t frames = 0;
   for (CapturedFrame frame; reader->next(&frame); frames++) {
     require(frame.captured_length <= frame.wire_length);

@@ -56,12 +56,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(p.packet.direction <= 1);
   if (p.role != FM_NOT_FRAGMENT) require(p.fragment.ip_version == 4 || p.fragment.ip_version == 6);
   if (p.role == FM_LATER_FRAGMENT) {
-    require(!p.packet.has_tcp_header && p.packet.flags == 0 && p.packet.window == 0);
+    require(p.packet.transport_header_bytes == 0 && p.packet.flags == 0 && p.packet.window == 0);
   } else {
     const uint8_t protocol = p.packet.key.protocol, version = p.packet.key.ip_version;
     require(protocol == FM_TCP || protocol == FM_UDP || (protocol == FM_ICMP && version == 4) ||
             (protocol == FM_ICMPV6 && version == 6));
-    require((protocol == FM_TCP) == (p.packet.has_tcp_header == 1));
+    require((protocol == FM_TCP) == (p.packet.transport_header_bytes >= 20));
+    require(p.packet.transport_header_bytes == 8 || protocol == FM_TCP);
+    require(p.packet.transport_header_bytes % 4 == 0 && p.packet.transport_header_bytes <= 60);
     require(!fm_address_less(&p.packet.key.address[1], &p.packet.key.address[0]));
   }
   // A cut changes nothing or makes a refusal.

@@ -37,7 +37,8 @@ def rows_of(text):
 
 
 def packets_in(rows):
-    return sum(int(row["tot_fwd_pkts"]) + int(row["tot_bwd_pkts"]) for row in rows)
+    return sum(int(row["packets_count"]) if "packets_count" in row else
+               int(row["tot_fwd_pkts"]) + int(row["tot_bwd_pkts"]) for row in rows)
 
 
 def account_of(text):

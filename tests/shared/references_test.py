@@ -35,8 +35,13 @@ class References(cases.Case):
     def test_short_timeouts(self):
         self.compare_all(os.path.join(CORRECT, "short"), SHORT)
 
-    def compare_all(self, reference, arguments):
-        with open(os.path.join(reference, "COUNTS.tsv"), newline="", encoding="utf-8") as file:
+    def test_netflowmeter114(self):
+        # The same flows as in the default set, so its counts hold.
+        self.compare_all(os.path.join(SHARED, "reference", "netflowmeter114"), ("--features", "netflowmeter114"),
+                         CORRECT)
+
+    def compare_all(self, reference, arguments, counts=None):
+        with open(os.path.join(counts or reference, "COUNTS.tsv"), newline="", encoding="utf-8") as file:
             expected = {row["file"]: row for row in csv.DictReader(file, delimiter="\t")}
         names = captures()
         self.assertTrue(names, "no captures in ../shared/pcaps")

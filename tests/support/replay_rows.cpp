@@ -6,14 +6,13 @@
 #include <cstdlib>
 #include <memory>
 
-#include "features/columns_82.h"
 #include "output/number.h"
 
 namespace flowmeter::testing {
 namespace {
 
-size_t column_index(const std::string& column) {
-  const auto& names = column_names();
+size_t column_index(FeatureSet set, const std::string& column) {
+  const auto& names = column_names(set);
   const auto found = std::find(names.begin(), names.end(), column);
   if (found == names.end()) {
     std::fprintf(stderr, "no column %s\n", column.c_str());
@@ -30,31 +29,32 @@ Replayed finished(Replay& replay, RowCollector& sink) {
 
 }  // namespace
 
-const std::vector<std::string>& column_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const Column& column : columns_82()) all.emplace_back(column.name);
-    return all;
-  }();
+const std::vector<std::string>& column_names(FeatureSet set) {
+  static std::map<const Column*, std::vector<std::string>> names_of;
+  std::vector<std::string>& names = names_of[set.data()];
+  if (names.empty())
+    for (const Column& column : set) names.emplace_back(column.name);
   return names;
 }
 
 const std::string& Row::text(const std::string& column) const {
-  return cells_[column_index(column)];
+  return cells_[column_index(set_, column)];
 }
 
 double Row::number(const std::string& column) const {
-  return numbers_[column_index(column)];
+  return numbers_[column_index(set_, column)];
 }
 
 uint64_t Row::packets() const {
-  return static_cast<uint64_t>(number("tot_fwd_pkts") + number("tot_bwd_pkts"));
+  return static_cast<uint64_t>(set_.data() == columns_82().data()
+                                   ? number("tot_fwd_pkts") + number("tot_bwd_pkts")
+                                   : number("packets_count"));
 }
 
 void RowCollector::write(const FlowRecord& record) {
-  Row row;
+  Row row(set_);
   row.end_ = record.end;
-  for (const Column& column : columns_82()) {
+  for (const Column& column : set_) {
     const Cell cell = column.get(record);
     char text[kMaxRealText];
     switch (cell.kind()) {
@@ -80,8 +80,8 @@ void RowCollector::write(const FlowRecord& record) {
 }
 
 Replayed replay(const std::vector<TimedFrame>& frames, const fm_settings& settings,
-                Replay::Limits limits) {
-  RowCollector sink;
+                Replay::Limits limits, FeatureSet set) {
+  RowCollector sink(set);
   Replay replay(settings, limits, sink);
   for (const TimedFrame& f : frames) {
     const size_t size = f.frame.octets.size();

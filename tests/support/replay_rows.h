@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "features/columns_82.h"
 #include "flows/replay.h"
 #include "support/packet_builder.h"
 
@@ -25,21 +26,27 @@ class Row {
 
  private:
   friend class RowCollector;
+  explicit Row(FeatureSet set) : set_(set) {}
+  FeatureSet set_;
   std::vector<std::string> cells_;
   std::vector<double> numbers_;
   fm_end end_ = FM_END_COUNT;
 };
 
-// The names of the 82 columns in their order.
-const std::vector<std::string>& column_names();
+// The names of the columns in their order.
+const std::vector<std::string>& column_names(FeatureSet set = columns_82());
 
 class RowCollector final : public RecordSink {
  public:
+  explicit RowCollector(FeatureSet set = columns_82()) : set_(set) {}
   void write(const FlowRecord& record) override;
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
 
   std::vector<Row> rows;
+
+ private:
+  FeatureSet set_;
 };
 
 struct Replayed {
@@ -54,7 +61,7 @@ constexpr Replay::Limits kRoomyLimits{4096, 1024};
 // Requires: every frame is of era 0.
 Replayed replay(const std::vector<TimedFrame>& frames,
                 const fm_settings& settings = fm_default_settings(),
-                Replay::Limits limits = kRoomyLimits);
+                Replay::Limits limits = kRoomyLimits, FeatureSet set = columns_82());
 
 // All that a capture file holds.
 Replayed replay_file(const std::string& path, const fm_settings& settings = fm_default_settings());

@@ -33,6 +33,14 @@ UNTIMED = (
     "cwr_flag_count", "down_up_ratio", "pkt_size_avg", "init_fwd_win_byts", "init_bwd_win_byts", "fwd_seg_size_avg",
     "bwd_seg_size_avg")
 TIMES = ("flow_duration", "flow_iat_max", "fwd_iat_tot", "bwd_iat_tot", "active_max", "idle_max")
+SIDES = ("", "fwd_", "bwd_")
+UNTIMED_114 = (
+    "packets_count", "fwd_packets_count", "bwd_packets_count", "down_up_rate", "fwd_init_win_bytes", "bwd_init_win_bytes",
+    *(f"{side}avg_segment_size" for side in SIDES), *(f"{side}total_payload_bytes" for side in SIDES),
+    *(f"{side}payload_bytes_{what}" for side in SIDES for what in ("max", "min", "mean", "std", "variance")),
+    *(f"{side}{what}_header_bytes" for side in SIDES for what in ("total", "max", "min", "mean", "std")),
+    *(f"{side}{flag}_flag_counts" for side in SIDES for flag in ("fin", "psh", "urg", "ece", "syn", "ack", "cwr", "rst")))
+TIMES_114 = ("duration", "packet_IAT_max", "fwd_packets_IAT_total", "bwd_packets_IAT_total", "active_max", "idle_max")
 CLOCK_SLACK_S = 0.25  # a loaded machine may stop between the two hooks
 
 
@@ -91,11 +99,11 @@ class AgainstTcpdump(Live):
         """The end that tcpdump is on."""
         return getattr(pair, side)
 
-    def compare(self, traffic, expected_flows, side="a"):
+    def compare(self, traffic, expected_flows, side="a", live_options=(), options=(), untimed=UNTIMED, times=TIMES):
         """traffic(pair) runs while the end of this side is metered and captured; returns the rows by flow."""
         pair = self.make_pair()
         namespace = getattr(pair, side)
-        live = self.start(namespace, *self.arguments).wait_attached()
+        live = self.start(namespace, *self.arguments, *live_options, *options).wait_attached()
         dump = namespaces.Tcpdump(self, self.captured(pair, side), "veth0")
         pair.wait_quiet()
         before = namespace.link_counters("veth0")
@@ -104,7 +112,7 @@ class AgainstTcpdump(Live):
         after = namespace.link_counters("veth0")
         pcap = dump.stop()
         done = live.stop_clean()
-        replayed = meter.run("-f", pcap, "-c", self.path("replay.csv"))
+        replayed = meter.run("-f", pcap, "-c", self.path("replay.csv"), *options)
         self.assertEqual((replayed.code, replayed.warnings), (0, []), replayed.err)
         with open(self.path("replay.csv"), encoding="utf-8") as file:
             expected = self.by_flow(meter.rows_of(file.read()))
@@ -114,9 +122,9 @@ class AgainstTcpdump(Live):
         self.assertEqual({key for key in found if not key[1].startswith("ff")}, ours)
         self.assertGreaterEqual(len(ours), expected_flows, "the traffic did not make its flows")
         for key in sorted(ours):
-            for column in UNTIMED:
+            for column in untimed:
                 self.assertEqual(found[key][column], expected[key][column], f"{column} of {key}")
-            for column in TIMES:
+            for column in times:
                 self.assertAlmostEqual(float(found[key][column]), float(expected[key][column]), delta=CLOCK_SLACK_S,
                                        msg=f"{column} of {key}")
             start = [datetime.datetime.fromisoformat(row[key]["timestamp"]) for row in (found, expected)]
@@ -130,6 +138,8 @@ class AgainstTcpdump(Live):
             print("not compared with the interface's counters: there were other packets")
             return
         self.assertEqual(done.account["seen"], packets)
+        if not all("totlen_fwd_pkts" in row for row in rows.values()):
+            return
         self.assertEqual(sum(int(row["totlen_fwd_pkts"]) + int(row["totlen_bwd_pkts"]) for row in rows.values()), octets)
 
     def by_flow(self, rows):
@@ -171,6 +181,19 @@ class Traffic(AgainstTcpdump):
 
     def test_udp_received(self):
         self.compare(self.iperf("-u", "-l", "900", "-n", "2M", "-b", "40M", "-R"), 4)
+
+    def test_netflowmeter114(self):
+        def traffic(pair):
+            self.iperf("-n", "3M", "-b", "100M", "-P", "2")(pair)
+            self.ping("-s", "5000")(pair)
+
+        for datapath in ("events", "kernel"):
+            with self.subTest(datapath):
+                found = self.compare(traffic, 8, "a", ("--datapath", datapath), ("--features", "netflowmeter114"),
+                                     UNTIMED_114, TIMES_114)
+                tcp = [row for row in found.values() if row["protocol"] == "TCP"]
+                self.assertTrue(any(int(row["fwd_payload_bytes_max"]) > 1000 for row in tcp))
+                self.assertTrue(all(int(row["max_header_bytes"]) > int(row["min_header_bytes"]) for row in tcp))
 
     def test_http_by_curl(self):
         def traffic(pair):

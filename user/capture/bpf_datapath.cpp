@@ -56,6 +56,8 @@ constexpr uint64_t abi_schema() {
   const size_t layout[] = {sizeof(fm_flow_key),
                            sizeof(fm_map_entry),
                            sizeof(fm_timed_map_entry),
+                           sizeof(fm_sized_map_entry),
+                           sizeof(fm_flow_sizes),
                            sizeof(fm_flow_counters),
                            sizeof(fm_flow_timing),
                            sizeof(fm_direction_counters),
@@ -145,10 +147,11 @@ Status BpfDatapath::prepare(const Config& config) {
   const bool timed = config.datapath == Datapath::kKernel;
   bpf_map__set_max_entries(maps.flows, config.max_entries);
   bpf_map__set_type(maps.flows, config.lru ? BPF_MAP_TYPE_LRU_HASH : BPF_MAP_TYPE_HASH);
-  bpf_map__set_value_size(maps.flows, timed ? sizeof(fm_timed_map_entry) : sizeof(fm_map_entry));
+  const bool sized = config.settings.with_sizes != 0;
+  bpf_map__set_value_size(maps.flows, fm_map_value_size(timed, sized));
   bpf_map__set_max_entries(maps.fragments, config.max_fragments);
   const uint32_t answer_units = std::bit_ceil(
-      static_cast<uint32_t>(kAnswersAtOnce * (timed ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS)));
+      static_cast<uint32_t>(kAnswersAtOnce * fm_state_units(timed, sized)));
   bpf_map__set_max_entries(maps.streams, cpus_ + 1);
   bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units);
 
@@ -158,6 +161,7 @@ Status BpfDatapath::prepare(const Config& config) {
   wanted.max_fragments = config.max_fragments;
   wanted.units_per_stream = units_per_stream_;
   wanted.timing_in_kernel = timed;
+  wanted.with_sizes = sized;
   wanted.count_once = config.count_once;
   wanted.per_interface = config.per_interface;
   wanted.lru = config.lru;
@@ -227,7 +231,7 @@ Status BpfDatapath::prepare(const Config& config) {
   if (memory == MAP_FAILED) return Error{"cannot map the journal", errno};
   journal_.reset(static_cast<fm_journal*>(memory));
   auto streams = EventStreams::map(bpf_map__fd(maps.streams), bpf_map__fd(maps.stream_units), cpus_,
-                                   units_per_stream_, timed, answer_units);
+                                   units_per_stream_, fm_state_units(timed, sized), answer_units);
   if (!streams) return streams.error();
   streams_.emplace(std::move(*streams));
   if (resumed_) {

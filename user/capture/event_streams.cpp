@@ -19,11 +19,11 @@ size_t whole_pages(size_t bytes) {
 }  // namespace
 
 Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cpus,
-                                       uint32_t units_per_stream, bool with_timing,
+                                       uint32_t units_per_stream, uint32_t state_units,
                                        uint32_t answer_units) {
   EventStreams streams;
   const uint32_t number = cpus + (answer_units > 0);
-  streams.with_timing_ = with_timing;
+  streams.state_units_ = state_units;
   streams.ends_bytes_ = whole_pages(number * sizeof(fm_stream));
   streams.units_bytes_ =
       whole_pages((size_t{cpus} * units_per_stream + answer_units) * sizeof(fm_packet_record));
@@ -51,7 +51,7 @@ EventStreams::EventStreams(EventStreams&& other) noexcept
       ends_bytes_(other.ends_bytes_),
       units_memory_(std::exchange(other.units_memory_, nullptr)),
       units_bytes_(other.units_bytes_),
-      with_timing_(other.with_timing_),
+      state_units_(other.state_units_),
       cursors_(std::move(other.cursors_)),
       active_(std::move(other.active_)) {}
 
@@ -63,11 +63,12 @@ EventStreams::~EventStreams() {
 uint32_t EventStreams::units_of(const fm_packet_record& record) const {
   switch (record.what & FM_RECORD_TYPE_MASK) {
     case FM_RECORD_OPEN:
+    case FM_RECORD_OPEN_NEW:
     case FM_RECORD_UNCOUNTED:
       return FM_OPEN_UNITS;
     case FM_RECORD_CLOSED:
     case FM_RECORD_STATE:
-      return with_timing_ ? FM_STATE_TIMING_UNITS : FM_STATE_UNITS;
+      return state_units_;
     default:
       return 1;
   }

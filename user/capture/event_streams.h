@@ -23,9 +23,9 @@ class EventStreams {
   using Consumer = std::function<void(const void* record, size_t size)>;
 
   // Maps both maps: cpus streams of units_per_stream, and behind them one of answer_units (powers
-  // of two; 0: none).
+  // of two; 0: none). state_units: of a state record.
   static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
-                                  uint32_t units_per_stream, bool with_timing,
+                                  uint32_t units_per_stream, uint32_t state_units,
                                   uint32_t answer_units = 0);
   EventStreams(EventStreams&& other) noexcept;
   EventStreams& operator=(EventStreams&&) = delete;
@@ -57,7 +57,7 @@ class EventStreams {
   size_t ends_bytes_ = 0;
   void* units_memory_ = nullptr;
   size_t units_bytes_ = 0;
-  bool with_timing_ = false;
+  uint32_t state_units_ = 0;
   std::vector<Cursor> cursors_;
   std::vector<Cursor*> active_;  // those with records to hand out, by the time of the next
 };

@@ -23,4 +23,7 @@ ExitCode run_compat_live(const Config& config, CompatEngine& engine);
 // `flowmeter-ebpf doctor ...`: what kernel, capabilities and interfaces allow. argv[0] is "doctor".
 ExitCode run_doctor(int argc, const char* const* argv);
 
+// `flowmeter-ebpf features ...`: the feature sets and their columns. argv[0] is "features".
+ExitCode run_features(int argc, const char* const* argv);
+
 }  // namespace flowmeter

@@ -8,8 +8,8 @@
 #include <cstdio>
 
 #include "base/log.h"
-#include "features/columns_82.h"
 #include "features/columns_extra.h"
+#include "features/listing.h"
 
 namespace flowmeter {
 namespace {
@@ -32,6 +32,7 @@ constexpr char kFooter[] =
     "  sudo flowmeter-ebpf -i eth0 -c flows.csv         meter a host until Ctrl-C\n"
     "  sudo flowmeter-ebpf -i 'veth*' -i eth0           meter a container node\n"
     "  flowmeter-ebpf doctor                            what this machine allows\n"
+    "  flowmeter-ebpf features netflowmeter114          the columns of a feature set\n"
     "  flowmeter-ebpf -f x.pcap -c flows.csv            replay a capture\n"
     "  flowmeter-ebpf -f x.pcap --fields src_ip,dst_ip  some columns, to standard output\n"
     "Exit status: 0 fine, 1 failed while running, 2 wrong usage.";
@@ -96,13 +97,6 @@ Compat to_compat(const std::string& name) {
                              "\"" + name + "\" is not a mode (there are: python, java)");
 }
 
-void list_fields(FeatureSet set) {
-  for (const Column& column : set)
-    std::printf("%-20.*s %-8.*s %.*s\n", static_cast<int>(column.name.size()), column.name.data(),
-                static_cast<int>(unit_name(column.unit).size()), unit_name(column.unit).data(),
-                static_cast<int>(column.definition.size()), column.definition.data());
-}
-
 }  // namespace
 
 std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) {
@@ -113,9 +107,8 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   std::string csv;
   bool want_list = false, quality = false;
 
-  CLI::App app(
-      "Flow meter: the 82 CICFlowMeter features of captures and, by eBPF, of live traffic.",
-      "flowmeter-ebpf");
+  CLI::App app("Flow meter: CICFlowMeter features of captures and, by eBPF, of live traffic.",
+               "flowmeter-ebpf");
   app.get_formatter()->column_width(36);
   app.footer(kFooter);
   app.set_help_flag("");  // set below: groups are printed in the order of their first option
@@ -146,6 +139,23 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
           ->type_name("FILE")
           ->expected(0, 1)
           ->group(kOutput);
+  // Its callback runs before those of the options below, which change what it sets.
+  app.add_option_function<std::string>(
+         "--features",
+         [&](const std::string& name) {
+           const NamedFeatureSet* set = find_feature_set(name);
+           if (!set)
+             throw CLI::ValidationError(
+                 "--features",
+                 "\"" + name + "\" is not a feature set (there are: " + feature_set_names() + ")");
+           config.features = set;
+           config.settings = set->settings;
+         },
+         "Columns, and the defaults of time-outs and gaps:\n"
+         "cic82, or netflowmeter114 (activity gap 100 s)")
+      ->type_name("SET")
+      ->default_str(std::string(config.features->name))
+      ->group(kOutput);
   app.add_option("--fields", config.fields, "Only these columns, in this order")
       ->type_name("A,B,...")
       ->group(kOutput);
@@ -297,9 +307,10 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     app.parse(argc, argv);
     const auto usage = [](const char* text) { throw CLI::ValidationError(text); };
     if (want_list) {
-      list_fields(columns_82());
-      std::printf("\nfurther columns, for --extra and --fields:\n");
-      list_fields(columns_extra());
+      std::fputs((columns_text(config.features->columns) +
+                  "\nfurther columns, for --extra and --fields:\n" + columns_text(columns_extra()))
+                     .c_str(),
+                 stdout);
       return kOk;
     }
     if (config.captures.empty() == config.interfaces.empty())
@@ -318,6 +329,8 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     if (config.compat != Compat::kNone) {
       if (!config.extra.empty() || quality)
         usage("--compat writes the other program's columns: leave out --extra and --quality");
+      if (app.count("--features") > 0)
+        usage("--compat has its own columns: it does not go with --features");
       if (config.datapath == Datapath::kKernel)
         usage("--compat needs an event of each packet, which --datapath kernel does not send");
       if (config.per_interface || !config.pin.empty())

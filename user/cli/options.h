@@ -10,6 +10,7 @@
 
 #include "capture/attachment.h"
 #include "capture/bpf_datapath.h"
+#include "features/feature_sets.h"
 #include "flowmeter/settings.h"
 
 namespace flowmeter {
@@ -25,12 +26,13 @@ struct Config {
   std::vector<std::string> interfaces;  // or meter these: names and patterns
   std::string netns;                    // there; empty: here
   std::string csv = "-";                // "-" is standard output
-  std::string fields;                   // empty: all
-  std::string extra;                    // columns behind them
+  const NamedFeatureSet* features = &feature_sets().front();
+  std::string fields;  // empty: all
+  std::string extra;   // columns behind them
 
   Compat compat = Compat::kNone;
 
-  fm_settings settings = fm_default_settings();
+  fm_settings settings = features->settings;  // and what was given explicitly
 
   uint32_t max_flows = 0;
   uint32_t max_fragments = 0;

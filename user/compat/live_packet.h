@@ -25,7 +25,7 @@ struct LivePacket {
   // IP options look like others.)
   bool is_later_fragment() const {
     constexpr uint16_t kLeastIpAndUdp = 28;
-    return packet.key.protocol == FM_TCP ? !packet.has_tcp_header
+    return packet.key.protocol == FM_TCP ? !fm_packet_has_tcp_header(&packet)
                                          : packet.header_bytes < kLeastIpAndUdp;
   }
 

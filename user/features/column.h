@@ -17,7 +17,8 @@ namespace flowmeter {
 class Cell {
  public:
   enum class Kind : uint8_t { kInteger, kReal, kNanoseconds, kText };
-  static constexpr size_t kMaxText = 48;  // INET6_ADDRSTRLEN is 46
+  static constexpr size_t kMaxText = 144;   // a flow's id: addresses, ports, protocol, time
+  static constexpr size_t kShortText = 48;  // an address (INET6_ADDRSTRLEN is 46), a time
 
   Cell(unsigned long long value) : Cell(static_cast<uint64_t>(value)) {}
   Cell(uint64_t value) : kind_(Kind::kInteger), integer_(static_cast<int64_t>(value)) {}

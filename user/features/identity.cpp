@@ -60,7 +60,7 @@ Cell time_text(ClockOrigin clock, uint64_t time_ns) {
   const __int128 unix_s = clock.unix_s + time_ns / kSecond + ns / kSecond;
   const auto microseconds = static_cast<unsigned>(ns % kSecond / 1000);
 
-  char text[Cell::kMaxText];
+  char text[Cell::kShortText];
   char* at = text;
   constexpr int64_t kYear0 = -62'167'219'200, kYear10000 = 253'402'300'800;
   if (unix_s < kYear0 || unix_s >= kYear10000) {

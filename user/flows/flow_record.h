@@ -24,6 +24,9 @@ inline ClockOrigin clock_origin(__int128 unix_ns) {
   return {seconds, static_cast<uint32_t>(unix_ns - seconds * kSecond)};
 }
 
+// Of flows where sizes are not kept (fm_settings.with_sizes).
+inline constexpr fm_flow_sizes kNoSizes{};
+
 struct FlowRecord {
   const fm_flow_key& key;
   const fm_flow& flow;
@@ -37,6 +40,7 @@ struct FlowRecord {
   // Live: where its first packet was met.
   std::string_view interface = {};
   uint8_t hook = FM_HOOK_INGRESS;
+  const fm_flow_sizes* sizes = &kNoSizes;
 
   const fm_direction_counters& forward() const {
     return flow.counters.direction[flow.counters.forward_direction];

@@ -7,7 +7,9 @@
 // allocation per packet.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "flowmeter/flow.h"
 #include "flows/flow_record.h"
@@ -20,9 +22,10 @@ namespace flowmeter {
 struct alignas(64) FlowEntry {
   fm_flow_key key;
   fm_flow flow;
-  int64_t era;  // of its first packet
+  fm_flow_sizes sizes;  // if settings say so
 };
 static_assert(sizeof(FlowEntry) == 13 * 64);
+static_assert(offsetof(FlowEntry, sizes) % 64 == 0);
 
 class FlowTable {
  public:
@@ -53,9 +56,10 @@ class FlowTable {
   uint32_t open_flows() const { return pool_.in_use(); }
 
  private:
-  void begin(FlowEntry& entry, const fm_packet& packet, fm_inheritance inherited);
-  void write(const FlowEntry& entry, fm_end end);
-  void add_in_era(const fm_packet& packet, FlowEntry& entry);
+  void begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited);
+  void update(uint32_t slot, const fm_packet& packet);
+  void write(uint32_t slot, fm_end end);
+  void add_in_era(const fm_packet& packet, uint32_t slot);
   uint32_t force_one_out(uint64_t now_ns);
 
   const fm_settings settings_;
@@ -65,6 +69,7 @@ class FlowTable {
   RecordSink& sink_;
   int64_t era_ = 0;
   bool many_eras_ = false;
+  std::vector<int64_t> eras_;  // [slot]: of its flow's first packet, if there are many
   uint32_t hand_ = 0;
   uint64_t flows_written_ = 0;
   uint64_t packets_written_ = 0;

@@ -16,6 +16,7 @@ LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink
     : settings_(settings),
       max_flows_(max_flows),
       pool_(max_flows + max_flows / 8 + kSlack),
+      sizes_(settings.with_sizes ? pool_.capacity() : 1),
       sink_(sink),
       timing_in_kernel_(timing_in_kernel) {}
 
@@ -43,9 +44,8 @@ void LiveFlows::take(const void* record, size_t size) {
     return;
   }
   settle();  // the order of records is what they mean
-  const size_t state_size =
-      sizeof(fm_state_record) - (timing_in_kernel_ ? 0 : sizeof(fm_flow_timing));
-  if (type == FM_RECORD_OPEN && size >= sizeof(fm_open_record))
+  const size_t state_size = fm_state_size(timing_in_kernel_, settings_.with_sizes != 0);
+  if ((type == FM_RECORD_OPEN || type == FM_RECORD_OPEN_NEW) && size >= sizeof(fm_open_record))
     open(*static_cast<const fm_open_record*>(record), packet->flow_id);
   else if (type == FM_RECORD_UNCOUNTED && size >= sizeof(fm_open_record))
     uncounted(*static_cast<const fm_open_record*>(record));
@@ -65,9 +65,10 @@ void LiveFlows::settle() {
     const auto fetch = [](const void* line) { __builtin_prefetch(line, 1); };
     fetch(&live.flow.counters.direction[end]);
     fetch(&live.flow.counters.direction[end].payload_min);
-    fetch(&live.flow.timing);
+    fetch(&live.flow.timing.packets);
     fetch(&live.flow.timing.period_start_ns);
     fetch(&live.flow.timing.direction[end]);
+    if (settings_.with_sizes) fetch(&sizes_[slots[i]]);
   }
   for (size_t i = 0; i < waiting_; i++) {
     if (slots[i] == kNoSlot) {
@@ -85,14 +86,15 @@ void LiveFlows::settle() {
   waiting_ = 0;
 }
 
-void LiveFlows::add(LiveFlow& live, const fm_packet& packet) {
+void LiveFlows::add(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
+  if (settings_.with_sizes) fm_flow_sizes_update(&sizes_[slot], &live.flow.counters, &packet);
   fm_flow_update(&live.flow, &packet, &settings_);
   if (observer_) observer_->observe(live.key, packet, live.flow.counters.forward_direction);
 }
 
 void LiveFlows::update(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
   const bool was_closed = fm_flow_closed(&live.flow.counters);
-  add(live, packet);
+  add(live, slot, packet);
   // The only thing that brings a deadline nearer.
   if (!was_closed && fm_flow_closed(&live.flow.counters)) wheel_.schedule(slot, deadline(live));
 }
@@ -110,6 +112,7 @@ LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex
   if (*slot == SlotPool<LiveFlow>::kNone) *slot = make_room();
   LiveFlow& live = pool_[*slot];
   live = LiveFlow{};
+  sizes_of(*slot) = fm_flow_sizes{};
   live.key = key;
   live.id = id;
   live.clock = clock_;
@@ -135,13 +138,13 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
     if (record.packet.what & FM_RECORD_NEW_ENTRY)
       inherited = fm_flow_inheritance(&live.flow.counters, &packet, ended);
     if (ended == FM_END_COUNT) ended = FM_END_EVICTED;
-    write(live, ended);
+    write(older, ended);
     drop(older);
   }
   uint32_t slot;
   LiveFlow& live = begin(record.key, id, record.ifindex, record.hook, &slot);
   fm_flow_counters_begin(&live.flow.counters, &packet, inherited);
-  add(live, packet);
+  add(live, slot, packet);
   wheel_.schedule(slot, deadline(live));
 }
 
@@ -159,7 +162,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_COUNT) return false;
   recreated_++;
   live.lacking = fm_flow_packets(&live.flow.counters);
-  lacking_[slot] = live.flow.counters;
+  lacking_[slot] = {live.flow.counters, sizes_of(slot)};
   by_id_.erase(hash_id(live.id), slot);
   live.id = id;
   by_id_.insert(hash_id(live.id), slot);
@@ -181,13 +184,14 @@ void LiveFlows::uncounted(const fm_open_record& record) {
   packet.key = record.key;
   LiveFlow& live = pool_[slot];
   if (live.id < kOwnId) {
-    fm_flow_counters& lacking = lacking_[slot];
+    Lacking& lacking = lacking_[slot];
     if (live.lacking == 0) {
       const fm_inheritance forward{live.flow.counters.forward_direction, 0, 0};
       lacking = {};
-      fm_flow_counters_begin(&lacking, &packet, forward);
+      fm_flow_counters_begin(&lacking.counters, &packet, forward);
     }
-    fm_flow_counters_update(&lacking, &packet);
+    fm_flow_sizes_update(&lacking.sizes, &lacking.counters, &packet);
+    fm_flow_counters_update(&lacking.counters, &packet);
     live.lacking += fm_packet_segments(&packet);
   }
   update(live, slot, packet);
@@ -208,7 +212,12 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
   }
   const uint8_t forward_direction = live.flow.counters.forward_direction;
   live.flow.counters = record.counters;
-  if (live.lacking > 0) fm_flow_counters_merge(&live.flow.counters, &lacking_[slot]);
+  sizes_of(slot) = sizes_in(record);
+  if (live.lacking > 0) {
+    const Lacking& lacking = lacking_[slot];
+    fm_flow_sizes_merge(&sizes_of(slot), &live.flow.counters, &lacking.sizes, &lacking.counters);
+    fm_flow_counters_merge(&live.flow.counters, &lacking.counters);
+  }
   live.flow.counters.forward_direction = forward_direction;
 }
 
@@ -232,7 +241,7 @@ void LiveFlows::closed(const fm_state_record& record) {
       live.flow.timing = record.timing;
     else
       live.packets_without_timing = counted;
-    write(live, end);
+    write(live, sizes_in(record), end);
     return;
   }
   LiveFlow& live = pool_[slot];
@@ -246,7 +255,7 @@ void LiveFlows::closed(const fm_state_record& record) {
   } else {
     merge(live, slot, record);
   }
-  write(live, end);
+  write(slot, end);
   drop(slot);
 }
 
@@ -258,11 +267,12 @@ void LiveFlows::state(const fm_state_record& record) {
   if (slot == kNoSlot) {
     if (counted == 0 || forgotten_.contains(record.head.flow_id)) return;
     if (const uint32_t older = find_key(record.key); older != kNoSlot) {
-      write(pool_[older], FM_END_EVICTED);
+      write(older, FM_END_EVICTED);
       drop(older);
     }
     LiveFlow& live = begin(record.key, record.head.flow_id, record.ifindex, record.hook, &slot);
     live.flow.counters = record.counters;
+    sizes_of(slot) = sizes_in(record);
     if (timing_in_kernel_)
       live.flow.timing = record.timing;
     else
@@ -279,7 +289,13 @@ void LiveFlows::state(const fm_state_record& record) {
   wheel_.schedule(slot, deadline(live));
 }
 
-void LiveFlows::write(const LiveFlow& live, fm_end end) {
+// What the kernel says of sizes, if it keeps them.
+const fm_flow_sizes& LiveFlows::sizes_in(const fm_state_record& record) const {
+  if (!settings_.with_sizes) return kNoSizes;
+  return timing_in_kernel_ ? record.sizes : record.sizes_only;
+}
+
+void LiveFlows::write(const LiveFlow& live, const fm_flow_sizes& sizes, fm_end end) {
   flows_written_++;
   forced_out_ += end == FM_END_RESOURCES;
   packets_written_ += fm_flow_packets(&live.flow.counters);
@@ -290,6 +306,7 @@ void LiveFlows::write(const LiveFlow& live, fm_end end) {
   record.evictions = live.evictions;
   if (names_) record.interface = names_->name_of(live.ifindex);
   record.hook = live.hook;
+  record.sizes = &sizes;
   sink_.write(record);
 }
 
@@ -386,7 +403,7 @@ uint32_t LiveFlows::make_room() {
   if (victim == kNoSlot)
     victim = most_dispensable(pool_.used(), [](const LiveFlow&) { return true; });
   LiveFlow& live = pool_[victim];
-  write(live, FM_END_RESOURCES);
+  write(victim, FM_END_RESOURCES);
   if (live.id < kOwnId)
     forgotten_[live.id] = {live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1};
   drop(victim);
@@ -435,10 +452,11 @@ void LiveFlows::hand_over(uint64_t since_ns) {
     if (live.id < kOwnId && live.known_ns >= since_ns) {
       if (live.lacking == 0) continue;
       live.flow = fm_flow{};
-      live.flow.counters = lacking_[slot];
+      live.flow.counters = lacking_[slot].counters;
+      sizes_of(slot) = lacking_[slot].sizes;
       live.packets_without_timing = live.lacking;
     }
-    write(live, FM_END_EVICTED);
+    write(slot, FM_END_EVICTED);
     drop(slot);
   }
 }
@@ -446,7 +464,7 @@ void LiveFlows::hand_over(uint64_t since_ns) {
 void LiveFlows::finish(fm_end end) {
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
     if (pool_[slot].id == 0) continue;
-    write(pool_[slot], end);
+    write(slot, end);
     drop(slot);
   }
 }

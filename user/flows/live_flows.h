@@ -133,7 +133,7 @@ class LiveFlows {
   }
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
-  void add(LiveFlow& live, const fm_packet& packet);
+  void add(LiveFlow& live, uint32_t slot, const fm_packet& packet);
   void update(LiveFlow& live, uint32_t slot, const fm_packet& packet);
   LiveFlow& begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook,
                   uint32_t* slot);
@@ -143,7 +143,10 @@ class LiveFlows {
   void closed(const fm_state_record& record);
   void state(const fm_state_record& record);
   void merge(LiveFlow& live, uint32_t slot, const fm_state_record& record);
-  void write(const LiveFlow& live, fm_end end);
+  fm_flow_sizes& sizes_of(uint32_t slot) { return sizes_[settings_.with_sizes ? slot : 0]; }
+  const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
+  void write(uint32_t slot, fm_end end) { write(pool_[slot], sizes_of(slot), end); }
+  void write(const LiveFlow& live, const fm_flow_sizes& sizes, fm_end end);
   void drop(uint32_t slot);
   static uint64_t spared_until(const LiveFlow& live);
   template <typename MayBeTaken>
@@ -156,6 +159,7 @@ class LiveFlows {
   const fm_settings settings_;
   const uint32_t max_flows_;
   SlotPool<LiveFlow> pool_;
+  SlotPool<fm_flow_sizes> sizes_;  // of the same slots; without settings_.with_sizes one, unused
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;
@@ -166,8 +170,12 @@ class LiveFlows {
   PacketObserver* observer_ = nullptr;
   bool resuming_ = false;
   ClockOrigin clock_;
+  struct Lacking {
+    fm_flow_counters counters;
+    fm_flow_sizes sizes;
+  };
   // [slot]: counters of the packets that the kernel's entry lacks, where there are any.
-  std::unordered_map<uint32_t, fm_flow_counters> lacking_;
+  std::unordered_map<uint32_t, Lacking> lacking_;
   uint32_t hand_ = 0;
   uint64_t next_own_id_ = kOwnId;
   uint32_t closing_ = 0;  // flows that the kernel was asked to close for want of room

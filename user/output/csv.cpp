@@ -25,8 +25,11 @@ char* put_cell(char* at, const Cell& cell) {
     case Cell::Kind::kNanoseconds:
       return put_seconds(at, cell.nanoseconds());
     case Cell::Kind::kText:
-      // All of it: a copy of a size known here is a few stores, and the row's bound has the room.
-      std::memcpy(at, cell.text().data(), Cell::kMaxText);
+      // More than its size: a copy of a size known here is a few stores, and the row's bound has
+      // the room.
+      std::memcpy(at, cell.text().data(), Cell::kShortText);
+      if (cell.text().size() > Cell::kShortText)
+        std::memcpy(at, cell.text().data(), Cell::kMaxText);
       return at + cell.text().size();
   }
   return at;

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The one list of feature sets: what --features can name. A set is its table of columns and its own
+// defaults of the flow state's parameters.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "features/column.h"
+#include "flowmeter/settings.h"
+
+namespace flowmeter {
+
+struct NamedFeatureSet {
+  std::string_view name;
+  std::string_view description;
+  FeatureSet columns;
+  fm_settings settings;
+};
+
+// The default set is the first.
+std::span<const NamedFeatureSet> feature_sets();
+
+// Null if there is none of this name.
+const NamedFeatureSet* find_feature_set(std::string_view name);
+
+// "cic82, netflowmeter114".
+std::string feature_set_names();
+
+}  // namespace flowmeter
