@@ -27,6 +27,9 @@ inline ClockOrigin clock_origin(__int128 unix_ns) {
 // Of flows where sizes are not kept (fm_settings.with_sizes).
 inline constexpr fm_flow_sizes kNoSizes{};
 
+struct ApplicationSummary;
+struct DirectionBulks;
+
 struct FlowRecord {
   const fm_flow_key& key;
   const fm_flow& flow;
@@ -41,6 +44,9 @@ struct FlowRecord {
   std::string_view interface = {};
   uint8_t hook = FM_HOOK_INGRESS;
   const fm_flow_sizes* sizes = &kNoSizes;
+  // With settings.with_application only.
+  const DirectionBulks* direction_bulks = nullptr;  // two, [end of the key that sent the packets]
+  const ApplicationSummary* application = nullptr;
 
   const fm_direction_counters& forward() const {
     return flow.counters.direction[flow.counters.forward_direction];
