@@ -16,6 +16,7 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   fetch(&entry.flow.timing.period_start_ns);
   fetch(&entry.flow.timing.direction[end]);
   if (settings_.with_sizes) fetch(&entry.sizes);
+  if (settings_.with_application) fetch(&bulks_[slot][end]);
   return slot;
 }
 
@@ -23,6 +24,7 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
   FlowEntry& entry = pool_[slot];
   entry = FlowEntry{};
   entry.key = packet.key;
+  if (settings_.with_application) bulks_[slot] = {};
   if (FM_UNLIKELY(many_eras_)) eras_[slot] = era_;
   fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
 }
@@ -31,6 +33,9 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
 [[gnu::always_inline]] inline void FlowTable::update(uint32_t slot, const fm_packet& packet) {
   FlowEntry& entry = pool_[slot];
   if (settings_.with_sizes) fm_flow_sizes_update(&entry.sizes, &entry.flow.counters, &packet);
+  if (settings_.with_application)
+    bulks_[slot][packet.direction & 1].add(
+        packet, fm_flow_time(&entry.flow.counters, packet.time_ns), settings_);
   fm_flow_update(&entry.flow, &packet, &settings_);
 }
 
@@ -49,6 +54,12 @@ void FlowTable::write(uint32_t slot, fm_end end) {
   const __int128 era = many_eras_ ? eras_[slot] : era_;
   FlowRecord record{entry.key, entry.flow, clock_origin(era << 64), end};
   record.sizes = &entry.sizes;
+  std::array<DirectionBulks, 2> bulks;
+  if (settings_.with_application) {
+    for (size_t direction = 0; direction < 2; direction++)
+      bulks[direction] = bulks_[slot][direction].finished(settings_);
+    record.direction_bulks = bulks.data();
+  }
   sink_.write(record);
 }
 

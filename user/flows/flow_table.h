@@ -7,6 +7,7 @@
 // allocation per packet.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -30,7 +31,10 @@ static_assert(offsetof(FlowEntry, sizes) % 64 == 0);
 class FlowTable {
  public:
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
-      : settings_(settings), pool_(max_flows), sink_(sink) {}
+      : settings_(settings),
+        pool_(max_flows),
+        bulks_(settings.with_application ? max_flows : 1),
+        sink_(sink) {}
 
   // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow
   // opens a new flow, one of an earlier era is a step back of the clock.
@@ -66,6 +70,7 @@ class FlowTable {
   KeyHash hash_;
   HashIndex index_;
   SlotPool<FlowEntry> pool_;
+  SlotPool<std::array<DirectionBulks, 2>> bulks_;  // [slot][end of the key], if settings say so
   RecordSink& sink_;
   int64_t era_ = 0;
   bool many_eras_ = false;
