@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <span>
 
+#include "application/application_summary.h"
 #include "application/dns.h"
 #include "application/http.h"
 #include "application/stream_head.h"
@@ -37,25 +38,6 @@ struct Payload {
   uint32_t length;                  // octets on the wire, by the headers
   bool syn;                         // TCP flag
   std::span<const uint8_t> octets;  // those at hand: fewer than length where cut, or none
-};
-
-struct ApplicationSummary {
-  uint64_t http_requests;
-  uint64_t http_responses;
-  uint64_t http_content_length;  // Σ of requests and responses
-  HttpMethod http_method;        // most common one; empty text if none
-  uint16_t http_code;            // most common one; 0 if none
-  bool tls_version_known;
-  bool dns_type_known;
-  uint16_t tls_version;  // agreed, else offered
-  uint64_t tls_messages;
-  uint32_t tls_cipher_suites;
-  uint32_t tls_extensions;
-  uint64_t dns_queries;
-  uint64_t dns_responses;
-  uint16_t dns_type;  // most common one
-  uint8_t dns_rcode;  // most common one; 0 if none
-  bool unknown;       // octets that might have mattered were lost: the rest is not to be shown
 };
 
 // What a flow keeps: 0 as long as there was nothing to remember.

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <string_view>
 
+#include "application/application_summary.h"
 #include "base/result.h"
 #include "flowmeter/abi.h"
+#include "flows/direction_bulks.h"
 
 namespace flowmeter {
 
@@ -26,9 +28,6 @@ inline ClockOrigin clock_origin(__int128 unix_ns) {
 
 // Of flows where sizes are not kept (fm_settings.with_sizes).
 inline constexpr fm_flow_sizes kNoSizes{};
-
-struct ApplicationSummary;
-struct DirectionBulks;
 
 struct FlowRecord {
   const fm_flow_key& key;
