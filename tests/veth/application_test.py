@@ -167,16 +167,8 @@ class Application(Payload):
         self.agrees("--hook", "tc")
 
 
-    def test_xdp_sees_what_comes_in(self):
-        pair = self.pair()
-        live = self.start(pair.b, *SET, "--hook", "xdp").wait_attached()
-        self.traffic()(pair)
-        live.stop_clean()
-        rows = {(row["Protocol"], row["Dst Port"]): row for row in live.rows() if row["Protocol"] in ("TCP", "UDP")}
-        for kind, column, number in ((("TCP", "8080"), "HTTP Request Count", REQUESTS), (("TCP", "53"), "DNS Query Count", 12),
-                                     (("TCP", "4433"), "TLS Handshake Count", 1), (("UDP", "53"), "DNS Query Count", 3)):
-            self.assertEqual(rows[kind][column], str(number), kind)
-            self.assertEqual((rows[kind]["HTTP Response Count"], rows[kind]["DNS Response Count"]), ("0", "0"), kind)
+    def test_xdp(self):
+        self.agrees("--hook", "xdp")
 
 
 class Merged(Payload):
