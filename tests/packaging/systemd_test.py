@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -107,6 +108,47 @@ class Unit(cases.Case):
         done = self.analyze("security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE * 10:.0f}", unit)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("Overall exposure level", done.stdout)
+
+
+class Notification(cases.Case):
+    """What the program tells a service manager; the test is one."""
+
+    def setUp(self):
+        super().setUp()
+        missing = namespaces.missing_here()
+        if missing:
+            self.skipTest(missing)
+        self.namespace = namespaces.Namespace(self, "a")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.socket.close)
+        self.socket.bind(self.path("notify"))
+        self.socket.settimeout(30)
+
+    def start(self, interface):
+        return meter.Meter(self, "live", "-i", interface, prefix=self.namespace.enter,
+                           env={**os.environ, "NOTIFY_SOCKET": self.path("notify")})
+
+    def test_it_is_ready_when_attached_and_says_that_it_stops(self):
+        live = self.start("lo")
+        self.assertEqual(self.socket.recv(1000), b"READY=1\nSTATUS=metering lo")
+        self.assertIn(": metering lo", live.err())
+        live.stop_clean(signal.SIGTERM)
+        self.assertEqual(self.socket.recv(1000), b"STOPPING=1\nSTATUS=writing the open flows")
+        self.socket.setblocking(False)
+        self.assertRaises(BlockingIOError, self.socket.recv, 1000)
+
+    def test_it_is_never_ready_when_it_cannot_meter(self):
+        self.assertEqual(self.start("none0").wait().code, 1)
+        self.socket.setblocking(False)
+        self.assertRaises(BlockingIOError, self.socket.recv, 1000)
+
+    def test_it_meters_on_when_nobody_listens(self):
+        self.socket.close()
+        os.unlink(self.path("notify"))
+        live = self.start("lo").wait_attached()
+        done = live.stop_clean(signal.SIGTERM)
+        self.assertEqual(len(done.warnings), 2, done.err)
+        self.assertIn(self.path("notify"), done.warnings[0])
 
 
 class Booted(cases.Case):
