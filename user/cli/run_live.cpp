@@ -13,6 +13,7 @@
 #include "flows/account.h"
 #include "flows/live_flows.h"
 #include "ops/privileges.h"
+#include "ops/service_notification.h"
 #include "ops/signals.h"
 
 namespace flowmeter {
@@ -446,12 +447,17 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
     return kRunFailed;
   }
   if (config.verbose) log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
+  const auto tell_manager = [](const std::string& lines) {
+    if (Status told = notify_service(lines); !told) log_warning(told.error().message());
+  };
+  tell_manager("READY=1\nSTATUS=metering " + live.interfaces().names());
   bool good = true;
   const auto check = [&good](Status status) {
     if (!status) log_error(status.error().message());
     good = good && static_cast<bool>(status);
   };
   check(live.run());
+  tell_manager("STOPPING=1\nSTATUS=writing the open flows");
   check(live.finish());
   good = live.report() && good;
   return good ? kOk : kRunFailed;
