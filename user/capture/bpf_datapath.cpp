@@ -150,8 +150,8 @@ Status BpfDatapath::prepare(const Config& config) {
   const bool sized = config.settings.with_sizes != 0;
   bpf_map__set_value_size(maps.flows, fm_map_value_size(timed, sized));
   bpf_map__set_max_entries(maps.fragments, config.max_fragments);
-  const uint32_t answer_units = std::bit_ceil(
-      static_cast<uint32_t>(kAnswersAtOnce * fm_state_units(timed, sized)));
+  const uint32_t answer_units =
+      std::bit_ceil(static_cast<uint32_t>(kAnswersAtOnce * fm_state_units(timed, sized)));
   bpf_map__set_max_entries(maps.streams, cpus_ + 1);
   bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units);
 
@@ -162,6 +162,7 @@ Status BpfDatapath::prepare(const Config& config) {
   wanted.units_per_stream = units_per_stream_;
   wanted.timing_in_kernel = timed;
   wanted.with_sizes = sized;
+  wanted.with_application = config.settings.with_application != 0;
   wanted.count_once = config.count_once;
   wanted.per_interface = config.per_interface;
   wanted.lru = config.lru;

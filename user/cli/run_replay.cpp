@@ -100,6 +100,7 @@ bool report_end(const CaptureReader& reader, const Config& config, uint64_t pack
 // Reads one capture into replay. Returns false if the run has failed.
 bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, RecordSink& sink,
                   Progress& progress, std::set<uint32_t>& warned) {
+  if (config.settings.with_application) reader.on_refill([&] { replay.settle(); });
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
   uint32_t link_type = FM_LINK_ETHERNET;
   const uint64_t seen_before = replay.account().seen;
@@ -124,6 +125,7 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
       }
     }
   }
+  replay.settle();  // the reader's frames end with it
   progress.clear();
   return report_end(reader, config, replay.account().seen - seen_before);
 }

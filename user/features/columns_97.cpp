@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <string>
 
 #include "features/columns_114.h"
 #include "features/columns_82.h"
@@ -64,7 +65,7 @@ Cell application(Record f, Value value) {
 }
 
 Cell tls_version(const ApplicationSummary& a) {
-  if (a.tls_version == 0) return std::string_view("NONE");
+  if (!a.tls_version_known) return std::string_view("NONE");
   constexpr char kDigits[] = "0123456789abcdef";
   char text[] = "0x0000";
   for (int i = 0; i < 4; i++) text[5 - i] = kDigits[a.tls_version >> 4 * i & 0xf];
@@ -72,9 +73,9 @@ Cell tls_version(const ApplicationSummary& a) {
 }
 
 Cell dns_query_type(const ApplicationSummary& a) {
-  if (a.dns_query_type < 0) return std::string_view("NONE");
+  if (!a.dns_type_known) return std::string_view("NONE");
   char text[12];
-  const char* end = std::to_chars(text, text + sizeof(text), a.dns_query_type).ptr;
+  const char* end = std::to_chars(text, text + sizeof(text), a.dns_type).ptr;
   return std::string_view(text, static_cast<size_t>(end - text));
 }
 
@@ -269,13 +270,14 @@ FeatureSet columns_97() {
       Column{"HTTP Most Common Method", Unit::kText,
              [](Record f) {
                return application(f, [](const auto& a) {
-                 return a.http_method.empty() ? std::string_view("NONE") : a.http_method;
+                 const std::string method = a.http_method.text();
+                 return Cell(method.empty() ? std::string_view("NONE") : method);
                });
              },
              "method of most requests, of equals the one seen first; NONE"},
       Column{"HTTP Most Common Response Code", Unit::kNone,
              [](Record f) {
-               return application(f, [](const auto& a) { return uint64_t{a.http_status}; });
+               return application(f, [](const auto& a) { return uint64_t{a.http_code}; });
              },
              "status of most responses, of equals the one seen first; 0 without"},
       Column{"HTTP Content Length", Unit::kBytes,
@@ -285,7 +287,7 @@ FeatureSet columns_97() {
              "sum of the Content-Length values of the requests and responses counted"},
       Column{"TLS Handshake Count", Unit::kNone,
              [](Record f) {
-               return application(f, [](const auto& a) { return a.tls_handshakes; });
+               return application(f, [](const auto& a) { return a.tls_messages; });
              },
              "handshake messages of both directions that are not encrypted"},
       Column{"TLS Most Common Version", Unit::kText,
@@ -293,12 +295,12 @@ FeatureSet columns_97() {
              "the version agreed (0x0304 is TLS 1.3), else the highest that was offered; NONE"},
       Column{"TLS Cipher Suite Count", Unit::kNone,
              [](Record f) {
-               return application(f, [](const auto& a) { return a.tls_cipher_suites; });
+               return application(f, [](const auto& a) { return uint64_t{a.tls_cipher_suites}; });
              },
              "different cipher suites offered or chosen, GREASE left out"},
       Column{"TLS Extensions Count", Unit::kNone,
              [](Record f) {
-               return application(f, [](const auto& a) { return a.tls_extensions; });
+               return application(f, [](const auto& a) { return uint64_t{a.tls_extensions}; });
              },
              "extensions of ClientHello and ServerHello, GREASE left out"},
       Column{"DNS Query Count", Unit::kNone,
@@ -316,7 +318,7 @@ FeatureSet columns_97() {
              "type of most queries (1 is A, 28 AAAA), of equals the one seen first; NONE"},
       Column{"DNS Most Common Response Code", Unit::kNone,
              [](Record f) {
-               return application(f, [](const auto& a) { return uint64_t{a.dns_response_code}; });
+               return application(f, [](const auto& a) { return uint64_t{a.dns_rcode}; });
              },
              "code of most responses, of equals the one seen first; 0 also without a response"},
   };

@@ -43,8 +43,8 @@ struct FlowRecord {
   std::string_view interface = {};
   uint8_t hook = FM_HOOK_INGRESS;
   const fm_flow_sizes* sizes = &kNoSizes;
-  // If settings say so (with_application):
-  const DirectionBulks* direction_bulks = nullptr;  // [end of the key]: two, finished
+  // With settings.with_application only.
+  const DirectionBulks* direction_bulks = nullptr;  // two, [end of the key that sent the packets]
   const ApplicationSummary* application = nullptr;
 
   const fm_direction_counters& forward() const {
