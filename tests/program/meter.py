@@ -37,8 +37,9 @@ def rows_of(text):
 
 
 def packets_in(rows):
-    return sum(int(row["packets_count"]) if "packets_count" in row else
-               int(row["tot_fwd_pkts"]) + int(row["tot_bwd_pkts"]) for row in rows)
+    columns = next(names for names in (("packets_count",), ("Total Fwd Packets", "Total Backward Packets"),
+                                       ("tot_fwd_pkts", "tot_bwd_pkts")) if not rows or names[0] in rows[0])
+    return sum(int(row[name]) for row in rows for name in columns)
 
 
 def account_of(text):
