@@ -5,6 +5,7 @@
 #include "features/columns_97.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include <cmath>
 #include <cstring>
