@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* Hands payload over to the daemon's parsers (HTTP, TLS, DNS), where settings.with_application says
- * so: of each direction of a TCP flow the SYN and the first segments, of later ones those that
- * begin like a message, and DNS datagrams. A copy, bounded by flowmeter/application.h. */
+ * so: of each direction of a TCP flow the SYN, the first segments and the news of the one behind
+ * them, of later ones those that begin like a message; and DNS datagrams. A copy, bounded by
+ * flowmeter/application.h. */
 #ifndef FLOWMETER_PAYLOAD_BPF_H
 #define FLOWMETER_PAYLOAD_BPF_H
 
@@ -33,7 +34,7 @@ FM_INLINE __s32 fm_payload_wanted(fm_context* context, const struct fm_map_entry
   barrier_var(n);
   if (n == 0 || n > FM_START_TEST_OCTETS) return -1;
   if (fm_context_load(context, p->payload_offset, first, n) < 0) return -1;
-  if (!fm_application_starts(first, n, port_53)) return -1;
+  if (!fm_application_starts(first, n, port_53)) return before == FM_HEAD_SEGMENTS ? 0 : -1;
   return (__s32)fm_least(p->payload_bytes, FM_START_OCTETS);
 }
 
