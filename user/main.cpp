@@ -21,6 +21,7 @@
 #include "ops/privileges.h"
 #include "ops/signals.h"
 #include "output/csv.h"
+#include "output/flow_printer.h"
 
 namespace flowmeter {
 namespace {
@@ -73,6 +74,15 @@ Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   return open(config.csv, config.fields, config.max_flows);
 }
 
+// The feature set's own file, which is announced because nobody has named it.
+Status prepare_default_output(const std::string& path) {
+  const std::string directory = path.substr(0, path.rfind('/'));
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
+    return Error{"cannot create directory " + directory, errno};
+  log_info("rows go to " + path + " (-c names another file)");
+  return Done{};
+}
+
 ExitCode run_compat(const Config& config) {
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
   handle_signals();
@@ -103,11 +113,17 @@ ExitCode run(int argc, char** argv) {
       config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
     log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
 
+  if (config.default_csv)
+    if (Status prepared = prepare_default_output(config.csv); !prepared)
+      return fail(prepared.error());
   handle_signals();
-  auto sink =
-      CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10);
+  auto sink = CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10,
+                            config.default_csv && !config.overwrite);
   if (!sink) return fail(sink.error());
-  return config.interfaces.empty() ? run_replay(config, **sink) : run_live(config, **sink);
+  if (config.interfaces.empty()) return run_replay(config, **sink);
+  if (!config.print) return run_live(config, **sink);
+  FlowPrinter printer(**sink);
+  return run_live(config, printer);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "features/columns_97.h"
 #include "output/number.h"
 
 namespace flowmeter::testing {
@@ -46,6 +47,8 @@ double Row::number(const std::string& column) const {
 }
 
 uint64_t Row::packets() const {
+  if (set_.data() == columns_97().data())
+    return static_cast<uint64_t>(number("Total Fwd Packets") + number("Total Backward Packets"));
   return static_cast<uint64_t>(set_.data() == columns_82().data()
                                    ? number("tot_fwd_pkts") + number("tot_bwd_pkts")
                                    : number("packets_count"));

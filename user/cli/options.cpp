@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cli/options.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <bit>
 #include <charconv>
@@ -134,11 +136,13 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_name("NETNS")
       ->group(kInput);
 
-  auto* csv_option =
-      app.add_option("-c,--csv", csv, "Write the flows as CSV; - (the default) is\nstandard output")
-          ->type_name("FILE")
-          ->expected(0, 1)
-          ->group(kOutput);
+  auto* csv_option = app.add_option("-c,--csv", csv,
+                                    "Write the flows as CSV; - (the default) is\n"
+                                    "standard output. realtime97, if none is named:\n"
+                                    "output/live_flow_features.csv, appended to")
+                         ->type_name("FILE")
+                         ->expected(0, 1)
+                         ->group(kOutput);
   // Its callback runs before those of the options below, which change what it sets.
   app.add_option_function<std::string>(
          "--features",
@@ -152,9 +156,15 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
            config.settings = set->settings;
          },
          "Columns, and the defaults of time-outs and gaps:\n"
-         "cic82, or netflowmeter114 (activity gap 100 s)")
+         "cic82, netflowmeter114 (activity gap 100 s), or\n"
+         "realtime97 (time-outs 5 s, activity gap 1 s, bulks\n"
+         "of 1 packet or more within 0.1 s; HTTP, TLS, DNS)")
       ->type_name("SET")
       ->default_str(std::string(config.features->name))
+      ->group(kOutput);
+  app.add_flag("--overwrite", config.overwrite,
+               "Replace output/live_flow_features.csv whatever it\n"
+               "holds (a file that -c names is always replaced)")
       ->group(kOutput);
   app.add_option("--fields", config.fields, "Only these columns, in this order")
       ->type_name("A,B,...")
@@ -295,6 +305,11 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                "With --pin: at the end write all flows, detach\nand remove the pins")
       ->group(kLive);
 
+  app.add_flag("--print", config.print,
+               "A line a finished flow on standard error, and a\n"
+               "summary a minute (realtime97 on a terminal: always)")
+      ->group(kLive);
+
   app.add_flag("--strict", config.strict, "A damaged capture is a failure (exit status 1)")
       ->group(kOther);
   app.add_flag("-v,--verbose", config.verbose, "Say more on standard error")->group(kOther);
@@ -325,7 +340,12 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       usage(("unknown option or argument \"" + rest.back() + "\"; --help shows what there is")
                 .c_str());
     if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
-    if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
+    if (csv_option->count() > 0) {
+      config.csv = takes_file ? rest[0] : csv;
+    } else if (config.features->default_output != "-") {
+      config.csv = config.features->default_output;
+      config.default_csv = true;
+    }
     if (config.compat != Compat::kNone) {
       if (!config.extra.empty() || quality)
         usage("--compat writes the other program's columns: leave out --extra and --quality");
@@ -333,15 +353,24 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
         usage("--compat has its own columns: it does not go with --features");
       if (config.datapath == Datapath::kKernel)
         usage("--compat needs an event of each packet, which --datapath kernel does not send");
+      if (config.print) usage("--compat prints no flows: leave out --print");
       if (config.per_interface || !config.pin.empty())
         usage(
             "--compat keeps one table of flows, in this process: leave out --per-interface and "
             "--pin");
     }
+    if (config.settings.with_application) {
+      const std::string set(config.features->name);
+      if (config.datapath == Datapath::kKernel)
+        usage((set + " looks into payload, which --datapath kernel does not send").c_str());
+      if (!config.pin.empty())
+        usage(
+            (set + " keeps what it saw of payload in this process only: leave out --pin").c_str());
+    }
     if (config.interfaces.empty())
       for (const char* option :
            {"--duration", "--netns", "--hook", "--attach-order", "--datapath", "--flow-map",
-            "--per-interface", "--pin", "--unpin", "--batch", "--ring-size"})
+            "--per-interface", "--pin", "--unpin", "--batch", "--ring-size", "--print"})
         if (app.count(option) > 0) usage((option + std::string(" goes with -i only")).c_str());
     if (config.lru && config.datapath == Datapath::kKernel)
       usage("--flow-map lru goes with --datapath events: what only the kernel has would be lost");
@@ -360,6 +389,10 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     log_error(error.what());
     return kUsage;
   }
+  if (config.quiet)
+    config.print = false;
+  else if (config.settings.with_application && !config.interfaces.empty())
+    config.print = config.print || ::isatty(STDERR_FILENO);
   if (config.max_flows == 0)
     config.max_flows = config.interfaces.empty()              ? kReplayMaxFlows
                        : config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows

@@ -93,6 +93,7 @@ class LiveRun {
     const uint64_t end =
         config_.duration_s ? begin + static_cast<uint64_t>(*config_.duration_s * 1e9) : UINT64_MAX;
     uint64_t pause = kShortest, next_second = begin, next_look = begin;
+    uint64_t next_summary = begin + kSummaryEvery;
     while (!stop_requested()) {
       const size_t drained = drain();
       const uint64_t now = monotonic_ns();
@@ -110,6 +111,10 @@ class LiveRun {
         flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
         interfaces_->check();
         if (Status status = find_unannounced(now); !status) return status;
+      }
+      if (config_.print && now >= next_summary) {
+        next_summary = now + kSummaryEvery;
+        print_summary();
       }
       pause = drained >= config_.batch / 16 ? kShortest : std::min(2 * pause, kLongest);
       sleep_ns(std::min(pause, end - now));
@@ -162,6 +167,7 @@ class LiveRun {
       log_info(totals.text + (stays() ? " kernel_only=" : " lost=") +
                std::to_string(totals.kernel_only));
       if (config_.verbose) print_hooks();
+      if (config_.print) print_summary(totals.kernel_only);
     }
     const fm_cpu_counters counters = datapath_->counters();
     if (config_.verbose)
@@ -209,6 +215,7 @@ class LiveRun {
 
  private:
   static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
+  static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
 
   struct Totals {
     std::string text;
@@ -245,15 +252,12 @@ class LiveRun {
     Totals totals;
     const uint64_t rows = rows_before_ + flows_.packets_written();
     const uint64_t open = flows_.open_packets();
-    const auto add = [&](const fm_hook_counters& hook) {
+    each_hook([&](const fm_hook_counters& hook) {
       account.seen += hook.seen;
       totals.uncertain += hook.uncertain;
       for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
         account.by_reason[reason] += hook.by_reason[reason];
-    };
-    for (const InterfaceCounters& each : datapath_->interface_counters())
-      for (const fm_hook_counters& hook : each.hook) add(hook);
-    for (const fm_hook_counters& hook : datapath_->journal().departed) add(hook);
+    });
     if (compat_) {
       const uint64_t packets = compat_->packets();
       totals.balanced =
@@ -270,6 +274,27 @@ class LiveRun {
       totals.text +=
           " open=" + std::to_string(open) + " open_flows=" + std::to_string(flows_.open_flows());
     return totals;
+  }
+
+  // Without asking the kernel for the flows' states. Dropped: recorded nowhere, and, at the end,
+  // what was metered and is in no row.
+  void print_summary(uint64_t lost = 0) const {
+    uint64_t seen = 0, dropped = lost;
+    each_hook([&](const fm_hook_counters& hook) {
+      seen += hook.seen;
+      dropped += hook.by_reason[FM_UNRECORDED];
+    });
+    log_info("flows written " + std::to_string(flows_.flows_written()) + ", open " +
+             std::to_string(flows_.open_flows()) + ", packets seen " + std::to_string(seen) +
+             ", dropped " + std::to_string(dropped));
+  }
+
+  // Of all interfaces, those that have gone included.
+  template <typename Take>
+  void each_hook(Take&& take) const {
+    for (const InterfaceCounters& each : datapath_->interface_counters())
+      for (const fm_hook_counters& hook : each.hook) take(hook);
+    for (const fm_hook_counters& hook : datapath_->journal().departed) take(hook);
   }
 
   void print_hooks() const {
@@ -413,9 +438,7 @@ class LiveRun {
   bool enough_packets() {
     if (!config_.packets) return false;
     uint64_t seen = 0;
-    for (const fm_hook_counters& hook : datapath_->journal().departed) seen += hook.seen;
-    for (const InterfaceCounters& each : datapath_->interface_counters())
-      for (const fm_hook_counters& hook : each.hook) seen += hook.seen;
+    each_hook([&](const fm_hook_counters& hook) { seen += hook.seen; });
     return seen >= *config_.packets;
   }
 

@@ -64,6 +64,12 @@ Cell application(Record f, Value value) {
   return a.unknown ? Cell(std::string_view{}) : Cell(value(a));
 }
 
+// A sum that has reached its end, which a peer can bring about, must not look like -1.
+Cell http_content_length(const ApplicationSummary& a) {
+  if (a.http_content_length == UINT64_MAX) return std::string_view("18446744073709551615");
+  return a.http_content_length;
+}
+
 Cell tls_version(const ApplicationSummary& a) {
   if (!a.tls_version_known) return std::string_view("NONE");
   constexpr char kDigits[] = "0123456789abcdef";
@@ -281,9 +287,7 @@ FeatureSet columns_97() {
              },
              "status of most responses, of equals the one seen first; 0 without"},
       Column{"HTTP Content Length", Unit::kBytes,
-             [](Record f) {
-               return application(f, [](const auto& a) { return a.http_content_length; });
-             },
+             [](Record f) { return application(f, http_content_length); },
              "sum of the Content-Length values of the requests and responses counted"},
       Column{"TLS Handshake Count", Unit::kNone,
              [](Record f) {
