@@ -86,7 +86,8 @@ std::string model_result(const std::vector<ModelPacket>& packets, bool port_53) 
       std::string captured;
     };
     std::vector<Begin> begins;
-    size_t segments = 0, closed = kNever;
+    const size_t at_end = kNever + direction;
+    size_t segments = 0, closed = at_end;
     const auto later = [&](When when, uint32_t sequence, const std::string& captured) {
       events.push_back({when, direction, sequence, false, captured.substr(0, kStartOctets)});
     };
@@ -99,7 +100,7 @@ std::string model_result(const std::vector<ModelPacket>& packets, bool port_53) 
       if (!origin) origin = sequence;
       const std::string captured = p.captured.substr(0, p.length);
       if (++segments > kHeadSegments) {
-        if (closed == kNever) closed = 2 * time - 1;
+        if (closed == at_end) closed = 2 * time - 1;
         later({2 * time, kHeadOctets}, sequence, captured);
         continue;
       }

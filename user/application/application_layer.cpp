@@ -571,8 +571,10 @@ const ApplicationSummary& ApplicationLayer::finish(ApplicationHandle handle) noe
   summary_.unknown = number == kRefused;
   if (number == 0 || number == kRefused) return summary_;
   Flow& flow = flows_[number - 1];
-  for (unsigned direction = 0; direction < 2; direction++)
+  for (unsigned direction = 0; direction < 2; direction++) {
+    flow.packets++;  // what is decided now comes after all that was before
     if ((flow.flags[direction] & kClosed) == 0) close_head(flow, direction);
+  }
   summary_.unknown = (flow.flags[0] & kUnknown) != 0;
 
   if (flow.details != kNone) {
