@@ -476,6 +476,14 @@ TEST(ApplicationLayer, Roles) {
       {"a hole on one side decides when the head closes, not when the segment came",
        [](Conversation& c) { c.syn(0).syn(1).at(0, 50, get(1)).send(1, get(2)).send(1, get(3)); },
        "HTTP 2/0 GET 0 0"},
+      {"at the end of the flow the forward head closes first",
+       [](Conversation& c) { c.syn(0).syn(1).at(1, 50, "PUT / HTTP/1.1\r\n\r\n").at(0, 50, kGet); },
+       "HTTP 1/0 GET 0 0"},
+      {"after one that closed before",
+       [](Conversation& c) {
+         c.syn(0).syn(1).at(0, 50, kGet).at(1, 50, "PUT / HTTP/1.1\r\n\r\n").noise(1, 8);
+       },
+       "HTTP 1/0 PUT 0 0"},
       {"a wrong start is body: it hides nothing",
        [](Conversation& c) {
          const std::string trap = "HTTP/1.1 200 OK\r\nX: \r\n";

@@ -204,23 +204,21 @@ void ApplicationLayer::add_to_head(Place place, uint32_t offset, Octets octets) 
 void ApplicationLayer::add_in_order(Place place, uint32_t offset, Octets octets, bool new_begin) {
   auto& [flow, direction] = place;
   const uint32_t from = flow.end[direction];
-  const uint32_t sequence = flow.origin[direction] + offset;
-  const uint64_t order = uint64_t{flow.packets} << 16 | offset;
   uint32_t to = offset + static_cast<uint32_t>(octets.size());
+  const Candidate begin{uint64_t{flow.packets} << 16 | offset, static_cast<uint16_t>(offset)};
   new_begin &= offset < from && !octets.empty();
 
   StreamHead* head = head_of(flow, direction);
-  if (new_begin && (head ? offset < head->base() : to <= from)) {
-    // Another cut of octets that are not kept: the copy has to do.
-    look_at_start(place, sequence, octets, order);
+  if (new_begin && (head ? offset < head->base() : to < from)) {
+    judge_copy(place, octets, begin);
     new_begin = false;
   }
   if (head == nullptr) {
     // Nothing is kept: the segment is parsed where it lies.
-    if (to <= from) return;
+    if (to < from || (to == from && !new_begin)) return;
     Candidates candidates;
     const uint32_t base = new_begin ? offset : from;
-    if (new_begin) candidates.push({order, static_cast<uint16_t>(offset)});
+    if (new_begin) candidates.push(begin);
     push_begins(place, from, to, &candidates);
     flow.end[direction] = static_cast<uint16_t>(to);
     const uint32_t needed =
@@ -237,7 +235,7 @@ void ApplicationLayer::add_in_order(Place place, uint32_t offset, Octets octets,
     octets = octets.subspan(std::min<size_t>(head->base() - offset, octets.size()));
     offset = head->base();
   }
-  if (new_begin) head->candidates.push({order, static_cast<uint16_t>(offset)});
+  if (new_begin) head->candidates.push(begin);
   to = from;
   if (!keep(place, offset, octets, &to)) return;
   flow.end[direction] = static_cast<uint16_t>(to);
@@ -315,6 +313,18 @@ Verdict ApplicationLayer::judge(Place place, Octets octets, const Candidate& can
   return start;
 }
 
+// A copy that begins inside of octets that are no longer kept, because no message was being read
+// there: its own octets have to do.
+void ApplicationLayer::judge_copy(Place place, Octets octets, const Candidate& candidate) {
+  auto& [flow, direction] = place;
+  const uint8_t before = flow.flags[direction];
+  judge(place, octets, candidate, true);
+  if (((flow.flags[direction] ^ before) & kTlsWalking) == 0) return;
+  Messages messages(*this, place);
+  details_of(flow)->walk[direction].advance(octets, candidate.offset, messages);
+  flow.flags[direction] &= static_cast<uint8_t>(~kTlsWalking);
+}
+
 void ApplicationLayer::walk_dns(Place place, Octets octets, uint32_t base) {
   Dns& dns = *dns_of(place.flow);
   uint32_t& next = dns.next[place.direction];
@@ -343,9 +353,9 @@ void ApplicationLayer::close_head(Flow& flow, unsigned direction) {
     if (end > head->base())
       parse(place, head->from_base(end), head->base(), head->candidates, true);
     flow.flags[direction] |= kClosed;
+    uint64_t order = uint64_t{flow.packets} << 16 | kHeadOctets;
     head->visit_parked(end, [&](uint32_t offset, Octets octets) {
-      look_at_start(place, flow.origin[direction] + offset, octets,
-                    uint64_t{flow.packets} << 16 | kHeadOctets);
+      look_at_start(place, flow.origin[direction] + offset, octets, order++);
     });
     free_head(flow, direction);
   }
@@ -363,6 +373,13 @@ void ApplicationLayer::settle(Flow& flow) {
     http_.give_back(refuted);
     refuted = kNone;
   }
+  free_suites(flow);
+}
+
+// Gives up the suites that were offered once no ServerHello can come any more.
+void ApplicationLayer::free_suites(Flow& flow) {
+  Details& details = details_[flow.details];
+  if (!details.tls[1].server && (flow.flags[0] & flow.flags[1] & kTlsBegun) == 0) return;
   const Tls& server = details.tls[details.tls[1].server ? 1 : 0];
   for (Tls& tls : details.tls) {
     tls.agreed = server.server && has_suite(tls, server.server_suite);
@@ -394,6 +411,7 @@ void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Octets octe
       flow.flags[direction] |= kTlsBegun;
       Messages messages(*this, place);
       TlsWalk().advance(octets, 0, messages);
+      if ((flow.flags[0] & kSettled) != 0 && flow.details != kNone) free_suites(flow);
     }
   } else if (parse_http(octets, true, &http) == Verdict::kYes) {
     count_http(place, http, sequence, order);
@@ -472,18 +490,12 @@ void ApplicationLayer::count_hello(Place place, bool from_client, Octets body) {
   tls.client_version = hello.version;
   tls.client_extensions = hello.extensions;
   tls.suite_count = hello.suites;
-  const auto begin = hello.suite.begin(), end = begin + hello.suites;
-  if ((flow.flags[0] & kSettled) != 0) {
-    // Of a later segment. No ServerHello will follow.
-    const Tls& server = details.tls[details.tls[1].server ? 1 : 0];
-    tls.agreed = server.server && std::binary_search(begin, end, server.server_suite);
-  } else if (hello.suites > 0) {
-    tls.suites = static_cast<uint16_t*>(std::malloc(hello.suites * sizeof(uint16_t)));
-    if (tls.suites == nullptr)
-      set_unknown(flow);
-    else
-      std::copy(begin, end, tls.suites);
-  }
+  if (hello.suites == 0) return;
+  tls.suites = static_cast<uint16_t*>(std::malloc(hello.suites * sizeof(uint16_t)));
+  if (tls.suites == nullptr)
+    set_unknown(flow);
+  else
+    std::copy_n(hello.suite.begin(), hello.suites, tls.suites);
 }
 
 bool ApplicationLayer::has_suite(const Tls& tls, uint16_t suite) {
@@ -559,8 +571,10 @@ const ApplicationSummary& ApplicationLayer::finish(ApplicationHandle handle) noe
   summary_.unknown = number == kRefused;
   if (number == 0 || number == kRefused) return summary_;
   Flow& flow = flows_[number - 1];
-  for (unsigned direction = 0; direction < 2; direction++)
+  for (unsigned direction = 0; direction < 2; direction++) {
+    flow.packets++;  // what is decided now comes after all that was before
     if ((flow.flags[direction] & kClosed) == 0) close_head(flow, direction);
+  }
   summary_.unknown = (flow.flags[0] & kUnknown) != 0;
 
   if (flow.details != kNone) {
@@ -584,7 +598,7 @@ const ApplicationSummary& ApplicationLayer::finish(ApplicationHandle handle) noe
       summary_.tls_extensions += client.client_extensions;
     }
     if (server.server) {
-      const bool offered = client.client && client.agreed;
+      const bool offered = client.client && has_suite(client, server.server_suite);
       if (!offered && !is_grease(server.server_suite)) summary_.tls_cipher_suites++;
       summary_.tls_extensions += server.server_extensions;
     }

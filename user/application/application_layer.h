@@ -157,7 +157,7 @@ class ApplicationLayer {
     uint16_t client_version, client_extensions;
     uint16_t server_version, server_extensions, server_suite;  // of the last ServerHello
     bool client, server;
-    bool agreed;  // suites were given up: the last ServerHello's suite is among them
+    bool agreed;  // for when suites were given up: the last ServerHello's was among them
   };
 
   struct Details {
@@ -187,6 +187,7 @@ class ApplicationLayer {
   void push_begins(Place place, uint32_t from, uint32_t to, Candidates* candidates);
   uint32_t parse(Place place, Octets octets, uint32_t base, Candidates& candidates, bool all);
   Verdict judge(Place place, Octets octets, const Candidate& candidate, bool all);
+  void judge_copy(Place place, Octets octets, const Candidate& candidate);
   void walk_dns(Place place, Octets octets, uint32_t base);
   void look_at_start(Place place, uint32_t sequence, Octets octets, uint64_t order);
   void count_http(Place place, const HttpMessage& message, uint32_t sequence, uint64_t order);
@@ -194,6 +195,7 @@ class ApplicationLayer {
   void count_hello(Place place, bool from_client, Octets body);
   void close_head(Flow& flow, unsigned direction);
   void settle(Flow& flow);
+  void free_suites(Flow& flow);
   unsigned requester(const Details& details) const;
   static bool has_suite(const Tls& tls, uint16_t suite);
 
