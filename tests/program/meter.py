@@ -36,10 +36,12 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+# Names of the numbers of packets, by feature set.
+PACKETS = (("packets_count",), ("tot_fwd_pkts", "tot_bwd_pkts"), ("Total Fwd Packets", "Total Backward Packets"))
+
+
 def packets_in(rows):
-    columns = next(names for names in (("packets_count",), ("Total Fwd Packets", "Total Backward Packets"),
-                                       ("tot_fwd_pkts", "tot_bwd_pkts")) if not rows or names[0] in rows[0])
-    return sum(int(row[name]) for row in rows for name in columns)
+    return sum(int(row[name]) for row in rows for names in PACKETS if names[0] in row for name in names)
 
 
 def account_of(text):

@@ -13,6 +13,7 @@
 #include "flows/account.h"
 #include "flows/live_flows.h"
 #include "ops/privileges.h"
+#include "ops/service_notification.h"
 #include "ops/signals.h"
 
 namespace flowmeter {
@@ -184,6 +185,10 @@ class LiveRun {
                   " flows have exact counts, but times without " +
                   std::to_string(flows_.packets_without_timing()) +
                   " of their packets (--ring-size makes room for more; --quality shows which)");
+    if (counters.payload_lost)
+      log_warning(std::to_string(counters.payload_lost) +
+                  " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
+                  "and DNS columns of their flows are empty");
     if (flows_.forced_out())
       log_warning(std::to_string(flows_.forced_out()) +
                   " flows ended early because there were more than --max-flows");
@@ -465,12 +470,17 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
     return kRunFailed;
   }
   if (config.verbose) log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
+  const auto tell_manager = [](const std::string& lines) {
+    if (Status told = notify_service(lines); !told) log_warning(told.error().message());
+  };
+  tell_manager("READY=1\nSTATUS=metering " + live.interfaces().names());
   bool good = true;
   const auto check = [&good](Status status) {
     if (!status) log_error(status.error().message());
     good = good && static_cast<bool>(status);
   };
   check(live.run());
+  tell_manager("STOPPING=1\nSTATUS=writing the open flows");
   check(live.finish());
   good = live.report() && good;
   return good ? kOk : kRunFailed;
