@@ -86,11 +86,12 @@ Replayed replay(const std::vector<TimedFrame>& frames, const fm_settings& settin
                 Replay::Limits limits, FeatureSet set) {
   RowCollector sink(set);
   Replay replay(settings, limits, sink);
+  std::vector<std::unique_ptr<uint8_t[]>> blocks;  // stay until replay has looked into them
   for (const TimedFrame& f : frames) {
     const size_t size = f.frame.octets.size();
-    const auto exact = std::make_unique<uint8_t[]>(size);
-    std::copy(f.frame.octets.begin(), f.frame.octets.end(), exact.get());
-    replay.add({f.time_ns, 0, exact.get(), static_cast<uint32_t>(size), f.frame.wire_length,
+    blocks.push_back(std::make_unique<uint8_t[]>(size));
+    std::copy(f.frame.octets.begin(), f.frame.octets.end(), blocks.back().get());
+    replay.add({f.time_ns, 0, blocks.back().get(), static_cast<uint32_t>(size), f.frame.wire_length,
                 f.frame.link_type});
   }
   return finished(replay, sink);

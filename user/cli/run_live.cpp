@@ -186,9 +186,10 @@ class LiveRun {
                   std::to_string(flows_.packets_without_timing()) +
                   " of their packets (--ring-size makes room for more; --quality shows which)");
     if (counters.payload_lost)
-      log_warning(std::to_string(counters.payload_lost) +
-                  " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
-                  "and DNS columns of their flows are empty");
+      log_warning(
+          std::to_string(counters.payload_lost) +
+          " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
+          "and DNS columns of their flows are empty");
     if (flows_.forced_out())
       log_warning(std::to_string(flows_.forced_out()) +
                   " flows ended early because there were more than --max-flows");
