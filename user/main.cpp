@@ -21,6 +21,7 @@
 #include "ops/privileges.h"
 #include "ops/signals.h"
 #include "output/csv.h"
+#include "view/live_view.h"
 
 namespace flowmeter {
 namespace {
@@ -38,6 +39,8 @@ Status check_inputs(const Config& config) {
       return Error{"metering an interface needs " + missing +
                    " (run as root, or give the program these file capabilities)"};
   }
+  if (config.top)
+    if (auto view = LiveView::open(config.csv == "-"); !view) return view.error();
   struct stat output {};
   const bool output_exists = config.csv != "-" && ::stat(config.csv.c_str(), &output) == 0;
   for (const std::string& path : config.captures) {
@@ -116,7 +119,9 @@ ExitCode run(int argc, char** argv) {
 int main(int argc, char** argv) {
   flowmeter::occupy_standard_streams();
   try {
-    return flowmeter::run(argc, argv);
+    const flowmeter::ExitCode code = flowmeter::run(argc, argv);
+    flowmeter::log_suppressed();
+    return code;
   } catch (const std::bad_alloc&) {
     flowmeter::log_error("out of memory (--max-flows and --max-fragments bound it)");
   } catch (const std::exception& error) {
