@@ -22,6 +22,7 @@
 #include "ops/signals.h"
 #include "output/csv.h"
 #include "output/flow_printer.h"
+#include "view/live_view.h"
 
 namespace flowmeter {
 namespace {
@@ -39,6 +40,8 @@ Status check_inputs(const Config& config) {
       return Error{"metering an interface needs " + missing +
                    " (run as root, or give the program these file capabilities)"};
   }
+  if (config.top)
+    if (auto view = LiveView::open(config.csv == "-"); !view) return view.error();
   struct stat output {};
   const bool output_exists = config.csv != "-" && ::stat(config.csv.c_str(), &output) == 0;
   for (const std::string& path : config.captures) {
@@ -132,7 +135,9 @@ ExitCode run(int argc, char** argv) {
 int main(int argc, char** argv) {
   flowmeter::occupy_standard_streams();
   try {
-    return flowmeter::run(argc, argv);
+    const flowmeter::ExitCode code = flowmeter::run(argc, argv);
+    flowmeter::log_suppressed();
+    return code;
   } catch (const std::bad_alloc&) {
     flowmeter::log_error("out of memory (--max-flows and --max-fragments bound it)");
   } catch (const std::exception& error) {

@@ -13,8 +13,11 @@
 #include <cstdarg>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
+#include "base/log.h"
 #include "capture/pins.h"
 #include "flowmeter.skel.h"
 #include "flowmeter/fragment.h"
@@ -25,10 +28,19 @@ namespace {
 
 bool libbpf_verbose = false;
 
+// A message may have many lines (the verifier's log).
 __attribute__((format(printf, 2, 0))) int print_libbpf(libbpf_print_level level, const char* format,
                                                        va_list arguments) {
-  if (!libbpf_verbose || level == LIBBPF_DEBUG) return 0;
-  return std::vfprintf(stderr, format, arguments);
+  if (!libbpf_verbose) return 0;
+  char* message = nullptr;
+  if (::vasprintf(&message, format, arguments) < 0) return 0;
+  for (std::string_view rest = message; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    log_line(level == LIBBPF_DEBUG ? LogLevel::kDebug : LogLevel::kInfo, rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  std::free(message);
+  return 0;
 }
 
 std::string kernel_release() {

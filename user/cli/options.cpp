@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 
 #include "base/log.h"
+#include "cli/option_sources.h"
 #include "features/columns_extra.h"
 #include "features/listing.h"
 
@@ -52,8 +55,11 @@ std::string to_nanoseconds(const std::string& text, uint64_t* ns) {
 }
 
 void add_seconds(CLI::App& app, const char* group, const char* name, __u64* ns, const char* help) {
-  char standard[32];
-  std::snprintf(standard, sizeof(standard), "%g", static_cast<double>(*ns) / 1e9);
+  const auto in_force = [ns] {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.12g", static_cast<double>(*ns) / 1e9);
+    return std::string(text);
+  };
   app.add_option_function<std::string>(
          name,
          [ns, name](const std::string& text) {
@@ -64,7 +70,8 @@ void add_seconds(CLI::App& app, const char* group, const char* name, __u64* ns, 
          },
          help)
       ->type_name("SECONDS")
-      ->default_str(standard)
+      ->default_function(in_force)
+      ->capture_default_str()
       ->group(group);
 }
 
@@ -88,6 +95,28 @@ void add_count(CLI::App& app, const char* group, const char* name, Number least,
   if (!standard.empty()) option->default_str(standard);
 }
 
+uint32_t default_max_flows(const Config& config) {
+  if (config.interfaces.empty()) return kReplayMaxFlows;
+  return config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows : kLiveMaxFlows;
+}
+
+// Groups as they are defined, but for the first, whose first option must run before all others: it
+// is shown last.
+class FirstGroupLast final : public CLI::Formatter {
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode) const override {
+    std::vector<std::string> groups = app->get_groups();
+    std::rotate(groups.begin(), groups.begin() + 1, groups.end());
+    std::string text = make_description(app) + make_usage(app, name);
+    for (const std::string& group : groups) {
+      text += make_group(group, false, app->get_options([&group](const CLI::Option* option) {
+        return option->get_group() == group;
+      }));
+      if (group != groups.back()) text += '\n';
+    }
+    return text + '\n' + make_footer(app);
+  }
+};
+
 Compat to_compat(const std::string& name) {
   if (name == "python") return Compat::kPython;
   if (name == "java") return Compat::kJava;
@@ -107,14 +136,62 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                  kOther[] = "Other";
   Config config;
   std::string csv;
-  bool want_list = false, quality = false;
+  bool want_list = false, quality = false, print_config = false;
 
   CLI::App app("Flow meter: CICFlowMeter features of captures and, by eBPF, of live traffic.",
                "flowmeter-ebpf");
+  app.formatter(std::make_shared<FirstGroupLast>());
   app.get_formatter()->column_width(36);
   app.footer(kFooter);
   app.set_help_flag("");  // set below: groups are printed in the order of their first option
   app.allow_extras();
+
+  OptionSources sources(app);
+  app.add_option_function<std::string>(
+         "--config", [&](const std::string& path) { sources.complete(path); },
+         "Take options from this file: a line is an option's\n"
+         "long name = value. The command line goes before\n"
+         "the environment (FLOWMETER_IDLE_TIMEOUT=60 is\n"
+         "--idle-timeout 60), and that before the file")
+      ->force_callback()
+      ->configurable(false)
+      ->type_name("FILE.toml")
+      ->group(kOther);
+  app.add_flag("--print-config", print_config,
+               "Print what is in force and where it comes from,\n"
+               "as a file for --config")
+      ->configurable(false)
+      ->group(kOther);
+  // Next, so that what is wrong with the others is said as is wanted.
+  app.add_option_function<std::string>(
+         "--log-format",
+         [](const std::string& name) {
+           const auto format = log_format_of(name);
+           if (!format)
+             throw CLI::ValidationError(
+                 "--log-format", "\"" + name + "\" is no format (there are: text, logfmt, json)");
+           set_log_format(*format);
+         },
+         "Of lines on standard error: text, logfmt or json")
+      ->type_name("FORMAT")
+      ->default_str("text")
+      ->group(kOther);
+  app.add_option_function<std::string>(
+         "--log-level",
+         [&config](const std::string& name) {
+           const auto level = log_level_of(name);
+           if (!level)
+             throw CLI::ValidationError(
+                 "--log-level",
+                 "\"" + name + "\" is no level (there are: error, warning, info, debug)");
+           set_log_level(*level);
+           config.verbose = config.verbose || *level == LogLevel::kDebug;
+         },
+         "The least that is said: error, warning, info, or\n"
+         "debug (-v, and libbpf's debugging)")
+      ->type_name("LEVEL")
+      ->default_str("info")
+      ->group(kOther);
 
   app.add_option("-f,--file,-r,--read", config.captures,
                  "Replay a pcap or pcapng capture; - is standard input.\n"
@@ -178,6 +255,7 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
          "Further columns that say how far a row can be\ntrusted; short for --extra with them")
       ->group(kOutput);
   app.add_flag("--list-fields", want_list, "Print all columns with unit and definition")
+      ->configurable(false)
       ->group(kOutput);
 
   app.add_option_function<std::string>(
@@ -186,6 +264,12 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
          "python is cicflowmeter 0.4.1,\n"
          "java is the Java CICFlowMeter 4.0")
       ->type_name("MODE")
+      ->group(kOutput);
+
+  app.add_flag("--top", config.top,
+               "Live: show rates, losses and the greatest flows in\n"
+               "this terminal (rows only with -c). Keys: b sorts by\n"
+               "bytes, p by packets, q ends the run")
       ->group(kOutput);
 
   app.add_option_function<std::string>(
@@ -315,8 +399,9 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   app.add_flag("-v,--verbose", config.verbose, "Say more on standard error")->group(kOther);
   app.add_flag("-q,--quiet", config.quiet, "No account of packets, no progress")->group(kOther);
   app.set_version_flag("--version", std::string("flowmeter-ebpf ") + FLOWMETER_VERSION)
+      ->configurable(false)
       ->group(kOther);
-  app.set_help_flag("-h,--help", "Print this help")->group(kOther);
+  app.set_help_flag("-h,--help", "Print this help")->configurable(false)->group(kOther);
 
   try {
     app.parse(argc, argv);
@@ -326,6 +411,17 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                   "\nfurther columns, for --extra and --fields:\n" + columns_text(columns_extra()))
                      .c_str(),
                  stdout);
+      return kOk;
+    }
+    if (print_config) {
+      for (CLI::Option* option : app.get_options([](CLI::Option*) { return true; }))
+        if (option->get_type_name() == "SECONDS") option->capture_default_str();  // by --features
+      app.get_option("--max-flows")->default_str(std::to_string(default_max_flows(config)));
+      const std::string text = sources.text();
+      if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0) {
+        log_error(Error{"cannot write to standard output", errno}.message());
+        return kRunFailed;
+      }
       return kOk;
     }
     if (config.captures.empty() == config.interfaces.empty())
@@ -381,6 +477,13 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     if (!config.pin.empty() && config.hook == Hook::kTc)
       usage("--pin needs BPF links: --hook tcx or xdp, not tc");
     if (quality) config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
+    if (config.top) {
+      if (config.interfaces.empty()) usage("--top goes with -i only");
+      if (csv_option->count() == 0) {
+        if (config.compat != Compat::kNone) usage("--top with --compat needs an output: -c FILE");
+        config.csv = "/dev/null";
+      }
+    }
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
       app.exit(error);
@@ -389,14 +492,11 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     log_error(error.what());
     return kUsage;
   }
-  if (config.quiet)
+  if (config.quiet || config.top)
     config.print = false;
   else if (config.settings.with_application && !config.interfaces.empty())
     config.print = config.print || ::isatty(STDERR_FILENO);
-  if (config.max_flows == 0)
-    config.max_flows = config.interfaces.empty()              ? kReplayMaxFlows
-                       : config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows
-                                                              : kLiveMaxFlows;
+  if (config.max_flows == 0) config.max_flows = default_max_flows(config);
   if (config.max_fragments == 0) config.max_fragments = kMaxFragments;
   if (config.ring_mib == 0) config.ring_mib = kRingMib;
   if (config.batch == 0) config.batch = kBatch;

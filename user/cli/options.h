@@ -53,6 +53,7 @@ struct Config {
   std::optional<double> duration_s;
   std::optional<uint64_t> packets;
 
+  bool top = false;
   bool strict = false;
   bool verbose = false;
   bool quiet = false;

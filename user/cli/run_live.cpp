@@ -15,6 +15,7 @@
 #include "ops/privileges.h"
 #include "ops/service_notification.h"
 #include "ops/signals.h"
+#include "view/live_view.h"
 
 namespace flowmeter {
 namespace {
@@ -86,8 +87,8 @@ class LiveRun {
   }
 
   // Drains until the end is asked for. Sleeps between drains: 0.2 ms under load, up to 50 ms when
-  // it is quiet.
-  Status run() {
+  // it is quiet. view: what --top shows, or null.
+  Status run(LiveView* view) {
     constexpr uint64_t kShortest = kMillisecond / 5, kLongest = 50 * kMillisecond;
     const uint64_t begin = monotonic_ns();
     const uint64_t end =
@@ -104,6 +105,11 @@ class LiveRun {
         if (Status status = follow_interfaces(); !status) return status;
       }
       if (now >= end || enough_packets()) return Done{};
+      if (view) {
+        if (!view->follow(flows_, now)) return Done{};
+        if (view->due(now))
+          if (Status status = show(*view, now); !status) return status;
+      }
       if (report_requested())
         if (Status status = report_now(); !status) return status;
       if (now >= next_second) {
@@ -162,19 +168,20 @@ class LiveRun {
   // Prints the account; returns whether it balances and the output has all of it.
   bool report() {
     const Totals totals = count();
-    if (compat_ && !config_.quiet) log_info(compat_->engine().account());
+    if (compat_ && !config_.quiet) log_account(compat_->engine().account());
     if (!config_.quiet) {
-      log_info(totals.text + (stays() ? " kernel_only=" : " lost=") +
-               std::to_string(totals.kernel_only));
+      log_account(totals.text + (stays() ? " kernel_only=" : " lost=") +
+                  std::to_string(totals.kernel_only));
       if (config_.verbose) print_hooks();
       if (config_.print) print_summary(totals.kernel_only);
     }
     const fm_cpu_counters counters = datapath_->counters();
     if (config_.verbose)
-      log_info("events_lost=" + std::to_string(counters.events_lost) + " uncounted=" +
-               std::to_string(counters.uncounted) + " evicted=" + std::to_string(flows_.evicted()) +
-               " recreated=" + std::to_string(flows_.recreated()) +
-               " handover_lost=" + std::to_string(counters.handover_packets));
+      log_account("events_lost=" + std::to_string(counters.events_lost) +
+                  " uncounted=" + std::to_string(counters.uncounted) +
+                  " evicted=" + std::to_string(flows_.evicted()) +
+                  " recreated=" + std::to_string(flows_.recreated()) +
+                  " handover_lost=" + std::to_string(counters.handover_packets));
     if (totals.uncertain)
       log_warning(std::to_string(totals.uncertain) +
                   " packets came merged by the device or before XDP, so their lengths and number "
@@ -304,11 +311,40 @@ class LiveRun {
       account.seen = each.counters.seen;
       std::copy(std::begin(each.counters.by_reason), std::end(each.counters.by_reason),
                 account.by_reason.begin());
-      log_info(each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress: " : " egress: ") +
-               account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
-               " uncertain=" + std::to_string(each.counters.uncertain) +
-               " link_packets=" + std::to_string(each.link_packets));
+      log_account(account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
+                      " uncertain=" + std::to_string(each.counters.uncertain) +
+                      " link_packets=" + std::to_string(each.link_packets),
+                  each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
     }
+  }
+
+  // For --top. With datapath "kernel" the counters of flows are asked for, which takes the longer
+  // the more there are: at most a twentieth of the time goes there.
+  Status show(LiveView& view, uint64_t now) {
+    if (config_.datapath == Datapath::kKernel && now >= next_states_) {
+      if (Status told = learn_states(); !told) return told;
+      next_states_ = now + std::max<uint64_t>(FM_SECOND_NS / 2, 20 * (monotonic_ns() - now));
+    }
+    ViewCounters counters;
+    counters.now_ns = now;
+    counters.flows_open = flows_.open_flows();
+    counters.flows_ended = flows_.flows_written();
+    for (const HookAccount& each : interfaces_->accounts()) {
+      counters.account.seen += each.counters.seen;
+      for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
+        counters.account.by_reason[reason] += each.counters.by_reason[reason];
+      if (counters.interfaces.empty() || counters.interfaces.back().name != each.interface)
+        counters.interfaces.push_back({each.interface, {}});
+      counters.interfaces.back().hook[each.hook] = {each.counters.seen, each.link_bytes};
+    }
+    const fm_cpu_counters kernel = datapath_->counters();
+    counters.losses = {{"events_lost", kernel.events_lost},
+                       {"uncounted", kernel.uncounted},
+                       {"handover_lost", kernel.handover_packets},
+                       {"evicted", flows_.evicted()},
+                       {"forced_out", flows_.forced_out()}};
+    view.show(std::move(counters));
+    return Done{};
   }
 
   // Takes what the streams hold by now, and the kernel's counts of all open flows.
@@ -325,8 +361,8 @@ class LiveRun {
   Status report_now() {
     if (Status told = learn_states(); !told) return told;
     const Totals totals = count();
-    if (compat_) log_info(compat_->engine().account());
-    log_info(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
+    if (compat_) log_account(compat_->engine().account());
+    log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
     print_hooks();
     return Done{};
   }
@@ -456,11 +492,21 @@ class LiveRun {
   uint64_t flushed_ = 0;
   uint64_t lost_seen_ = 0;
   uint64_t next_search_ = 0;
+  uint64_t next_states_ = 0;
   bool patterns_ = false;
   bool output_failed_ = false;
 };
 
 ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
+  std::unique_ptr<LiveView> view;
+  if (config.top) {
+    auto opened = LiveView::open(config.csv == "-");
+    if (!opened) {
+      log_error(opened.error().message());
+      return kRunFailed;
+    }
+    view = std::move(*opened);
+  }
   LiveRun live(config, sink, compat);
   if (Status started = live.start(); !started) {
     log_error(started.error().message());
@@ -480,8 +526,10 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
     if (!status) log_error(status.error().message());
     good = good && static_cast<bool>(status);
   };
-  check(live.run());
+  if (view) check(view->enter(monotonic_ns()));
+  if (good) check(live.run(view.get()));
   tell_manager("STOPPING=1\nSTATUS=writing the open flows");
+  view.reset();  // what is said at the end is said on the screen as it was before
   check(live.finish());
   good = live.report() && good;
   return good ? kOk : kRunFailed;

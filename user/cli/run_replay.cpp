@@ -120,8 +120,8 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
       progress.show(reader, replay.account().seen);
       if (report_requested()) {
         progress.clear();
-        log_info(account_text(replay.account()) +
-                 " flows=" + std::to_string(replay.flows().flows_written()));
+        log_account(account_text(replay.account()) +
+                    " flows=" + std::to_string(replay.flows().flows_written()));
       }
     }
   }
@@ -180,8 +180,8 @@ ExitCode run_replay(const Config& config, RecordSink& sink) {
   const Account& account = replay.account();
   const FlowTable& flows = replay.flows();
   if (!config.quiet)
-    log_info(account_text(account) + " flows=" + std::to_string(flows.flows_written()) +
-             (flows.forced_out() ? " forced_out=" + std::to_string(flows.forced_out()) : ""));
+    log_account(account_text(account) + " flows=" + std::to_string(flows.flows_written()) +
+                (flows.forced_out() ? " forced_out=" + std::to_string(flows.forced_out()) : ""));
   if (!account.balanced() || account.metered() != flows.packets_written()) {
     log_error("the account does not balance: " + std::to_string(flows.packets_written()) +
               " packets are in rows; please report this");
@@ -217,7 +217,7 @@ ExitCode run_compat_replay(const Config& config, CompatEngine& engine) {
     log_error(written.error().message());
     good = false;
   }
-  if (!config.quiet) log_info(engine.account());
+  if (!config.quiet) log_account(engine.account());
   if (!engine.balanced()) {
     log_error("the account does not balance; please report this");
     good = false;

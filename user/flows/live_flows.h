@@ -106,6 +106,15 @@ class LiveFlows {
   uint64_t open_packets() const;
   // Flows that fit: max_flows, and some room for those that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
+  // Calls look(flow) for the open flows among `count` slots from `slot` on; returns the slot to go
+  // on from, 0 once all were looked at. For a view that looks at some at a time.
+  template <typename Look>
+  uint32_t look_at(uint32_t slot, uint32_t count, Look&& look) const {
+    const uint32_t end = pool_.used() - slot > count ? slot + count : pool_.used();
+    for (; slot < end; slot++)
+      if (pool_[slot].id != 0) look(pool_[slot]);
+    return slot < pool_.used() ? slot : 0;
+  }
   uint64_t flows_written() const { return flows_written_; }
   // Σ packets of the flows written.
   uint64_t packets_written() const { return packets_written_; }
