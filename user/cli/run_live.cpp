@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/embedding.h"
 #include "base/log.h"
 #include "capture/bpf_datapath.h"
 #include "capture/metered_interfaces.h"
@@ -79,8 +80,9 @@ class LiveRun {
     flows_.set_interface_names(interfaces_.get());
     rows_before_ = datapath_->journal().packets_written;
     const bool hooks_change = patterns_ || options.hook == Hook::kTc || !kernel_has_tcx();
-    if (Status dropped = drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
-      return dropped;
+    if (!embedding)  // whose privileges are not this run's to give up
+      if (Status dropped = drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
+        return dropped;
     return datapath_->resumed() ? resume() : Done{};
   }
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <set>
 
+#include "base/embedding.h"
 #include "base/log.h"
 #include "capture/capture_reader.h"
 #include "cli/commands.h"
@@ -35,7 +36,8 @@ void report_speed(const Config& config, Clock::time_point start, uint64_t packet
 // One line on a terminal that is written over; nothing elsewhere.
 class Progress {
  public:
-  explicit Progress(bool quiet) : on_(!quiet && ::isatty(STDERR_FILENO)), start_(Clock::now()) {}
+  explicit Progress(bool quiet)
+      : on_(!quiet && !embedding && ::isatty(STDERR_FILENO)), start_(Clock::now()) {}
   ~Progress() { clear(); }
 
   void show(const CaptureReader& reader, uint64_t packets) {
@@ -189,7 +191,7 @@ ExitCode run_replay(const Config& config, RecordSink& sink) {
     log_warning(std::to_string(flows.forced_out()) +
                 " flows were written early because --max-flows was reached");
   report_speed(config, start, account.seen);
-  if (stop_requested()) {
+  if (stop_requested() && !embedding) {
     log_error("stopped by a signal; the rows are of the packets up to there");
     good = false;
   }
