@@ -8,11 +8,14 @@ where the capabilities for live metering are missing, ValueError for a setting t
 
 class Error(Exception):
     """The run has failed."""
+    __module__ = "flowmeter"
 
 
 class CaptureError(Error):
     """A capture cannot be read: it is none, or reading failed, or it is damaged and strict was asked for."""
+    __module__ = "flowmeter"
 
 
 class MeterWarning(UserWarning):
     """The run goes on, but something is not as it should be: a damaged capture, flows forced out, losses."""
+    __module__ = "flowmeter"

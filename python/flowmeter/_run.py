@@ -112,14 +112,14 @@ class Outcome:
 
     def __init__(self, failure: type[Error]) -> None:
         self.failure = failure
+        self.error = ""
         self.account: dict[str, int] = {}
 
     def report(self, meter: _native.Meter, ended: bool) -> None:
         """Passes on what was said: account, log, warnings; at the end, what failed is raised."""
-        error = ""
         for level, text in meter.lines():
             if level == "error":
-                error = text
+                self.error = text
             elif level == "warning":
                 warnings.warn(text, MeterWarning, stacklevel=3)
             else:
@@ -127,7 +127,7 @@ class Outcome:
                     self.account = {name: int(count) for name, count in (part.split("=") for part in text.split())}
                 _log.info(text)
         if ended and not meter.succeeded:
-            raise self.failure(error or "the run has failed")
+            raise self.failure(self.error or "the run has failed")
 
 
 def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome) -> Iterator[Flow]:
