@@ -19,7 +19,7 @@ class FeatureSet(NamedTuple):
     description: str
 
 
-def _as_features(columns) -> list[Feature]:
+def _as_features(columns: list[tuple[str, str, str, str]]) -> list[Feature]:
     return [Feature(name, unit, definition) for name, unit, definition, _ in columns]
 
 

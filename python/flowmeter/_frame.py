@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Batches of columns to a pandas DataFrame, without a Python object for a number."""
+from typing import Any
+
 import numpy
+import numpy.typing
 import pandas
 
 from . import _native
@@ -11,7 +14,7 @@ _EMPTY = {"integer": numpy.int64, "real": numpy.float64, "text": object}
 
 
 def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]]) -> pandas.DataFrame:
-    parts: list[list[numpy.ndarray]] = [[] for _ in columns]
+    parts: list[list[numpy.typing.NDArray[Any]]] = [[] for _ in columns]
     while (batch := meter.next_batch()) is not None:
         for i, arrays in enumerate(parts):
             arrays.append(batch.column(i))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-import numpy
+import numpy.typing
 
 version: str
 
@@ -20,7 +20,7 @@ _RowType = TypeVar("_RowType", bound=Row)
 
 class Batch:
     def __len__(self) -> int: ...
-    def column(self, index: int, /) -> numpy.ndarray[Any, Any]: ...
+    def column(self, index: int, /) -> numpy.typing.NDArray[Any]: ...
     def rows(self, type: type[_RowType], names: dict[str, int], /) -> list[_RowType]: ...
 
 class Meter:

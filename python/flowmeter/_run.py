@@ -12,7 +12,7 @@ import os
 import stat
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from . import _native
@@ -130,7 +130,7 @@ class Outcome:
             raise self.failure(self.error or "the run has failed")
 
 
-def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome) -> Iterator[Flow]:
+def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome) -> Generator[Flow, None, None]:
     try:
         while (batch := meter.next_batch()) is not None:
             yield from batch.rows(Flow, names)

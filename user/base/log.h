@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One line to standard error, as `level message`, or to the program that embeds the run. Not for the
-// packet path: what can repeat per packet is a counter.
+// One line to standard error, as `level message`, or to the program that embeds the run. Not for
+// the packet path: what can repeat per packet is a counter.
 #pragma once
 
 #include <cstdio>

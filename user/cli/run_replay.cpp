@@ -103,10 +103,11 @@ bool report_end(const CaptureReader& reader, const Config& config, uint64_t pack
 bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, RecordSink& sink,
                   Progress& progress, std::set<uint32_t>& warned) {
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
+  const volatile std::sig_atomic_t& stop = stop_requested();
   uint32_t link_type = FM_LINK_ETHERNET;
   const uint64_t seen_before = replay.account().seen;
   CapturedFrame frame;
-  while (replay.account().seen < limit && !stop_requested() && reader.next(&frame)) {
+  while (replay.account().seen < limit && !stop && reader.next(&frame)) {
     if (frame.link_type != link_type) {
       link_type = frame.link_type;
       if (!fm_link_known(link_type) && warned.insert(link_type).second) {
@@ -134,10 +135,11 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
 bool read_capture(CaptureReader& reader, const Config& config, CompatEngine& engine,
                   Progress& progress) {
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
+  const volatile std::sig_atomic_t& stop = stop_requested();
   const uint64_t seen_before = engine.seen();
   CapturedFrame frame;
   engine.begin(reader);
-  while (engine.seen() < limit && !stop_requested() && reader.next(&frame)) {
+  while (engine.seen() < limit && !stop && reader.next(&frame)) {
     if (!engine.add(frame)) {
       progress.clear();
       log_warning(reader.path() + ": the reading ends behind packet " +
