@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds the native module of the Python package by CMake; all else is in pyproject.toml.
 
-FLOWMETER_BUILD_DIR names a CMake build directory to use; what is built there already is not built again.
+FLOWMETER_BUILD_DIR names a CMake build directory whose module is taken as it is.
 """
 import os
 import pathlib
@@ -18,16 +18,19 @@ ROOT = pathlib.Path(__file__).resolve().parent
 
 class CMakeBuild(build_ext):
     def build_extension(self, extension):
-        build = pathlib.Path(os.environ.get("FLOWMETER_BUILD_DIR") or pathlib.Path(self.build_temp).resolve() / "cmake")
-        generator = [] if (build / "CMakeCache.txt").exists() or not shutil.which("ninja") else ["-G", "Ninja"]
-        options = [] if (build / "CMakeCache.txt").exists() else ["-DFLOWMETER_TESTS=OFF"]
-        subprocess.run(["cmake", "-S", ROOT, "-B", build, *generator, *options, "-DFLOWMETER_PYTHON=ON",
+        build = os.environ.get("FLOWMETER_BUILD_DIR") or self.build_by_cmake()
+        target = pathlib.Path(self.get_ext_fullpath(extension.name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(pathlib.Path(build) / "python" / "flowmeter" / target.name, target)
+
+    def build_by_cmake(self):
+        build = pathlib.Path(self.build_temp).resolve()
+        generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+        subprocess.run(["cmake", "-S", ROOT, "-B", build, *generator, "-DFLOWMETER_TESTS=OFF", "-DFLOWMETER_PYTHON=ON",
                         f"-DPython3_EXECUTABLE={sys.executable}"], check=True)
         subprocess.run(["cmake", "--build", build, "--target", "flowmeter_python", "--parallel",
                         str(self.parallel or os.cpu_count())], check=True)
-        target = pathlib.Path(self.get_ext_fullpath(extension.name))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(build / "python" / "flowmeter" / target.name, target)
+        return build
 
 
 version = re.search(r"project\(flowmeter-ebpf VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
