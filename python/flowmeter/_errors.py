@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What can go wrong in a run. The text is the one line that the program would print.
 
-Beside these there are Python's own: FileNotFoundError, IsADirectoryError and PermissionError for captures, PermissionError
-where the capabilities for live metering are missing, ValueError for a setting that cannot be.
+Beside these there are Python's own: FileNotFoundError, IsADirectoryError and PermissionError for captures,
+PermissionError where the capabilities for live metering are missing, ValueError for a setting that cannot be.
 """
 
 

@@ -125,7 +125,8 @@ class Live(cases.Case):
         script = (
             "import os, sys\n"
             "from flowmeter.sniffer import create_sniffer\n"
-            "sniffer, session = create_sniffer(input_file=None, input_interface='veth0', output_mode='csv', output=sys.argv[1])\n"
+            "sniffer, session = create_sniffer(input_file=None, input_interface='veth0',\n"
+            "                                  output_mode='csv', output=sys.argv[1])\n"
             "sniffer.start()\n"
             "print('started', flush=True)\n"
             "try:\n    sniffer.join()\n"
