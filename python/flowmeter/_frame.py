@@ -8,7 +8,7 @@ import pandas
 
 from . import _native
 
-# Texts of few values, whatever the traffic.
+# Texts of few values, whatever the traffic; in small letters.
 _RECURRING = {"protocol", "interface", "direction", "end_reason"}
 _EMPTY = {"integer": numpy.int64, "real": numpy.float64, "text": object}
 
@@ -23,6 +23,6 @@ def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]]) -
         values = numpy.concatenate(parts[i]) if parts[i] else numpy.empty(0, _EMPTY[kind])
         parts[i] = []  # a column at a time is in memory twice, not all
         if kind == "text":
-            values = pandas.Categorical(values) if name in _RECURRING else pandas.array(values, dtype="string")
+            values = pandas.Categorical(values) if name.lower() in _RECURRING else pandas.array(values, dtype="string")
         data[name] = values
     return pandas.DataFrame(data, copy=False)

@@ -57,8 +57,8 @@ def damaged(tmp_path):
 def program():
     """Runs the program; its standard output."""
     def run(*arguments):
-        done = subprocess.run([cases.meter_path, "-q", *map(str, arguments)], capture_output=True, text=True, check=True,
-                              timeout=60)
+        done = subprocess.run([cases.meter_path, "-q", "-c", "-", *map(str, arguments)], capture_output=True, text=True,
+                              check=True, timeout=60)
         return done.stdout
     return run
 
