@@ -41,7 +41,7 @@ def test_settings_are_all_those_of_the_program():
     # These are of an output or of live metering.
     live = {"output_buffer", "ring_size", "batch"}
     assert set(flowmeter.Settings.__annotations__) == (set(replay) - live) | {"packets"}
-    own = {"pin", "unpin"}  # what outlives the run is the command line's
+    own = {"pin", "unpin", "print"}  # what outlives the run and what prints are the command line's
     every = set(options(groups["Live metering"])) | {"duration", "netns", "ring_size", "batch"}
     assert set(flowmeter._run.LiveSettings.__annotations__) == \
         set(flowmeter.Settings.__annotations__) | (every - own)
