@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/embedding.h"
 #include "base/repeat_limit.h"
 
 namespace flowmeter {
@@ -210,6 +211,7 @@ std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
 }
 
 void log_line(LogLevel level, std::string_view message) {
+  if (embedding) return embedding->log(kLevels[static_cast<size_t>(level)], message);
   Log& log = the_log();
   const std::lock_guard lock(log.mutex);
   if (level > log.level) return;
@@ -221,6 +223,10 @@ void log_line(LogLevel level, std::string_view message) {
 }
 
 void log_account(std::string_view counters, std::string_view of) {
+  if (embedding) {
+    const std::string line = std::string(of).append(of.empty() ? "" : ": ").append(counters);
+    return embedding->log(kLevels[static_cast<size_t>(LogLevel::kInfo)], line);
+  }
   Log& log = the_log();
   const std::lock_guard lock(log.mutex);
   if (LogLevel::kInfo <= log.level) print(log, LogLevel::kInfo, of, counters);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/embedding.h"
 #include "base/log.h"
 #include "capture/bpf_datapath.h"
 #include "capture/metered_interfaces.h"
@@ -81,8 +82,9 @@ class LiveRun {
     flows_.set_interface_names(interfaces_.get());
     rows_before_ = datapath_->journal().packets_written;
     const bool hooks_change = patterns_ || options.hook == Hook::kTc || !kernel_has_tcx();
-    if (Status dropped = drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
-      return dropped;
+    if (!embedding)  // whose privileges are not this run's to give up
+      if (Status dropped = drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
+        return dropped;
     return datapath_->resumed() ? resume() : Done{};
   }
 
@@ -518,6 +520,7 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
   }
   if (config.verbose) log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
   const auto tell_manager = [](const std::string& lines) {
+    if (embedding) return;  // another program's service
     if (Status told = notify_service(lines); !told) log_warning(told.error().message());
   };
   tell_manager("READY=1\nSTATUS=metering " + live.interfaces().names());

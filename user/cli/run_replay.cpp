@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <set>
 
+#include "base/embedding.h"
 #include "base/log.h"
 #include "capture/capture_reader.h"
 #include "cli/commands.h"
@@ -35,7 +36,8 @@ void report_speed(const Config& config, Clock::time_point start, uint64_t packet
 // One line on a terminal that is written over; nothing elsewhere.
 class Progress {
  public:
-  explicit Progress(bool quiet) : on_(!quiet && ::isatty(STDERR_FILENO)), start_(Clock::now()) {}
+  explicit Progress(bool quiet)
+      : on_(!quiet && !embedding && ::isatty(STDERR_FILENO)), start_(Clock::now()) {}
   ~Progress() { clear(); }
 
   void show(const CaptureReader& reader, uint64_t packets) {
@@ -102,10 +104,11 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
                   Progress& progress, std::set<uint32_t>& warned) {
   if (config.settings.with_application) reader.on_refill([&] { replay.settle(); });
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
+  const volatile std::sig_atomic_t& stop = stop_requested();
   uint32_t link_type = FM_LINK_ETHERNET;
   const uint64_t seen_before = replay.account().seen;
   CapturedFrame frame;
-  while (replay.account().seen < limit && !stop_requested() && reader.next(&frame)) {
+  while (replay.account().seen < limit && !stop && reader.next(&frame)) {
     if (frame.link_type != link_type) {
       link_type = frame.link_type;
       if (!fm_link_known(link_type) && warned.insert(link_type).second) {
@@ -134,10 +137,11 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
 bool read_capture(CaptureReader& reader, const Config& config, CompatEngine& engine,
                   Progress& progress) {
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
+  const volatile std::sig_atomic_t& stop = stop_requested();
   const uint64_t seen_before = engine.seen();
   CapturedFrame frame;
   engine.begin(reader);
-  while (engine.seen() < limit && !stop_requested() && reader.next(&frame)) {
+  while (engine.seen() < limit && !stop && reader.next(&frame)) {
     if (!engine.add(frame)) {
       progress.clear();
       log_warning(reader.path() + ": the reading ends behind packet " +
@@ -191,7 +195,7 @@ ExitCode run_replay(const Config& config, RecordSink& sink) {
     log_warning(std::to_string(flows.forced_out()) +
                 " flows were written early because --max-flows was reached");
   report_speed(config, start, account.seen);
-  if (stop_requested()) {
+  if (stop_requested() && !embedding) {
     log_error("stopped by a signal; the rows are of the packets up to there");
     good = false;
   }

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include "base/embedding.h"
+
 namespace flowmeter {
 namespace {
 
@@ -41,10 +43,11 @@ void handle_signals() {
 }
 
 const volatile std::sig_atomic_t& stop_requested() {
-  return stop;
+  return embedding ? embedding->stop : stop;
 }
 
 bool report_requested() {
+  if (embedding) return false;
   const bool requested = report != 0;
   report = 0;
   return requested;

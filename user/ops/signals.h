@@ -9,7 +9,7 @@
 namespace flowmeter {
 
 void handle_signals();
-// Set once a stop was asked for.
+// Set once a stop was asked for (within another program: of this thread's run).
 const volatile std::sig_atomic_t& stop_requested();
 // Whether the account was asked for since the last call.
 bool report_requested();

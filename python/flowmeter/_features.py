@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The feature sets and their columns, as the library has them."""
+from typing import NamedTuple
+
+from . import _native
+
+
+class Feature(NamedTuple):
+    """A column."""
+    name: str
+    unit: str
+    """"s", "packets", "bytes", "bytes/s", …; "" where there is none."""
+    definition: str
+
+
+class FeatureSet(NamedTuple):
+    """What read(features=name) gives."""
+    name: str
+    description: str
+
+
+def _as_features(columns: list[tuple[str, str, str, str]]) -> list[Feature]:
+    return [Feature(name, unit, definition) for name, unit, definition, _ in columns]
+
+
+def features(feature_set: str = "cic82") -> list[Feature]:
+    """The columns of a feature set, in their order. ValueError if there is no such set."""
+    return _as_features(_native.columns_of(feature_set))
+
+
+def further_columns() -> list[Feature]:
+    """Columns that `extra` and `fields` can name beside those of the set."""
+    return _as_features(_native.further_columns())
+
+
+def feature_sets() -> list[FeatureSet]:
+    """All feature sets; the first is the default."""
+    return [FeatureSet(name, description) for name, description in _native.feature_sets()]

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs of the meter: read(), read_frame(), meter().
+
+A run is what the program's command line would have it: keyword arguments become its options, so that names, units,
+defaults and refusals are the same. It has a thread of its own outside of Python and waits when some ten thousand flows
+lie ready that nobody has taken.
+"""
+import atexit
+import logging
+import numbers
+import os
+import stat
+import warnings
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from . import _native
+from ._errors import CaptureError, Error, MeterWarning
+
+if TYPE_CHECKING:
+    import pandas
+
+Path = str | os.PathLike[str]
+Names = str | Iterable[str]
+
+_log = logging.getLogger("flowmeter")
+
+
+class Settings(TypedDict, total=False):
+    """Parameters of a run. What is left out is the feature set's, or the program's default."""
+    idle_timeout: float
+    """Seconds: a longer silence ends a TCP or UDP flow."""
+    icmp_idle_timeout: float
+    """Seconds: a longer silence ends an ICMP flow."""
+    tcp_linger: float
+    """Seconds: a longer silence ends a closed TCP flow."""
+    active_timeout: float
+    """Seconds: a flow that lasts longer goes on in a new one."""
+    activity_gap: float
+    """Seconds: a longer gap is idle and parts active periods."""
+    subflow_gap: float
+    """Seconds: a longer gap parts subflows."""
+    bulk_min_packets: int
+    """Payload packets in a row that make a bulk."""
+    bulk_max_gap: float
+    """Seconds: a longer gap between them ends a bulk."""
+    fragment_memory: float
+    """Seconds for which a first fragment is remembered."""
+    packets: int
+    """Stop after this many packets (live: at least)."""
+    max_flows: int
+    """Flows held at once; then old ones are forced out, with a warning."""
+    max_fragments: int
+    """First fragments remembered at once."""
+
+
+class LiveSettings(Settings, total=False):
+    """Further ones of live metering."""
+    duration: float
+    """Seconds after which metering stops."""
+    netns: str
+    """Network namespace of the interfaces: a name, a path or a PID. Only the meter's thread enters it."""
+    hook: str
+    """Where packets are met: "auto", "tcx", "tc", "xdp", "xdp-generic"."""
+    attach_order: str
+    """Place among other programs at the hook: "first" or "last"."""
+    datapath: str
+    """Where times are kept: "events" or "kernel"."""
+    flow_map: str
+    """What a full map does: "hash" (refuse new flows: the program meters them) or "lru" (drop old ones)."""
+    per_interface: bool
+    """Flows of each interface apart."""
+    ring_size: int
+    """MiB of event streams, of all CPUs together."""
+    batch: int
+    """Events taken at a time."""
+
+
+class Flow(_native.Row, Mapping[str, int | float | str | None]):
+    """One flow: a mapping from the names of the columns, in their order, to numbers and texts.
+
+    A number is None where the feature set leaves the cell empty, and -1 where the column does not apply to the
+    protocol, as in a CSV. dict(flow), as_dict() and as_tuple() give copies; the flow itself keeps some thousand others
+    of its batch in memory.
+    """
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Flow({self.as_dict()!r})"
+
+
+# A run that is under way when Python ends must not go on behind its back.
+_running: "weakref.WeakSet[_native.Meter]" = weakref.WeakSet()
+
+
+def watch(meter: _native.Meter) -> None:
+    """Has the run end with Python at the latest."""
+    _running.add(meter)
+
+
+@atexit.register
+def _end_all() -> None:
+    for meter in list(_running):
+        meter.abandon()
+    for meter in list(_running):
+        meter.wait(None)
+
+
+class Outcome:
+    """What a run says beside its flows."""
+
+    def __init__(self, failure: type[Error]) -> None:
+        self.failure = failure
+        self.error = ""
+        self.account: dict[str, int] = {}
+
+    def report(self, meter: _native.Meter, ended: bool) -> None:
+        """Passes on what was said: account, log, warnings; at the end, what failed is raised."""
+        for level, text in meter.lines():
+            if level == "error":
+                self.error = text
+            elif level == "warning":
+                warnings.warn(text, MeterWarning, stacklevel=3)
+            else:
+                if text.startswith("seen="):
+                    self.account = {name: int(count) for name, count in (part.split("=") for part in text.split())}
+                _log.info(text)
+        if ended and not meter.succeeded:
+            raise self.failure(self.error or "the run has failed")
+
+
+def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome) -> Generator[Flow, None, None]:
+    try:
+        while (batch := meter.next_batch()) is not None:
+            yield from batch.rows(Flow, names)
+            outcome.report(meter, ended=False)
+        outcome.report(meter, ended=True)
+    finally:
+        meter.abandon()
+
+
+class Flows(Iterator[Flow]):
+    """The flows of a run, as they end: an iterator, and a context manager that closes it.
+
+    Only some thousand flows are in memory at a time. When the flows end because the run has failed, Error is raised
+    behind the last one; what is not as it should be is warned of (MeterWarning).
+    """
+
+    def __init__(self, meter: _native.Meter, failure: type[Error]) -> None:
+        watch(meter)
+        self._meter = meter
+        self._columns = meter.columns
+        self._outcome = Outcome(failure)
+        self._flows = _flows(meter, {column[0]: i for i, column in enumerate(self._columns)}, self._outcome)
+
+    def __iter__(self) -> Iterator[Flow]:
+        return self._flows
+
+    def __next__(self) -> Flow:
+        return next(self._flows)
+
+    def __enter__(self) -> "Flows":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def columns(self) -> list[str]:
+        """Their names, in order."""
+        return [column[0] for column in self._columns]
+
+    @property
+    def account(self) -> dict[str, int]:
+        """What became of every packet seen, by name, and the number of flows. Empty until the last flow was taken."""
+        return self._outcome.account
+
+    def stop(self) -> None:
+        """Ends metering; the flows that are open then come as the last ones. From any thread or signal handler."""
+        self._meter.stop()
+
+    def close(self) -> None:
+        """Ends the run; what was not taken is lost."""
+        self._meter.abandon()
+        self._flows.close()
+        self._meter.wait(None)
+
+    def frame(self) -> "pandas.DataFrame":
+        """What is left of the flows, as read_frame() gives it."""
+        from ._frame import make_frame  # pandas is needed here only
+        try:
+            frame = make_frame(self._meter, self._columns)
+            self._outcome.report(self._meter, ended=True)
+        finally:
+            self._meter.abandon()
+        return frame
+
+
+def _names(what: str, names: Names) -> str:
+    text = names if isinstance(names, str) else ",".join(names)
+    if not text.strip():
+        raise ValueError(f"{what} names no column")
+    return text
+
+
+def arguments(function: str, known: type, features: str, fields: Names | None, extra: Names | None, quality: bool,
+              strict: bool, verbose: bool, settings: Mapping[str, object]) -> list[str]:
+    """The run as arguments of the program, but for input and output."""
+    chosen = [f"--features={features}"]
+    chosen += [f"--{name}={_names(name, value)}" for name, value in (("fields", fields), ("extra", extra))
+               if value is not None]
+    chosen += [f"--{name}" for name, value in (("quality", quality), ("strict", strict), ("verbose", verbose)) if value]
+    annotations = {name for each in known.__mro__ for name in getattr(each, "__annotations__", ())}
+    for name, value in settings.items():
+        if name not in annotations:
+            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
+        option = "--" + name.replace("_", "-")
+        if value is None or value is False:
+            continue
+        if value is True:
+            chosen.append(option)
+        elif isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+            chosen.append(f"{option}={float(value)!r}")
+        else:
+            chosen.append(f"{option}={value}")
+    return chosen
+
+
+def captures_of(capture: Path | Iterable[Path]) -> list[bytes]:
+    """The captures' paths, looked at: what is not there or closed to us is an OSError of Python's own."""
+    paths = [capture] if isinstance(capture, (str, bytes, os.PathLike)) else list(capture)
+    if not paths:
+        raise ValueError("no capture was named")
+    for path in paths:
+        if path == "-":
+            continue
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise IsADirectoryError(21, "Is a directory", os.fspath(path))
+        if not os.access(path, os.R_OK):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+    return [os.fsencode(path) for path in paths]
+
+
+def start(arguments: list[str], captures: list[bytes], interfaces: list[str], csv: bytes = b"") -> _native.Meter:
+    """Begins a run. Raises ValueError, PermissionError or Error."""
+    # The command line must name an input; the real ones, which may be any text, go beside it.
+    source = ["--file=-"] if captures else ["--interface=any"]
+    try:
+        return _native.Meter(source + arguments, captures, interfaces, csv)
+    except _native.Failure as failure:
+        raise Error(str(failure)) from None
+
+
+def read(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Names | None = None,
+         extra: Names | None = None, quality: bool = False, strict: bool = False, verbose: bool = False,
+         **settings: Unpack[Settings]) -> Flows:
+    """The flows of a capture (pcap or pcapng; "-" is standard input), or of several as one stream, in order.
+
+    features: the feature set; feature_sets() has them all.
+    fields: only these columns, in this order; a list, or names with commas between.
+    extra: these further columns behind the others.
+    quality: further columns that tell how far a flow can be trusted.
+    strict: a damaged capture is an error (CaptureError) behind what could be read, and not a warning.
+    settings: time-outs and gaps in seconds, limits; see Settings.
+    """
+    captures = captures_of(capture)
+    options = arguments("read", Settings, features, fields, extra, quality, strict, verbose, settings)
+    return Flows(start(options, captures, []), CaptureError)
+
+
+def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Names | None = None,
+               extra: Names | None = None, quality: bool = False, strict: bool = False, verbose: bool = False,
+               **settings: Unpack[Settings]) -> "pandas.DataFrame":
+    """The flows of a capture as a DataFrame: a row a flow, a column a feature. Arguments as of read().
+
+    Numbers are int64 or float64, texts "string", but "category" where few values recur (protocol, interface, direction,
+    end_reason). Empty cells are <NA> or NaN. Times are texts, since captures hold times that datetime64 cannot;
+    pandas.to_datetime() makes it of them.
+    """
+    captures = captures_of(capture)
+    options = arguments("read_frame", Settings, features, fields, extra, quality, strict, verbose, settings)
+    return Flows(start(options, captures, []), CaptureError).frame()
+
+
+def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Names | None = None,
+          extra: Names | None = None, quality: bool = False, verbose: bool = False,
+          **settings: Unpack[LiveSettings]) -> Flows:
+    """The flows that cross network interfaces, as they end; forever, or for `duration` seconds.
+
+    Needs the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, else PermissionError is raised. Metering is under way
+    when this returns. What is taken too slowly waits; when that is too much, packets' times are lost, counts are not.
+
+    interface: a name, a pattern ("veth*"), a regular expression ("/^(eth|ens)/") or "any"; or several of them.
+    settings: time-outs and gaps in seconds, limits, where to attach; see LiveSettings.
+    The rest as of read().
+    """
+    interfaces = [interface] if isinstance(interface, str) else list(interface)
+    if not interfaces:
+        raise ValueError("no interface was named")
+    options = arguments("meter", LiveSettings, features, fields, extra, quality, False, verbose, settings)
+    return Flows(start(options, [], interfaces), Error)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the package says of itself: feature sets, settings, types; and that it can be installed by pip."""
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import flowmeter
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_features_are_those_of_the_program(program):
+    for each in flowmeter.feature_sets():
+        listed = [line.split() for line in program_features(each.name)]
+        columns = flowmeter.features(each.name)
+        assert [column.name for column in columns] == [words[0] for words in listed if words]
+    first = flowmeter.features()[6]
+    assert (first.name, first.unit) == ("flow_duration", "s") and "first packet" in first.definition
+    assert [column.name for column in flowmeter.further_columns()][:2] == ["interface", "direction"]
+    with pytest.raises(ValueError, match="cic81.*cic82, netflowmeter114"):
+        flowmeter.features("cic81")
+
+
+def program_features(name):
+    import cases
+    text = subprocess.run([cases.meter_path, "features", name], capture_output=True, text=True, check=True).stdout
+    return [line for line in text.splitlines() if line]
+
+
+def test_settings_are_all_those_of_the_program():
+    """A parameter that the program gets is not to be forgotten here."""
+    import cases
+    text = subprocess.run([cases.meter_path, "--help"], capture_output=True, text=True, check=True).stdout
+    groups = dict(re.findall(r"^(\w[^\n]*):\n((?:(?:  .*)?\n)+)", text, re.M))
+    replay = [name for group in ("Time-outs and gaps", "Limits") for name in options(groups[group])]
+    # These are of an output or of live metering.
+    live = {"output_buffer", "ring_size", "batch"}
+    assert set(flowmeter.Settings.__annotations__) == (set(replay) - live) | {"packets"}
+    own = {"pin", "unpin", "print"}  # what outlives the run and what prints are the command line's
+    every = set(options(groups["Live metering"])) | {"duration", "netns", "ring_size", "batch"}
+    assert set(flowmeter._run.LiveSettings.__annotations__) == \
+        set(flowmeter.Settings.__annotations__) | (every - own)
+
+
+def options(text):
+    return [name.replace("-", "_") for name in re.findall(r"^  (?:-\w,)*--([\w-]+)", text, re.M)]
+
+
+def test_native_stub_has_what_the_module_has():
+    from flowmeter import _native
+    stub = (pathlib.Path(flowmeter.__file__).parent / "_native.pyi").read_text()
+    names = {name for name in vars(_native) if not name.startswith("_")}
+    assert names == set(re.findall(r"^(?:class|def) (\w+)|^version", stub, re.M)) - {""} | {"version"}
+    for kind in ("Meter", "Batch", "Row"):
+        methods = {name for name in vars(getattr(_native, kind)) if not name.startswith("_")}
+        body = re.search(rf"^class {kind}:\n((?:    .*\n|\n)+)", stub, re.M)[1]
+        assert methods == {name for name in re.findall(r"def (\w+)", body) if not name.startswith("_")}
+
+
+def test_numpy_and_pandas_are_not_needed_to_iterate(small):
+    script = ("import sys\nsys.modules['numpy'] = sys.modules['pandas'] = None\n"
+              "import flowmeter\nassert len(list(flowmeter.read(sys.argv[1]))) == 3\n")
+    subprocess.run([sys.executable, "-c", script, small], check=True, timeout=60)
+
+
+def test_pip_installs_it(tmp_path, small):
+    """From this checkout, without a network, with what the build directory of the tests has built."""
+    build = os.environ.get("FLOWMETER_BUILD_DIR")
+    if not build:
+        pytest.skip("FLOWMETER_BUILD_DIR names no build directory")
+    for needed in ("pip", "setuptools", "wheel"):
+        if not importlib.util.find_spec(needed):
+            pytest.skip(f"{needed} is not installed")
+    # A copy: setuptools writes beside the sources. The build directory was made from the original.
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copytree(ROOT / "python", source / "python")
+    for name in ("pyproject.toml", "setup.py", "LICENSE", "docs"):
+        (source / name).symlink_to(ROOT / name)
+    target = tmp_path / "installed"
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps",
+                           "--no-index", "--disable-pip-version-check", "--root-user-action=ignore",
+                           "--target", target, source],
+                          capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (target / "flowmeter" / "py.typed").exists() and (target / "flowmeter" / "_native.pyi").exists()
+    script = "import flowmeter, sys\nprint(flowmeter.__file__, len(list(flowmeter.read(sys.argv[1]))))\n"
+    said = subprocess.run([sys.executable, "-c", script, small], env={**os.environ, "PYTHONPATH": str(target)},
+                          capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.split() == [str(target / "flowmeter" / "__init__.py"), "3"]

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "api/flow_batch.h"
+
+#include <limits>
+
+#include "output/number.h"
+
+namespace flowmeter {
+
+ColumnType column_type(const Column& column) {
+  if (column.unit == Unit::kText || column.unit == Unit::kTime) return ColumnType::kText;
+  fm_flow_key key{};
+  key.ip_version = 4;
+  key.protocol = FM_TCP;
+  const fm_flow flow{};
+  const Cell cell = column.get(FlowRecord{key, flow, {}, FM_END_INPUT});
+  if (cell.kind() == Cell::Kind::kInteger) return ColumnType::kInteger;
+  const bool text = cell.kind() == Cell::Kind::kText && !cell.text().empty();
+  return text ? ColumnType::kText : ColumnType::kReal;
+}
+
+CellArray::CellArray(ColumnType type, size_t expected_rows) : type_(type) {
+  if (type == ColumnType::kInteger) integers_.reserve(expected_rows);
+  if (type == ColumnType::kReal) reals_.reserve(expected_rows);
+  if (type == ColumnType::kText) text_ends_.reserve(expected_rows);
+}
+
+void CellArray::put(const Cell& cell) {
+  if (type_ == ColumnType::kText) return put_text(cell);
+  if (type_ == ColumnType::kInteger) {
+    if (cell.kind() == Cell::Kind::kInteger) return integers_.push_back(cell.integer());
+    become_real();
+  }
+  switch (cell.kind()) {
+    case Cell::Kind::kInteger:
+      return reals_.push_back(static_cast<double>(cell.integer()));
+    case Cell::Kind::kReal:
+    case Cell::Kind::kNanoseconds:
+      return reals_.push_back(cell.real());
+    case Cell::Kind::kText:
+      return reals_.push_back(std::numeric_limits<double>::quiet_NaN());
+  }
+}
+
+// A number in a column of texts is what a CSV has there.
+void CellArray::put_text(const Cell& cell) {
+  char number[kMaxRealText];
+  switch (cell.kind()) {
+    case Cell::Kind::kInteger:
+      text_ += std::to_string(cell.integer());
+      break;
+    case Cell::Kind::kReal:
+    case Cell::Kind::kNanoseconds:
+      text_.append(number, put_real(number, cell.real()));
+      break;
+    case Cell::Kind::kText:
+      text_ += cell.text();
+      break;
+  }
+  text_ends_.push_back(text_.size());
+}
+
+void CellArray::become_real() {
+  type_ = ColumnType::kReal;
+  reals_.assign(integers_.begin(), integers_.end());
+  integers_ = {};
+}
+
+FlowBatchQueue::FlowBatchQueue(std::vector<Column> columns, size_t expected_rows)
+    : columns_(std::move(columns)), expected_rows_(expected_rows) {
+  for (const Column& column : columns_) types_.push_back(column_type(column));
+  filling_ = empty_batch();
+}
+
+std::unique_ptr<FlowBatch> FlowBatchQueue::empty_batch() const {
+  auto batch = std::make_unique<FlowBatch>();
+  batch->columns.reserve(types_.size());
+  for (const ColumnType type : types_) batch->columns.emplace_back(type, expected_rows_);
+  return batch;
+}
+
+void FlowBatchQueue::write(const FlowRecord& record) {
+  if (failed()) return;
+  for (size_t i = 0; i < columns_.size(); i++) filling_->columns[i].put(columns_[i].get(record));
+  if (++filling_->rows == kBatchRows) hand_over();
+}
+
+Status FlowBatchQueue::flush() {
+  if (filling_->rows > 0) hand_over();
+  const std::lock_guard lock(mutex_);
+  begun_ = true;
+  handed_over_.notify_all();
+  return Done{};
+}
+
+void FlowBatchQueue::hand_over() {
+  auto batch = std::exchange(filling_, empty_batch());
+  std::unique_lock lock(mutex_);
+  taken_.wait(lock, [this] { return queued_rows_ < kQueuedRows || failed(); });
+  if (failed()) return;
+  queued_rows_ += batch->rows;
+  queue_.push_back(std::move(batch));
+  handed_over_.notify_all();
+}
+
+void FlowBatchQueue::end() {
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  handed_over_.notify_all();
+}
+
+std::unique_ptr<FlowBatch> FlowBatchQueue::take(std::chrono::milliseconds wait) {
+  std::unique_lock lock(mutex_);
+  handed_over_.wait_for(lock, wait, [this] { return !queue_.empty() || ended_; });
+  if (queue_.empty()) return nullptr;
+  auto batch = std::move(queue_.front());
+  queue_.pop_front();
+  queued_rows_ -= batch->rows;
+  taken_.notify_one();
+  return batch;
+}
+
+bool FlowBatchQueue::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_ && queue_.empty();
+}
+
+bool FlowBatchQueue::wait_begun() {
+  std::unique_lock lock(mutex_);
+  handed_over_.wait(lock, [this] { return begun_ || ended_; });
+  return begun_;
+}
+
+void FlowBatchQueue::abandon() {
+  const std::lock_guard lock(mutex_);
+  abandoned_ = true;
+  queue_.clear();
+  queued_rows_ = 0;
+  taken_.notify_one();
+}
+
+}  // namespace flowmeter

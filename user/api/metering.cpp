@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "api/metering.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <exception>
+
+#include "base/log.h"
+#include "capture/interface.h"
+#include "capture/interface_selector.h"
+#include "cli/commands.h"
+#include "features/columns_extra.h"
+#include "features/select.h"
+#include "ops/network_namespace.h"
+#include "ops/privileges.h"
+
+namespace flowmeter {
+namespace {
+
+extern "C" void only_interrupt(int) {}
+
+// Before anything is opened. In the network namespace of the run.
+Status check_interfaces(const Config& config) {
+  for (const std::string& text : config.interfaces) {
+    auto selector = InterfaceSelector::parse(text);
+    if (!selector) return selector.error();
+    if (selector->is_pattern()) continue;
+    if (auto interface = find_interface(text); !interface) return interface.error();
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<Config> Metering::configure(const std::vector<std::string>& arguments) {
+  std::vector<const char*> argv = {"flowmeter-ebpf"};
+  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  Error error{"these arguments are not those of a run", 0, true};
+  Embedding listener;
+  listener.log = [&](std::string_view, std::string_view message) { error.doing = message; };
+  embedding = &listener;
+  auto parsed = parse_options(static_cast<int>(argv.size()), argv.data());
+  embedding = nullptr;
+  if (const Config* config = std::get_if<Config>(&parsed)) return *config;
+  return error;
+}
+
+Result<std::unique_ptr<Metering>> Metering::start(Config config, bool to_csv) {
+  if (config.compat != Compat::kNone)
+    return Error{"the compatibility modes are the command line's only", 0, true};
+  auto columns =
+      select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
+  if (!columns) return columns.error();
+  const bool live = !config.interfaces.empty();
+  if (live)
+    if (const std::string missing = missing_capabilities(); !missing.empty())
+      return Error{"metering an interface needs " + missing, EPERM};
+  std::unique_ptr<Metering> run(new Metering(std::move(config), std::move(*columns)));
+  if (to_csv) {
+    auto sink = CsvSink::open(run->config_.csv, run->columns_,
+                              size_t{run->config_.output_buffer_kib} << 10);
+    if (!sink) return sink.error();
+    run->csv_ = std::move(*sink);
+  } else {
+    // Live, a batch is what came between two looks.
+    run->queue_ =
+        std::make_unique<FlowBatchQueue>(run->columns_, live ? 64 : FlowBatchQueue::kBatchRows);
+  }
+
+  // The program's signals are for its own threads.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::sigdelset(&all, SIGURG);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  run->thread_ = std::thread([meter = run.get()] { meter->run(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (live && run->queue_ && !run->queue_->wait_begun()) {
+    Error error{"metering could not begin"};
+    for (const Line& line : run->lines())
+      if (line.level == "error") error.doing = line.text;
+    return error;
+  }
+  return run;
+}
+
+Metering::Metering(Config config, std::vector<Column> columns)
+    : config_(std::move(config)), columns_(std::move(columns)), process_(::getpid()) {
+  embedding_.log = [this](std::string_view level, std::string_view message) {
+    const std::lock_guard lock(mutex_);
+    lines_.push_back({std::string(level), std::string(message)});
+  };
+}
+
+Metering::~Metering() {
+  if (!thread_.joinable()) return;
+  if (::getpid() != process_) {  // forked meanwhile: the thread is the parent's
+    thread_.detach();
+    return;
+  }
+  abandon();
+  while (!finished(std::chrono::milliseconds(50))) {
+  }
+  thread_.join();
+}
+
+void Metering::run() {
+  embedding = &embedding_;
+  ExitCode code = kRunFailed;
+  try {
+    code = meter();
+  } catch (const std::bad_alloc&) {
+    log_error("out of memory (max_flows and max_fragments bound it)");
+  } catch (const std::exception& error) {
+    log_error(error.what());
+  }
+  if (queue_) queue_->end();
+  const std::lock_guard lock(mutex_);
+  code_ = code;
+  done_ = true;
+  over_.notify_all();
+}
+
+ExitCode Metering::meter() {
+  const auto fail = [](const Error& error) {
+    log_error(error.message());
+    return kRunFailed;
+  };
+  if (!config_.netns.empty())
+    if (Status entered = enter_network_namespace(config_.netns); !entered)
+      return fail(entered.error());
+  if (Status there = check_interfaces(config_); !there) return fail(there.error());
+  RecordSink& sink = queue_ ? static_cast<RecordSink&>(*queue_) : *csv_;
+  return config_.interfaces.empty() ? run_replay(config_, sink) : run_live(config_, sink);
+}
+
+std::unique_ptr<FlowBatch> Metering::take(std::chrono::milliseconds wait) {
+  if (embedding_.stop) interrupt_reading();
+  return queue_->take(wait);
+}
+
+bool Metering::finished(std::chrono::milliseconds wait) {
+  if (embedding_.stop) interrupt_reading();
+  std::unique_lock lock(mutex_);
+  return over_.wait_for(lock, wait, [this] { return done_; }) && (!queue_ || queue_->ended());
+}
+
+void Metering::stop() {
+  embedding_.stop = 1;
+}
+
+void Metering::abandon() {
+  stop();
+  if (queue_) queue_->abandon();
+}
+
+// A read from a pipe that nobody writes to must return, so that the thread looks at its stop. A
+// handler stays, as the signal may arrive late; that it does nothing is also the signal's default.
+void Metering::interrupt_reading() {
+  const std::lock_guard lock(mutex_);
+  if (done_ || config_.captures.empty()) return;
+  struct sigaction present {};
+  ::sigaction(SIGURG, nullptr, &present);
+  if (!(present.sa_flags & SA_SIGINFO) &&
+      (present.sa_handler == SIG_DFL || present.sa_handler == SIG_IGN)) {
+    struct sigaction interrupt {};
+    interrupt.sa_handler = only_interrupt;
+    ::sigaction(SIGURG, &interrupt, nullptr);
+  }
+  ::pthread_kill(thread_.native_handle(), SIGURG);
+}
+
+std::vector<Metering::Line> Metering::lines() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(lines_, {});
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The meter within another program: a run, as the command line would have it, on a thread of its
+// own, with its flows as batches of columns or in a CSV file. The thread leaves the program's
+// signals, standard streams and privileges alone; a network namespace (--netns) is entered by that
+// thread only.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "api/flow_batch.h"
+#include "base/embedding.h"
+#include "cli/options.h"
+#include "output/csv.h"
+
+namespace flowmeter {
+
+class Metering {
+ public:
+  // What the program would have written to standard error.
+  struct Line {
+    std::string level;  // "info", "warning", "error"
+    std::string text;
+  };
+
+  // The configuration that these arguments are on the command line. Fails as it would there.
+  static Result<Config> configure(const std::vector<std::string>& arguments);
+
+  // Begins. to_csv: into config.csv, else batches. With batches, live metering is under way when
+  // this returns.
+  static Result<std::unique_ptr<Metering>> start(Config config, bool to_csv);
+
+  // Abandons what is still there, and waits for the thread.
+  ~Metering();
+  Metering(const Metering&) = delete;
+  Metering& operator=(const Metering&) = delete;
+
+  // Null if none came in that time, or if there is none any more. Requires: not to_csv.
+  std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
+  // Whether the thread is done and every batch was taken. Waits for that for so long.
+  bool finished(std::chrono::milliseconds wait);
+
+  // Metering ends; the flows that are open come as the last ones. Any thread may call this.
+  void stop();
+  // Likewise, but nobody wants any more flows. take() and finished() tell the end.
+  void abandon();
+
+  // Those since the last call.
+  std::vector<Line> lines();
+  // Requires: finished.
+  bool succeeded() const { return code_ == kOk; }
+
+  const std::vector<Column>& columns() const { return columns_; }
+  const std::vector<ColumnType>& types() const { return queue_->types(); }
+
+ private:
+  Metering(Config config, std::vector<Column> columns);
+  void run();
+  ExitCode meter();
+  void interrupt_reading();
+
+  Config config_;
+  const std::vector<Column> columns_;
+  std::unique_ptr<FlowBatchQueue> queue_;
+  std::unique_ptr<CsvSink> csv_;
+  Embedding embedding_;
+  const int process_;
+
+  std::mutex mutex_;
+  std::condition_variable over_;
+  std::vector<Line> lines_;
+  bool done_ = false;
+  ExitCode code_ = kOk;
+  std::thread thread_;
+};
+
+}  // namespace flowmeter
