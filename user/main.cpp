@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <exception>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.h"
 #include "capture/interface.h"
@@ -20,7 +22,6 @@
 #include "ops/network_namespace.h"
 #include "ops/privileges.h"
 #include "ops/signals.h"
-#include "output/csv.h"
 
 namespace flowmeter {
 namespace {
@@ -38,17 +39,19 @@ Status check_inputs(const Config& config) {
       return Error{"metering an interface needs " + missing +
                    " (run as root, or give the program these file capabilities)"};
   }
-  struct stat output {};
-  const bool output_exists = config.csv != "-" && ::stat(config.csv.c_str(), &output) == 0;
+  const std::vector<std::string> outputs = config.outputs.paths();
   for (const std::string& path : config.captures) {
     struct stat input {};
     if (path == "-" ? ::fstat(STDIN_FILENO, &input) != 0
                     : ::access(path.c_str(), R_OK) != 0 || ::stat(path.c_str(), &input) != 0)
       return Error{"cannot open capture " + path, errno};
     if (S_ISDIR(input.st_mode)) return Error{"cannot read capture " + path, EISDIR};
-    if (output_exists && S_ISREG(input.st_mode) && input.st_dev == output.st_dev &&
-        input.st_ino == output.st_ino) {
-      Error error{"output " + config.csv + " is also an input"};
+    for (const std::string& each : outputs) {
+      struct stat output {};
+      if (each == "-" || ::stat(each.c_str(), &output) != 0 || !S_ISREG(input.st_mode) ||
+          input.st_dev != output.st_dev || input.st_ino != output.st_ino)
+        continue;
+      Error error{"output " + each + " is also an input"};
       error.usage = true;
       return error;
     }
@@ -70,7 +73,7 @@ ExitCode fail(const Error& error) {
 
 Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   const auto open = config.compat == Compat::kPython ? PythonEngine::open : JavaEngine::open;
-  return open(config.csv, config.fields, config.max_flows);
+  return open(config.outputs.csv.front(), config.fields, config.max_flows);
 }
 
 ExitCode run_compat(const Config& config) {
@@ -104,10 +107,11 @@ ExitCode run(int argc, char** argv) {
     log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
 
   handle_signals();
-  auto sink =
-      CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10);
-  if (!sink) return fail(sink.error());
-  return config.interfaces.empty() ? run_replay(config, **sink) : run_live(config, **sink);
+  auto sinks = open_outputs(config.outputs, *columns, !config.interfaces.empty(), config.quiet);
+  if (!sinks) return fail(sinks.error());
+  const ExitCode code =
+      config.interfaces.empty() ? run_replay(config, **sinks) : run_live(config, **sinks);
+  return code == kOk && !(*sinks)->complete() ? kRunFailed : code;
 }
 
 }  // namespace

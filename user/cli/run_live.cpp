@@ -296,6 +296,7 @@ class LiveRun {
     const Totals totals = count();
     if (compat_) log_info(compat_->engine().account());
     log_info(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
+    for (const std::string& each : sink_.accounts()) log_info(each);
     print_hooks();
     return Done{};
   }
@@ -449,6 +450,7 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
   };
   check(live.run());
   check(live.finish());
+  check(sink.finish());
   good = live.report() && good;
   return good ? kOk : kRunFailed;
 }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Where the flows go: the options that say so, and the sinks that they ask for.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "features/column.h"
+#include "output/http_writer.h"
+#include "output/sink_group.h"
+#include "output/whole_files.h"
+
+namespace CLI {
+class App;
+}
+
+namespace flowmeter {
+
+struct OutputOptions {
+  std::vector<std::string> csv, json;  // paths; "-" is standard output
+  std::vector<std::string> urls;
+  bool table = false;  // on standard output
+
+  std::optional<Rotation> rotation;
+  std::optional<OnFull> on_full;  // none: block in replay, drop live
+  uint32_t buffer_kib = 256;
+  uint32_t queue_mib = 16;
+  double drain_s = 10;
+  HttpOptions http;
+  std::string authorization_file;
+
+  // All that are files or standard output.
+  std::vector<std::string> paths() const;
+  bool none() const { return csv.empty() && json.empty() && urls.empty() && !table; }
+};
+
+// Adds these options to the command line, but for -c.
+void add_output_options(CLI::App& app, const char* group, OutputOptions& options);
+
+// Names an output where none is: a table on a terminal, else CSV to standard output. Then what is
+// wrong with the options as a whole, or "".
+std::string settle_outputs(const CLI::App& app, OutputOptions& options);
+
+// Opens all of them. Requires: no privilege has been given up, and no thread runs.
+Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
+                                                const std::vector<Column>& columns, bool live,
+                                                bool quiet);
+
+}  // namespace flowmeter
