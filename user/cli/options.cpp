@@ -339,6 +339,8 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       if (config.outputs.csv.size() != 1 || !config.outputs.json.empty() ||
           !config.outputs.urls.empty() || config.outputs.table || config.outputs.rotation)
         usage("--compat writes one CSV, as the other program does: -c FILE and nothing else");
+      if (is_compressed(config.outputs.csv.front()))
+        usage("--compat does not compress: give the file another name");
       if (app.count("--features") > 0)
         usage("--compat has its own columns: it does not go with --features");
       if (config.datapath == Datapath::kKernel)

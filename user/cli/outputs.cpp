@@ -78,10 +78,6 @@ void add_path(CLI::App& app, const char* group, const std::string& name, const c
       ->group(group);
 }
 
-bool compressed(const std::string& path) {
-  return path.ends_with(".gz") || path.ends_with(".zst");
-}
-
 // Whether a write waits for nobody: it ends in the page cache, or nowhere.
 bool waits_for_nobody(const std::string& path) {
   struct stat status {};
@@ -119,6 +115,10 @@ Result<std::string> read_authorization(const std::string& file) {
 }
 
 }  // namespace
+
+bool is_compressed(const std::string& path) {
+  return path.ends_with(".gz") || path.ends_with(".zst");
+}
 
 std::vector<std::string> OutputOptions::paths() const {
   std::vector<std::string> all = csv;
@@ -209,7 +209,10 @@ std::string settle_outputs(const CLI::App& app, OutputOptions& options) {
   std::vector<std::string> paths = options.paths();
   if (std::find(paths.begin(), paths.end(), "") != paths.end())
     return "an output needs a file name (- is standard output)";
-  if (std::count(paths.begin(), paths.end(), "-") + options.table > 1)
+  const auto is_stdout = [](const std::string& path) {
+    return path == "-" || path == "/dev/stdout" || path == "/dev/fd/1" || path == "/proc/self/fd/1";
+  };
+  if (std::count_if(paths.begin(), paths.end(), is_stdout) + options.table > 1)
     return "only one output can use standard output: give files to the others";
   std::sort(paths.begin(), paths.end());
   if (const auto twice = std::adjacent_find(paths.begin(), paths.end()); twice != paths.end())
@@ -244,7 +247,7 @@ Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
   // By what its writes wait for: nobody, or a reader that is to be waited for; disks and
   // processors, which have their own thread; a reader that is not to be waited for.
   const auto open_path = [&](const std::string& path, std::unique_ptr<RowFormat> format) -> Status {
-    if (path != "-" && (options.rotation || compressed(path))) {
+    if (path != "-" && (options.rotation || is_compressed(path))) {
       auto files = WholeFiles::open(path, *format, options.rotation);
       if (!files) return files.error();
       queue(std::move(format), std::move(*files), -1);

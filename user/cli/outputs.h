@@ -36,6 +36,9 @@ struct OutputOptions {
   bool none() const { return csv.empty() && json.empty() && urls.empty() && !table; }
 };
 
+// By its name.
+bool is_compressed(const std::string& path);
+
 // Adds these options to the command line, but for -c.
 void add_output_options(CLI::App& app, const char* group, OutputOptions& options);
 

@@ -364,8 +364,9 @@ void HttpWriter::note_answer(Answer answer, const std::string& reason, double re
 }
 
 void HttpWriter::keep(std::string_view rows, uint64_t count, uint64_t number) {
-  if (!spool_->keep(number, rows)) {
-    lost_ += count;
+  const uint64_t before = spool_->rows();
+  if (spool_->keep(number, rows) < rows.size()) {
+    lost_ += count - (spool_->rows() - before);
     if (spool_error_ != spool_->error())
       log_error("output " + name_ + ": " + spool_->error() + "; rows are lost");
     spool_error_ = spool_->error();

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <new>
 
 namespace flowmeter {
 namespace {
@@ -59,7 +60,11 @@ void QueuedSink::hand_over() {
 void QueuedSink::start() {
   const SignalsBlocked blocked;
   thread_ = std::thread([this] {
-    result_ = writer_->run(queue_);
+    try {
+      result_ = writer_->run(queue_);
+    } catch (const std::bad_alloc&) {
+      result_ = Error{"output " + writer_->name() + ": out of memory"};
+    }
     dropped_ += queue_.abandon();
     failed_ = !result_;
   });

@@ -81,16 +81,18 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& directory, uint64_
   return spool;
 }
 
-bool Spool::fail(const std::string& doing) {
+size_t Spool::fail(const std::string& doing) {
   error_ = doing + ": " + std::strerror(errno);
-  return false;
+  return 0;
 }
 
-bool Spool::keep(uint64_t number, std::string_view rows) {
-  if (bytes_ + rows.size() > limit_) {
+size_t Spool::keep(uint64_t number, std::string_view rows) {
+  const uint64_t room = limit_ - std::min(limit_, bytes_);
+  if (rows.size() > room) {
     error_ = "the spool " + directory_ + " is full (--url-spool-limit)";
-    return false;
+    rows = rows.substr(0, room == 0 ? 0 : rows.rfind('\n', room - 1) + 1);
   }
+  if (rows.empty()) return 0;
   const std::string whole = path(number, 0), part = whole + kPart;
   const UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return fail("cannot write " + part);
@@ -100,20 +102,20 @@ bool Spool::keep(uint64_t number, std::string_view rows) {
     if (put < 0) {
       fail("cannot write " + part);
       ::unlink(part.c_str());
-      return false;
+      return 0;
     }
     done += static_cast<size_t>(put);
   }
   if (::fsync(fd.get()) != 0 || ::rename(part.c_str(), whole.c_str()) != 0) {
     fail("cannot write " + whole);
     ::unlink(part.c_str());
-    return false;
+    return 0;
   }
   ::fsync(lock_.get());
   files_[number] = {0, rows.size()};
   bytes_ += rows.size();
   rows_ += count_rows(rows);
-  return true;
+  return rows.size();
 }
 
 Result<std::string> Spool::first(size_t* offset) const {

@@ -24,8 +24,9 @@ class Spool {
   // Places in the order of the rows: one for each piece that may come to be kept.
   uint64_t next_number() { return next_++; }
 
-  // Keeps rows at that place. False: they would not fit, or error() says why not.
-  bool keep(uint64_t number, std::string_view rows);
+  // Keeps rows at that place; of more than there is room for, the first. Returns the octets kept;
+  // if that is not all, error() says why.
+  size_t keep(uint64_t number, std::string_view rows);
   const std::string& error() const { return error_; }
 
   bool empty() const { return files_.empty(); }
@@ -48,7 +49,7 @@ class Spool {
 
   Spool(std::string directory, uint64_t limit) : directory_(std::move(directory)), limit_(limit) {}
   std::string path(uint64_t number, size_t offset) const;
-  bool fail(const std::string& doing);
+  size_t fail(const std::string& doing);
 
   const std::string directory_;
   const uint64_t limit_;

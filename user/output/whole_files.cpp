@@ -130,8 +130,14 @@ Status WholeFiles::begin_file() {
 }
 
 Status WholeFiles::failed(int os_error) {
-  return Error{"cannot write output " + final_name_ + (compressor_ ? kPart : "") + " (" +
-                   std::to_string(file_rows_) + " rows are in it, others are lost)",
+  if (compressor_) {
+    written_ -= file_rows_;
+    return Error{"cannot write output " + final_name_ + kPart +
+                     " (its rows cannot be had from what is there; they and later ones are lost)",
+                 os_error};
+  }
+  return Error{"cannot write output " + final_name_ + " (" + std::to_string(file_rows_) +
+                   " rows are in it, others are lost)",
                os_error};
 }
 
@@ -253,6 +259,7 @@ Status WholeFiles::run(RowQueue& queue) {
     const bool some = queue.take(&rows, until);
     status = look_at_clock();
     if (status && some) status = add(rows.text);
+    taken_ += rows.count;
   }
   if (status && (file_rows_ > 0 || files_ == 0)) return end_file();
   // Without room for more, what is on the disk stays.
@@ -265,7 +272,9 @@ WholeFiles::~WholeFiles() {
 }
 
 std::string WholeFiles::account() const {
-  return " written=" + std::to_string(written_) + " files=" + std::to_string(files_);
+  const uint64_t written = written_, taken = std::max<uint64_t>(taken_, written);
+  return " written=" + std::to_string(written) + " lost=" + std::to_string(taken - written) +
+         " files=" + std::to_string(files_);
 }
 
 }  // namespace flowmeter
