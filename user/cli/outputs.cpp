@@ -110,7 +110,7 @@ Result<std::string> read_authorization(const std::string& file) {
   const bool one_line = std::all_of(value.begin(), value.end(),
                                     [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
   if (!one_line)
-    return Error{from + " must be the header's value in one line, such as \"Bearer …\""};
+    return Error{from + " must be the header's value in one line, such as \"Bearer ...\""};
   return value;
 }
 
@@ -189,7 +189,7 @@ void add_output_options(CLI::App& app, const char* group, OutputOptions& options
            "Trust these certificate authorities (PEM), no others");
   add_path(app, group, "--url-auth-file", "FILE", &options.authorization_file,
            "Value of an Authorization header, such as\n"
-           "\"Bearer …\"; else FLOWMETER_URL_AUTH's");
+           "\"Bearer ...\"; else FLOWMETER_URL_AUTH's");
   add_path(app, group, "--url-spool", "DIR", &options.http.spool,
            "Keep what cannot be sent in this directory, and send\n"
            "it later: also in the next run");
