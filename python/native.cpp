@@ -214,7 +214,7 @@ class Meter {
     if (!config) raise(config.error());
     (*config).captures = captures;
     (*config).interfaces = interfaces;
-    (*config).csv = csv;
+    (*config).outputs.csv = {csv};
     auto run = start(std::move(*config), !csv.empty());
     if (!run) raise(run.error());
     run_ = std::move(*run);

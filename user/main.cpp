@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <exception>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.h"
 #include "capture/interface.h"
@@ -20,7 +22,6 @@
 #include "ops/network_namespace.h"
 #include "ops/privileges.h"
 #include "ops/signals.h"
-#include "output/csv.h"
 #include "output/flow_printer.h"
 #include "view/live_view.h"
 
@@ -41,18 +42,20 @@ Status check_inputs(const Config& config) {
                    " (run as root, or give the program these file capabilities)"};
   }
   if (config.top)
-    if (auto view = LiveView::open(config.csv == "-"); !view) return view.error();
-  struct stat output {};
-  const bool output_exists = config.csv != "-" && ::stat(config.csv.c_str(), &output) == 0;
+    if (auto view = LiveView::open(config.outputs.uses_stdout()); !view) return view.error();
+  const std::vector<std::string> outputs = config.outputs.paths();
   for (const std::string& path : config.captures) {
     struct stat input {};
     if (path == "-" ? ::fstat(STDIN_FILENO, &input) != 0
                     : ::access(path.c_str(), R_OK) != 0 || ::stat(path.c_str(), &input) != 0)
       return Error{"cannot open capture " + path, errno};
     if (S_ISDIR(input.st_mode)) return Error{"cannot read capture " + path, EISDIR};
-    if (output_exists && S_ISREG(input.st_mode) && input.st_dev == output.st_dev &&
-        input.st_ino == output.st_ino) {
-      Error error{"output " + config.csv + " is also an input"};
+    for (const std::string& each : outputs) {
+      struct stat output {};
+      if (each == "-" || ::stat(each.c_str(), &output) != 0 || !S_ISREG(input.st_mode) ||
+          input.st_dev != output.st_dev || input.st_ino != output.st_ino)
+        continue;
+      Error error{"output " + each + " is also an input"};
       error.usage = true;
       return error;
     }
@@ -74,7 +77,7 @@ ExitCode fail(const Error& error) {
 
 Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   const auto open = config.compat == Compat::kPython ? PythonEngine::open : JavaEngine::open;
-  return open(config.csv, config.fields, config.max_flows);
+  return open(config.outputs.csv.front(), config.fields, config.max_flows);
 }
 
 // The feature set's own file, which is announced because nobody has named it.
@@ -116,17 +119,17 @@ ExitCode run(int argc, char** argv) {
       config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
     log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
 
-  if (config.default_csv)
-    if (Status prepared = prepare_default_output(config.csv); !prepared)
+  if (config.outputs.is_default_file)
+    if (Status prepared = prepare_default_output(config.outputs.csv.front()); !prepared)
       return fail(prepared.error());
   handle_signals();
-  auto sink = CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10,
-                            config.default_csv && !config.overwrite);
-  if (!sink) return fail(sink.error());
-  if (config.interfaces.empty()) return run_replay(config, **sink);
-  if (!config.print) return run_live(config, **sink);
-  FlowPrinter printer(**sink);
-  return run_live(config, printer);
+  auto sinks = open_outputs(config.outputs, *columns, !config.interfaces.empty(), config.quiet);
+  if (!sinks) return fail(sinks.error());
+  FlowPrinter printer(**sinks);
+  const ExitCode code = config.interfaces.empty() ? run_replay(config, **sinks)
+                        : config.print            ? run_live(config, printer)
+                                                  : run_live(config, **sinks);
+  return code == kOk && !(*sinks)->complete() ? kRunFailed : code;
 }
 
 }  // namespace

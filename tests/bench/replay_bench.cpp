@@ -19,6 +19,7 @@
 #include "flows/flow_table.h"
 #include "flows/replay.h"
 #include "output/csv.h"
+#include "output/file_sink.h"
 
 namespace flowmeter {
 namespace {
@@ -202,7 +203,8 @@ void getters(benchmark::State& state, const std::string& path, const NamedFeatur
 }
 
 void csv_rows(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
-  auto sink = CsvSink::open("/dev/null", *select_columns(set.columns, ""));
+  auto sink =
+      FileSink::open("/dev/null", std::make_unique<CsvFormat>(*select_columns(set.columns, "")));
   if (!sink) {
     state.SkipWithError(sink.error().message().c_str());
     return;

@@ -11,6 +11,7 @@
 
 #include "features/columns_82.h"
 #include "flows/replay.h"
+#include "output/file_sink.h"
 #include "support/capture_writer.h"
 #include "support/replay_rows.h"
 
@@ -25,6 +26,10 @@ using testing::TemporaryFile;
 std::vector<Column> all_columns() {
   const FeatureSet set = columns_82();
   return {set.begin(), set.end()};
+}
+
+Result<std::unique_ptr<FileSink>> open_csv(const std::string& path, std::vector<Column> columns) {
+  return FileSink::open(path, std::make_unique<CsvFormat>(std::move(columns)));
 }
 
 std::string contents(const std::string& path) {
@@ -82,7 +87,7 @@ class FileSizeLimit {
 
 TEST(Csv, HeaderWithoutAnyFlow) {
   TemporaryFile file;
-  auto sink = CsvSink::open(file.path(), all_columns());
+  auto sink = open_csv(file.path(), all_columns());
   ASSERT_TRUE(sink);
   ASSERT_TRUE((*sink)->flush());
   const std::string text = contents(file.path());
@@ -98,7 +103,7 @@ TEST(Csv, TheColumnsGivenInTheOrderGiven) {
   TemporaryFile file;
   const auto all = all_columns();
   const std::vector<Column> some = {all[11], all[0], all[4]};
-  auto sink = CsvSink::open(file.path(), some);
+  auto sink = open_csv(file.path(), some);
   ASSERT_TRUE(sink);
   write_flows(**sink, 1);
   ASSERT_TRUE((*sink)->flush());
@@ -113,7 +118,7 @@ TEST(Csv, RowsAreTheCellsOfTheColumns) {
       ipv4("10.0.0.2", "10.0.0.1").icmp(0, 0, 1).at(1),
   };
   TemporaryFile capture(testing::pcap(frames, {true, false})), file;
-  auto sink = CsvSink::open(file.path(), all_columns());
+  auto sink = open_csv(file.path(), all_columns());
   ASSERT_TRUE(sink);
   auto reader = CaptureReader::open(capture.path());
   ASSERT_TRUE(reader);
@@ -132,7 +137,7 @@ TEST(Csv, RowsAreTheCellsOfTheColumns) {
 
 TEST(Csv, ManyRowsThroughTheBuffer) {
   TemporaryFile file;
-  auto sink = CsvSink::open(file.path(), all_columns());
+  auto sink = open_csv(file.path(), all_columns());
   ASSERT_TRUE(sink);
   write_flows(**sink, 5000);  // several times the buffer
   ASSERT_TRUE((*sink)->flush());
@@ -149,7 +154,7 @@ TEST(Csv, ManyRowsThroughTheBuffer) {
 TEST(Csv, TruncatesWhatWasThere) {
   TemporaryFile file(std::vector<uint8_t>(100000, 'x'));
   {
-    auto sink = CsvSink::open(file.path(), {all_columns()[0]});
+    auto sink = open_csv(file.path(), {all_columns()[0]});
     ASSERT_TRUE(sink);
     ASSERT_TRUE((*sink)->flush());
   }
@@ -157,7 +162,7 @@ TEST(Csv, TruncatesWhatWasThere) {
 }
 
 TEST(Csv, CannotOpen) {
-  const auto sink = CsvSink::open("/nonexistent/directory/out.csv", all_columns());
+  const auto sink = open_csv("/nonexistent/directory/out.csv", all_columns());
   ASSERT_FALSE(sink);
   EXPECT_EQ(sink.error().os_error, ENOENT);
   EXPECT_NE(sink.error().message().find("/nonexistent/directory/out.csv"), std::string::npos);
@@ -165,7 +170,7 @@ TEST(Csv, CannotOpen) {
 
 TEST(Csv, FullDevice) {
   if (::access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
-  auto sink = CsvSink::open("/dev/full", all_columns());
+  auto sink = open_csv("/dev/full", all_columns());
   ASSERT_TRUE(sink) << "opening writes nothing yet";
   write_flows(**sink, 3);
   const Status status = (*sink)->flush();
@@ -180,7 +185,7 @@ TEST(Csv, FullDevice) {
 
 TEST(Csv, FullDeviceWithoutAnyRow) {
   if (::access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
-  auto sink = CsvSink::open("/dev/full", all_columns());
+  auto sink = open_csv("/dev/full", all_columns());
   ASSERT_TRUE(sink);
   EXPECT_FALSE((*sink)->flush()) << "the header row is lost";
 }
@@ -190,7 +195,7 @@ TEST(Csv, FullDeviceWithoutAnyRow) {
 void expect_whole_rows(rlim_t limit, unsigned rows, bool flush_header_first) {
   SCOPED_TRACE(::testing::Message() << "limit " << limit << ", " << rows << " rows");
   TemporaryFile file;
-  auto sink = CsvSink::open(file.path(), all_columns());
+  auto sink = open_csv(file.path(), all_columns());
   ASSERT_TRUE(sink);
   if (flush_header_first) {
     ASSERT_TRUE((*sink)->flush());
@@ -228,7 +233,7 @@ TEST(Csv, PartOfARowIsTakenBackInTheWriteOfTheHeader) {
 
 TEST(Csv, NothingIsWrittenAfterAnError) {
   TemporaryFile file;
-  auto sink = CsvSink::open(file.path(), all_columns());
+  auto sink = open_csv(file.path(), all_columns());
   ASSERT_TRUE(sink);
   ASSERT_TRUE((*sink)->flush());
   {
@@ -246,7 +251,7 @@ TEST(Csv, ClosedPipe) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   const auto old = ::signal(SIGPIPE, SIG_IGN);
-  auto sink = CsvSink::open("/proc/self/fd/" + std::to_string(ends[1]), all_columns());
+  auto sink = open_csv("/proc/self/fd/" + std::to_string(ends[1]), all_columns());
   ::close(ends[0]);
   ::close(ends[1]);
   ASSERT_TRUE(sink);

@@ -450,7 +450,7 @@ class Stopping(Live):
                 os.write(writer, bytes(65536))
         except BlockingIOError:
             os.set_blocking(writer, True)
-        live = self.start(pair.a, "-c", "-", stdout=writer)
+        live = self.start(pair.a, "-c", "-", "--on-full", "block", stdout=writer)
         os.close(writer)
         self.addCleanup(os.close, reader)
 

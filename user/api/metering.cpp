@@ -15,6 +15,7 @@
 #include "features/select.h"
 #include "ops/network_namespace.h"
 #include "ops/privileges.h"
+#include "output/csv.h"
 
 namespace flowmeter {
 namespace {
@@ -59,8 +60,9 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config, bool to_csv) {
       return Error{"metering an interface needs " + missing, EPERM};
   std::unique_ptr<Metering> run(new Metering(std::move(config), std::move(*columns)));
   if (to_csv) {
-    auto sink = CsvSink::open(run->config_.csv, run->columns_,
-                              size_t{run->config_.output_buffer_kib} << 10);
+    const OutputOptions& outputs = run->config_.outputs;
+    auto sink = FileSink::open(outputs.csv.front(), std::make_unique<CsvFormat>(run->columns_),
+                               size_t{outputs.buffer_kib} << 10);
     if (!sink) return sink.error();
     run->csv_ = std::move(*sink);
   } else {

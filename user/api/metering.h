@@ -15,7 +15,7 @@
 #include "api/flow_batch.h"
 #include "base/embedding.h"
 #include "cli/options.h"
-#include "output/csv.h"
+#include "output/file_sink.h"
 
 namespace flowmeter {
 
@@ -30,7 +30,7 @@ class Metering {
   // The configuration that these arguments are on the command line. Fails as it would there.
   static Result<Config> configure(const std::vector<std::string>& arguments);
 
-  // Begins. to_csv: into config.csv, else batches. With batches, live metering is under way when
+  // Begins. to_csv: into config.outputs.csv, one file, else batches. With batches, live metering is under way when
   // this returns.
   static Result<std::unique_ptr<Metering>> start(Config config, bool to_csv);
 
@@ -66,7 +66,7 @@ class Metering {
   Config config_;
   const std::vector<Column> columns_;
   std::unique_ptr<FlowBatchQueue> queue_;
-  std::unique_ptr<CsvSink> csv_;
+  std::unique_ptr<FileSink> csv_;
   Embedding embedding_;
   const int process_;
 

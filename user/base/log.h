@@ -2,8 +2,8 @@
 // Lines to standard error: `flowmeter-ebpf: level: message`, or logfmt or JSON with a time. Each is
 // written whole, also when several threads log. Not for the packet path: what can repeat per packet
 // is a counter. What repeats all the same is limited (repeat_limit.h), so a message that may come
-// again should be the same text each time. A run inside another program (embedding.h) tells that one
-// instead.
+// again should be the same text each time. A run inside another program (embedding.h) tells that
+// one instead.
 #pragma once
 
 #include <cstdint>

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/configuration_file.h"
+#include "cli/outputs.h"
 
 extern char** environ;
 
@@ -110,7 +111,7 @@ void OptionSources::from_environment() {
     if (std::strncmp(*each, kPrefix, sizeof(kPrefix) - 1) != 0 || !equals || equals[1] == '\0')
       continue;
     const std::string name(*each, static_cast<size_t>(equals - *each)), value(equals + 1);
-    if (name == "FLOWMETER_CONFIG") continue;
+    if (name == "FLOWMETER_CONFIG" || name == kAuthorizationVariable) continue;
     bool known = false;
     for (CLI::Option* option : app_.get_options([](CLI::Option*) { return true; }))
       for (const std::string& long_name : option->get_lnames()) {

@@ -130,12 +130,25 @@ Compat to_compat(const std::string& name) {
 
 }  // namespace
 
+// What nobody has named; on standard output, settle_outputs() knows better.
+void name_output(Config& config) {
+  if (config.compat != Compat::kNone) {
+    if (config.top) throw CLI::ValidationError("--top with --compat needs an output: -c FILE");
+    config.outputs.csv.push_back("-");
+  } else if (config.top) {
+    config.outputs.csv.push_back("/dev/null");
+  } else if (config.features->default_output != "-") {
+    config.outputs.csv.emplace_back(config.features->default_output);
+    config.outputs.is_default_file = true;
+  }
+}
+
 std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) {
   constexpr char kInput[] = "Input", kOutput[] = "Output", kStop[] = "When to stop",
                  kTimes[] = "Time-outs and gaps", kLimits[] = "Limits", kLive[] = "Live metering",
                  kOther[] = "Other";
   Config config;
-  std::string csv;
+  unsigned files_behind = 0;  // -c whose file is an argument of its own
   bool want_list = false, quality = false, print_config = false;
 
   CLI::App app("Flow meter: CICFlowMeter features of captures and, by eBPF, of live traffic.",
@@ -213,13 +226,21 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_name("NETNS")
       ->group(kInput);
 
-  auto* csv_option = app.add_option("-c,--csv", csv,
-                                    "Write the flows as CSV; - (the default) is\n"
-                                    "standard output. realtime97, if none is named:\n"
-                                    "output/live_flow_features.csv, appended to")
-                         ->type_name("FILE")
-                         ->expected(0, 1)
-                         ->group(kOutput);
+  app.add_option_function<std::string>(
+         "-c,--csv",
+         [&](const std::string& path) {
+           if (path.empty())
+             files_behind++;
+           else
+             config.outputs.csv.push_back(path);
+         },
+         "Write the flows as CSV; - is standard output, and\nthe default where that is no terminal "
+         "(realtime97:\noutput/live_flow_features.csv, appended to)")
+      ->type_name("FILE")
+      ->expected(0, 1)
+      ->trigger_on_parse()
+      ->group(kOutput);
+  add_output_options(app, kOutput, config.outputs);
   // Its callback runs before those of the options below, which change what it sets.
   app.add_option_function<std::string>(
          "--features",
@@ -239,7 +260,7 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_name("SET")
       ->default_str(std::string(config.features->name))
       ->group(kOutput);
-  app.add_flag("--overwrite", config.overwrite,
+  app.add_flag("--overwrite", config.outputs.overwrite,
                "Replace output/live_flow_features.csv whatever it\n"
                "holds (a file that -c names is always replaced)")
       ->group(kOutput);
@@ -325,11 +346,6 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       app, kLimits, "--batch", 1024, 1 << 22, [&](uint32_t n) { config.batch = n; },
       std::to_string(kBatch),
       "Live: events taken at a time, between looks\nat the clock and writing rows");
-
-  add_count<uint32_t>(
-      app, kLimits, "--output-buffer", 4, 1 << 20,
-      [&](uint32_t n) { config.output_buffer_kib = n; }, std::to_string(config.output_buffer_kib),
-      "KiB of rows that may wait to be written");
 
   app.add_option("--hook", config.hook,
                  "Where packets are met: tcx (both directions),\n"
@@ -430,21 +446,24 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                 : "-f and -i cannot be used together");
     // The Python tool has -c as a flag and the output file as an argument of its own, anywhere.
     const std::vector<std::string> rest = app.remaining();
-    const bool takes_file = csv_option->count() > 0 && csv.empty();
+    const bool takes_file = files_behind > 0;
     if (!rest.empty() &&
         (!takes_file || rest.size() > 1 || (rest[0].size() > 1 && rest[0][0] == '-')))
       usage(("unknown option or argument \"" + rest.back() + "\"; --help shows what there is")
                 .c_str());
-    if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
-    if (csv_option->count() > 0) {
-      config.csv = takes_file ? rest[0] : csv;
-    } else if (config.features->default_output != "-") {
-      config.csv = config.features->default_output;
-      config.default_csv = true;
-    }
+    if (files_behind > rest.size()) usage("-c needs a file name (- is standard output)");
+    if (takes_file) config.outputs.csv.push_back(rest[0]);
+    if (config.outputs.none()) name_output(config);
+    if (const std::string bad = settle_outputs(app, config.outputs); !bad.empty())
+      usage(bad.c_str());
     if (config.compat != Compat::kNone) {
       if (!config.extra.empty() || quality)
         usage("--compat writes the other program's columns: leave out --extra and --quality");
+      if (config.outputs.csv.size() != 1 || !config.outputs.json.empty() ||
+          !config.outputs.urls.empty() || config.outputs.table || config.outputs.rotation)
+        usage("--compat writes one CSV, as the other program does: -c FILE and nothing else");
+      if (is_compressed(config.outputs.csv.front()))
+        usage("--compat does not compress: give the file another name");
       if (app.count("--features") > 0)
         usage("--compat has its own columns: it does not go with --features");
       if (config.datapath == Datapath::kKernel)
@@ -479,10 +498,6 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     if (quality) config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
     if (config.top) {
       if (config.interfaces.empty()) usage("--top goes with -i only");
-      if (csv_option->count() == 0) {
-        if (config.compat != Compat::kNone) usage("--top with --compat needs an output: -c FILE");
-        config.csv = "/dev/null";
-      }
     }
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {

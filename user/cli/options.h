@@ -10,6 +10,7 @@
 
 #include "capture/attachment.h"
 #include "capture/bpf_datapath.h"
+#include "cli/outputs.h"
 #include "features/feature_sets.h"
 #include "flowmeter/settings.h"
 
@@ -25,9 +26,7 @@ struct Config {
   std::vector<std::string> captures;    // replay these, in order; "-" is standard input
   std::vector<std::string> interfaces;  // or meter these: names and patterns
   std::string netns;                    // there; empty: here
-  std::string csv = "-";                // "-" is standard output
-  bool default_csv = false;             // the feature set's own file: nobody has named it
-  bool overwrite = false;               // which is appended to, but if this is said
+  OutputOptions outputs;
   const NamedFeatureSet* features = &feature_sets().front();
   std::string fields;  // empty: all
   std::string extra;   // columns behind them
@@ -39,7 +38,6 @@ struct Config {
   uint32_t max_flows = 0;
   uint32_t max_fragments = 0;
   uint32_t ring_mib = 0;
-  uint32_t output_buffer_kib = 256;
 
   Hook hook = Hook::kAuto;
   AttachOrder attach_order = AttachOrder::kFirst;

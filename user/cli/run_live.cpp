@@ -365,6 +365,7 @@ class LiveRun {
     const Totals totals = count();
     if (compat_) log_account(compat_->engine().account());
     log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
+    for (const std::string& each : sink_.accounts()) log_info(each);
     print_hooks();
     return Done{};
   }
@@ -502,7 +503,7 @@ class LiveRun {
 ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
   std::unique_ptr<LiveView> view;
   if (config.top) {
-    auto opened = LiveView::open(config.csv == "-");
+    auto opened = LiveView::open(config.outputs.uses_stdout());
     if (!opened) {
       log_error(opened.error().message());
       return kRunFailed;
@@ -534,6 +535,7 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
   tell_manager("STOPPING=1\nSTATUS=writing the open flows");
   view.reset();  // what is said at the end is said on the screen as it was before
   check(live.finish());
+  check(sink.finish());
   good = live.report() && good;
   return good ? kOk : kRunFailed;
 }

@@ -125,6 +125,7 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
         progress.clear();
         log_account(account_text(replay.account()) +
                     " flows=" + std::to_string(replay.flows().flows_written()));
+        for (const std::string& each : sink.accounts()) log_info(each);
       }
     }
   }
@@ -179,6 +180,10 @@ ExitCode run_replay(const Config& config, RecordSink& sink) {
   replay.finish();
   if (Status written = sink.flush(); !written) {
     log_error(written.error().message());
+    good = false;
+  }
+  if (Status finished = sink.finish(); !finished) {
+    log_error(finished.error().message());
     good = false;
   }
   const Account& account = replay.account();

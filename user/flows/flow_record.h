@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "application/application_summary.h"
 #include "base/result.h"
@@ -78,6 +80,10 @@ class RecordSink {
   virtual bool failed() const = 0;
   // Everything taken so far is with the operating system afterwards, or the error says why not.
   virtual Status flush() = 0;
+  // At the end, behind the last flush(): completes what takes time. Nothing is written afterwards.
+  virtual Status finish() { return Done{}; }
+  // What became of the rows, a line for each output that has more to say than its errors.
+  virtual std::vector<std::string> accounts() const { return {}; }
 };
 
 }  // namespace flowmeter

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "flows/flow_record.h"
 
@@ -23,6 +24,8 @@ class FlowPrinter final : public RecordSink {
   bool failed() const override { return sink_.failed(); }
   // A terminal that fails is no failure of the run.
   Status flush() override;
+  Status finish() override { return sink_.finish(); }
+  std::vector<std::string> accounts() const override { return sink_.accounts(); }
 
  private:
   void print();

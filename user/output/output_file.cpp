@@ -64,7 +64,7 @@ OutputFile::OutputFile(UniqueFd fd, std::string path, size_t row_bound, size_t b
 
 void OutputFile::end_header(const char* end) {
   filled_ = static_cast<size_t>(end - buffer_.get());
-  header_buffered_ = true;
+  header_buffered_ = filled_ > 0;
 }
 
 void OutputFile::end_row(const char* end) {

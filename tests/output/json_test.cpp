@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/json.h"
+
+#include <gtest/gtest.h>
+
+#include "flows/replay.h"
+#include "output/file_sink.h"
+#include "support/capture_writer.h"
+#include "support/replay_rows.h"
+
+namespace flowmeter {
+namespace {
+
+using namespace std::string_view_literals;
+
+std::string json_string(std::string_view text) {
+  std::string out(6 * text.size() + 2, '\0');
+  out.resize(static_cast<size_t>(put_json_string(out.data(), text) - out.data()));
+  return out;
+}
+
+TEST(JsonString, EscapesWhatMustBe) {
+  const struct {
+    const char* claim;
+    std::string_view text;
+    const char* expected;
+  } rows[] = {
+      {"empty", "", R"("")"},
+      {"plain", "eth0", R"("eth0")"},
+      {"quote and backslash", R"(a"b\c)", R"("a\"b\\c")"},
+      {"control characters, an escape sequence", "\x1b[2J\n\0\x7f"sv,
+       R"("\u001b[2J\u000a\u0000\u007f")"},
+      {"UTF-8 stays", "é€😀", R"("é€😀")"},
+      {"a lone continuation", "a\x80z", R"("a\ufffdz")"},
+      {"cut short", "a\xe2\x82", R"("a\ufffd\ufffd")"},
+      {"overlong", "\xc0\xaf\xe0\x80\xaf", R"("\ufffd\ufffd\ufffd\ufffd\ufffd")"},
+      {"a surrogate", "\xed\xa0\x80", R"("\ufffd\ufffd\ufffd")"},
+      {"above U+10FFFF", "\xf4\x90\x80\x80", R"("\ufffd\ufffd\ufffd\ufffd")"},
+  };
+  for (const auto& row : rows) EXPECT_EQ(json_string(row.text), row.expected) << row.claim;
+}
+
+TEST(Json, CellsByKind) {
+  const std::vector<Column> columns = {
+      {"most", Unit::kPackets, [](const FlowRecord&) -> Cell { return ~uint64_t{0} - 1; }, ""},
+      {"none", Unit::kNone, [](const FlowRecord&) { return Cell::not_applicable(); }, ""},
+      {"real", Unit::kBytes, [](const FlowRecord&) -> Cell { return 6e-6; }, ""},
+      {"time", Unit::kSeconds, [](const FlowRecord&) { return Cell::nanoseconds(1500000000); }, ""},
+      {"no text", Unit::kText, [](const FlowRecord&) -> Cell { return std::string_view(); }, ""},
+      {"unknown", Unit::kNone, [](const FlowRecord&) -> Cell { return std::string_view(); }, ""},
+  };
+  testing::TemporaryFile file;
+  auto sink = FileSink::open(file.path(), std::make_unique<JsonFormat>(columns));
+  ASSERT_TRUE(sink);
+  Replay replay(fm_default_settings(), {10, 10}, **sink);
+  const testing::Frame f = testing::ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(1);
+  replay.add({1, 0, f.octets.data(), static_cast<uint32_t>(f.octets.size()), f.wire_length, 1});
+  replay.finish();
+  ASSERT_TRUE((*sink)->flush());
+  const auto octets = testing::read_file(file.path());
+  EXPECT_EQ(std::string(octets.begin(), octets.end()),
+            "{\"most\":18446744073709551614,\"none\":-1,\"real\":6e-06,\"time\":1.5,"
+            "\"no text\":\"\",\"unknown\":null}\n");
+}
+
+}  // namespace
+}  // namespace flowmeter

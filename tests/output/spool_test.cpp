@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/spool.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace flowmeter {
+namespace {
+
+class SpoolTest : public ::testing::Test {
+ protected:
+  SpoolTest() {
+    std::string name = ::testing::TempDir() + "spool-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~SpoolTest() override { std::filesystem::remove_all(directory_); }
+
+  std::unique_ptr<Spool> open(uint64_t limit = 1 << 20) {
+    auto spool = Spool::open(directory_, limit);
+    EXPECT_TRUE(spool) << spool.error().message();
+    return std::move(*spool);
+  }
+  static std::string first(const Spool& spool) {
+    size_t offset = 0;
+    auto text = spool.first(&offset);
+    return text ? text->substr(offset) : "none";
+  }
+
+  std::string directory_;
+};
+
+TEST_F(SpoolTest, GivesBackInTheOrderOfTheirPlaces) {
+  const auto spool = open();
+  const uint64_t a = spool->next_number(), b = spool->next_number();
+  ASSERT_TRUE(spool->keep(b, "3\n4\n"));
+  ASSERT_TRUE(spool->keep(a, "1\n2\n"));
+  EXPECT_EQ(spool->rows(), 4u);
+  EXPECT_EQ(first(*spool), "1\n2\n");
+  ASSERT_TRUE(spool->acknowledge(4, 2));
+  EXPECT_EQ(first(*spool), "3\n4\n");
+  ASSERT_TRUE(spool->acknowledge(4, 2));
+  EXPECT_TRUE(spool->empty());
+  EXPECT_TRUE(std::filesystem::is_empty(directory_));
+}
+
+TEST_F(SpoolTest, ANewRunGoesOnWhereTheLastAnswerCame) {
+  {
+    const auto spool = open();
+    ASSERT_TRUE(spool->keep(spool->next_number(), "1\n2\n3\n"));
+    ASSERT_TRUE(spool->acknowledge(2, 1));
+  }
+  const auto spool = open();
+  EXPECT_EQ(spool->rows(), 2u);
+  EXPECT_EQ(first(*spool), "2\n3\n");
+  ASSERT_TRUE(spool->keep(spool->next_number(), "4\n"));
+  EXPECT_EQ(first(*spool), "2\n3\n") << "new rows stand behind";
+  ASSERT_TRUE(spool->acknowledge(6, 2));
+  EXPECT_EQ(first(*spool), "4\n");
+}
+
+TEST_F(SpoolTest, IsBounded) {
+  const auto spool = open(10);
+  ASSERT_TRUE(spool->keep(spool->next_number(), "123456\n"));
+  EXPECT_FALSE(spool->keep(spool->next_number(), "789\n"));
+  EXPECT_NE(spool->error().find("--url-spool-limit"), std::string::npos) << spool->error();
+  EXPECT_EQ(spool->rows(), 1u);
+  ASSERT_TRUE(spool->acknowledge(7, 1));
+  EXPECT_EQ(spool->keep(spool->next_number(), "789\n"), 4u) << "there is room again";
+  EXPECT_EQ(spool->keep(spool->next_number(), "abc\nd\nef\n"), 6u) << "whole rows up to the limit";
+  EXPECT_EQ(spool->rows(), 3u);
+}
+
+TEST_F(SpoolTest, WhatWasNeverCompleteIsNotSent) {
+  std::ofstream(directory_ + "/000000000001-0.ndjson.part") << "{\"half";
+  std::ofstream(directory_ + "/notes.txt") << "somebody's";
+  const auto spool = open();
+  EXPECT_TRUE(spool->empty());
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/000000000001-0.ndjson.part"));
+  EXPECT_TRUE(std::filesystem::exists(directory_ + "/notes.txt"));
+}
+
+TEST_F(SpoolTest, OneAtATime) {
+  const auto spool = open();
+  const auto second = Spool::open(directory_, 10);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message().find("in use"), std::string::npos);
+}
+
+TEST_F(SpoolTest, IsForItsOwner) {
+  const std::string inner = directory_ + "/inner";
+  auto spool = Spool::open(inner, 1 << 20);
+  ASSERT_TRUE(spool);
+  ASSERT_TRUE((*spool)->keep(1, "1\n"));
+  struct stat status {};
+  ASSERT_EQ(::stat(inner.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0700u);
+  ASSERT_EQ(::stat((inner + "/000000000001-0.ndjson").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0077, 0u);
+}
+
+}  // namespace
+}  // namespace flowmeter

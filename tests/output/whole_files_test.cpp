@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// When files end, and how limits are written; what is in them is in tests/sinks/files_test.py.
+#include "output/whole_files.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <future>
+#include <regex>
+#include <thread>
+
+namespace flowmeter {
+namespace {
+
+TEST(Rotation, Limits) {
+  const struct {
+    const char* text;
+    uint64_t seconds, bytes;  // 0 and 0: not a limit
+  } rows[] = {
+      {"90s", 90, 0},
+      {"15m", 900, 0},
+      {"1h", 3600, 0},
+      {"7d", 604800, 0},
+      {"500KB", 0, 500'000},
+      {"500MB", 0, 500'000'000},
+      {"2GB", 0, 2'000'000'000},
+      {"4KiB", 0, 4096},
+      {"1MiB", 0, 1 << 20},
+      {"1GiB", 0, 1 << 30},
+      {"", 0, 0},
+      {"1", 0, 0},
+      {"0h", 0, 0},
+      {"1H", 0, 0},
+      {"1 h", 0, 0},
+      {"-1h", 0, 0},
+      {"1.5h", 0, 0},
+      {"1hh", 0, 0},
+      {"99999999999d", 0, 0},
+      {"MB", 0, 0},
+      {"500mb", 0, 0},
+  };
+  for (const auto& row : rows) {
+    auto rotation = Rotation::parse(row.text);
+    EXPECT_EQ(static_cast<bool>(rotation), row.seconds + row.bytes > 0) << row.text;
+    if (!rotation) continue;
+    EXPECT_EQ(rotation->seconds, row.seconds) << row.text;
+    EXPECT_EQ(rotation->bytes, row.bytes) << row.text;
+  }
+}
+
+class Line final : public RowFormat {
+ public:
+  char* put_header(char* at) const override {
+    *at++ = 'h';
+    *at++ = '\n';
+    return at;
+  }
+  char* put_row(char* at, const FlowRecord&) const override { return at; }
+  size_t bound() const override { return 10; }
+};
+
+// A name that only begins or ends like a suffix: time and number come where the suffix begins.
+TEST(WholeFiles, NamesAndTimes) {
+  std::string name = ::testing::TempDir() + "files.d-XXXXXX";
+  const std::filesystem::path directory = ::mkdtemp(name.data());
+  const std::pair<const char*, const char*> rows[] = {
+      {"flows.csv", R"(flows-\d{8}T\d{6}Z-00000[12]\.csv)"},
+      {"flows.json.gz", R"(flows-\d{8}T\d{6}Z-00000[12]\.json\.gz)"},
+      {"a.b.csv.zst", R"(a\.b-\d{8}T\d{6}Z-00000[12]\.csv\.zst)"},
+      {"flows", R"(flows-\d{8}T\d{6}Z-00000[12])"},
+      {"flows.gz", R"(flows-\d{8}T\d{6}Z-00000[12]\.gz)"},
+  };
+  for (const auto& [path, pattern] : rows) {
+    SCOPED_TRACE(path);
+    const auto where = directory / path;
+    std::filesystem::create_directory(where);
+    auto files = WholeFiles::open(where / path, Line(), Rotation{1, 0});
+    ASSERT_TRUE(files) << files.error().message();
+    RowQueue queue(1000, OnFull::kBlock);
+    auto run =
+        std::async(std::launch::async, [&] { return static_cast<bool>((*files)->run(queue)); });
+    ASSERT_TRUE(queue.append("1\n", 1));
+    const auto whole = [&] {
+      std::vector<std::string> all;
+      for (const auto& entry : std::filesystem::directory_iterator(where))
+        if (entry.path().extension() != ".part") all.push_back(entry.path().filename());
+      return all;
+    };
+    // The file ends with its second, though no more rows come.
+    for (int i = 0; i < 1000 && whole().empty(); i++)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_EQ(whole().size(), 1u);
+    ASSERT_TRUE(queue.append("2\n", 1));
+    queue.close(RowQueue::kForEver);
+    EXPECT_TRUE(run.get());
+    EXPECT_EQ(whole().size(), 2u);
+    for (const std::string& each : whole())
+      EXPECT_TRUE(std::regex_match(each, std::regex(pattern))) << each;
+    EXPECT_EQ((*files)->account(), " written=2 lost=0 files=2");
+  }
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace flowmeter

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/compressor.h"
+
+#include <zlib.h>
+#include <zstd.h>
+
+namespace flowmeter {
+namespace {
+
+constexpr size_t kPieceBytes = 128 * 1024;
+
+class Zstd final : public Compressor {
+ public:
+  Zstd() : stream_(ZSTD_createCStream()) {}
+  ~Zstd() override { ZSTD_freeCStream(stream_); }
+  bool made() const {
+    return stream_ != nullptr &&
+           !ZSTD_isError(ZSTD_CCtx_setParameter(stream_, ZSTD_c_checksumFlag, 1));
+  }
+
+  Status add(std::string_view octets, bool end, std::string* out) override {
+    ZSTD_inBuffer in{octets.data(), octets.size(), 0};
+    size_t left = 0;
+    do {
+      const size_t before = out->size();
+      out->resize(before + kPieceBytes);
+      ZSTD_outBuffer room{out->data() + before, kPieceBytes, 0};
+      left = ZSTD_compressStream2(stream_, &room, &in, end ? ZSTD_e_end : ZSTD_e_continue);
+      out->resize(before + room.pos);
+      if (ZSTD_isError(left)) return Error{std::string("zstd: ") + ZSTD_getErrorName(left)};
+    } while (end ? left > 0 : in.pos < in.size);
+    return Done{};
+  }
+
+ private:
+  ZSTD_CStream* stream_;
+};
+
+class Gzip final : public Compressor {
+ public:
+  Gzip()
+      : made_(deflateInit2(&stream_, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8,
+                           Z_DEFAULT_STRATEGY) == Z_OK) {}
+  ~Gzip() override {
+    if (made_) deflateEnd(&stream_);
+  }
+  bool made() const { return made_; }
+
+  Status add(std::string_view octets, bool end, std::string* out) override {
+    // zlib does not write to what it reads.
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(octets.data()));
+    stream_.avail_in = static_cast<uInt>(octets.size());
+    int state = Z_OK;
+    do {
+      const size_t before = out->size();
+      out->resize(before + kPieceBytes);
+      stream_.next_out = reinterpret_cast<Bytef*>(out->data() + before);
+      stream_.avail_out = kPieceBytes;
+      state = deflate(&stream_, end ? Z_FINISH : Z_NO_FLUSH);
+      out->resize(out->size() - stream_.avail_out);
+      if (state == Z_STREAM_ERROR) return Error{"zlib: its stream is damaged"};
+    } while (end ? state != Z_STREAM_END : stream_.avail_in > 0);
+    if (end) deflateReset(&stream_);
+    return Done{};
+  }
+
+ private:
+  z_stream stream_{};
+  bool made_;
+};
+
+template <typename Kind>
+Result<std::unique_ptr<Compressor>> make(const std::string& path) {
+  auto compressor = std::make_unique<Kind>();
+  if (!compressor->made()) return Error{"cannot compress output " + path};
+  return std::unique_ptr<Compressor>(std::move(compressor));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Compressor>> compressor_for(const std::string& path) {
+  if (path.ends_with(".zst")) return make<Zstd>(path);
+  if (path.ends_with(".gz")) return make<Gzip>(path);
+  return std::unique_ptr<Compressor>();
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Rows written to a file at once, on the thread that makes them: for files of which a write is a
+// copy to the page cache, and for those whose reader is to be waited for. What flush() has taken
+// stays if the program is killed.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "output/output_file.h"
+#include "output/row_format.h"
+
+namespace flowmeter {
+
+class FileSink final : public RecordSink {
+ public:
+  // Creates path, or will replace what it holds with the first flush ("-" is standard output). The
+  // format's header comes first.
+  // buffer_bytes: rows wait for the operating system in no more than this (and one row).
+  // append: rows go behind those that path holds (OutputFile::open_to_append).
+  static Result<std::unique_ptr<FileSink>> open(const std::string& path,
+                                                std::unique_ptr<RowFormat> format,
+                                                size_t buffer_bytes = OutputFile::kDefaultBuffer,
+                                                bool append = false) {
+    std::string header(format->bound(), '\0');
+    header.resize(static_cast<size_t>(format->put_header(header.data()) - header.data()));
+    auto file = append ? OutputFile::open_to_append(path, header, format->bound(), buffer_bytes)
+                       : OutputFile::open(path, format->bound(), buffer_bytes);
+    if (!file) return file.error();
+    return std::unique_ptr<FileSink>(new FileSink(std::move(*file), std::move(format)));
+  }
+
+  void write(const FlowRecord& record) override {
+    file_.end_row(format_->put_row(file_.at(), record));
+  }
+  bool failed() const override { return file_.failed(); }
+  Status flush() override { return file_.flush(); }
+
+  // Whole rows that the operating system has taken.
+  uint64_t rows_written() const { return file_.rows_written(); }
+
+ private:
+  FileSink(OutputFile file, std::unique_ptr<RowFormat> format)
+      : file_(std::move(file)), format_(std::move(format)) {
+    if (!file_.has_header()) file_.end_header(format_->put_header(file_.at()));
+  }
+
+  OutputFile file_;
+  std::unique_ptr<RowFormat> format_;
+};
+
+}  // namespace flowmeter

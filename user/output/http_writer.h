@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Rows to a web service: each request is a POST of one JSON object, or of an array of several, over
+// one connection that is kept, one request after the other, so rows arrive in their order. A 2xx
+// answer acknowledges them. No answer, 408, 429 and 5xx are tried again, with pauses that grow, or
+// as long as Retry-After says; any other answer is a refusal, which trying again would not change.
+//
+// With a spool, rows that cannot be sent go there, and those that come meanwhile behind them; the
+// spool is sent from its beginning, at once or by the next run.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "output/queued_sink.h"
+#include "output/spool.h"
+
+namespace flowmeter {
+
+struct HttpOptions {
+  uint32_t batch = 1;  // rows of a request; more than 1: as an array
+  double timeout_s = 10;
+  double retry_s = 60;        // OnFull::kBlock without a spool: then rows count as lost
+  std::string ca_file;        // PEM; empty: the system's
+  std::string authorization;  // of that header; empty: none
+  std::string spool;          // directory; empty: none
+  uint64_t spool_limit_bytes = uint64_t{1} << 30;
+};
+
+class HttpWriter final : public RowWriter {
+ public:
+  // Whether url can be used, or a usage error.
+  static Status check_url(const std::string& url);
+  static Result<std::unique_ptr<HttpWriter>> open(const std::string& url, HttpOptions options);
+  ~HttpWriter() override;
+
+  const std::string& name() const override { return name_; }
+  Status run(RowQueue& queue) override;
+  std::string account() const override;
+
+ private:
+  enum class Answer { kTaken, kRefused, kLater };
+  struct Batch {
+    size_t end;
+    uint32_t rows;
+  };
+  class Transfer;  // libcurl's side
+
+  explicit HttpWriter(HttpOptions options);
+  void send_from_queue(const Rows& rows, uint64_t number);
+  void send_from_spool();
+  Answer post(const std::string& text, size_t at, Batch* batch);
+  bool wait_to_retry();
+  bool waiting_to_retry() const { return failing_ && RowQueue::now() < next_try_; }
+  void note_answer(Answer answer, const std::string& reason, double retry_after_s);
+  void keep(std::string_view rows, uint64_t count, uint64_t number);
+  void make_room();
+  void take_rest();
+  Status result() const;
+
+  const HttpOptions options_;
+  std::string name_;  // the URL without its query, which may hold secrets
+  std::unique_ptr<Transfer> transfer_;
+  std::unique_ptr<Spool> spool_;
+  RowQueue* queue_ = nullptr;
+  std::string body_;
+
+  bool failing_ = false;  // the last request was not answered, or is to be repeated
+  unsigned attempts_ = 0;
+  RowQueue::Time failing_since_, next_try_;
+  std::minstd_rand random_{std::random_device{}()};
+  std::string last_reason_, refusal_, spool_error_;
+  std::atomic<uint64_t> sent_ = 0, refused_ = 0, lost_ = 0, spooled_ = 0;
+};
+
+}  // namespace flowmeter

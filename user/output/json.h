@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// NDJSON of finished flows: one object a line, its names those of the columns, numbers as numbers.
+// A cell without a value is null.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "features/column.h"
+#include "output/row_format.h"
+
+namespace flowmeter {
+
+class JsonFormat final : public RowFormat {
+ public:
+  explicit JsonFormat(std::vector<Column> columns);
+
+  char* put_header(char* at) const override { return at; }
+  char* put_row(char* at, const FlowRecord& record) const override;
+  size_t bound() const override { return bound_; }
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::string> keys_;  // {"src_ip":  ,"dst_ip":  …
+  size_t bound_;
+};
+
+// Writes text as a JSON string, quotes included; returns its end. Octets that are not UTF-8 become
+// U+FFFD each. Requires: 6 octets for each of text, and 2, at `at`.
+char* put_json_string(char* at, std::string_view text);
+
+}  // namespace flowmeter

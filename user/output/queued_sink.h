@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A sink whose rows go to a thread of its own through a bounded queue: nothing that its other end
+// does holds up the metering, unless OnFull::kBlock asks for it. Rows are made on the metering
+// thread, so a record needs no copy.
+//
+// The thread begins with the first flush() and not before: until then the program may give up its
+// capabilities, which are each thread's own.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "output/row_format.h"
+#include "output/row_queue.h"
+
+namespace flowmeter {
+
+// What a QueuedSink's thread does with the rows.
+class RowWriter {
+ public:
+  virtual ~RowWriter() = default;
+  // What the output is called in messages.
+  virtual const std::string& name() const = 0;
+  // Takes rows until the queue is finished or its deadline has passed, then completes the output.
+  // An error ends it early, or says at the end what could not be done.
+  virtual Status run(RowQueue& queue) = 0;
+  // " written=5 lost=0": what became of the rows that were taken. Called by any thread.
+  virtual std::string account() const = 0;
+};
+
+class QueuedSink final : public RecordSink {
+ public:
+  struct Options {
+    size_t queue_bytes;
+    OnFull on_full;
+    double drain_s;  // RowQueue::close(); negative: for ever
+  };
+
+  QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, Options options);
+  ~QueuedSink() override;
+
+  void write(const FlowRecord& record) override;
+  bool failed() const override { return failed_; }
+  // Hands over what was written; waits for nobody but under kBlock.
+  Status flush() override;
+  // Waits for the thread's end.
+  Status finish() override;
+  // "output NAME: rows=7 dropped=2 written=5 lost=0"
+  std::vector<std::string> accounts() const override;
+
+ private:
+  void hand_over();
+  void start();
+  void stop(std::chrono::steady_clock::duration patience);
+
+  const std::unique_ptr<RowFormat> format_;
+  const std::unique_ptr<RowWriter> writer_;
+  const Options options_;
+  RowQueue queue_;
+  std::unique_ptr<char[]> buffer_;
+  size_t filled_;
+  uint64_t rows_buffered_ = 0;
+  uint64_t rows_ = 0;
+  std::atomic<uint64_t> dropped_ = 0;
+  Status result_ = Done{};  // the thread's; read when failed_ or joined
+  std::atomic<bool> failed_ = false;
+  std::thread thread_;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Rows on their way from the metering thread to the thread of an output, bounded in octets. The one
+// side appends whole rows, and by the policy waits for room or learns that there is none; the other
+// takes all that is there. What was taken counts until the next take(): so the limit bounds all the
+// rows in memory.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace flowmeter {
+
+// What happens to rows for which the queue has no room.
+enum class OnFull { kBlock, kDrop };
+
+struct Rows {
+  std::string text;  // each ends with a line feed
+  uint64_t count = 0;
+};
+
+class RowQueue {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr auto kForEver = std::chrono::steady_clock::duration::max();
+  static Time now() { return std::chrono::steady_clock::now(); }
+
+  RowQueue(size_t limit, OnFull on_full) : limit_(limit), on_full_(on_full) {}
+
+  OnFull on_full() const { return on_full_; }
+
+  // ---- the metering thread ----
+  // Appends rows, all or none; false: there was no room, or nobody takes rows any more. A single
+  // append that is longer than the limit finds room in an empty queue.
+  bool append(std::string_view text, uint64_t rows);
+  // No more rows come. The other side has this long for what is there; under kBlock, where nobody
+  // else decides that it takes too long, this long without progress.
+  void close(std::chrono::steady_clock::duration patience);
+
+  // ---- the output's thread ----
+  // Gives what is there, and waits until `until` for something. False: nothing came, or the queue
+  // is closed and empty.
+  bool take(Rows* rows, Time until);
+  // Sleeps until `until`, or up to the deadline if that is earlier. A close() ends it early.
+  void pause(Time until);
+  void note_progress();
+  // Nothing is taken any more: rows that come are refused. Returns how many are left.
+  uint64_t abandon();
+  bool closed() const;
+  // Closed, with nothing left.
+  bool finished() const;
+  // Closed, and the deadline has passed.
+  bool overdue() const;
+  bool more_than_half_full() const;
+
+ private:
+  const size_t limit_;
+  const OnFull on_full_;
+  mutable std::mutex mutex_;
+  std::condition_variable room_, news_;
+  Rows waiting_;
+  size_t taken_bytes_ = 0;
+  bool closed_ = false;
+  bool abandoned_ = false;
+  std::chrono::steady_clock::duration patience_{};
+  Time deadline_ = Time::max();
+};
+
+}  // namespace flowmeter

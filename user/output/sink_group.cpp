@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/sink_group.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace flowmeter {
+
+bool SinkGroup::failed() const {
+  return std::all_of(members_.begin(), members_.end(),
+                     [](const Member& member) { return member.sink->failed(); });
+}
+
+Status SinkGroup::flush() {
+  Status result = Done{};
+  for (Member& member : members_) {
+    Status flushed = member.sink->flush();
+    if (flushed || member.told) continue;
+    member.told = true;
+    if (!result) log_error(result.error().message());
+    result = flushed;
+  }
+  if (result || failed()) return result;
+  log_error(result.error().message());
+  return Done{};
+}
+
+Status SinkGroup::finish() {
+  for (Member& member : members_) {
+    Status finished = member.sink->finish();
+    if (finished || member.told) continue;
+    member.told = true;
+    log_error(finished.error().message());
+  }
+  if (!quiet_)
+    for (const std::string& account : accounts()) log_info(account);
+  return Done{};
+}
+
+std::vector<std::string> SinkGroup::accounts() const {
+  std::vector<std::string> all;
+  for (const Member& member : members_)
+    for (std::string& account : member.sink->accounts()) all.push_back(std::move(account));
+  return all;
+}
+
+bool SinkGroup::complete() const {
+  return std::none_of(members_.begin(), members_.end(),
+                      [](const Member& member) { return member.told; });
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Several sinks as one. Each has every row; one that fails is told of once and does not end the
+// others: the group has failed when all of them have.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "flows/flow_record.h"
+
+namespace flowmeter {
+
+class SinkGroup final : public RecordSink {
+ public:
+  // quiet: without the accounts at the end.
+  explicit SinkGroup(bool quiet) : quiet_(quiet) {}
+
+  void add(std::unique_ptr<RecordSink> sink) { members_.push_back({std::move(sink)}); }
+
+  void write(const FlowRecord& record) override {
+    for (const Member& member : members_) member.sink->write(record);
+  }
+  bool failed() const override;
+  // The last one's error when all have failed; errors before that are logged.
+  Status flush() override;
+  // Logs the errors, and the accounts.
+  Status finish() override;
+  std::vector<std::string> accounts() const override;
+
+  // Whether each sink has all the rows, as far as is known.
+  bool complete() const;
+
+ private:
+  struct Member {
+    std::unique_ptr<RecordSink> sink;
+    bool told = false;
+  };
+
+  const bool quiet_;
+  std::vector<Member> members_;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Rows to a pipe, a terminal or the like, whose reader may take its time. It never waits within
+// write(2), so that a deadline can end it.
+#pragma once
+
+#include <atomic>
+
+#include "base/unique_fd.h"
+#include "output/queued_sink.h"
+
+namespace flowmeter {
+
+class StreamWriter final : public RowWriter {
+ public:
+  // "-" is standard output. format: for the header.
+  static Result<std::unique_ptr<StreamWriter>> open(const std::string& path,
+                                                    const RowFormat& format);
+
+  const std::string& name() const override { return path_; }
+  Status run(RowQueue& queue) override;
+  std::string account() const override;
+
+ private:
+  StreamWriter(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  Status put(std::string_view text, const RowQueue& queue, uint64_t rows);
+
+  UniqueFd fd_;
+  std::string path_;
+  std::string header_;
+  std::atomic<uint64_t> written_ = 0, lost_ = 0;
+};
+
+}  // namespace flowmeter

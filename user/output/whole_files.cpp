@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/whole_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+
+namespace flowmeter {
+namespace {
+
+constexpr char kPart[] = ".part";
+
+// Where the suffix of path begins: "a.b/flows.csv.zst" gives that of ".csv.zst".
+size_t suffix_at(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const size_t base = slash == std::string::npos ? 0 : slash + 1;
+  size_t at = path.size();
+  if (path.ends_with(".gz") || path.ends_with(".zst")) at = path.rfind('.');
+  const size_t dot = at == 0 ? std::string::npos : path.rfind('.', at - 1);
+  return dot != std::string::npos && dot > base ? dot : at;
+}
+
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+}  // namespace
+
+Result<Rotation> Rotation::parse(const std::string& text) {
+  struct Suffix {
+    std::string_view name;
+    uint64_t factor;
+    bool is_time;
+  };
+  static constexpr std::array kSuffixes = {
+      Suffix{"s", 1, true},
+      Suffix{"m", 60, true},
+      Suffix{"h", 3600, true},
+      Suffix{"d", 86400, true},
+      Suffix{"KB", 1000, false},
+      Suffix{"MB", 1000000, false},
+      Suffix{"GB", 1000000000, false},
+      Suffix{"KiB", 1 << 10, false},
+      Suffix{"MiB", 1 << 20, false},
+      Suffix{"GiB", 1 << 30, false},
+  };
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
+  const auto suffix = std::find_if(kSuffixes.begin(), kSuffixes.end(),
+                                   [rest](const Suffix& each) { return each.name == rest; });
+  // A billion: no product of it overflows, and no such file or hour is meant.
+  if (error != std::errc() || number == 0 || number > 1'000'000'000 || suffix == kSuffixes.end())
+    return Error{"\"" + text +
+                 "\" is neither a time (90s, 15m, 1h, 1d) nor a size (500KB, 500MB, "
+                 "2GB, 500MiB)"};
+  Rotation rotation;
+  (suffix->is_time ? rotation.seconds : rotation.bytes) = number * suffix->factor;
+  return rotation;
+}
+
+Result<std::unique_ptr<WholeFiles>> WholeFiles::open(const std::string& path,
+                                                     const RowFormat& format,
+                                                     std::optional<Rotation> rotation) {
+  struct stat status {};
+  if (!rotation && ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+    return Error{"cannot write output " + path +
+                 ": it is not a regular file, so it can be neither "
+                 "compressed nor replaced"};
+  std::string header(format.bound(), '\0');
+  header.resize(static_cast<size_t>(format.put_header(header.data()) - header.data()));
+  auto files = std::unique_ptr<WholeFiles>(new WholeFiles(path, rotation, std::move(header)));
+  auto compressor = compressor_for(path);
+  if (!compressor) return compressor.error();
+  files->compressor_ = std::move(*compressor);
+  if (Status begun = files->begin_file(); !begun) return begun.error();
+  return files;
+}
+
+std::string WholeFiles::rotated_name() const {
+  char stamp[64];
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  const size_t length = std::strftime(stamp, sizeof(stamp), "-%Y%m%dT%H%M%SZ", &utc);
+  std::snprintf(stamp + length, sizeof(stamp) - length, "-%06llu",
+                static_cast<unsigned long long>(number_));
+  const size_t at = suffix_at(path_);
+  return path_.substr(0, at) + stamp + path_.substr(at);
+}
+
+Status WholeFiles::begin_file() {
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
+  if (rotation_) {
+    do {
+      final_name_ = rotated_name();
+    } while (exists(final_name_) && ++number_ > 0);
+    flags |= O_EXCL;
+  } else {
+    final_name_ = path_;
+    flags |= O_TRUNC;
+  }
+  fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
+  while (!fd_ && errno == EEXIST && rotation_) {  // another run's, or what a killed one left
+    number_++;
+    final_name_ = rotated_name();
+    fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
+  }
+  if (!fd_) return Error{"cannot write output " + final_name_ + kPart, errno};
+  number_++;
+  file_bytes_ = file_rows_ = 0;
+  ends_at_s_ = 0;
+  if (rotation_ && rotation_->seconds > 0) {
+    const auto now = static_cast<uint64_t>(std::time(nullptr));
+    ends_at_s_ = now - now % rotation_->seconds + rotation_->seconds;
+  }
+  return put(header_, false);
+}
+
+Status WholeFiles::failed(int os_error) {
+  if (compressor_) {
+    written_ -= file_rows_;
+    return Error{"cannot write output " + final_name_ + kPart +
+                     " (its rows cannot be had from what is there; they and later ones are lost)",
+                 os_error};
+  }
+  return Error{"cannot write output " + final_name_ + " (" + std::to_string(file_rows_) +
+                   " rows are in it, others are lost)",
+               os_error};
+}
+
+// Whole rows, or nothing of one: a row that was cut is taken back. (Compressed, what is in the file
+// may end anywhere, but no final name says that it is whole.)
+Status WholeFiles::put(std::string_view octets, bool end) {
+  std::string_view out = octets;
+  if (compressor_) {
+    compressed_.clear();
+    if (Status added = compressor_->add(octets, end, &compressed_); !added) return added;
+    out = compressed_;
+  }
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t put = ::write(fd_.get(), out.data() + done, out.size() - done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put >= 0) {
+      done += static_cast<size_t>(put);
+      continue;
+    }
+    const int os_error = errno;
+    if (!compressor_) {
+      size_t whole = done;
+      while (whole > 0 && out[whole - 1] != '\n') whole--;
+      const auto kept = static_cast<off_t>(file_bytes_ + whole);
+      (void)!::ftruncate(fd_.get(), kept);
+      const auto rows = static_cast<uint64_t>(
+          std::count(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(whole), '\n'));
+      const bool of_header = file_bytes_ == 0;
+      file_bytes_ += whole;
+      if (!of_header) {
+        file_rows_ += rows;
+        written_ += rows;
+      }
+    }
+    return failed(os_error);
+  }
+  file_bytes_ += out.size();
+  return Done{};
+}
+
+Status WholeFiles::add(std::string_view rows) {
+  while (!rows.empty()) {
+    std::string_view piece = rows;
+    if (rotation_ && rotation_->bytes > 0) {
+      // As many rows as fit; at least one a file.
+      const uint64_t room = rotation_->bytes - std::min(rotation_->bytes, file_bytes_);
+      if (compressor_) {
+        // How much it will take is not known: look again after each row or so.
+        piece =
+            piece.substr(0, std::max<size_t>(piece.find('\n') + 1, piece.rfind('\n', 4096) + 1));
+      } else if (room < piece.size()) {
+        const size_t fits = room == 0 ? 0 : piece.rfind('\n', room - 1) + 1;
+        piece = piece.substr(0, fits);
+      }
+      const bool full = compressor_ ? room == 0 : piece.empty();
+      if (full && file_rows_ > 0) {
+        if (Status ended = end_file(); !ended) return ended;
+        if (Status begun = begin_file(); !begun) return begun;
+        continue;
+      }
+      if (piece.empty()) piece = rows.substr(0, rows.find('\n') + 1);
+    }
+    if (Status status = put(piece, false); !status) return status;
+    const auto count = static_cast<uint64_t>(std::count(piece.begin(), piece.end(), '\n'));
+    file_rows_ += count;
+    written_ += count;
+    rows.remove_prefix(piece.size());
+  }
+  return Done{};
+}
+
+Status WholeFiles::end_file() {
+  if (compressor_)
+    if (Status ended = put({}, true); !ended) return ended;
+  if (::fsync(fd_.get()) != 0) return failed(errno);
+  fd_ = UniqueFd();
+  const std::string part = final_name_ + kPart;
+  int renamed = ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, final_name_.c_str(),
+                            rotation_ ? RENAME_NOREPLACE : 0);
+  // Some network file systems know no flags.
+  if (renamed != 0 && errno == EINVAL && !exists(final_name_))
+    renamed = ::rename(part.c_str(), final_name_.c_str());
+  if (renamed != 0) return Error{"cannot rename " + part + " to " + final_name_, errno};
+  files_++;
+  // The name, too, is to outlive a crash. (A directory that cannot be read is no reason to fail.)
+  const UniqueFd directory(::open(directory_of(part).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory) (void)::fsync(directory.get());
+  return Done{};
+}
+
+// Ends the file if its time has come.
+Status WholeFiles::look_at_clock() {
+  const auto now = static_cast<uint64_t>(std::time(nullptr));
+  if (ends_at_s_ == 0 || now < ends_at_s_) return Done{};
+  if (file_rows_ == 0) {  // a file of nothing is not made: this one goes on
+    ends_at_s_ = now - now % rotation_->seconds + rotation_->seconds;
+    return Done{};
+  }
+  if (Status ended = end_file(); !ended) return ended;
+  return begin_file();
+}
+
+Status WholeFiles::run(RowQueue& queue) {
+  // The capabilities that opened the first file may be gone by now.
+  if (::faccessat(AT_FDCWD, directory_of(path_).c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    return Error{"output " + path_ +
+                     ": its directory must be writable for the user, also without "
+                     "capabilities",
+                 errno};
+  Rows rows;
+  Status status = Done{};
+  while (status && !queue.finished()) {
+    auto until = RowQueue::Time::max();
+    if (ends_at_s_ > 0) {
+      const auto now = static_cast<uint64_t>(std::time(nullptr));
+      until = RowQueue::now() + std::chrono::seconds(ends_at_s_ - std::min(now, ends_at_s_));
+    }
+    const bool some = queue.take(&rows, until);
+    status = look_at_clock();
+    if (status && some) status = add(rows.text);
+    taken_ += rows.count;
+  }
+  if (status && (file_rows_ > 0 || files_ == 0)) return end_file();
+  // Without room for more, what is on the disk stays.
+  if (!status && fd_ && !compressor_ && file_rows_ > 0) (void)!end_file();
+  return status;
+}
+
+WholeFiles::~WholeFiles() {
+  if (fd_ && file_rows_ == 0) ::unlink((final_name_ + kPart).c_str());
+}
+
+std::string WholeFiles::account() const {
+  const uint64_t written = written_, taken = std::max<uint64_t>(taken_, written);
+  return " written=" + std::to_string(written) + " lost=" + std::to_string(taken - written) +
+         " files=" + std::to_string(files_);
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Files that appear under their names only when they are whole: rotated ones, compressed ones. Each
+// is written as NAME.part, made durable and renamed; what a killed run leaves is a .part.
+//
+// Without rotation NAME is the path that was given, and replaces what was there. With rotation it
+// is the path with the UTC time of the file's beginning and a number put in front of its suffix,
+// flows-20260131T235959Z-000001.csv.zst, and replaces nothing.
+#pragma once
+
+#include <atomic>
+#include <optional>
+
+#include "base/unique_fd.h"
+#include "output/compressor.h"
+#include "output/queued_sink.h"
+
+namespace flowmeter {
+
+// When a file ends and the next begins; at least one of the two is set. Both at whole rows.
+struct Rotation {
+  uint64_t seconds = 0;  // at whole multiples of this since 1970
+  uint64_t bytes = 0;    // before a file gets longer than this; compressed, soon after
+
+  // "90s", "15m", "1h", "1d"; "500KB", "500MB", "2GB" (decimal), "500MiB", ….
+  static Result<Rotation> parse(const std::string& text);
+};
+
+class WholeFiles final : public RowWriter {
+ public:
+  // Begins the first file. format: for the header of each.
+  static Result<std::unique_ptr<WholeFiles>> open(const std::string& path, const RowFormat& format,
+                                                  std::optional<Rotation> rotation);
+
+  ~WholeFiles() override;
+
+  const std::string& name() const override { return path_; }
+  Status run(RowQueue& queue) override;
+  std::string account() const override;
+
+ private:
+  WholeFiles(std::string path, std::optional<Rotation> rotation, std::string header)
+      : path_(std::move(path)), rotation_(rotation), header_(std::move(header)) {}
+  Status begin_file();
+  Status end_file();
+  Status look_at_clock();
+  Status add(std::string_view rows);
+  Status put(std::string_view octets, bool end);
+  Status failed(int os_error);
+  std::string rotated_name() const;
+
+  const std::string path_;
+  const std::optional<Rotation> rotation_;
+  const std::string header_;
+  std::unique_ptr<Compressor> compressor_;
+  UniqueFd fd_;  // of the file at hand
+  std::string final_name_;
+  uint64_t number_ = 1;
+  uint64_t file_bytes_ = 0;
+  uint64_t file_rows_ = 0;
+  uint64_t ends_at_s_ = 0;  // unix; 0: never
+  std::string compressed_;
+  std::atomic<uint64_t> files_ = 0, taken_ = 0, written_ = 0;  // of all files
+};
+
+}  // namespace flowmeter
