@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the package says of itself: feature sets, settings, types; and that it can be installed by pip."""
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -14,22 +15,18 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def test_features_are_those_of_the_program(program):
+def test_features_are_those_of_the_program():
+    import cases
     for each in flowmeter.feature_sets():
-        listed = [line.split() for line in program_features(each.name)]
-        columns = flowmeter.features(each.name)
-        assert [column.name for column in columns] == [words[0] for words in listed if words]
+        listed = json.loads(subprocess.run([cases.meter_path, "features", each.name, "--json"], capture_output=True,
+                                           check=True).stdout)
+        assert [column._asdict() for column in flowmeter.features(each.name)] == listed["columns"]
+        assert each.description == listed["description"]
     first = flowmeter.features()[6]
     assert (first.name, first.unit) == ("flow_duration", "s") and "first packet" in first.definition
     assert [column.name for column in flowmeter.further_columns()][:2] == ["interface", "direction"]
     with pytest.raises(ValueError, match="cic81.*cic82, netflowmeter114"):
         flowmeter.features("cic81")
-
-
-def program_features(name):
-    import cases
-    text = subprocess.run([cases.meter_path, "features", name], capture_output=True, text=True, check=True).stdout
-    return [line for line in text.splitlines() if line]
 
 
 def test_settings_are_all_those_of_the_program():
