@@ -30,7 +30,18 @@ FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* s
   return scratch;
 }
 
+#define FM_PARSE_PAYLOAD fm_with_application()
 #include "flowmeter/parse.h"
+
+/* Octets that can be had; fewer than on the wire where a test has cut the frame. */
+FM_INLINE __u32 fm_context_length(fm_context* skb) {
+  return skb->len;
+}
+
+/* Copies size octets of the frame. Returns 0, or an error if they are not there. */
+FM_INLINE long fm_context_load(fm_context* skb, __u32 offset, void* to, __u32 size) {
+  return bpf_skb_load_bytes(skb, offset, to, size);
+}
 
 /* A VLAN tag that the kernel keeps beside the frame is on the wire. */
 FM_INLINE struct fm_frame_facts fm_frame(fm_context* skb) {

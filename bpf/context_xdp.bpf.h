@@ -25,7 +25,17 @@ FM_INLINE const void* fm_peek(fm_context* xdp, __u32 offset, __u32 size, void* s
   return scratch;
 }
 
+#define FM_PARSE_PAYLOAD fm_with_application()
 #include "flowmeter/parse.h"
+
+FM_INLINE __u32 fm_context_length(fm_context* xdp) {
+  return (__u32)bpf_xdp_get_buff_len(xdp);
+}
+
+/* Copies size octets of the frame. Returns 0, or an error if they are not there. */
+FM_INLINE long fm_context_load(fm_context* xdp, __u32 offset, void* to, __u32 size) {
+  return bpf_xdp_load_bytes(xdp, offset, to, size);
+}
 
 FM_INLINE struct fm_frame_facts fm_frame(fm_context* xdp) {
   struct fm_frame_facts facts = {};

@@ -155,7 +155,7 @@ static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* en
   state->hook = entry->hook;
   state->announced = (word & FM_LOCK_ANNOUNCED) != 0;
   state->end = (__u8)end;
-  state->zero = 0;
+  state->payload_lost = entry->payload_lost;
   state->counters = entry->counters;
   if (timing_in_kernel) {
     const struct fm_timed_map_entry* timed = (const struct fm_timed_map_entry*)entry;

@@ -64,8 +64,8 @@ struct {
   __type(value, struct fm_journal);
 } journal SEC(".maps");
 
-/* New entries and long records ([enum fm_writer]) are put together here: they are too large for the
- * stack. */
+/* New entries, long records ([enum fm_writer]) and payload records are put together here: they are
+ * too large for the stack. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
@@ -79,5 +79,12 @@ struct {
   __type(key, __u32);
   __type(value, union fm_long_record);
 } long_record SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, union fm_long_payload_record);
+} payload_record SEC(".maps");
 
 #endif

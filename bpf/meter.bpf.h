@@ -4,7 +4,7 @@
 #ifndef FLOWMETER_METER_BPF_H
 #define FLOWMETER_METER_BPF_H
 
-#include "event.bpf.h"
+#include "payload.bpf.h"
 
 /* The interface's slot in *slot; null if it is none of ours. */
 FM_INLINE struct fm_interface* fm_find_interface(__u32 ifindex, __u32* slot) {
@@ -74,6 +74,7 @@ static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
     }
     if (fm_with_sizes()) __builtin_memset(fm_entry_sizes(entry), 0, sizeof(struct fm_flow_sizes));
     entry->events_lost = 0;
+    entry->payload_lost = 0;
   }
   fm_flow_counters_begin(&entry->counters, p, inherited);
   return word;
@@ -131,6 +132,7 @@ FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet*
    */
   if (!timing_in_kernel) {
     word = fm_send_packet(entry, p, word, new_entry_bit);
+    if (fm_with_application()) fm_hand_over_payload(context, entry, p, word);
     if (fm_with_sizes()) fm_update_sizes(entry, fm_entry_sizes(entry), p);
     fm_flow_counters_update(&entry->counters, p);
   } else {

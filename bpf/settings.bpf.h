@@ -23,6 +23,10 @@ FM_INLINE int fm_with_sizes(void) {
   return settings.with_sizes != 0;
 }
 
+FM_INLINE int fm_with_application(void) {
+  return settings.with_application != 0;
+}
+
 const volatile struct fm_tag_secret tag_secret;
 
 FM_INLINE const struct fm_tag_secret* fm_loaded_tag_secret(void) {

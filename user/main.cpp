@@ -21,6 +21,8 @@
 #include "ops/privileges.h"
 #include "ops/signals.h"
 #include "output/csv.h"
+#include "output/flow_printer.h"
+#include "view/live_view.h"
 
 namespace flowmeter {
 namespace {
@@ -38,6 +40,8 @@ Status check_inputs(const Config& config) {
       return Error{"metering an interface needs " + missing +
                    " (run as root, or give the program these file capabilities)"};
   }
+  if (config.top)
+    if (auto view = LiveView::open(config.csv == "-"); !view) return view.error();
   struct stat output {};
   const bool output_exists = config.csv != "-" && ::stat(config.csv.c_str(), &output) == 0;
   for (const std::string& path : config.captures) {
@@ -73,6 +77,15 @@ Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   return open(config.csv, config.fields, config.max_flows);
 }
 
+// The feature set's own file, which is announced because nobody has named it.
+Status prepare_default_output(const std::string& path) {
+  const std::string directory = path.substr(0, path.rfind('/'));
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
+    return Error{"cannot create directory " + directory, errno};
+  log_info("rows go to " + path + " (-c names another file)");
+  return Done{};
+}
+
 ExitCode run_compat(const Config& config) {
   if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
   handle_signals();
@@ -103,11 +116,17 @@ ExitCode run(int argc, char** argv) {
       config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
     log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
 
+  if (config.default_csv)
+    if (Status prepared = prepare_default_output(config.csv); !prepared)
+      return fail(prepared.error());
   handle_signals();
-  auto sink =
-      CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10);
+  auto sink = CsvSink::open(config.csv, std::move(*columns), size_t{config.output_buffer_kib} << 10,
+                            config.default_csv && !config.overwrite);
   if (!sink) return fail(sink.error());
-  return config.interfaces.empty() ? run_replay(config, **sink) : run_live(config, **sink);
+  if (config.interfaces.empty()) return run_replay(config, **sink);
+  if (!config.print) return run_live(config, **sink);
+  FlowPrinter printer(**sink);
+  return run_live(config, printer);
 }
 
 }  // namespace
@@ -116,7 +135,9 @@ ExitCode run(int argc, char** argv) {
 int main(int argc, char** argv) {
   flowmeter::occupy_standard_streams();
   try {
-    return flowmeter::run(argc, argv);
+    const flowmeter::ExitCode code = flowmeter::run(argc, argv);
+    flowmeter::log_suppressed();
+    return code;
   } catch (const std::bad_alloc&) {
     flowmeter::log_error("out of memory (--max-flows and --max-fragments bound it)");
   } catch (const std::exception& error) {

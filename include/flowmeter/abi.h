@@ -12,6 +12,7 @@
 #ifndef FLOWMETER_ABI_H
 #define FLOWMETER_ABI_H
 
+#include "flowmeter/application.h"
 #include "flowmeter/flow.h"
 
 /* Raised when the meaning of what lies in the maps changes and no size does. */
@@ -24,6 +25,7 @@ enum fm_record_type {
   FM_RECORD_CLOSED = 3,    /* struct fm_state_record: the flow has ended */
   FM_RECORD_STATE = 4,     /* struct fm_state_record: the flow lives on */
   FM_RECORD_OPEN_NEW = 5,  /* as FM_RECORD_OPEN, and the map had no entry of this key */
+  FM_RECORD_PAYLOAD = 6,   /* struct fm_payload_record: what a packet of this flow carries */
 };
 
 /* Makes an open record's type the one of a new entry. */
@@ -68,9 +70,9 @@ struct fm_state_record {
   __u64 events_lost; /* packets (buffers) in counters for which the stream had no room */
   __u32 ifindex;     /* where the flow's first packet was met */
   __u8 hook;
-  __u8 announced; /* the daemon was told of the flow before */
-  __u8 end;       /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
-  __u8 zero;
+  __u8 announced;    /* the daemon was told of the flow before */
+  __u8 end;          /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
+  __u8 payload_lost; /* the stream had no room for some of its payload records */
   struct fm_flow_counters counters;
   /* What the kernel keeps beside them: timing (datapath "kernel"), sizes (with_sizes), both, or
    * nothing. The record ends where that ends. */
@@ -95,10 +97,30 @@ FM_INLINE __u32 fm_state_size(int with_timing, int with_sizes) {
   return with_sizes ? counters_end + (__u32)sizeof(struct fm_flow_sizes) : counters_end;
 }
 
+/* with_application only: the payload of a packet whose own record came just before, or the news of
+ * a TCP connection's SYN. The first unit is laid out as a packet's record. */
+struct fm_payload_record {
+  __u64 time_ns;
+  __u64 flow_id;
+  __u32 payload_bytes; /* of the packet */
+  __u32 octet_count;   /* of them, those handed over */
+  __u32 sequence;      /* of the TCP segment */
+  __u16 segment_bytes; /* as in fm_packet_record */
+  __u8 flags;
+  __u8 what;
+  __u8 octets[FM_HEAD_OCTETS]; /* the record ends with the unit of the last one */
+};
+FM_STATIC_ASSERT(sizeof(struct fm_payload_record) == 32 + FM_HEAD_OCTETS, "no hidden padding");
+
 #define FM_UNITS(bytes) \
   (((bytes) + sizeof(struct fm_packet_record) - 1) / sizeof(struct fm_packet_record))
 #define FM_OPEN_UNITS FM_UNITS(sizeof(struct fm_open_record))
 #define FM_STATE_UNITS_MAX FM_UNITS(sizeof(struct fm_state_record))
+#define FM_PAYLOAD_UNITS_MAX FM_UNITS(sizeof(struct fm_payload_record))
+
+FM_INLINE __u32 fm_payload_units(__u32 octet_count) {
+  return 1 + (__u32)FM_UNITS(octet_count);
+}
 
 FM_INLINE __u32 fm_state_units(int with_timing, int with_sizes) {
   return (__u32)FM_UNITS(fm_state_size(with_timing, with_sizes));
@@ -109,6 +131,11 @@ union fm_long_record {
   struct fm_open_record open;
   struct fm_state_record state;
   struct fm_packet_record units[FM_STATE_UNITS_MAX];
+};
+
+union fm_long_payload_record {
+  struct fm_payload_record payload;
+  struct fm_packet_record units[FM_PAYLOAD_UNITS_MAX];
 };
 
 /* Ends of one CPU's stream, in records' units since the beginning; they never wrap. The kernel
@@ -135,7 +162,8 @@ struct fm_map_entry {
   __u64 events_lost;
   __u32 ifindex; /* where the flow's first packet was met */
   __u8 hook;
-  __u8 zero[3];
+  __u8 payload_lost; /* the stream had no room for some of its payload records */
+  __u8 zero[2];
   __u32 point[2];      /* [end]: fm_point where its packets are counted; 0: none yet */
   __u32 point_seen[2]; /* when it last saw one, in FM_POINT_CLOCK_NS */
 };
@@ -240,6 +268,7 @@ struct fm_cpu_counters {
   __u64 entries_inserted; /* into the flow map */
   __u64 entries_deleted; /* by the closing program; the difference to those present are evictions */
   __u64 events_lost;     /* packets (buffers) counted, but without a record: the stream was full */
+  __u64 payload_lost;    /* payload records for which the stream had no room */
   __u64 uncounted;       /* packets (buffers) sent as FM_RECORD_UNCOUNTED */
   __u64 handover_flows;  /* flows whose final counters found no room in the stream */
   __u64 handover_packets; /* their packets */
@@ -276,7 +305,8 @@ struct fm_journal {
   __u8 per_interface;
   __u8 lru;
   __u8 with_sizes;
-  __u8 zero[7];
+  __u8 with_application;
+  __u8 zero[6];
   __u64 packets_written;                           /* in rows */
   struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are metered no more */
 };

@@ -40,7 +40,10 @@ struct fm_packet {
   __u8 transport_header_bytes;
   __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else
                           0 */
-  __u8 zero_too[6];
+  /* Where the payload begins in the frame, and a TCP segment's sequence number; both 0 where
+   * payload is not looked into (FM_PARSE_PAYLOAD). */
+  __u16 payload_offset;
+  __u32 sequence;
 };
 FM_STATIC_ASSERT(sizeof(struct fm_packet) == 72, "zeroed and copied as nine words");
 

@@ -30,6 +30,8 @@ FM_INLINE const void* fm_peek(fm_context* f, __u32 offset, __u32 size, void* scr
   return f->data + offset;
 }
 #define FM_SLOW_PATH static inline __attribute__((noinline))
+/* Whether to note where payload begins; BPF asks its settings. */
+#define FM_PARSE_PAYLOAD 1
 #else
 #define FM_SLOW_PATH __attribute__((noinline))
 #endif
@@ -480,6 +482,7 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w, st
                          w->next_protocol, w->ip_version);
     p->flags = tcp->flags;
     p->window = fm_be16(tcp->window);
+    if (FM_PARSE_PAYLOAD) p->sequence = fm_be32(tcp->sequence);
     return length;
   }
   if (w->next_protocol == FM_UDP) {
@@ -553,6 +556,7 @@ FM_INLINE enum fm_reason fm_parse(fm_context* frame, struct fm_frame_facts facts
   p->header_bytes = (__u16)(w.offset + transport_length - w.ip_start);
   p->transport_header_bytes = (__u8)transport_length;
   p->payload_bytes = w.packet_end - (w.offset + transport_length);
+  if (FM_PARSE_PAYLOAD) p->payload_offset = (__u16)(w.offset + transport_length);
   p->segment_bytes = facts.segment_bytes;
   p->has_shims = w.shims | facts.tags_beside;
   if (FM_UNLIKELY(w.jumbo_option && facts.segment_bytes)) {

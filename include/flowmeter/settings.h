@@ -18,6 +18,7 @@ struct fm_settings {
   __u64 bulk_min_packets;     /* payload packets in a row that make a bulk */
   __u64 fragment_memory_ns;   /* how long a first fragment is remembered */
   __u64 with_sizes;           /* 1: struct fm_flow_sizes is kept, too */
+  __u64 with_application;     /* 1: payload is looked into, and bulks are kept by direction */
 };
 
 #define FM_SECOND_NS 1000000000ull
@@ -35,6 +36,7 @@ FM_INLINE struct fm_settings fm_default_settings(void) {
   s.bulk_min_packets = 4;
   s.fragment_memory_ns = 30 * FM_SECOND_NS;
   s.with_sizes = 0;
+  s.with_application = 0;
   return s;
 }
 

@@ -160,6 +160,7 @@ void packet_phase(benchmark::State& state, const std::string& path, const NamedF
     NullSink sink;
     auto replay = std::make_unique<Replay>(set.settings, kLimits, sink);
     CaptureReader reader = open_capture(path);
+    if (set.settings.with_application) reader.on_refill([&] { replay->settle(); });
     CapturedFrame frame;
     while (reader.next(&frame)) replay->add(frame);
     replay->settle();
@@ -179,6 +180,7 @@ void row_phase(benchmark::State& state, const std::string& path, const NamedFeat
     state.PauseTiming();
     auto replay = std::make_unique<Replay>(set.settings, kLimits, sink);
     CaptureReader reader = open_capture(path);
+    if (set.settings.with_application) reader.on_refill([&] { replay->settle(); });
     CapturedFrame frame;
     while (reader.next(&frame)) replay->add(frame);
     replay->settle();

@@ -25,22 +25,24 @@ constexpr size_t kCloseAtOnce = 4096;
 // announces an IP header that is not whole.
 constexpr uint32_t kKernelMinimum = 14 + 40;
 
-bool needs_timing(const Column& column) {
+bool needs_events(const Column& column) {
   const auto has = [&](const char* word) {
     return column.name.find(word) != std::string_view::npos;
   };
   return column.unit == Unit::kSeconds || column.unit == Unit::kBytesPerSecond || has("bulk") ||
-         has("_b_avg") || has("subflow");
+         has("_b_avg") || has("subflow") || has("Bulk") || has("Subflow") || has("HTTP") ||
+         has("TLS") || has("DNS");
 }
 
 // Of all sets that can be had under these settings.
 std::vector<Column> columns_of(const fm_settings& settings, Records records) {
   std::vector<Column> all;
   for (const NamedFeatureSet& set : feature_sets())
-    if (set.settings.with_sizes <= settings.with_sizes)
+    if (set.settings.with_sizes <= settings.with_sizes &&
+        set.settings.with_application <= settings.with_application)
       std::copy_if(
           set.columns.begin(), set.columns.end(), std::back_inserter(all),
-          [&](const Column& column) { return records == Records::kAll || !needs_timing(column); });
+          [&](const Column& column) { return records == Records::kAll || !needs_events(column); });
   return all;
 }
 
@@ -108,6 +110,7 @@ class Run final : public ParityRun {
  public:
   Run(const fm_settings& settings, Datapath datapath, Records records)
       : records_(records),
+        with_application_(settings.with_application != 0),
         columns_(columns_of(settings, records)),
         replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
         flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
@@ -169,7 +172,13 @@ class Run final : public ParityRun {
     return true;
   }
 
-  void replay(const CapturedFrame& frame) override { replay_.add(frame); }
+  void replay(const CapturedFrame& frame) override {
+    // Of payload both must see the same.
+    CapturedFrame seen = frame;
+    if (with_application_) seen.captured_length = std::min(seen.captured_length, kFrameLimit);
+    replay_.add(seen);
+    if (with_application_) replay_.settle();
+  }
 
   Result<ParityReport> compare() override {
     replay_.finish();
@@ -191,7 +200,8 @@ class Run final : public ParityRun {
     }
     const fm_cpu_counters counters = datapath_->counters();
     const fm_hook_counters hook = datapath_->interface_counters().at(0).hook[FM_HOOK_INGRESS];
-    if (counters.events_lost || counters.uncounted || flows_.evicted() || flows_.open_flows())
+    if (counters.events_lost || counters.payload_lost || counters.uncounted || flows_.evicted() ||
+        flows_.open_flows())
       differ("the BPF side lost records, evicted flows or left some open");
     for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
       if (hook.by_reason[reason] != replay_.account().by_reason[reason])
@@ -230,6 +240,7 @@ class Run final : public ParityRun {
   }
 
   const Records records_;
+  const bool with_application_;
   ParityReport report_;
   const std::vector<Column> columns_;
   RowCollector replay_rows_{columns_}, bpf_rows_{columns_};

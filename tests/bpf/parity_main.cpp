@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
       continue;
     }
     for (const Datapath datapath : {Datapath::kEvents, Datapath::kKernel}) {
+      if (datapath == Datapath::kKernel && settings.with_application) continue;  // there is none
       const char* name = datapath == Datapath::kKernel ? "kernel" : "events";
       auto report = testing::run_parity(argv[i], settings, datapath);
       if (!report) {

@@ -6,20 +6,25 @@
 #include <cstdlib>
 #include <random>
 
+#include "application/messages.h"
 #include "flowmeter/packet.h"
 #include "support/packet_builder.h"
 
 namespace flowmeter::testing {
 namespace {
 
+// Beside what the 82 columns need.
+enum class Kept { kNothing, kSizes, kApplication };
+
 struct Placement {
   Datapath datapath;
-  bool with_sizes;  // what the 82 columns do not need
+  Kept kept;
 };
 
 fm_settings default_settings(const Placement& placement) {
   fm_settings s = fm_default_settings();
-  s.with_sizes = placement.with_sizes;
+  s.with_sizes = placement.kept == Kept::kSizes;
+  s.with_application = placement.kept == Kept::kApplication;
   return s;
 }
 
@@ -285,14 +290,69 @@ TEST_P(Parity, OffloadedBuffersCountAsTheirSegments) {
   EXPECT_GT(report->rows, 10u);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Datapaths, Parity,
-    ::testing::Values(Placement{Datapath::kEvents, false}, Placement{Datapath::kKernel, false},
-                      Placement{Datapath::kEvents, true}, Placement{Datapath::kKernel, true}),
-    [](const auto& instance) {
-      return std::string(instance.param.datapath == Datapath::kKernel ? "Kernel" : "Events") +
-             (instance.param.with_sizes ? "WithSizes" : "");
-    });
+// Messages of all three protocols, whole and cut, in and out of order, sent again, with holes.
+TEST_P(Parity, WhatPayloadSays) {
+  const auto seed = static_cast<unsigned>(std::random_device{}());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
+  const std::vector<std::string> messages = {
+      "GET / HTTP/1.1\r\nContent-Length: 7\r\n\r\n",
+      "POST /x HTTP/1.0\r\n\r\n",
+      "UNSUBSCRIBE * HTTP/1.1\r\n\r\n",
+      "HTTP/1.1 404 Not Found\r\ncontent-length:12\r\n\r\n",
+      "HTTP/1.0 200 OK\r\n\r\n",
+      handshake(client_hello({0x1301, 0x1302}, {offered({0x0304})})),
+      handshake(server_hello(0x1301, {chosen(0x0304)})) + change_cipher_spec(),
+      framed(query(1)),
+      framed(response(28, 3)),
+      query(16),
+      response(1),
+      std::string(3, 'x'),
+      std::string(1460, '\0'),
+  };
+  std::vector<TimedFrame> frames;
+  uint64_t time_ns = 1'700'000'000 * FM_SECOND_NS;
+  uint32_t next[3][2] = {};
+  for (int i = 0; i < 20'000; i++) {
+    const unsigned flow = below(3), reversed = below(2);
+    const uint16_t port = flow == 0 ? 80 : 53;
+    std::string payload = messages[below(static_cast<unsigned>(messages.size()))];
+    if (below(4) == 0) payload.resize(below(static_cast<unsigned>(payload.size()) + 1));
+    if (below(8) == 0) payload.clear();
+    Packet p = below(2) ? ipv4("10.0.0.1", "10.0.0.2") : ipv6("fd00::1", "fd00::2");
+    if (flow == 2) {
+      p.udp(4242, port);
+    } else {
+      uint32_t& sequence = next[flow][reversed];
+      const unsigned odd = below(16);
+      const uint32_t moved =
+          odd == 0 ? sequence - below(3000) : sequence + (odd == 1) * below(3000);
+      const bool syn = below(64) == 0;
+      p.tcp(4242, port, syn ? FM_SYN : FM_ACK).tcp_sequence(moved);
+      if (odd > 1) sequence += static_cast<uint32_t>(payload.size()) + syn;
+    }
+    p.payload(std::vector<uint8_t>(payload.begin(), payload.end()));
+    time_ns += below(200) ? below(300'000'000) : below(2'000'000'000) * 8ull;
+    frames.push_back((reversed ? p.reversed() : p).at_ns(time_ns));
+  }
+  expect_equal(frames, short_settings(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Datapaths, Parity,
+                         ::testing::Values(Placement{Datapath::kEvents, Kept::kNothing},
+                                           Placement{Datapath::kKernel, Kept::kNothing},
+                                           Placement{Datapath::kEvents, Kept::kSizes},
+                                           Placement{Datapath::kKernel, Kept::kSizes},
+                                           Placement{Datapath::kEvents, Kept::kApplication}),
+                         [](const auto& instance) {
+                           return std::string(instance.param.datapath == Datapath::kKernel
+                                                  ? "Kernel"
+                                                  : "Events") +
+                                  (instance.param.kept == Kept::kSizes         ? "WithSizes"
+                                   : instance.param.kept == Kept::kApplication ? "WithApplication"
+                                                                               : "");
+                         });
 
 }  // namespace
 }  // namespace flowmeter::testing

@@ -400,27 +400,31 @@ class Fields(CommandLine):
 
 class FeatureSets(CommandLine):
     def header(self, *arguments):
-        return meter.run("-f", self.capture, *arguments).out.splitlines()[0].split(",")
+        return meter.run("-f", self.capture, "-c", "-", *arguments).out.splitlines()[0].split(",")
 
     def test_each_set_has_its_columns(self):
         sets = json.loads(meter.run("features", "--json").out)["sets"]
-        self.assertEqual([s["name"] for s in sets], ["cic82", "netflowmeter114"])
-        self.assertEqual([len(s["columns"]) for s in sets], [82, 7 + 114])
+        self.assertEqual([s["name"] for s in sets], ["cic82", "netflowmeter114", "realtime97"])
+        self.assertEqual([len(s["columns"]) for s in sets], [82, 7 + 114, 97])
         self.assertEqual(self.header(), [c["name"] for c in sets[0]["columns"]])
         for each in sets:
             names = [c["name"] for c in each["columns"]]
             self.assertEqual(self.header("--features", each["name"]), names)
             for listing in (meter.run("features", each["name"]).out,
                             meter.run("--list-fields", "--features", each["name"]).out.split("\n\n")[0]):
-                lines = [line.split(maxsplit=2) for line in listing.splitlines()]
-                self.assertEqual(lines, [[c["name"], c["unit"], c["definition"]] for c in each["columns"]])
+                lines = listing.splitlines()
+                self.assertEqual(len(lines), len(names))
+                for line, c in zip(lines, each["columns"]):  # names may hold blanks
+                    self.assertEqual([line[:len(c["name"])], *line[len(c["name"]):].split(maxsplit=1)],
+                                     [c["name"], c["unit"], c["definition"]])
             one = meter.run("features", "--json", each["name"])
             self.assertEqual((one.code, one.err, json.loads(one.out)), (OK, "", each))
 
     def test_list_of_sets(self):
         done = meter.run("features")
         self.assertEqual((done.code, done.err), (OK, ""))
-        self.assertEqual([line.split()[:2] for line in done.out.splitlines()], [["cic82", "82"], ["netflowmeter114", "121"]])
+        self.assertEqual([line.split()[:2] for line in done.out.splitlines()], 
+                         [["cic82", "82"], ["netflowmeter114", "121"], ["realtime97", "97"]])
 
     def test_wrong_sets(self):
         self.assert_fails(meter.run("-f", self.capture, "--features", "cic83"), USAGE, "--features", "cic83", "netflowmeter114")
@@ -458,6 +462,130 @@ class FeatureSets(CommandLine):
             done = meter.run("-f", self.capture, "--features", "netflowmeter114", "--idle-timeout", timeout)
             self.assertEqual((done.code, len(done.warnings)), (OK, warnings), done.err)
             self.assertTrue(all("--idle-timeout" in line for line in done.warnings))
+
+
+class RealTimeFile(CommandLine):
+    """realtime97 without -c: output/live_flow_features.csv below the current directory."""
+
+    DEFAULT = os.path.join("output", "live_flow_features.csv")
+
+    def setUp(self):
+        super().setUp()
+        self.default = self.path(self.DEFAULT)
+
+    def run_here(self, *arguments, **options):
+        return meter.run("-f", self.capture, "--features", "realtime97", *arguments, cwd=self.directory, **options)
+
+    def lines(self):
+        return self.text(self.default).splitlines()
+
+    def test_is_made_and_announced(self):
+        previous = os.umask(0o022)
+        self.addCleanup(os.umask, previous)
+        done = self.run_here()
+        self.assert_replayed(done)
+        self.assertIn(self.DEFAULT, done.err)
+        self.assertEqual(done.out, "")
+        self.assertEqual(os.stat(self.path("output")).st_mode & 0o7777, 0o755)
+        self.assertEqual(len(self.lines()), 1 + 3)
+        self.assertTrue(self.lines()[0].startswith("Flow ID,Src IP,"))
+        self.assertEqual(meter.packets_in(meter.rows_of(self.text(self.default))), 7)
+
+    def test_is_appended_to(self):
+        self.run_here()
+        once = self.text(self.default)
+        self.assert_replayed(self.run_here())
+        self.assertEqual(self.text(self.default), once + once.split("\n", 1)[1])
+
+    def test_empty_file_gets_a_header(self):
+        os.mkdir(self.path("output"))
+        open(self.default, "w", encoding="utf-8").close()
+        self.assert_replayed(self.run_here())
+        self.assertEqual(len(self.lines()), 1 + 3)
+
+    def test_row_that_was_cut_is_taken_back(self):
+        self.run_here()
+        once = self.text(self.default)
+        for cut in (once[:-1], once + "192.0.2.1-192"):
+            with open(self.default, "w", encoding="utf-8") as file:
+                file.write(cut)
+            self.assert_replayed(self.run_here())
+            whole = cut[:cut.rindex("\n") + 1]
+            self.assertEqual(self.text(self.default), whole + once.split("\n", 1)[1])
+
+    def test_other_file_is_left_alone(self):
+        self.run_here()
+        header = self.lines()[0]
+        for other in (",,,\n" * 80, "x", "\n" + header + "\n", header, header + ",more\n", header.lower() + "\n"):
+            with self.subTest(other[:20]):
+                with open(self.default, "w", encoding="utf-8") as file:
+                    file.write(other)
+                done = self.run_here()
+                self.assert_fails(done, FAILED, self.DEFAULT, "--overwrite")
+                self.assertEqual(self.text(self.default), other)
+                self.assert_replayed(self.run_here("--overwrite"))
+                self.assertEqual(len(self.lines()), 1 + 3)
+
+    def test_rows_with_other_columns_are_not_mixed(self):
+        self.run_here()
+        before = self.text(self.default)
+        self.assert_fails(self.run_here("--fields", "Flow ID, Src IP"), FAILED, self.DEFAULT)
+        self.assertEqual(self.text(self.default), before)
+
+    def test_overwrite_replaces_rows_too(self):
+        self.run_here()
+        once = self.text(self.default)
+        self.assert_replayed(self.run_here("--overwrite"))
+        self.assertEqual(self.text(self.default), once)
+
+    def test_directory_that_cannot_be_made(self):
+        with open(self.path("output"), "w", encoding="utf-8"):
+            pass
+        self.assert_fails(self.run_here(), FAILED, self.DEFAULT)
+
+    def test_nothing_is_made_if_the_input_is_wrong(self):
+        done = meter.run("-f", self.path("missing.pcap"), "--features", "realtime97", cwd=self.directory)
+        self.assert_fails(done, FAILED, "missing.pcap")
+        self.assertFalse(os.path.exists(self.path("output")))
+
+    def test_named_output_is_replaced_as_ever(self):
+        with open(self.output, "w", encoding="utf-8") as file:
+            file.write("something else\n")
+        self.assert_replayed(self.run_here("-c", self.output))
+        self.assertEqual(len(self.text().splitlines()), 1 + 3)
+        self.assertEqual(len(self.run_here("-c", "-").out.splitlines()), 1 + 3)
+        self.assertFalse(os.path.exists(self.path("output")))
+
+    def test_other_sets_write_to_standard_output(self):
+        for name in ("cic82", "netflowmeter114"):
+            done = meter.run("-f", self.capture, "--features", name, cwd=self.directory)
+            self.assertEqual(len(done.out.splitlines()), 1 + 3)
+            self.assertFalse(os.path.exists(self.path("output")))
+
+    def test_full_disk_leaves_whole_rows(self):
+        self.run_here()
+        size = os.path.getsize(self.default)
+
+        def limit():
+            meter.die_with_parent()
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 500, size + 500))
+
+        done = subprocess.run([cases.meter_path, "-f", self.capture, "--features", "realtime97"], cwd=self.directory,
+                              stderr=subprocess.PIPE, preexec_fn=limit, timeout=60)
+        self.assertEqual(done.returncode, FAILED, done.stderr)
+        self.assertTrue(self.text(self.default).endswith("\n"))
+        for line in self.lines():
+            self.assertEqual(line.count(","), 96)
+
+    def test_what_it_does_not_go_with(self):
+        for arguments, word in ((("--datapath", "kernel"), "--datapath kernel"), (("--pin", "/x"), "--pin"),
+                                (("--compat", "python"), "--features")):
+            done = meter.run("-i", "lo", "--features", "realtime97", *arguments, cwd=self.directory)
+            self.assert_fails(done, USAGE, word)
+        self.assert_fails(self.run_here("--print"), USAGE, "--print")
+        self.assert_fails(meter.run("-i", "lo", "--compat", "python", "--print"), USAGE, "--print")
+        self.assertFalse(os.path.exists(self.path("output")))
 
 
 class PythonTool(CommandLine):

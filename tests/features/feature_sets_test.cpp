@@ -27,15 +27,22 @@ TEST(FeatureSets, BringTheirOwnDefaults) {
   expected.with_sizes = 1;
   EXPECT_EQ(
       std::memcmp(&find_feature_set("netflowmeter114")->settings, &expected, sizeof(expected)), 0);
+  expected = usual;
+  expected.idle_timeout_ns = expected.icmp_idle_timeout_ns = 5 * FM_SECOND_NS;
+  expected.activity_gap_ns = FM_SECOND_NS;
+  expected.bulk_max_gap_ns = FM_SECOND_NS / 10;
+  expected.bulk_min_packets = 1;
+  expected.with_application = 1;
+  EXPECT_EQ(std::memcmp(&find_feature_set("realtime97")->settings, &expected, sizeof(expected)), 0);
 }
 
-// What the listings rely on, in text (split at blanks) and in JSON (not escaped).
+// What the listings rely on, in CSV (not quoted) and in JSON (not escaped).
 TEST(FeatureSets, NamesAndDefinitionsNeedNoEscapes) {
   for (const NamedFeatureSet& set : feature_sets()) {
     std::set<std::string_view> names;
     for (const Column& column : set.columns) {
       EXPECT_TRUE(names.insert(column.name).second) << column.name;
-      EXPECT_EQ(column.name.find_first_of(" ,\"\\"), std::string_view::npos) << column.name;
+      EXPECT_EQ(column.name.find_first_of(",\"\\"), std::string_view::npos) << column.name;
       EXPECT_EQ(column.definition.find_first_of("\"\\|\n"), std::string_view::npos) << column.name;
       EXPECT_FALSE(column.definition.empty()) << column.name;
     }

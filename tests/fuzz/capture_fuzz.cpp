@@ -59,8 +59,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!reader) return 0;
   CheckingSink sink;
   fm_settings settings = fm_default_settings();
-  settings.with_sizes = 1;                // all that any set needs
+  settings.with_sizes = 1;  // all that any set needs
+  settings.with_application = 1;
   Replay replay(settings, {8, 4}, sink);  // so small that it is full at times
+  reader->on_refill([&] { replay.settle(); });
   uint64_t frames = 0;
   for (CapturedFrame frame; reader->next(&frame); frames++) {
     require(frame.captured_length <= frame.wire_length);

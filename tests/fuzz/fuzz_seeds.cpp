@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// fuzz_seeds DIRECTORY: writes DIRECTORY/parse and DIRECTORY/capture, first inputs for the two
+// fuzz_seeds DIRECTORY: writes DIRECTORY/parse, DIRECTORY/capture and so on, first inputs for the
 // fuzzers.
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 
+#include "application/messages.h"
 #include "flowmeter/packet.h"
 #include "golden/golden_cases.h"
 #include "support/capture_writer.h"
@@ -60,8 +61,9 @@ int main(int argc, char** argv) {
     return help ? 0 : 2;
   }
   const std::filesystem::path directory = argv[1];
-  std::filesystem::create_directories(directory / "parse");
-  std::filesystem::create_directories(directory / "capture");
+  for (const char* kind :
+       {"parse", "capture", "http_fuzz", "tls_fuzz", "dns_fuzz", "application_fuzz"})
+    std::filesystem::create_directories(directory / kind);
   unsigned number = 0;
   bool written = true;
   const auto put = [&](const char* kind, const std::vector<uint8_t>& octets) {
@@ -89,6 +91,26 @@ int main(int argc, char** argv) {
                      .enhanced(one, ~0ull)
                      .octets());
   for (const GoldenCase& golden : golden_cases()) put("capture", golden.capture);
+
+  const std::string get = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345";
+  const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length : 5\t\n\n12345";
+  const std::string client =
+      warning() + handshake(client_hello({0x0a0a, 5, 6}, {offered({0x0304, 0x0303}), {1, "x"}}));
+  const std::string hello = server_hello(5, {chosen(0x0304)});
+  const std::string server = handshake(hello.substr(0, 20)) + handshake(hello.substr(20)) +
+                             change_cipher_spec() + handshake(hello + message(14, ""));
+  const auto put_text = [&](const char* kind, const std::string& text) {
+    put(kind, {text.begin(), text.end()});
+  };
+  for (const std::string& text : {get, ok}) put_text("http_fuzz", text);
+  for (const std::string& text : {client, server}) put_text("tls_fuzz", u8(9) + text);
+  for (const std::string& text : {query(28), response(1, 3)}) put_text("dns_fuzz", text);
+  // Flow, direction and flags; offset; length; payload: as application_fuzz.cpp has it.
+  std::string packets = u8(0);
+  for (const std::string& text : {get, ok, client, server, framed(query(1))})
+    for (const unsigned flags : {0x48u, 0x42u, 0x44u, 0x11u})
+      packets += u8(flags) + u16(0) + u16(text.size()) + text;
+  put_text("application_fuzz", packets);
   if (!written) std::fprintf(stderr, "cannot write to %s\n", argv[1]);
   return written ? 0 : 1;
 }

@@ -36,9 +36,12 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+# Names of the numbers of packets, by feature set.
+PACKETS = (("packets_count",), ("tot_fwd_pkts", "tot_bwd_pkts"), ("Total Fwd Packets", "Total Backward Packets"))
+
+
 def packets_in(rows):
-    return sum(int(row["packets_count"]) if "packets_count" in row else
-               int(row["tot_fwd_pkts"]) + int(row["tot_bwd_pkts"]) for row in rows)
+    return sum(int(row[name]) for row in rows for names in PACKETS if names[0] in row for name in names)
 
 
 def account_of(text):

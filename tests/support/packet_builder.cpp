@@ -73,6 +73,10 @@ Packet& Packet::tcp(uint16_t source_port, uint16_t destination_port, uint8_t fla
   window_ = window;
   return *this;
 }
+Packet& Packet::tcp_sequence(uint32_t number) {
+  sequence_ = number;
+  return *this;
+}
 Packet& Packet::tcp_options(unsigned octets) {
   tcp_options_ = octets;
   return *this;
@@ -211,7 +215,7 @@ Octets Packet::transport_octets() const {
       case Transport::kTcp:
         put16(out, ports_[0]);
         put16(out, ports_[1]);
-        put32(out, 1);
+        put32(out, sequence_);
         put32(out, 1);
         put8(out, data_offset_.value_or(5 + tcp_options_ / 4) << 4);
         put8(out, flags_);

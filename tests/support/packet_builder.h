@@ -31,6 +31,7 @@ class Packet {
   // ---- transport ----
   Packet& tcp(uint16_t source_port, uint16_t destination_port, uint8_t flags,
               uint16_t window = 8192);
+  Packet& tcp_sequence(uint32_t number);
   // A multiple of 4, at most 40.
   Packet& tcp_options(unsigned octets);
   // Replaces the header length field, in units of 4 octets; the header stays as long as it is.
@@ -129,6 +130,7 @@ class Packet {
   uint16_t ports_[2] = {0, 0};
   uint8_t flags_ = 0;
   uint16_t window_ = 0;
+  uint32_t sequence_ = 1;
   unsigned tcp_options_ = 0;
   std::optional<unsigned> data_offset_;
   uint8_t icmp_type_ = 0, icmp_code_ = 0;

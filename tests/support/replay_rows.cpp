@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "features/columns_97.h"
 #include "output/number.h"
 
 namespace flowmeter::testing {
@@ -46,6 +47,8 @@ double Row::number(const std::string& column) const {
 }
 
 uint64_t Row::packets() const {
+  if (set_.data() == columns_97().data())
+    return static_cast<uint64_t>(number("Total Fwd Packets") + number("Total Backward Packets"));
   return static_cast<uint64_t>(set_.data() == columns_82().data()
                                    ? number("tot_fwd_pkts") + number("tot_bwd_pkts")
                                    : number("packets_count"));
@@ -83,11 +86,12 @@ Replayed replay(const std::vector<TimedFrame>& frames, const fm_settings& settin
                 Replay::Limits limits, FeatureSet set) {
   RowCollector sink(set);
   Replay replay(settings, limits, sink);
+  std::vector<std::unique_ptr<uint8_t[]>> blocks;  // stay until replay has looked into them
   for (const TimedFrame& f : frames) {
     const size_t size = f.frame.octets.size();
-    const auto exact = std::make_unique<uint8_t[]>(size);
-    std::copy(f.frame.octets.begin(), f.frame.octets.end(), exact.get());
-    replay.add({f.time_ns, 0, exact.get(), static_cast<uint32_t>(size), f.frame.wire_length,
+    blocks.push_back(std::make_unique<uint8_t[]>(size));
+    std::copy(f.frame.octets.begin(), f.frame.octets.end(), blocks.back().get());
+    replay.add({f.time_ns, 0, blocks.back().get(), static_cast<uint32_t>(size), f.frame.wire_length,
                 f.frame.link_type});
   }
   return finished(replay, sink);

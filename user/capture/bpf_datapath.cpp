@@ -13,8 +13,11 @@
 #include <cstdarg>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
+#include "base/log.h"
 #include "capture/pins.h"
 #include "flowmeter.skel.h"
 #include "flowmeter/fragment.h"
@@ -25,10 +28,19 @@ namespace {
 
 bool libbpf_verbose = false;
 
+// A message may have many lines (the verifier's log).
 __attribute__((format(printf, 2, 0))) int print_libbpf(libbpf_print_level level, const char* format,
                                                        va_list arguments) {
-  if (!libbpf_verbose || level == LIBBPF_DEBUG) return 0;
-  return std::vfprintf(stderr, format, arguments);
+  if (!libbpf_verbose) return 0;
+  char* message = nullptr;
+  if (::vasprintf(&message, format, arguments) < 0) return 0;
+  for (std::string_view rest = message; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    log_line(level == LIBBPF_DEBUG ? LogLevel::kDebug : LogLevel::kInfo, rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  std::free(message);
+  return 0;
 }
 
 std::string kernel_release() {
@@ -150,8 +162,8 @@ Status BpfDatapath::prepare(const Config& config) {
   const bool sized = config.settings.with_sizes != 0;
   bpf_map__set_value_size(maps.flows, fm_map_value_size(timed, sized));
   bpf_map__set_max_entries(maps.fragments, config.max_fragments);
-  const uint32_t answer_units = std::bit_ceil(
-      static_cast<uint32_t>(kAnswersAtOnce * fm_state_units(timed, sized)));
+  const uint32_t answer_units =
+      std::bit_ceil(static_cast<uint32_t>(kAnswersAtOnce * fm_state_units(timed, sized)));
   bpf_map__set_max_entries(maps.streams, cpus_ + 1);
   bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units);
 
@@ -162,6 +174,7 @@ Status BpfDatapath::prepare(const Config& config) {
   wanted.units_per_stream = units_per_stream_;
   wanted.timing_in_kernel = timed;
   wanted.with_sizes = sized;
+  wanted.with_application = config.settings.with_application != 0;
   wanted.count_once = config.count_once;
   wanted.per_interface = config.per_interface;
   wanted.lru = config.lru;

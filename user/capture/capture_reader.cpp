@@ -102,6 +102,7 @@ Result<CaptureReader> CaptureReader::open(const std::string& path,
 // Makes at least size octets available, if the file has them.
 bool CaptureReader::fill(size_t size) {
   if (available() >= size) return true;
+  if (before_refill_) before_refill_();
   if (position_ > 0) {
     std::memmove(buffer_.get(), at(), available());
     consumed_ += position_;

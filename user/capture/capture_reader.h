@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,7 +24,7 @@
 
 namespace flowmeter {
 
-// One captured frame. data is valid until the next call of next().
+// One captured frame. data is valid until the next call of next(), or of what on_refill() sets.
 struct CapturedFrame {
   uint64_t time_ns;  // since the beginning of its era
   int64_t era;  // of 2^64 ns (584 years); 0 begins at the epoch. Only pcapng can hold another one
@@ -47,6 +48,10 @@ class CaptureReader {
 
   CaptureReader(CaptureReader&&) = default;
   CaptureReader& operator=(CaptureReader&&) = default;
+
+  // Called by next() before it moves on in the file and the frames handed out so far become
+  // invalid: whoever sets it may keep many at a time.
+  void on_refill(std::function<void()> before) { before_refill_ = std::move(before); }
 
   // Returns false at the end of the capture, after damage, or after a read error.
   bool next(CapturedFrame* frame);
@@ -116,6 +121,7 @@ class CaptureReader {
   size_t available() const { return filled_ - position_; }
 
   UniqueFd fd_;
+  std::function<void()> before_refill_;
   std::string path_;
   std::unique_ptr<uint8_t[]> buffer_;
   size_t capacity_ = 0;

@@ -43,6 +43,7 @@ Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cp
     streams.cursors_.push_back({ends, units, size - 1, ends->tail, ends->tail, 0});
   }
   streams.active_.reserve(number);
+  streams.whole_.resize(std::max(FM_STATE_UNITS_MAX, FM_PAYLOAD_UNITS_MAX));
   return streams;
 }
 
@@ -53,7 +54,8 @@ EventStreams::EventStreams(EventStreams&& other) noexcept
       units_bytes_(other.units_bytes_),
       state_units_(other.state_units_),
       cursors_(std::move(other.cursors_)),
-      active_(std::move(other.active_)) {}
+      active_(std::move(other.active_)),
+      whole_(std::move(other.whole_)) {}
 
 EventStreams::~EventStreams() {
   if (ends_memory_) ::munmap(ends_memory_, ends_bytes_);
@@ -69,6 +71,8 @@ uint32_t EventStreams::units_of(const fm_packet_record& record) const {
     case FM_RECORD_CLOSED:
     case FM_RECORD_STATE:
       return state_units_;
+    case FM_RECORD_PAYLOAD:
+      return fm_payload_units(reinterpret_cast<const fm_payload_record&>(record).octet_count);
     default:
       return 1;
   }
@@ -80,9 +84,8 @@ void EventStreams::hand_out(const Cursor& cursor, uint32_t units, const Consumer
     consumer(record, units * sizeof(fm_packet_record));
     return;
   }
-  fm_long_record whole;  // it wraps around the stream's end
-  for (uint32_t i = 0; i < units; i++) whole.units[i] = unit(cursor, cursor.at + i);
-  consumer(&whole, units * sizeof(fm_packet_record));
+  for (uint32_t i = 0; i < units; i++) whole_[i] = unit(cursor, cursor.at + i);
+  consumer(whole_.data(), units * sizeof(fm_packet_record));
 }
 
 size_t EventStreams::drain(uint64_t until_ns, size_t limit, const Consumer& consumer) {

@@ -59,7 +59,8 @@ class EventStreams {
   size_t units_bytes_ = 0;
   uint32_t state_units_ = 0;
   std::vector<Cursor> cursors_;
-  std::vector<Cursor*> active_;  // those with records to hand out, by the time of the next
+  std::vector<Cursor*> active_;          // those with records to hand out, by the time of the next
+  std::vector<fm_packet_record> whole_;  // a record that wraps around its stream's end
 };
 
 }  // namespace flowmeter

@@ -23,6 +23,10 @@ uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
   return hook == FM_HOOK_INGRESS ? counters.rx_packets : counters.tx_packets;
 }
 
+uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
+  return hook == FM_HOOK_INGRESS ? counters.rx_bytes : counters.tx_bytes;
+}
+
 // A name may hold anything but blanks and slashes; a row has no quotes.
 std::string row_name(std::string name) {
   for (char& c : name)
@@ -64,8 +68,7 @@ Status MeteredInterfaces::begin() {
   changes_.clear();
   // Interfaces of an earlier run that have gone meanwhile.
   for (const unsigned index : datapath_.interfaces())
-    if (!metered_.contains(index))
-      let_go(index, departed);
+    if (!metered_.contains(index)) let_go(index, departed);
   for (const InterfaceSelector& selector : options_.selectors)
     if (!selector.is_pattern() &&
         std::none_of(metered_.begin(), metered_.end(),
@@ -182,8 +185,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
       found->second.interface = change.interface;  // under a name that no longer matches, too
       names_[index] = row_name(change.interface.name);
     } else {
-      if (found != metered_.end())
-        let_go(index, departed);
+      if (found != metered_.end()) let_go(index, departed);
       bool named = false;
       if (!wanted(change.interface, &named) || !change.is_known_link_type) continue;
       if (Status attached = attach(change.interface); !attached)
@@ -257,17 +259,19 @@ std::vector<HookAccount> MeteredInterfaces::accounts() const {
     const auto found = metered_.find(each.index);
     auto now = link_counters(each.index);
     for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
-      uint64_t packets = 0;
-      if (now && found != metered_.end())
+      uint64_t packets = 0, bytes = 0;
+      if (now && found != metered_.end()) {
         packets = link_packets(*now, hook) - link_packets(found->second.at_attach, hook);
+        bytes = link_bytes(*now, hook) - link_bytes(found->second.at_attach, hook);
+      }
       if (found != metered_.end() && found->second.interface.is_loopback && hook == FM_HOOK_EGRESS)
         continue;
-      accounts.push_back({std::string(name_of(each.index)), hook, each.hook[hook], packets});
+      accounts.push_back({std::string(name_of(each.index)), hook, each.hook[hook], packets, bytes});
     }
   }
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
     if (datapath_.journal().departed[hook].seen > 0)
-      accounts.push_back({"(gone)", hook, datapath_.journal().departed[hook], 0});
+      accounts.push_back({"(gone)", hook, datapath_.journal().departed[hook], 0, 0});
   return accounts;
 }
 

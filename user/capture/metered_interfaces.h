@@ -22,6 +22,7 @@ struct HookAccount {
   fm_hook hook;
   fm_hook_counters counters;
   uint64_t link_packets;  // by the interface's own counters; 0 if it is gone
+  uint64_t link_bytes;    // likewise
 };
 
 class MeteredInterfaces final : public InterfaceNames {

@@ -65,7 +65,8 @@ Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
   if (found.timing_in_kernel != wanted.timing_in_kernel)
     return differs("--datapath", found.timing_in_kernel);
   if (found.lru != wanted.lru) return differs("--flow-map", found.lru);
-  if (found.with_sizes != wanted.with_sizes) return differs("--features", found.with_sizes);
+  if (found.with_sizes != wanted.with_sizes || found.with_application != wanted.with_application)
+    return refuse("was made with another --features");
   if (found.per_interface != wanted.per_interface || found.count_once != wanted.count_once)
     return differs("choice of interfaces or --per-interface", found.per_interface);
   return std::optional<fm_journal>(found);

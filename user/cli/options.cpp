@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cli/options.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 
 #include "base/log.h"
+#include "cli/option_sources.h"
 #include "features/columns_extra.h"
 #include "features/listing.h"
 
@@ -50,8 +55,11 @@ std::string to_nanoseconds(const std::string& text, uint64_t* ns) {
 }
 
 void add_seconds(CLI::App& app, const char* group, const char* name, __u64* ns, const char* help) {
-  char standard[32];
-  std::snprintf(standard, sizeof(standard), "%g", static_cast<double>(*ns) / 1e9);
+  const auto in_force = [ns] {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.12g", static_cast<double>(*ns) / 1e9);
+    return std::string(text);
+  };
   app.add_option_function<std::string>(
          name,
          [ns, name](const std::string& text) {
@@ -62,7 +70,8 @@ void add_seconds(CLI::App& app, const char* group, const char* name, __u64* ns, 
          },
          help)
       ->type_name("SECONDS")
-      ->default_str(standard)
+      ->default_function(in_force)
+      ->capture_default_str()
       ->group(group);
 }
 
@@ -86,6 +95,28 @@ void add_count(CLI::App& app, const char* group, const char* name, Number least,
   if (!standard.empty()) option->default_str(standard);
 }
 
+uint32_t default_max_flows(const Config& config) {
+  if (config.interfaces.empty()) return kReplayMaxFlows;
+  return config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows : kLiveMaxFlows;
+}
+
+// Groups as they are defined, but for the first, whose first option must run before all others: it
+// is shown last.
+class FirstGroupLast final : public CLI::Formatter {
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode) const override {
+    std::vector<std::string> groups = app->get_groups();
+    std::rotate(groups.begin(), groups.begin() + 1, groups.end());
+    std::string text = make_description(app) + make_usage(app, name);
+    for (const std::string& group : groups) {
+      text += make_group(group, false, app->get_options([&group](const CLI::Option* option) {
+        return option->get_group() == group;
+      }));
+      if (group != groups.back()) text += '\n';
+    }
+    return text + '\n' + make_footer(app);
+  }
+};
+
 Compat to_compat(const std::string& name) {
   if (name == "python") return Compat::kPython;
   if (name == "java") return Compat::kJava;
@@ -105,14 +136,62 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                  kOther[] = "Other";
   Config config;
   std::string csv;
-  bool want_list = false, quality = false;
+  bool want_list = false, quality = false, print_config = false;
 
   CLI::App app("Flow meter: CICFlowMeter features of captures and, by eBPF, of live traffic.",
                "flowmeter-ebpf");
+  app.formatter(std::make_shared<FirstGroupLast>());
   app.get_formatter()->column_width(36);
   app.footer(kFooter);
   app.set_help_flag("");  // set below: groups are printed in the order of their first option
   app.allow_extras();
+
+  OptionSources sources(app);
+  app.add_option_function<std::string>(
+         "--config", [&](const std::string& path) { sources.complete(path); },
+         "Take options from this file: a line is an option's\n"
+         "long name = value. The command line goes before\n"
+         "the environment (FLOWMETER_IDLE_TIMEOUT=60 is\n"
+         "--idle-timeout 60), and that before the file")
+      ->force_callback()
+      ->configurable(false)
+      ->type_name("FILE.toml")
+      ->group(kOther);
+  app.add_flag("--print-config", print_config,
+               "Print what is in force and where it comes from,\n"
+               "as a file for --config")
+      ->configurable(false)
+      ->group(kOther);
+  // Next, so that what is wrong with the others is said as is wanted.
+  app.add_option_function<std::string>(
+         "--log-format",
+         [](const std::string& name) {
+           const auto format = log_format_of(name);
+           if (!format)
+             throw CLI::ValidationError(
+                 "--log-format", "\"" + name + "\" is no format (there are: text, logfmt, json)");
+           set_log_format(*format);
+         },
+         "Of lines on standard error: text, logfmt or json")
+      ->type_name("FORMAT")
+      ->default_str("text")
+      ->group(kOther);
+  app.add_option_function<std::string>(
+         "--log-level",
+         [&config](const std::string& name) {
+           const auto level = log_level_of(name);
+           if (!level)
+             throw CLI::ValidationError(
+                 "--log-level",
+                 "\"" + name + "\" is no level (there are: error, warning, info, debug)");
+           set_log_level(*level);
+           config.verbose = config.verbose || *level == LogLevel::kDebug;
+         },
+         "The least that is said: error, warning, info, or\n"
+         "debug (-v, and libbpf's debugging)")
+      ->type_name("LEVEL")
+      ->default_str("info")
+      ->group(kOther);
 
   app.add_option("-f,--file,-r,--read", config.captures,
                  "Replay a pcap or pcapng capture; - is standard input.\n"
@@ -134,11 +213,13 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_name("NETNS")
       ->group(kInput);
 
-  auto* csv_option =
-      app.add_option("-c,--csv", csv, "Write the flows as CSV; - (the default) is\nstandard output")
-          ->type_name("FILE")
-          ->expected(0, 1)
-          ->group(kOutput);
+  auto* csv_option = app.add_option("-c,--csv", csv,
+                                    "Write the flows as CSV; - (the default) is\n"
+                                    "standard output. realtime97, if none is named:\n"
+                                    "output/live_flow_features.csv, appended to")
+                         ->type_name("FILE")
+                         ->expected(0, 1)
+                         ->group(kOutput);
   // Its callback runs before those of the options below, which change what it sets.
   app.add_option_function<std::string>(
          "--features",
@@ -152,9 +233,15 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
            config.settings = set->settings;
          },
          "Columns, and the defaults of time-outs and gaps:\n"
-         "cic82, or netflowmeter114 (activity gap 100 s)")
+         "cic82, netflowmeter114 (activity gap 100 s), or\n"
+         "realtime97 (time-outs 5 s, activity gap 1 s, bulks\n"
+         "of 1 packet or more within 0.1 s; HTTP, TLS, DNS)")
       ->type_name("SET")
       ->default_str(std::string(config.features->name))
+      ->group(kOutput);
+  app.add_flag("--overwrite", config.overwrite,
+               "Replace output/live_flow_features.csv whatever it\n"
+               "holds (a file that -c names is always replaced)")
       ->group(kOutput);
   app.add_option("--fields", config.fields, "Only these columns, in this order")
       ->type_name("A,B,...")
@@ -168,6 +255,7 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
          "Further columns that say how far a row can be\ntrusted; short for --extra with them")
       ->group(kOutput);
   app.add_flag("--list-fields", want_list, "Print all columns with unit and definition")
+      ->configurable(false)
       ->group(kOutput);
 
   app.add_option_function<std::string>(
@@ -176,6 +264,12 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
          "python is cicflowmeter 0.4.1,\n"
          "java is the Java CICFlowMeter 4.0")
       ->type_name("MODE")
+      ->group(kOutput);
+
+  app.add_flag("--top", config.top,
+               "Live: show rates, losses and the greatest flows in\n"
+               "this terminal (rows only with -c). Keys: b sorts by\n"
+               "bytes, p by packets, q ends the run")
       ->group(kOutput);
 
   app.add_option_function<std::string>(
@@ -295,13 +389,19 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                "With --pin: at the end write all flows, detach\nand remove the pins")
       ->group(kLive);
 
+  app.add_flag("--print", config.print,
+               "A line a finished flow on standard error, and a\n"
+               "summary a minute (realtime97 on a terminal: always)")
+      ->group(kLive);
+
   app.add_flag("--strict", config.strict, "A damaged capture is a failure (exit status 1)")
       ->group(kOther);
   app.add_flag("-v,--verbose", config.verbose, "Say more on standard error")->group(kOther);
   app.add_flag("-q,--quiet", config.quiet, "No account of packets, no progress")->group(kOther);
   app.set_version_flag("--version", std::string("flowmeter-ebpf ") + FLOWMETER_VERSION)
+      ->configurable(false)
       ->group(kOther);
-  app.set_help_flag("-h,--help", "Print this help")->group(kOther);
+  app.set_help_flag("-h,--help", "Print this help")->configurable(false)->group(kOther);
 
   try {
     app.parse(argc, argv);
@@ -311,6 +411,17 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
                   "\nfurther columns, for --extra and --fields:\n" + columns_text(columns_extra()))
                      .c_str(),
                  stdout);
+      return kOk;
+    }
+    if (print_config) {
+      for (CLI::Option* option : app.get_options([](CLI::Option*) { return true; }))
+        if (option->get_type_name() == "SECONDS") option->capture_default_str();  // by --features
+      app.get_option("--max-flows")->default_str(std::to_string(default_max_flows(config)));
+      const std::string text = sources.text();
+      if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0) {
+        log_error(Error{"cannot write to standard output", errno}.message());
+        return kRunFailed;
+      }
       return kOk;
     }
     if (config.captures.empty() == config.interfaces.empty())
@@ -325,7 +436,12 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       usage(("unknown option or argument \"" + rest.back() + "\"; --help shows what there is")
                 .c_str());
     if (takes_file && rest.empty()) usage("-c needs a file name (- is standard output)");
-    if (csv_option->count() > 0) config.csv = takes_file ? rest[0] : csv;
+    if (csv_option->count() > 0) {
+      config.csv = takes_file ? rest[0] : csv;
+    } else if (config.features->default_output != "-") {
+      config.csv = config.features->default_output;
+      config.default_csv = true;
+    }
     if (config.compat != Compat::kNone) {
       if (!config.extra.empty() || quality)
         usage("--compat writes the other program's columns: leave out --extra and --quality");
@@ -333,15 +449,24 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
         usage("--compat has its own columns: it does not go with --features");
       if (config.datapath == Datapath::kKernel)
         usage("--compat needs an event of each packet, which --datapath kernel does not send");
+      if (config.print) usage("--compat prints no flows: leave out --print");
       if (config.per_interface || !config.pin.empty())
         usage(
             "--compat keeps one table of flows, in this process: leave out --per-interface and "
             "--pin");
     }
+    if (config.settings.with_application) {
+      const std::string set(config.features->name);
+      if (config.datapath == Datapath::kKernel)
+        usage((set + " looks into payload, which --datapath kernel does not send").c_str());
+      if (!config.pin.empty())
+        usage(
+            (set + " keeps what it saw of payload in this process only: leave out --pin").c_str());
+    }
     if (config.interfaces.empty())
       for (const char* option :
            {"--duration", "--netns", "--hook", "--attach-order", "--datapath", "--flow-map",
-            "--per-interface", "--pin", "--unpin", "--batch", "--ring-size"})
+            "--per-interface", "--pin", "--unpin", "--batch", "--ring-size", "--print"})
         if (app.count(option) > 0) usage((option + std::string(" goes with -i only")).c_str());
     if (config.lru && config.datapath == Datapath::kKernel)
       usage("--flow-map lru goes with --datapath events: what only the kernel has would be lost");
@@ -352,6 +477,13 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     if (!config.pin.empty() && config.hook == Hook::kTc)
       usage("--pin needs BPF links: --hook tcx or xdp, not tc");
     if (quality) config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
+    if (config.top) {
+      if (config.interfaces.empty()) usage("--top goes with -i only");
+      if (csv_option->count() == 0) {
+        if (config.compat != Compat::kNone) usage("--top with --compat needs an output: -c FILE");
+        config.csv = "/dev/null";
+      }
+    }
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
       app.exit(error);
@@ -360,10 +492,11 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     log_error(error.what());
     return kUsage;
   }
-  if (config.max_flows == 0)
-    config.max_flows = config.interfaces.empty()              ? kReplayMaxFlows
-                       : config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows
-                                                              : kLiveMaxFlows;
+  if (config.quiet || config.top)
+    config.print = false;
+  else if (config.settings.with_application && !config.interfaces.empty())
+    config.print = config.print || ::isatty(STDERR_FILENO);
+  if (config.max_flows == 0) config.max_flows = default_max_flows(config);
   if (config.max_fragments == 0) config.max_fragments = kMaxFragments;
   if (config.ring_mib == 0) config.ring_mib = kRingMib;
   if (config.batch == 0) config.batch = kBatch;

@@ -26,6 +26,8 @@ struct Config {
   std::vector<std::string> interfaces;  // or meter these: names and patterns
   std::string netns;                    // there; empty: here
   std::string csv = "-";                // "-" is standard output
+  bool default_csv = false;             // the feature set's own file: nobody has named it
+  bool overwrite = false;               // which is appended to, but if this is said
   const NamedFeatureSet* features = &feature_sets().front();
   std::string fields;  // empty: all
   std::string extra;   // columns behind them
@@ -51,9 +53,11 @@ struct Config {
   std::optional<double> duration_s;
   std::optional<uint64_t> packets;
 
+  bool top = false;
   bool strict = false;
   bool verbose = false;
   bool quiet = false;
+  bool print = false;  // live: a line a finished flow on standard error
 };
 
 // The configuration, or the exit code if there is nothing to run: help was printed, or an error was

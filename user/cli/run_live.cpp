@@ -14,7 +14,9 @@
 #include "flows/account.h"
 #include "flows/live_flows.h"
 #include "ops/privileges.h"
+#include "ops/service_notification.h"
 #include "ops/signals.h"
+#include "view/live_view.h"
 
 namespace flowmeter {
 namespace {
@@ -87,13 +89,14 @@ class LiveRun {
   }
 
   // Drains until the end is asked for. Sleeps between drains: 0.2 ms under load, up to 50 ms when
-  // it is quiet.
-  Status run() {
+  // it is quiet. view: what --top shows, or null.
+  Status run(LiveView* view) {
     constexpr uint64_t kShortest = kMillisecond / 5, kLongest = 50 * kMillisecond;
     const uint64_t begin = monotonic_ns();
     const uint64_t end =
         config_.duration_s ? begin + static_cast<uint64_t>(*config_.duration_s * 1e9) : UINT64_MAX;
     uint64_t pause = kShortest, next_second = begin, next_look = begin;
+    uint64_t next_summary = begin + kSummaryEvery;
     while (!stop_requested()) {
       const size_t drained = drain();
       const uint64_t now = monotonic_ns();
@@ -104,6 +107,11 @@ class LiveRun {
         if (Status status = follow_interfaces(); !status) return status;
       }
       if (now >= end || enough_packets()) return Done{};
+      if (view) {
+        if (!view->follow(flows_, now)) return Done{};
+        if (view->due(now))
+          if (Status status = show(*view, now); !status) return status;
+      }
       if (report_requested())
         if (Status status = report_now(); !status) return status;
       if (now >= next_second) {
@@ -111,6 +119,10 @@ class LiveRun {
         flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
         interfaces_->check();
         if (Status status = find_unannounced(now); !status) return status;
+      }
+      if (config_.print && now >= next_summary) {
+        next_summary = now + kSummaryEvery;
+        print_summary();
       }
       pause = drained >= config_.batch / 16 ? kShortest : std::min(2 * pause, kLongest);
       sleep_ns(std::min(pause, end - now));
@@ -158,18 +170,20 @@ class LiveRun {
   // Prints the account; returns whether it balances and the output has all of it.
   bool report() {
     const Totals totals = count();
-    if (compat_ && !config_.quiet) log_info(compat_->engine().account());
+    if (compat_ && !config_.quiet) log_account(compat_->engine().account());
     if (!config_.quiet) {
-      log_info(totals.text + (stays() ? " kernel_only=" : " lost=") +
-               std::to_string(totals.kernel_only));
+      log_account(totals.text + (stays() ? " kernel_only=" : " lost=") +
+                  std::to_string(totals.kernel_only));
       if (config_.verbose) print_hooks();
+      if (config_.print) print_summary(totals.kernel_only);
     }
     const fm_cpu_counters counters = datapath_->counters();
     if (config_.verbose)
-      log_info("events_lost=" + std::to_string(counters.events_lost) + " uncounted=" +
-               std::to_string(counters.uncounted) + " evicted=" + std::to_string(flows_.evicted()) +
-               " recreated=" + std::to_string(flows_.recreated()) +
-               " handover_lost=" + std::to_string(counters.handover_packets));
+      log_account("events_lost=" + std::to_string(counters.events_lost) +
+                  " uncounted=" + std::to_string(counters.uncounted) +
+                  " evicted=" + std::to_string(flows_.evicted()) +
+                  " recreated=" + std::to_string(flows_.recreated()) +
+                  " handover_lost=" + std::to_string(counters.handover_packets));
     if (totals.uncertain)
       log_warning(std::to_string(totals.uncertain) +
                   " packets came merged by the device or before XDP, so their lengths and number "
@@ -180,6 +194,11 @@ class LiveRun {
                   " flows have exact counts, but times without " +
                   std::to_string(flows_.packets_without_timing()) +
                   " of their packets (--ring-size makes room for more; --quality shows which)");
+    if (counters.payload_lost)
+      log_warning(
+          std::to_string(counters.payload_lost) +
+          " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
+          "and DNS columns of their flows are empty");
     if (flows_.forced_out())
       log_warning(std::to_string(flows_.forced_out()) +
                   " flows ended early because there were more than --max-flows");
@@ -206,6 +225,7 @@ class LiveRun {
 
  private:
   static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
+  static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
 
   struct Totals {
     std::string text;
@@ -242,15 +262,12 @@ class LiveRun {
     Totals totals;
     const uint64_t rows = rows_before_ + flows_.packets_written();
     const uint64_t open = flows_.open_packets();
-    const auto add = [&](const fm_hook_counters& hook) {
+    each_hook([&](const fm_hook_counters& hook) {
       account.seen += hook.seen;
       totals.uncertain += hook.uncertain;
       for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
         account.by_reason[reason] += hook.by_reason[reason];
-    };
-    for (const InterfaceCounters& each : datapath_->interface_counters())
-      for (const fm_hook_counters& hook : each.hook) add(hook);
-    for (const fm_hook_counters& hook : datapath_->journal().departed) add(hook);
+    });
     if (compat_) {
       const uint64_t packets = compat_->packets();
       totals.balanced =
@@ -269,17 +286,67 @@ class LiveRun {
     return totals;
   }
 
+  // Without asking the kernel for the flows' states. Dropped: recorded nowhere, and, at the end,
+  // what was metered and is in no row.
+  void print_summary(uint64_t lost = 0) const {
+    uint64_t seen = 0, dropped = lost;
+    each_hook([&](const fm_hook_counters& hook) {
+      seen += hook.seen;
+      dropped += hook.by_reason[FM_UNRECORDED];
+    });
+    log_info("flows written " + std::to_string(flows_.flows_written()) + ", open " +
+             std::to_string(flows_.open_flows()) + ", packets seen " + std::to_string(seen) +
+             ", dropped " + std::to_string(dropped));
+  }
+
+  // Of all interfaces, those that have gone included.
+  template <typename Take>
+  void each_hook(Take&& take) const {
+    for (const InterfaceCounters& each : datapath_->interface_counters())
+      for (const fm_hook_counters& hook : each.hook) take(hook);
+    for (const fm_hook_counters& hook : datapath_->journal().departed) take(hook);
+  }
+
   void print_hooks() const {
     for (const HookAccount& each : interfaces_->accounts()) {
       Account account;
       account.seen = each.counters.seen;
       std::copy(std::begin(each.counters.by_reason), std::end(each.counters.by_reason),
                 account.by_reason.begin());
-      log_info(each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress: " : " egress: ") +
-               account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
-               " uncertain=" + std::to_string(each.counters.uncertain) +
-               " link_packets=" + std::to_string(each.link_packets));
+      log_account(account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
+                      " uncertain=" + std::to_string(each.counters.uncertain) +
+                      " link_packets=" + std::to_string(each.link_packets),
+                  each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
     }
+  }
+
+  // For --top. With datapath "kernel" the counters of flows are asked for, which takes the longer
+  // the more there are: at most a twentieth of the time goes there.
+  Status show(LiveView& view, uint64_t now) {
+    if (config_.datapath == Datapath::kKernel && now >= next_states_) {
+      if (Status told = learn_states(); !told) return told;
+      next_states_ = now + std::max<uint64_t>(FM_SECOND_NS / 2, 20 * (monotonic_ns() - now));
+    }
+    ViewCounters counters;
+    counters.now_ns = now;
+    counters.flows_open = flows_.open_flows();
+    counters.flows_ended = flows_.flows_written();
+    for (const HookAccount& each : interfaces_->accounts()) {
+      counters.account.seen += each.counters.seen;
+      for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
+        counters.account.by_reason[reason] += each.counters.by_reason[reason];
+      if (counters.interfaces.empty() || counters.interfaces.back().name != each.interface)
+        counters.interfaces.push_back({each.interface, {}});
+      counters.interfaces.back().hook[each.hook] = {each.counters.seen, each.link_bytes};
+    }
+    const fm_cpu_counters kernel = datapath_->counters();
+    counters.losses = {{"events_lost", kernel.events_lost},
+                       {"uncounted", kernel.uncounted},
+                       {"handover_lost", kernel.handover_packets},
+                       {"evicted", flows_.evicted()},
+                       {"forced_out", flows_.forced_out()}};
+    view.show(std::move(counters));
+    return Done{};
   }
 
   // Takes what the streams hold by now, and the kernel's counts of all open flows.
@@ -296,8 +363,8 @@ class LiveRun {
   Status report_now() {
     if (Status told = learn_states(); !told) return told;
     const Totals totals = count();
-    if (compat_) log_info(compat_->engine().account());
-    log_info(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
+    if (compat_) log_account(compat_->engine().account());
+    log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
     print_hooks();
     return Done{};
   }
@@ -410,9 +477,7 @@ class LiveRun {
   bool enough_packets() {
     if (!config_.packets) return false;
     uint64_t seen = 0;
-    for (const fm_hook_counters& hook : datapath_->journal().departed) seen += hook.seen;
-    for (const InterfaceCounters& each : datapath_->interface_counters())
-      for (const fm_hook_counters& hook : each.hook) seen += hook.seen;
+    each_hook([&](const fm_hook_counters& hook) { seen += hook.seen; });
     return seen >= *config_.packets;
   }
 
@@ -429,11 +494,21 @@ class LiveRun {
   uint64_t flushed_ = 0;
   uint64_t lost_seen_ = 0;
   uint64_t next_search_ = 0;
+  uint64_t next_states_ = 0;
   bool patterns_ = false;
   bool output_failed_ = false;
 };
 
 ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
+  std::unique_ptr<LiveView> view;
+  if (config.top) {
+    auto opened = LiveView::open(config.csv == "-");
+    if (!opened) {
+      log_error(opened.error().message());
+      return kRunFailed;
+    }
+    view = std::move(*opened);
+  }
   LiveRun live(config, sink, compat);
   if (Status started = live.start(); !started) {
     log_error(started.error().message());
@@ -444,12 +519,20 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
     return kRunFailed;
   }
   if (config.verbose) log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
+  const auto tell_manager = [](const std::string& lines) {
+    if (embedding) return;  // another program's service
+    if (Status told = notify_service(lines); !told) log_warning(told.error().message());
+  };
+  tell_manager("READY=1\nSTATUS=metering " + live.interfaces().names());
   bool good = true;
   const auto check = [&good](Status status) {
     if (!status) log_error(status.error().message());
     good = good && static_cast<bool>(status);
   };
-  check(live.run());
+  if (view) check(view->enter(monotonic_ns()));
+  if (good) check(live.run(view.get()));
+  tell_manager("STOPPING=1\nSTATUS=writing the open flows");
+  view.reset();  // what is said at the end is said on the screen as it was before
   check(live.finish());
   good = live.report() && good;
   return good ? kOk : kRunFailed;

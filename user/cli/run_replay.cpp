@@ -102,6 +102,7 @@ bool report_end(const CaptureReader& reader, const Config& config, uint64_t pack
 // Reads one capture into replay. Returns false if the run has failed.
 bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, RecordSink& sink,
                   Progress& progress, std::set<uint32_t>& warned) {
+  if (config.settings.with_application) reader.on_refill([&] { replay.settle(); });
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
   const volatile std::sig_atomic_t& stop = stop_requested();
   uint32_t link_type = FM_LINK_ETHERNET;
@@ -122,11 +123,12 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
       progress.show(reader, replay.account().seen);
       if (report_requested()) {
         progress.clear();
-        log_info(account_text(replay.account()) +
-                 " flows=" + std::to_string(replay.flows().flows_written()));
+        log_account(account_text(replay.account()) +
+                    " flows=" + std::to_string(replay.flows().flows_written()));
       }
     }
   }
+  replay.settle();  // the reader's frames end with it
   progress.clear();
   return report_end(reader, config, replay.account().seen - seen_before);
 }
@@ -182,8 +184,8 @@ ExitCode run_replay(const Config& config, RecordSink& sink) {
   const Account& account = replay.account();
   const FlowTable& flows = replay.flows();
   if (!config.quiet)
-    log_info(account_text(account) + " flows=" + std::to_string(flows.flows_written()) +
-             (flows.forced_out() ? " forced_out=" + std::to_string(flows.forced_out()) : ""));
+    log_account(account_text(account) + " flows=" + std::to_string(flows.flows_written()) +
+                (flows.forced_out() ? " forced_out=" + std::to_string(flows.forced_out()) : ""));
   if (!account.balanced() || account.metered() != flows.packets_written()) {
     log_error("the account does not balance: " + std::to_string(flows.packets_written()) +
               " packets are in rows; please report this");
@@ -219,7 +221,7 @@ ExitCode run_compat_replay(const Config& config, CompatEngine& engine) {
     log_error(written.error().message());
     good = false;
   }
-  if (!config.quiet) log_info(engine.account());
+  if (!config.quiet) log_account(engine.account());
   if (!engine.balanced()) {
     log_error("the account does not balance; please report this");
     good = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "features/column.h"
 
+#include <algorithm>
+
 namespace flowmeter {
 
 std::string_view unit_name(Unit unit) {
@@ -13,6 +15,8 @@ std::string_view unit_name(Unit unit) {
       return "UTC";
     case Unit::kSeconds:
       return "s";
+    case Unit::kMicroseconds:
+      return "us";
     case Unit::kPackets:
       return "packets";
     case Unit::kBytes:
@@ -25,6 +29,12 @@ std::string_view unit_name(Unit unit) {
       return "1/s";
   }
   return "-";
+}
+
+Getter getter_of(FeatureSet set, std::string_view name) {
+  const auto column =
+      std::find_if(set.begin(), set.end(), [&](const Column& c) { return c.name == name; });
+  return column == set.end() ? nullptr : column->get;
 }
 
 }  // namespace flowmeter

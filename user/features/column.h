@@ -58,6 +58,7 @@ enum class Unit : uint8_t {
   kText,
   kTime,
   kSeconds,
+  kMicroseconds,
   kPackets,
   kBytes,
   kBytesSquared,
@@ -68,13 +69,19 @@ enum class Unit : uint8_t {
 // As printed by documentation: "s", "packets", ….
 std::string_view unit_name(Unit unit);
 
+using Getter = Cell (*)(const FlowRecord&);
+
 struct Column {
   std::string_view name;
   Unit unit;
-  Cell (*get)(const FlowRecord&);
+  Getter get;
   std::string_view definition;
 };
 
 using FeatureSet = std::span<const Column>;
+
+// The getter of a column that another set has under this name: one definition for both. Null if
+// there is none (the sets' tests would see it).
+Getter getter_of(FeatureSet set, std::string_view name);
 
 }  // namespace flowmeter

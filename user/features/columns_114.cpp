@@ -12,34 +12,15 @@ namespace flowmeter {
 namespace {
 
 using Record = const FlowRecord&;
-using Getter = Cell (*)(Record);
 
 enum FlagBit { kFin, kSyn, kRst, kPsh, kAck, kUrg };
 
-// The getter of a quantity that the 82 columns have under another name: one definition for both.
-// Null if there is none of this name (tests/features/columns_114_test.cpp would see it).
 Getter cic82(std::string_view name) {
-  const FeatureSet set = columns_82();
-  const auto column =
-      std::find_if(set.begin(), set.end(), [&](const Column& c) { return c.name == name; });
-  return column == set.end() ? nullptr : column->get;
+  return getter_of(columns_82(), name);
 }
 
 Cell port(Record f, unsigned end) {
   return f.is_icmp() ? Cell(uint64_t{0}) : Cell(uint64_t{f.key.port[end]});
-}
-
-std::string_view protocol_name(uint8_t protocol) {
-  switch (protocol) {
-    case FM_TCP:
-      return "TCP";
-    case FM_UDP:
-      return "UDP";
-    case FM_ICMP:
-      return "ICMP";
-    default:
-      return "ICMPv6";
-  }
 }
 
 Cell flow_id(Record f) {

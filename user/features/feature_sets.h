@@ -17,6 +17,7 @@ struct NamedFeatureSet {
   std::string_view description;
   FeatureSet columns;
   fm_settings settings;
+  std::string_view default_output = "-";  // where rows go if nothing is said
 };
 
 // The default set is the first.
@@ -25,7 +26,7 @@ std::span<const NamedFeatureSet> feature_sets();
 // Null if there is none of this name.
 const NamedFeatureSet* find_feature_set(std::string_view name);
 
-// "cic82, netflowmeter114".
+// "cic82, netflowmeter114, …".
 std::string feature_set_names();
 
 }  // namespace flowmeter

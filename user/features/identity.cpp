@@ -53,6 +53,19 @@ Cell address_text(const fm_address& address, uint8_t ip_version) {
   return std::string_view(text);
 }
 
+std::string_view protocol_name(uint8_t protocol) {
+  switch (protocol) {
+    case FM_TCP:
+      return "TCP";
+    case FM_UDP:
+      return "UDP";
+    case FM_ICMP:
+      return "ICMP";
+    default:
+      return "ICMPv6";
+  }
+}
+
 Cell time_text(ClockOrigin clock, uint64_t time_ns) {
   using namespace std::chrono;
   constexpr uint64_t kSecond = 1'000'000'000;
@@ -84,6 +97,21 @@ Cell time_text(ClockOrigin clock, uint64_t time_ns) {
   }
   *at++ = '.';
   at = put_number(at, microseconds, 6);
+  return std::string_view(text, static_cast<size_t>(at - text));
+}
+
+Cell epoch_text(ClockOrigin clock, uint64_t time_ns) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  __int128 ns = clock.unix_s * kSecond + clock.unix_ns + time_ns;
+  char text[Cell::kShortText];
+  char* at = text;
+  if (ns < 0) {
+    *at++ = '-';
+    ns = -ns;
+  }
+  at = put_wide(at, ns / kSecond);
+  *at++ = '.';
+  at = put_number(at, static_cast<unsigned>(ns % kSecond), 9);
   return std::string_view(text, static_cast<size_t>(at - text));
 }
 

@@ -9,8 +9,15 @@ namespace flowmeter {
 // As glibc's inet_ntop writes it.
 Cell address_text(const fm_address& address, uint8_t ip_version);
 
+// "TCP", "UDP", "ICMP" or "ICMPv6".
+std::string_view protocol_name(uint8_t protocol);
+
 // UTC, "YYYY-MM-DD HH:MM:SS.ffffff", cut and not rounded. Outside the years 0 to 9999: seconds
 // since the epoch, then ".ffffff".
 Cell time_text(ClockOrigin clock, uint64_t time_ns);
+
+// Seconds since the epoch, always nine decimals: from whole nanoseconds, which a double cannot
+// hold. Before the epoch: a minus sign and the absolute value.
+Cell epoch_text(ClockOrigin clock, uint64_t time_ns);
 
 }  // namespace flowmeter

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <string_view>
 
+#include "application/application_summary.h"
 #include "base/result.h"
 #include "flowmeter/abi.h"
+#include "flows/direction_bulks.h"
 
 namespace flowmeter {
 
@@ -41,6 +43,9 @@ struct FlowRecord {
   std::string_view interface = {};
   uint8_t hook = FM_HOOK_INGRESS;
   const fm_flow_sizes* sizes = &kNoSizes;
+  // With settings.with_application only.
+  const DirectionBulks* direction_bulks = nullptr;  // two, [end of the key that sent the packets]
+  const ApplicationSummary* application = nullptr;
 
   const fm_direction_counters& forward() const {
     return flow.counters.direction[flow.counters.forward_direction];

@@ -16,6 +16,7 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   fetch(&entry.flow.timing.period_start_ns);
   fetch(&entry.flow.timing.direction[end]);
   if (settings_.with_sizes) fetch(&entry.sizes);
+  if (settings_.with_application) applications_.prefetch(slot);
   return slot;
 }
 
@@ -25,12 +26,19 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
   entry.key = packet.key;
   if (FM_UNLIKELY(many_eras_)) eras_[slot] = era_;
   fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
+  if (settings_.with_application) applications_.begin(slot);
 }
 
 // A call would cost a packet 2 ns.
-[[gnu::always_inline]] inline void FlowTable::update(uint32_t slot, const fm_packet& packet) {
+[[gnu::always_inline]] inline void FlowTable::update(uint32_t slot, const fm_packet& packet,
+                                                     std::span<const uint8_t> payload) {
   FlowEntry& entry = pool_[slot];
   if (settings_.with_sizes) fm_flow_sizes_update(&entry.sizes, &entry.flow.counters, &packet);
+  if (FM_UNLIKELY(settings_.with_application)) {
+    const fm_flow_counters& counters = entry.flow.counters;
+    applications_.add_to_bulks(slot, packet, fm_flow_time(&counters, packet.time_ns));
+    applications_.add_payload(slot, entry.key, packet, payload, counters.forward_direction);
+  }
   fm_flow_update(&entry.flow, &packet, &settings_);
 }
 
@@ -49,10 +57,13 @@ void FlowTable::write(uint32_t slot, fm_end end) {
   const __int128 era = many_eras_ ? eras_[slot] : era_;
   FlowRecord record{entry.key, entry.flow, clock_origin(era << 64), end};
   record.sizes = &entry.sizes;
+  if (settings_.with_application) applications_.describe(slot, record);
   sink_.write(record);
+  if (settings_.with_application) applications_.release(slot);
 }
 
-void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
+void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,
+                    std::span<const uint8_t> payload) {
   const auto is_it = [&](uint32_t slot) {
     return fm_key_equal(&pool_[slot].key, &packet.key) != 0;
   };
@@ -68,7 +79,7 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
     index_.insert(hash, slot);
   } else {
     const FlowEntry& entry = pool_[slot];
-    if (FM_UNLIKELY(many_eras_) && era_ != eras_[slot]) return add_in_era(packet, slot);
+    if (FM_UNLIKELY(many_eras_) && era_ != eras_[slot]) return add_in_era(packet, slot, payload);
     const fm_end ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
     if (FM_UNLIKELY(ended != FM_END_COUNT)) {
       const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
@@ -76,12 +87,12 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess) {
       begin(slot, packet, inherited);
     }
   }
-  update(slot, packet);
+  update(slot, packet, payload);
 }
 
 // 584 years part what the 64-bit stamps make look close: a later era ends the flow, an earlier one
 // is a step back.
-void FlowTable::add_in_era(const fm_packet& met, uint32_t slot) {
+void FlowTable::add_in_era(const fm_packet& met, uint32_t slot, std::span<const uint8_t> payload) {
   const FlowEntry& entry = pool_[slot];
   fm_packet packet = met;
   fm_end ended = FM_END_IDLE;
@@ -95,7 +106,7 @@ void FlowTable::add_in_era(const fm_packet& met, uint32_t slot) {
     write(slot, ended);
     begin(slot, packet, inherited);
   }
-  update(slot, packet);
+  update(slot, packet, payload);
 }
 
 // Of a few flows beyond the hand, takes one that is idle by this packet's clock, else the one

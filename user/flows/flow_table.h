@@ -9,9 +9,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "flowmeter/flow.h"
+#include "flows/flow_applications.h"
 #include "flows/flow_record.h"
 #include "flows/hash_index.h"
 #include "flows/key_hash.h"
@@ -30,7 +32,7 @@ static_assert(offsetof(FlowEntry, sizes) % 64 == 0);
 class FlowTable {
  public:
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
-      : settings_(settings), pool_(max_flows), sink_(sink) {}
+      : settings_(settings), pool_(max_flows), applications_(settings, max_flows), sink_(sink) {}
 
   // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow
   // opens a new flow, one of an earlier era is a step back of the clock.
@@ -42,7 +44,9 @@ class FlowTable {
   void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
   // Returns a guess of the packet's slot, for add().
   uint32_t prefetch_flow(const fm_packet& packet, uint32_t hash) const;
-  void add(const fm_packet& packet, uint32_t hash, uint32_t guess = HashIndex::kNone);
+  // payload: what there is of it, if settings.with_application.
+  void add(const fm_packet& packet, uint32_t hash, uint32_t guess = HashIndex::kNone,
+           std::span<const uint8_t> payload = {});
 
   // Writes all flows, in the order of their slots (that of first packets as long as none was forced
   // out).
@@ -54,18 +58,20 @@ class FlowTable {
   // Flows written early because the table was full.
   uint64_t forced_out() const { return forced_out_; }
   uint32_t open_flows() const { return pool_.in_use(); }
+  const FlowApplications& applications() const { return applications_; }
 
  private:
   void begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited);
-  void update(uint32_t slot, const fm_packet& packet);
+  void update(uint32_t slot, const fm_packet& packet, std::span<const uint8_t> payload);
   void write(uint32_t slot, fm_end end);
-  void add_in_era(const fm_packet& packet, uint32_t slot);
+  void add_in_era(const fm_packet& packet, uint32_t slot, std::span<const uint8_t> payload);
   uint32_t force_one_out(uint64_t now_ns);
 
   const fm_settings settings_;
   KeyHash hash_;
   HashIndex index_;
   SlotPool<FlowEntry> pool_;
+  FlowApplications applications_;
   RecordSink& sink_;
   int64_t era_ = 0;
   bool many_eras_ = false;

@@ -17,6 +17,7 @@ LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink
       max_flows_(max_flows),
       pool_(max_flows + max_flows / 8 + kSlack),
       sizes_(settings.with_sizes ? pool_.capacity() : 1),
+      applications_(settings, pool_.capacity()),
       sink_(sink),
       timing_in_kernel_(timing_in_kernel) {}
 
@@ -43,6 +44,7 @@ void LiveFlows::take(const void* record, size_t size) {
     if (++waiting_ == kBatch) settle();
     return;
   }
+  if (type == FM_RECORD_PAYLOAD) return payload(*static_cast<const fm_payload_record*>(record));
   settle();  // the order of records is what they mean
   const size_t state_size = fm_state_size(timing_in_kernel_, settings_.with_sizes != 0);
   if ((type == FM_RECORD_OPEN || type == FM_RECORD_OPEN_NEW) && size >= sizeof(fm_open_record))
@@ -69,6 +71,7 @@ void LiveFlows::settle() {
     fetch(&live.flow.timing.period_start_ns);
     fetch(&live.flow.timing.direction[end]);
     if (settings_.with_sizes) fetch(&sizes_[slots[i]]);
+    if (settings_.with_application) applications_.prefetch(slots[i]);
   }
   for (size_t i = 0; i < waiting_; i++) {
     if (slots[i] == kNoSlot) {
@@ -88,6 +91,8 @@ void LiveFlows::settle() {
 
 void LiveFlows::add(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
   if (settings_.with_sizes) fm_flow_sizes_update(&sizes_[slot], &live.flow.counters, &packet);
+  if (settings_.with_application)
+    applications_.add_to_bulks(slot, packet, fm_flow_time(&live.flow.counters, packet.time_ns));
   fm_flow_update(&live.flow, &packet, &settings_);
   if (observer_) observer_->observe(live.key, packet, live.flow.counters.forward_direction);
 }
@@ -113,6 +118,7 @@ LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex
   LiveFlow& live = pool_[*slot];
   live = LiveFlow{};
   sizes_of(*slot) = fm_flow_sizes{};
+  if (settings_.with_application) applications_.begin(*slot);
   live.key = key;
   live.id = id;
   live.clock = clock_;
@@ -155,8 +161,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   LiveFlow& live = pool_[slot];
   if (live.id < kOwnId) {
     if (!(record.packet.what & FM_RECORD_NEW_ENTRY)) return false;  // the kernel has ended it
-    evicted_++;
-    live.evictions++;
+    note_eviction(slot);
   }
   if (timing_in_kernel_ && live.id < kOwnId) return false;  // what the kernel knew is gone
   if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_COUNT) return false;
@@ -172,17 +177,36 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   return true;
 }
 
-// The kernel could not count this packet: the row gets it here.
+// What a packet of a flow carries. Its own record may still wait in the batch: payload has nothing
+// to do with counters.
+void LiveFlows::payload(const fm_payload_record& record) {
+  const uint32_t slot = find(record.flow_id);
+  if (slot == kNoSlot) return;
+  const LiveFlow& live = pool_[slot];
+  fm_packet packet{};
+  packet.payload_bytes = record.payload_bytes;
+  packet.segment_bytes = record.segment_bytes;
+  packet.sequence = record.sequence;
+  packet.flags = record.flags;
+  packet.direction = (record.what & FM_RECORD_DIRECTION) != 0;
+  packet.transport_header_bytes = live.key.protocol == FM_TCP ? 20 : 8;  // no later fragment
+  applications_.add_payload(slot, live.key, packet, {record.octets, record.octet_count},
+                            live.flow.counters.forward_direction);
+}
+
+// The kernel could not count this packet: the row gets it here. Its payload stayed there.
 void LiveFlows::uncounted(const fm_open_record& record) {
   const uint32_t slot = find_key(record.key);
   if (slot == kNoSlot) {
     open(record, next_own_id_++);
+    if (settings_.with_application) applications_.lost(find_key(record.key));
     return;
   }
   fm_packet packet{};
   fm_packet_from_record(&packet, &record.packet);
   packet.key = record.key;
   LiveFlow& live = pool_[slot];
+  if (settings_.with_application) applications_.lost(slot);
   if (live.id < kOwnId) {
     Lacking& lacking = lacking_[slot];
     if (live.lacking == 0) {
@@ -201,6 +225,7 @@ void LiveFlows::uncounted(const fm_open_record& record) {
 // records were lost. If none was, its counters are at best equal to those here: an entry that the
 // LRU gave to this flow while a packet of another one was being counted has one too many.
 void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& record) {
+  if (settings_.with_application && record.payload_lost) applications_.lost(slot);
   const uint64_t counted = fm_flow_packets(&record.counters);
   const uint64_t known = fm_flow_packets(&live.flow.counters) - live.lacking;
   if (!timing_in_kernel_ && (counted <= known || record.events_lost == 0)) return;
@@ -241,15 +266,12 @@ void LiveFlows::closed(const fm_state_record& record) {
       live.flow.timing = record.timing;
     else
       live.packets_without_timing = counted;
-    write(live, sizes_in(record), end);
+    write(live, kNoSlot, sizes_in(record), end);
     return;
   }
   LiveFlow& live = pool_[slot];
   if (end == FM_END_EVICTED) {
-    if (live.id < kOwnId) {
-      evicted_++;
-      live.evictions++;
-    }
+    if (live.id < kOwnId) note_eviction(slot);
     if (live.close_wanted && (live.id >= kOwnId || live.wanted_end == FM_END_INPUT))
       end = live.wanted_end;
   } else {
@@ -273,6 +295,7 @@ void LiveFlows::state(const fm_state_record& record) {
     LiveFlow& live = begin(record.key, record.head.flow_id, record.ifindex, record.hook, &slot);
     live.flow.counters = record.counters;
     sizes_of(slot) = sizes_in(record);
+    if (settings_.with_application) applications_.lost(slot);
     if (timing_in_kernel_)
       live.flow.timing = record.timing;
     else
@@ -295,7 +318,7 @@ const fm_flow_sizes& LiveFlows::sizes_in(const fm_state_record& record) const {
   return timing_in_kernel_ ? record.sizes : record.sizes_only;
 }
 
-void LiveFlows::write(const LiveFlow& live, const fm_flow_sizes& sizes, fm_end end) {
+void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes, fm_end end) {
   flows_written_++;
   forced_out_ += end == FM_END_RESOURCES;
   packets_written_ += fm_flow_packets(&live.flow.counters);
@@ -307,7 +330,20 @@ void LiveFlows::write(const LiveFlow& live, const fm_flow_sizes& sizes, fm_end e
   if (names_) record.interface = names_->name_of(live.ifindex);
   record.hook = live.hook;
   record.sizes = &sizes;
+  if (settings_.with_application) {
+    if (slot == kNoSlot)
+      FlowApplications::describe_unknown(record);
+    else
+      applications_.describe(slot, record);
+  }
   sink_.write(record);
+}
+
+void LiveFlows::note_eviction(uint32_t slot) {
+  evicted_++;
+  pool_[slot].evictions++;
+  // Whether all of its payload came went with the entry.
+  if (settings_.with_application) applications_.lost(slot);
 }
 
 void LiveFlows::drop(uint32_t slot) {
@@ -318,6 +354,7 @@ void LiveFlows::drop(uint32_t slot) {
   if (live.lacking > 0) lacking_.erase(slot);
   by_id_.erase(hash_id(live.id), slot);
   by_key_.erase(key_hash_(live.key), slot);
+  if (settings_.with_application) applications_.release(slot);
   pool_[slot].id = 0;
   pool_.give_back(slot);
 }
@@ -454,6 +491,7 @@ void LiveFlows::hand_over(uint64_t since_ns) {
       live.flow = fm_flow{};
       live.flow.counters = lacking_[slot].counters;
       sizes_of(slot) = lacking_[slot].sizes;
+      if (settings_.with_application) applications_.lost(slot);
       live.packets_without_timing = live.lacking;
     }
     write(slot, FM_END_EVICTED);

@@ -22,6 +22,7 @@
 #include "capture/interface.h"
 #include "flowmeter/abi.h"
 #include "flows/expiry_wheel.h"
+#include "flows/flow_applications.h"
 #include "flows/flow_record.h"
 #include "flows/hash_index.h"
 #include "flows/key_hash.h"
@@ -105,6 +106,15 @@ class LiveFlows {
   uint64_t open_packets() const;
   // Flows that fit: max_flows, and some room for those that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
+  // Calls look(flow) for the open flows among `count` slots from `slot` on; returns the slot to go
+  // on from, 0 once all were looked at. For a view that looks at some at a time.
+  template <typename Look>
+  uint32_t look_at(uint32_t slot, uint32_t count, Look&& look) const {
+    const uint32_t end = pool_.used() - slot > count ? slot + count : pool_.used();
+    for (; slot < end; slot++)
+      if (pool_[slot].id != 0) look(pool_[slot]);
+    return slot < pool_.used() ? slot : 0;
+  }
   uint64_t flows_written() const { return flows_written_; }
   // Σ packets of the flows written.
   uint64_t packets_written() const { return packets_written_; }
@@ -119,6 +129,7 @@ class LiveFlows {
   uint64_t unplaced() const { return unplaced_; }
   // Flows that ended early because there were more than max_flows.
   uint64_t forced_out() const { return forced_out_; }
+  const FlowApplications& applications() const { return applications_; }
 
  private:
   static constexpr size_t kBatch = 32;
@@ -145,8 +156,11 @@ class LiveFlows {
   void merge(LiveFlow& live, uint32_t slot, const fm_state_record& record);
   fm_flow_sizes& sizes_of(uint32_t slot) { return sizes_[settings_.with_sizes ? slot : 0]; }
   const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
-  void write(uint32_t slot, fm_end end) { write(pool_[slot], sizes_of(slot), end); }
-  void write(const LiveFlow& live, const fm_flow_sizes& sizes, fm_end end);
+  void payload(const fm_payload_record& record);
+  void write(uint32_t slot, fm_end end) { write(pool_[slot], slot, sizes_of(slot), end); }
+  // slot: UINT32_MAX if the flow has none.
+  void write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes, fm_end end);
+  void note_eviction(uint32_t slot);
   void drop(uint32_t slot);
   static uint64_t spared_until(const LiveFlow& live);
   template <typename MayBeTaken>
@@ -160,6 +174,7 @@ class LiveFlows {
   const uint32_t max_flows_;
   SlotPool<LiveFlow> pool_;
   SlotPool<fm_flow_sizes> sizes_;  // of the same slots; without settings_.with_sizes one, unused
+  FlowApplications applications_;  // likewise
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;

@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "flows/replay.h"
 
+#include <algorithm>
+
 namespace flowmeter {
+namespace {
+
+// What was captured of the packet's payload. Padding is none.
+std::span<const uint8_t> payload_of(const fm_packet& packet, const CapturedFrame& frame) {
+  if (frame.captured_length <= packet.payload_offset) return {};
+  return {frame.data + packet.payload_offset,
+          std::min(packet.payload_bytes, frame.captured_length - packet.payload_offset)};
+}
+
+}  // namespace
 
 void Replay::add(const CapturedFrame& captured) {
   if (FM_UNLIKELY(captured.era != era_)) {
@@ -26,6 +38,8 @@ void Replay::add(const CapturedFrame& captured) {
   account_.count(reason);
   if (reason != FM_METERED) return;
 
+  if (FM_UNLIKELY(settings_.with_application))
+    payloads_[parsed_ % kRing] = payload_of(packet, captured);
   parsed_++;
   advance(kHashDelay, kIndexDelay, kFlowDelay);
 }
@@ -43,7 +57,7 @@ inline void Replay::advance(uint64_t hash_delay, uint64_t index_delay, uint64_t 
   }
   if (added_ + flow_delay < found_) {
     const size_t i = added_++ % kRing;
-    flows_.add(packets_[i], hashes_[i], guesses_[i]);
+    flows_.add(packets_[i], hashes_[i], guesses_[i], payloads_[i]);
   }
 }
 

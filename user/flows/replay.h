@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "capture/capture_reader.h"
 #include "flowmeter/parse.h"
@@ -26,7 +27,7 @@ class Replay {
         fragments_(limits.max_fragments) {}
 
   // Parses one frame and counts it. If it is metered, it is added to its flow now or by a later
-  // call.
+  // call: with settings.with_application the frame's octets must stay until then (settle()).
   void add(const CapturedFrame& frame);
 
   // Adds what is on its way and writes all flows.
@@ -61,6 +62,7 @@ class Replay {
   std::array<fm_packet, kRing> packets_;
   std::array<uint32_t, kRing> hashes_;
   std::array<uint32_t, kRing> guesses_;
+  std::array<std::span<const uint8_t>, kRing> payloads_;  // with_application only
 };
 
 }  // namespace flowmeter

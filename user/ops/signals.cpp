@@ -16,8 +16,13 @@ extern "C" void on_report_signal(int) {
   report = 1;
 }
 
+void (*volatile before_forced_exit)() = nullptr;
+
 extern "C" void on_stop_signal(int) {
-  if (stop) ::_exit(1);
+  if (stop) {
+    if (before_forced_exit) before_forced_exit();
+    ::_exit(1);
+  }
   stop = 1;
 }
 
@@ -46,6 +51,10 @@ bool report_requested() {
   const bool requested = report != 0;
   report = 0;
   return requested;
+}
+
+void call_before_forced_exit(void (*restore)()) {
+  before_forced_exit = restore;
 }
 
 }  // namespace flowmeter

@@ -14,4 +14,8 @@ const volatile std::sig_atomic_t& stop_requested();
 // Whether the account was asked for since the last call.
 bool report_requested();
 
+// What the second signal is to do before it ends the process; null: nothing. Requires:
+// async-signal-safe.
+void call_before_forced_exit(void (*restore)());
+
 }  // namespace flowmeter

@@ -38,25 +38,23 @@ char* put_cell(char* at, const Cell& cell) {
 }  // namespace
 
 Result<std::unique_ptr<CsvSink>> CsvSink::open(const std::string& path, std::vector<Column> columns,
-                                               size_t buffer_bytes) {
+                                               size_t buffer_bytes, bool append) {
+  std::string header;
+  for (const Column& column : columns) header.append(column.name) += ',';
+  header.back() = '\n';
   // put_cell copies texts at their full size: the last cell of a row, too, must have room.
-  size_t row_bound = columns.size() * (Cell::kMaxText + 1), header_bound = 0;
-  for (const Column& column : columns) header_bound += column.name.size() + 1;
-  auto file = OutputFile::open(path, std::max(row_bound, header_bound), buffer_bytes);
+  const size_t bound = std::max(columns.size() * (Cell::kMaxText + 1), header.size());
+  auto file = append ? OutputFile::open_to_append(path, header, bound, buffer_bytes)
+                     : OutputFile::open(path, bound, buffer_bytes);
   if (!file) return file.error();
-  return std::unique_ptr<CsvSink>(new CsvSink(std::move(*file), std::move(columns)));
+  return std::unique_ptr<CsvSink>(new CsvSink(std::move(*file), header, std::move(columns)));
 }
 
-CsvSink::CsvSink(OutputFile file, std::vector<Column> columns)
+CsvSink::CsvSink(OutputFile file, const std::string& header, std::vector<Column> columns)
     : file_(std::move(file)), columns_(std::move(columns)) {
-  char* at = file_.at();
-  for (const Column& column : columns_) {
-    std::memcpy(at, column.name.data(), column.name.size());
-    at += column.name.size();
-    *at++ = ',';
-  }
-  at[-1] = '\n';
-  file_.end_header(at);
+  if (file_.has_header()) return;
+  std::memcpy(file_.at(), header.data(), header.size());
+  file_.end_header(file_.at() + header.size());
 }
 
 void CsvSink::write(const FlowRecord& record) {

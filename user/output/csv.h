@@ -17,8 +17,10 @@ class CsvSink final : public RecordSink {
   // Creates path, or will replace what it holds with the first flush ("-" is standard output). The
   // header row comes first.
   // buffer_bytes: rows wait for the operating system in no more than this (and one row).
+  // append: rows go behind those that path holds (OutputFile::open_to_append).
   static Result<std::unique_ptr<CsvSink>> open(const std::string& path, std::vector<Column> columns,
-                                               size_t buffer_bytes = OutputFile::kDefaultBuffer);
+                                               size_t buffer_bytes = OutputFile::kDefaultBuffer,
+                                               bool append = false);
 
   void write(const FlowRecord& record) override;
   bool failed() const override { return file_.failed(); }
@@ -28,7 +30,7 @@ class CsvSink final : public RecordSink {
   uint64_t rows_written() const { return file_.rows_written(); }
 
  private:
-  CsvSink(OutputFile file, std::vector<Column> columns);
+  CsvSink(OutputFile file, const std::string& header, std::vector<Column> columns);
 
   OutputFile file_;
   std::vector<Column> columns_;

@@ -9,12 +9,51 @@
 #include <cerrno>
 
 namespace flowmeter {
+namespace {
+
+// Returns the size of the file without the octets behind its last line end, or -1 (errno).
+off_t whole_lines(int fd, off_t size) {
+  char last = 0;
+  while (size > 0) {
+    if (::pread(fd, &last, 1, size - 1) != 1) return -1;
+    if (last == '\n') break;
+    size--;
+  }
+  return size;
+}
+
+}  // namespace
+
 Result<OutputFile> OutputFile::open(const std::string& path, size_t row_bound,
                                     size_t buffer_bytes) {
   const int fd = path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
                              : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) return Error{"cannot write output " + path, errno};
   return OutputFile(UniqueFd(fd), path, row_bound, buffer_bytes);
+}
+
+Result<OutputFile> OutputFile::open_to_append(const std::string& path, std::string_view header,
+                                              size_t row_bound, size_t buffer_bytes) {
+  const auto failed = [&] { return Error{"cannot append to output " + path, errno}; };
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  struct stat status {};
+  if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0) return failed();
+  const bool continues = S_ISREG(status.st_mode) && status.st_size > 0;
+  if (continues) {
+    std::string first(header.size(), '\0');
+    const ssize_t got = ::pread(fd.get(), first.data(), first.size(), 0);
+    if (got < 0) return failed();
+    if (first != header)
+      return Error{"output " + path +
+                   " holds something else than rows with these columns: move it away, name another "
+                   "file (-c), or replace it (--overwrite)"};
+    const off_t whole = whole_lines(fd.get(), status.st_size);
+    if (whole < 0 || (whole < status.st_size && ::ftruncate(fd.get(), whole) != 0)) return failed();
+  }
+  OutputFile file(std::move(fd), path, row_bound, buffer_bytes);
+  file.has_header_ = continues;
+  file.begun_ = true;
+  return file;
 }
 
 OutputFile::OutputFile(UniqueFd fd, std::string path, size_t row_bound, size_t buffer_bytes)

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -22,6 +23,14 @@ class OutputFile {
   static Result<OutputFile> open(const std::string& path, size_t row_bound,
                                  size_t buffer_bytes = kDefaultBuffer);
   static constexpr size_t kDefaultBuffer = 256 * 1024;
+
+  // The same, but what the file holds stays, and rows go behind it. That is refused unless it is
+  // empty or its first line is this header (with its line end). A last row without a line end is
+  // one that was cut: it is taken back.
+  static Result<OutputFile> open_to_append(const std::string& path, std::string_view header,
+                                           size_t row_bound, size_t buffer_bytes = kDefaultBuffer);
+  // Whether the header is there already.
+  bool has_header() const { return has_header_; }
 
   // Where the next row goes.
   char* at() { return buffer_.get() + filled_; }
@@ -46,7 +55,8 @@ class OutputFile {
   size_t filled_ = 0;
   uint64_t rows_buffered_ = 0;
   bool header_buffered_ = false;
-  bool begun_ = false;  // something was written
+  bool has_header_ = false;
+  bool begun_ = false;  // something was written, or is to stay
   uint64_t rows_written_ = 0;
   uint64_t rows_lost_ = 0;
   int write_error_ = 0;

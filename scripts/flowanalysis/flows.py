@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reads a CSV of flows, once and in pieces, so that memory does not grow with the number of its columns.
+
+Each row is checked to have the header's number of fields before pandas sees it: pandas would fill a short row up. The
+text of the rows goes on unchanged; of the cells, only those of the needed columns become numbers, in the names and units
+of the 82 columns (seconds, bytes), whatever the names and units of the file.
+"""
+import collections
+import csv
+import gzip
+import io
+import itertools
+import os
+import sys
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+ROWS = 50_000  # of a piece: some tens of MB of text
+# pandas 1 takes each time stamp by itself; from 2 on it would hold all to the form of the first, unless told.
+_ISO = None if pd.__version__.startswith("1.") else "ISO8601"
+_RECORD_LINES = 100  # a quoted cell that has not ended by then was never meant as one
+
+ADDRESSES = ("src_ip", "dst_ip")
+NUMBERS = ("flow_duration", "tot_fwd_pkts", "tot_bwd_pkts", "totlen_bwd_pkts", "pkt_size_avg", "flow_byts_s", "flow_iat_mean",
+           "flow_iat_std", "fwd_pkt_len_mean", "fwd_pkt_len_max", "fwd_pkt_len_min", "bwd_pkt_len_mean", "bwd_pkt_len_max",
+           "bwd_pkt_len_min", "pkt_len_max", "pkt_len_min")
+NEEDED = ADDRESSES + NUMBERS
+
+# What realtime-97 and the Java program have alike.
+_TITLED = {"src_ip": "Src IP", "dst_ip": "Dst IP", "timestamp": "Timestamp", "flow_duration": "Flow Duration",
+           "pkt_size_avg": "Average Packet Size", "flow_byts_s": "Flow Bytes/s", "flow_iat_mean": "Flow IAT Mean",
+           "flow_iat_std": "Flow IAT Std"}
+_TITLED |= {f"{way}_pkt_len_{what}": f"{way.title()} Packet Length {what.title()}"
+            for way in ("fwd", "bwd") for what in ("mean", "max", "min")}
+
+
+class Layout(NamedTuple):
+    name: str
+    columns: dict  # needed column: its name in the file
+    scale: dict  # needed column: factor to our unit
+    remark: str = ""
+
+
+LAYOUTS = (
+    Layout("82 features", {name: name for name in (*NEEDED, "timestamp")}, {}),
+    Layout("realtime-97", _TITLED | {
+        "tot_fwd_pkts": "Total Fwd Packets", "tot_bwd_pkts": "Total Backward Packets",
+        "totlen_bwd_pkts": "Total Length of Bwd Packets", "pkt_len_max": "Max Packet Length",
+        "pkt_len_min": "Min Packet Length"}, {"flow_duration": 1e-6}),
+    Layout("Java CICFlowMeter", _TITLED | {
+        "tot_fwd_pkts": "Total Fwd Packet", "tot_bwd_pkts": "Total Bwd packets",
+        "totlen_bwd_pkts": "Total Length of Bwd Packet", "pkt_len_max": "Packet Length Max",
+        "pkt_len_min": "Packet Length Min"}, dict.fromkeys(("flow_duration", "flow_iat_mean", "flow_iat_std"), 1e-6),
+        "the Java program's packet lengths are payload, the limits of the classes are meant for frames: classes shift"),
+)
+
+
+class Unreadable(Exception):
+    """The input cannot be opened or read."""
+
+
+class Refused(Exception):
+    """The input is a table, but not one that can be analysed."""
+
+
+def _layout(header, path):
+    def missing(layout):
+        return [name for needed, name in layout.columns.items() if needed in NEEDED and name not in header]
+
+    layout = min(LAYOUTS, key=lambda layout: len(missing(layout)))
+    if not missing(layout):
+        return layout
+    if {"packets_count", "fwd_total_payload_bytes"} <= set(header):
+        raise Refused(f"{path}: the netflowmeter-114 features hold no packet lengths, only those of payload and header, and "
+                      "cannot be analysed; write the flows with the 82 features")
+    raise Refused(f"{path}: columns that the analysis needs are missing: {', '.join(missing(layout))}")
+
+
+class FlowFile:
+    """Header and pieces of a CSV, plain or gzip; "-" is standard input. An empty file has no header and no layout."""
+
+    def __init__(self, path):
+        self.path = "standard input" if path == "-" else path
+        self.skipped = 0
+        self._size = 0
+        try:
+            self._file = sys.stdin.buffer if path == "-" else open(path, "rb")
+            if path != "-":
+                self._size = os.fstat(self._file.fileno()).st_size
+            octets = self._file
+            if octets.peek(2)[:2] == b"\x1f\x8b":
+                octets = io.BufferedReader(gzip.GzipFile(fileobj=self._file))
+        except OSError as error:
+            raise Unreadable(f"{self.path}: {error.strerror or error}") from None
+        self._text = io.TextIOWrapper(octets, encoding="utf-8-sig", errors="replace", newline="\n")
+        self._lines = self._guarded(self._text)
+        self._records = self._whole_records()
+        first = next(self._records, None)
+        self.header = [cell.strip() for cell in first] if first else []
+        self.layout = _layout(self.header, self.path) if self.header else None
+
+    def close(self):
+        self._text.close()
+        self._file.close()  # a gzip reader leaves it open
+
+    def read_share(self):
+        """How much of the file has been read, 0 to 1; None if its size is not known."""
+        return self._file.tell() / self._size if self._size else None
+
+    def _guarded(self, lines):
+        try:
+            yield from lines
+        except (OSError, EOFError, zlib.error) as error:
+            raise Unreadable(f"{self.path}: {getattr(error, 'strerror', None) or error}") from None
+
+    def _whole_records(self):
+        """Each record as a list of cells if it has quotes (or is the header), else as a line; records of a quote that
+        does not end are skipped."""
+        again = collections.deque()
+        following = lambda: again.popleft() if again else next(self._lines, "")
+        first = True
+        while line := following():
+            if '"' not in line:
+                line = line.rstrip("\r\n")
+                if line:
+                    yield line.split(",") if first else line
+                    first = False
+                continue
+            parts, quotes = [line], line.count('"')
+            while quotes % 2 and len(parts) < _RECORD_LINES and (line := following()):
+                parts.append(line)
+                quotes += line.count('"')
+            cells = None
+            if quotes % 2 == 0:
+                try:
+                    cells = cells_of("".join(parts))
+                except csv.Error:  # a cell of more than 128 KiB, or a bare CR
+                    pass
+            else:
+                again.extendleft(reversed(parts[1:]))
+            if cells is None:
+                self.skipped += 1
+            else:
+                yield cells
+                first = False
+
+    def pieces(self):
+        """Lists of up to ROWS rows, each a line of CSV without its end; rows of another number of fields are skipped."""
+        fields = len(self.header)
+
+        def rows():
+            for record in self._records:
+                if isinstance(record, str):
+                    if record.count(",") + 1 == fields:
+                        yield record
+                        continue
+                elif len(record) == fields:
+                    yield line_of(record)
+                    continue
+                self.skipped += 1
+
+        good = rows()
+        while piece := list(itertools.islice(good, ROWS)):
+            yield piece
+
+    def cells(self, rows, every_column):
+        """(texts, numbers, others) of a piece: addresses and time stamp; the needed numbers; with every_column, all
+        columns under their own names. What is not a finite number is NaN."""
+        layout = self.layout
+        place = {needed: self.header.index(name) for needed, name in layout.columns.items() if name in self.header}
+        texts = {name: place[name] for name in (*ADDRESSES, "timestamp") if name in place}
+        frame = pd.read_csv(
+            io.BytesIO("\n".join(rows).encode()), header=None, names=range(len(self.header)), index_col=False,
+            usecols=None if every_column else sorted(place.values()), dtype={number: str for number in texts.values()},
+            float_precision="round_trip", low_memory=False, lineterminator="\n", skip_blank_lines=False)
+        numbers = {}
+        for name in NUMBERS:
+            numbers[name] = _numbers(frame[place[name]])
+            if name in layout.scale:
+                numbers[name] *= layout.scale[name]
+        others = {}
+        if every_column:
+            for number, name in enumerate(self.header):
+                if number not in texts.values():
+                    others.setdefault(name, _numbers(frame[number]))
+        return {name: frame[number] for name, number in texts.items()}, numbers, others
+
+
+def line_of(cells):
+    """Cells as a line of CSV without its end, quoted where needed."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)  # the characters of the end are those that get quotes
+    return out.getvalue()[:-2]
+
+
+def cells_of(row):
+    """The cells of a line of CSV."""
+    return next(csv.reader([row])) if '"' in row else row.split(",")
+
+
+def _numbers(cells):
+    if cells.dtype == bool:  # pandas' reading of True and False, which are no numbers here
+        return np.full(len(cells), np.nan)
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def seconds_of(cells):
+    """Time stamps as seconds since 1970; NaN where none of the known forms fits. A zone that is not said is UTC."""
+    seconds = _numbers(cells)
+    rest = np.isnan(seconds) & cells.notna().to_numpy()
+    forms = ((r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?", _ISO),
+             (r"\d\d/\d\d/\d{4} \d\d?:\d\d:\d\d [AP]M", "%d/%m/%Y %I:%M:%S %p"))
+    for pattern, form in forms:
+        if rest.any():
+            fits = rest.copy()
+            fits[rest] = cells[rest].str.fullmatch(pattern).to_numpy(dtype=bool)
+            times = pd.to_datetime(cells[fits], format=form, errors="coerce", utc=True)
+            seconds[fits] = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+            rest &= ~fits
+    return seconds

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Finds a Python that has the packages: Debian's are in /usr/bin/python3, which a version manager may have put second."""
+import importlib.util
+import os
+import sys
+
+DEBIAN = "/usr/bin/python3"
+
+
+def require(*modules):
+    """Starts the program again under Debian's Python if this one lacks a module; the names of those that neither has."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing and os.access(DEBIAN, os.X_OK) and "FLOW_ANALYZER_PYTHON" not in os.environ:
+        os.environ["FLOW_ANALYZER_PYTHON"] = sys.executable or "?"  # once: if it has not got them either, that is reported
+        sys.stdout.flush()
+        os.execv(DEBIAN, [DEBIAN, "-B", *sys.argv])
+    return missing

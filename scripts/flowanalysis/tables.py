@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tables, as (header, rows of text), and the writing of files: each appears whole or not at all."""
+import contextlib
+import csv
+import itertools
+import os
+import secrets
+
+import numpy as np
+
+from . import classes, flows
+from .analysis import KEY_FEATURES
+
+
+@contextlib.contextmanager
+def replacing(path, mode="w"):
+    """A file that takes the place of the one at path when the block ends well, and is gone when it does not."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}.{secrets.token_hex(4)}.tmp")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    try:
+        with open(temporary, mode.replace("w", "x"), **text) as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write(path, table):
+    header, rows = table
+    with replacing(path) as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def fixed(value, decimals):
+    return "" if value is None or not np.isfinite(value) else f"{value:.{decimals}f}"
+
+
+def _mean(values):
+    return float(np.nanmean(values)) if np.any(~np.isnan(values)) else None
+
+
+def _reduced(reduce, values):
+    return float(reduce.reduce(values)) if len(values) else None
+
+
+def _total(values):
+    """A sum of counts; nothing if none of them is known."""
+    return "" if len(values) and np.isnan(values).all() else f"{np.nansum(values):.0f}"
+
+
+def summary(a):
+    duration = a.columns["flow_duration"]
+    return ("Metric", "Value"), [
+        ("Total Flows", str(a.flows)),
+        ("Unique Source IPs", str(a.unique["src_ip"])),
+        ("Unique Destination IPs", str(a.unique["dst_ip"])),
+        ("Mean Flow Duration (s)", fixed(_mean(duration), 4)),
+        ("Max Flow Duration (s)", fixed(_reduced(np.fmax, duration), 4)),
+        ("Min Flow Duration (s)", fixed(_reduced(np.fmin, duration), 4)),
+        ("Mean Packet Size (bytes)", fixed(_mean(a.columns["pkt_size_avg"]), 2)),
+        ("Mean Throughput (bytes/s)", fixed(_mean(a.columns["flow_byts_s"]), 2)),
+    ]
+
+
+def packet_sizes(a):
+    def row(direction, means, prefix):
+        ends = [a.extremes.get(f"{prefix}pkt_len_{what}", np.nan) for what in ("max", "min")]
+        return direction, fixed(_mean(means), 2), *(fixed(end, 0 if end == round(end) else 2) if end == end else "" for end in ends)
+
+    columns = a.columns
+    return ("Direction", "Mean (bytes)", "Max (bytes)", "Min (bytes)"), [
+        row("Forward", columns["fwd_pkt_len_mean"][columns["tot_fwd_pkts"] > 0], "fwd_"),
+        row("Backward", columns["bwd_pkt_len_mean"][columns["tot_bwd_pkts"] > 0], "bwd_"),
+        row("Overall", columns["pkt_size_avg"], ""),
+    ]
+
+
+def strong_correlations(a, threshold):
+    names, r = a.correlation.matrix()
+    pairs = [(names[i], names[j], r[i, j]) for i, j in itertools.combinations(range(len(names)), 2) if abs(r[i, j]) > threshold]
+    pairs.sort(key=lambda pair: (-round(abs(pair[2]), 4), pair[:2]))  # as it is written: what looks equal is in order of name
+    return ("Feature 1", "Feature 2", "Correlation"), [(one, other, fixed(value, 4)) for one, other, value in pairs]
+
+
+def report(a):
+    columns = a.columns
+    most_common = max(a.types, key=a.types.get) if a.flows else ""  # the first of equals
+    intervals = columns["flow_iat_mean"][columns["is_periodic"] == 1]
+    return ("Metric", "Value"), [
+        ("Total Flows", str(a.flows)),
+        ("Unique Source IPs", str(a.unique["src_ip"])),
+        ("Unique Destination IPs", str(a.unique["dst_ip"])),
+        ("Average Flow Duration (s)", fixed(_mean(columns["flow_duration"]), 4)),
+        ("Average Throughput (bytes/s)", fixed(_mean(columns["flow_byts_s"]), 2)),
+        ("Average Packet Size (bytes)", fixed(_mean(columns["pkt_size_avg"]), 2)),
+        ("Total Forward Packets", _total(columns["tot_fwd_pkts"])),
+        ("Total Backward Packets", _total(columns["tot_bwd_pkts"])),
+        ("Most Common Flow Type", most_common),
+        ("Periodic Flows", str(a.periodic)),
+        ("Non-Periodic Flows", str(a.flows - a.periodic)),
+        ("Periodic Mean Interval (s)", fixed(_mean(intervals), 4)),
+        *((f"Flow Type: {name}", str(count)) for name, count in a.types.items()),
+        *((f"Timing: {name}", str(count)) for name, count in a.timings.items()),
+        *((f"Pattern: {name}", str(count)) for name, count in a.patterns.items()),
+    ]
+
+
+def compared(a):
+    """[(metric, value or None, decimals)]: what comparison() puts side by side."""
+    out = [("Total Flows", a.flows, 0)]
+    for name in KEY_FEATURES:
+        known = a.columns[name][~np.isnan(a.columns[name])]
+        out += [(f"Mean {name}", float(known.mean()) if len(known) else None, 6),
+                (f"Median {name}", float(np.median(known)) if len(known) else None, 6)]
+    for kind, of_kind in (("Flow Type: ", a.types), ("Timing: ", a.timings), ("Pattern: ", a.patterns),
+                          ("", {"Periodic": a.periodic})):
+        out += [(f"{kind}{name} (%)", 100 * count / a.flows if a.flows else None, 2) for name, count in of_kind.items()]
+    return out
+
+
+def comparison(ours, others):
+    rows = []
+    for (metric, x, decimals), (_, y, _) in zip(ours, others):
+        difference = None if x is None or y is None else y - x
+        relative = None if difference is None or x == 0 else 100 * difference / x
+        rows.append((metric, *(fixed(value, decimals) for value in (x, y, difference)), fixed(relative, 2)))
+    return ("Metric", "Input", "Other", "Difference", "Relative (%)"), rows
+
+
+class ClassifiedFlows:
+    """Writes the rows as they were, with their classes behind them; a column of that name which the input has already goes.
+    What cannot be written is left in `error` and ends the writing, but not the reading of the rows."""
+
+    def __init__(self, path, header):
+        self.error = None
+        self._output = replacing(path)
+        self._stays = [i for i, name in enumerate(header) if name not in classes.COLUMNS]
+        self._all_stay = len(self._stays) == len(header)
+        self._header = flows.line_of([header[i] for i in self._stays] + list(classes.COLUMNS)) + "\n"
+        # One text for each combination of classes: some hundred, looked up by one number a flow.
+        names = [(*classes.FLOW_TYPES, ""), (*classes.TIMINGS, ""), (*classes.PATTERNS, ""), ("False", "True")]
+        self._radix = [len(of_kind) for of_kind in names]
+        self._endings = [f",{','.join(of_flow)}\n" for of_flow in itertools.product(*names)]
+
+    def _attempt(self, step, *arguments):
+        try:
+            step(*arguments)
+        except OSError as error:
+            self.error = error
+            with contextlib.suppress(OSError):  # at once: a full disk may then take the smaller files
+                self._output.__exit__(type(error), error, None)
+
+    def __enter__(self):
+        self._attempt(self._open)
+        return self
+
+    def __exit__(self, *raised):
+        if self.error is None:
+            self._attempt(self._output.__exit__, *raised)
+
+    def _open(self):
+        self._file = self._output.__enter__()
+        self._file.write(self._header)
+
+    def add(self, rows, codes):
+        if self.error is None:
+            self._attempt(self._write, rows, codes)
+
+    def _write(self, rows, codes):
+        if not self._all_stay:
+            rows = [flows.line_of([cells[i] for i in self._stays]) for cells in map(flows.cells_of, rows)]
+        endings = self._endings
+        chosen = np.ravel_multi_index([code.astype(np.intp) for code in codes], self._radix).tolist()
+        self._file.writelines(row + endings[which] for row, which in zip(rows, chosen))

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The DNS parser on arbitrary octets, in a heap block of exactly their length; and what it says of
+// a beginning against what it says of the whole.
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "application/dns.h"
+
+namespace {
+
+using namespace flowmeter;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+Verdict parse(const uint8_t* data, size_t size, bool all, DnsMessage* message) {
+  const auto exact = std::make_unique<uint8_t[]>(size);
+  std::copy(data, data + size, exact.get());
+  return parse_dns({exact.get(), size}, all, message);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  DnsMessage all, open, part;
+  const Verdict verdict = parse(data, size, true, &all);
+  require(verdict != Verdict::kMore);
+  if (verdict == Verdict::kYes) require(all.rcode < 16 && all.questions <= 32 && size >= 12);
+  const Verdict so_far = parse(data, size, false, &open);
+  require(so_far == verdict || (so_far == Verdict::kMore && verdict == Verdict::kNo));
+  // Header and first question are within 272 octets.
+  if (size >= 272) require(so_far != Verdict::kMore);
+  const Verdict earlier = parse(data, size / 2, false, &part);
+  if (earlier == Verdict::kMore) return 0;
+  require(earlier == so_far);
+  if (earlier == Verdict::kYes)
+    require(part.type == open.type && part.response == open.response && part.rcode == open.rcode);
+  return 0;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The HTTP parser on arbitrary octets, in a heap block of exactly their length; and what it says of
+// a beginning against what it says of the whole.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "application/http.h"
+#include "flowmeter/application.h"
+
+namespace {
+
+using namespace flowmeter;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+Verdict parse(const uint8_t* data, size_t size, bool all, HttpMessage* message) {
+  const auto exact = std::make_unique<uint8_t[]>(size);
+  std::copy(data, data + size, exact.get());
+  return parse_http({exact.get(), size}, all, message);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  HttpMessage all, open, part;
+  const Verdict verdict = parse(data, size, true, &all);
+  require(verdict != Verdict::kMore);
+  if (verdict == Verdict::kYes) {
+    require(all.header_octets <= size);
+    require(all.request != (all.code >= 100 && all.code <= 999));
+    require(all.request == !all.method.text().empty());
+    uint8_t first[FM_START_TEST_OCTETS] = {};
+    std::memcpy(first, data, std::min(size, sizeof first));
+    require(fm_application_starts(first, static_cast<unsigned>(size), 0));
+  }
+  // A verdict without all is the verdict with any end.
+  const Verdict so_far = parse(data, size, false, &open);
+  require(so_far == Verdict::kMore || so_far == verdict);
+  const Verdict earlier = parse(data, size / 2, false, &part);
+  if (earlier == Verdict::kMore) return 0;
+  require(earlier == so_far);
+  if (earlier == Verdict::kYes)
+    require(part.header_octets == open.header_octets &&
+            part.content_length == open.content_length && part.method == open.method &&
+            part.code == open.code);
+  return 0;
+}

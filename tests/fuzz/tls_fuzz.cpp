@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The TLS walk over arbitrary octets, in heap blocks of exactly their length: whole, and growing as
+// a stream does while what the walk no longer needs goes away. The first octet chooses how it
+// grows.
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "application/tls.h"
+#include "flowmeter/application.h"
+
+namespace {
+
+using namespace flowmeter;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+class Found final : public TlsReceiver {
+ public:
+  void on_message() override { text += 'm'; }
+  void on_hello(bool from_client, Octets body) override {
+    ClientHello client;
+    ServerHello server;
+    if (from_client && parse_client_hello(body, &client)) {
+      require(client.suites <= ClientHello::kMaxSuites && client.extensions <= 256);
+      text += "c" + std::to_string(client.suites) + "," + std::to_string(client.version);
+    }
+    if (!from_client && parse_server_hello(body, &server))
+      text += "s" + std::to_string(server.suite) + "," + std::to_string(server.extensions);
+  }
+  std::string text;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 1 || size > 1u + FM_HEAD_OCTETS) return 0;
+  const size_t step = 1 + data[0];
+  data++;
+  size--;
+  const auto copy = [&](size_t from, size_t to) {
+    auto exact = std::make_unique<uint8_t[]>(to - from);
+    std::copy(data + from, data + to, exact.get());
+    return exact;
+  };
+  uint32_t skip = 0;
+  const auto whole = copy(0, size);
+  const Verdict start = tls_start({whole.get(), size}, false, &skip);
+  if (start != Verdict::kYes) return 0;
+  require(skip < size);
+  Found expected, found;
+  TlsWalk walk(skip);
+  const bool goes_on = walk.advance({whole.get(), size}, 0, expected);
+
+  TlsWalk growing(skip);
+  bool on = true;
+  for (size_t end = skip; on;) {
+    end = std::min(end + step, size);
+    const uint32_t base = growing.needs();
+    require(base <= end);
+    const auto part = copy(base, end);
+    on = growing.advance({part.get(), end - base}, base, found);
+    if (end == size) break;
+  }
+  require(on == goes_on && found.text == expected.text);
+  return 0;
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "base/log.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <mutex>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/embedding.h"
+#include "base/repeat_limit.h"
+
+namespace flowmeter {
+namespace {
+
+constexpr const char* kLevels[] = {"error", "warning", "info", "debug"};
+constexpr const char* kFormats[] = {"text", "logfmt", "json"};
+
+struct Log {
+  std::mutex mutex;
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kText;
+  RepeatLimit limit;
+  std::function<bool(std::string_view)> observer;
+};
+
+Log& the_log() {
+  static Log log;
+  return log;
+}
+
+template <typename Value, size_t kCount>
+std::optional<Value> named(std::string_view name, const char* const (&names)[kCount]) {
+  for (size_t i = 0; i < kCount; i++)
+    if (name == names[i]) return static_cast<Value>(i);
+  return std::nullopt;
+}
+
+// RFC 3339, UTC, to the microsecond.
+std::string time_text(uint64_t unix_ns) {
+  using namespace std::chrono;
+  const sys_time<microseconds> time{microseconds{unix_ns / 1000}};
+  const auto day = floor<days>(time);
+  const year_month_day date{day};
+  const hh_mm_ss clock_time{time - day};
+  char text[40];
+  std::snprintf(text, sizeof(text), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ",
+                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                static_cast<unsigned>(date.day()), static_cast<int>(clock_time.hours().count()),
+                static_cast<int>(clock_time.minutes().count()),
+                static_cast<int>(clock_time.seconds().count()),
+                static_cast<int>(clock_time.subseconds().count()));
+  return text;
+}
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+}
+
+// Length of the UTF-8 character that text begins with; 0 if it begins with none.
+size_t utf8_length(std::string_view text) {
+  const auto octet = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = octet(0);
+  if (lead < 0x80) return 1;
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; i++)
+    if ((octet(i) & 0xc0) != 0x80) return 0;
+  // Overlong forms, surrogates, beyond U+10FFFF.
+  const unsigned char second = octet(1);
+  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
+      (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
+    return 0;
+  return length;
+}
+
+// U+0080 to U+009F, too, are commands to a terminal.
+bool is_c1_control(std::string_view character) {
+  return character.size() == 2 && character[0] == '\xc2' &&
+         static_cast<unsigned char>(character[1]) < 0xa0;
+}
+
+// The escapes that JSON and logfmt have in common.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    const std::string_view character = text.substr(0, length);
+    if (length == 0) {
+      out += "\\ufffd";
+    } else if (character == "\"" || character == "\\") {
+      (out += '\\') += character;
+    } else if (is_control(character[0]) || is_c1_control(character)) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\u%04x",
+                    static_cast<unsigned char>(character.back()));
+      out += escape;
+    } else {
+      out += character;
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out += '"';
+}
+
+// A message for a terminal: what could command it is spelled out.
+std::string harmless(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
+    if (length == 0 || is_control(character[0]) || is_c1_control(character)) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\x%02x",
+                    static_cast<unsigned char>(character.back()));
+      out += escape;
+    } else {
+      out += character;
+    }
+    text.remove_prefix(character.size());
+  }
+  return out;
+}
+
+// Calls take(name, value) for each "name=value" of fields.
+template <typename Take>
+void each_field(std::string_view fields, Take&& take) {
+  while (!fields.empty()) {
+    const size_t end = std::min(fields.find(' '), fields.size());
+    const std::string_view field = fields.substr(0, end);
+    fields.remove_prefix(std::min(end + 1, fields.size()));
+    const size_t equals = field.find('=');
+    if (equals != std::string_view::npos) take(field.substr(0, equals), field.substr(equals + 1));
+  }
+}
+
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos &&
+         (text.size() == 1 || text[0] != '0');
+}
+
+// Requires: log.mutex is held.
+void print(Log& log, LogLevel level, std::string_view message, std::string_view fields = "") {
+  std::string line = format_log_line(log.format, level, wall_ns(), message, fields);
+  if (log.observer && log.observer(line)) return;
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);  // is unbuffered: one write(2)
+}
+
+std::string with_suppressed(std::string_view message, uint64_t suppressed) {
+  return std::string(message).append(" (" + std::to_string(suppressed) + " suppressed)");
+}
+
+}  // namespace
+
+std::optional<LogLevel> log_level_of(std::string_view name) {
+  return named<LogLevel>(name, kLevels);
+}
+
+std::optional<LogFormat> log_format_of(std::string_view name) {
+  return named<LogFormat>(name, kFormats);
+}
+
+void set_log_level(LogLevel most) {
+  the_log().level = most;
+}
+
+void set_log_format(LogFormat format) {
+  the_log().format = format;
+}
+
+void set_log_observer(std::function<bool(std::string_view)> observer) {
+  Log& log = the_log();
+  const std::lock_guard lock(log.mutex);
+  log.observer = std::move(observer);
+}
+
+std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
+                            std::string_view message, std::string_view fields) {
+  const char* const name = kLevels[static_cast<size_t>(level)];
+  if (format == LogFormat::kText) {
+    std::string line = "flowmeter-ebpf: ";
+    line.append(name).append(": ").append(harmless(message));
+    if (!fields.empty()) line.append(message.empty() ? "" : ": ").append(harmless(fields));
+    return line;
+  }
+  const bool json = format == LogFormat::kJson;
+  std::string line;
+  const auto add = [&](std::string_view field, std::string_view value, bool plain) {
+    if (json)
+      line.append(line.empty() ? "{\"" : ",\"").append(field).append("\":");
+    else
+      line.append(line.empty() ? "" : " ").append(field).append("=");
+    line.append(plain ? std::string(value) : quoted(value));
+  };
+  add("time", time_text(unix_ns), !json);
+  add("level", name, !json);
+  if (fields.empty()) {
+    add("msg", message, false);
+  } else {
+    add("msg", "account", !json);
+    if (!message.empty()) add("of", message, false);
+    each_field(fields, [&](std::string_view field, std::string_view value) {
+      add(field, value, is_number(value));
+    });
+  }
+  if (json) line += '}';
+  return line;
+}
+
+void log_line(LogLevel level, std::string_view message) {
+  if (embedding) return embedding->log(kLevels[static_cast<size_t>(level)], message);
+  Log& log = the_log();
+  const std::lock_guard lock(log.mutex);
+  if (level > log.level) return;
+  uint64_t suppressed = 0;
+  std::string key = kLevels[static_cast<size_t>(level)];
+  key.append(" ").append(message);
+  if (!log.limit.admit(key, monotonic_ns(), &suppressed)) return;
+  print(log, level, suppressed ? with_suppressed(message, suppressed) : std::string(message));
+}
+
+void log_account(std::string_view counters, std::string_view of) {
+  if (embedding) {
+    const std::string line = std::string(of).append(of.empty() ? "" : ": ").append(counters);
+    return embedding->log(kLevels[static_cast<size_t>(LogLevel::kInfo)], line);
+  }
+  Log& log = the_log();
+  const std::lock_guard lock(log.mutex);
+  if (LogLevel::kInfo <= log.level) print(log, LogLevel::kInfo, of, counters);
+}
+
+void log_suppressed() {
+  Log& log = the_log();
+  const std::lock_guard lock(log.mutex);
+  for (const auto& [key, suppressed] : log.limit.take_suppressed()) {
+    const size_t blank = key.find(' ');
+    print(log, *log_level_of(std::string_view(key).substr(0, blank)),
+          with_suppressed(std::string_view(key).substr(blank + 1), suppressed));
+  }
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Lines that come again and again: the same one is printed at most kBurst times within kWindow, the
+// others are counted. Memory is bounded: the lines that were last met are remembered.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace flowmeter {
+
+class RepeatLimit {
+ public:
+  static constexpr unsigned kBurst = 5;
+  static constexpr uint64_t kWindowNs = 10'000'000'000;
+  static constexpr size_t kLines = 64;
+
+  // Whether the line may be printed at this time of a monotonic clock. *suppressed: how often it
+  // was not since it last was.
+  bool admit(std::string_view line, uint64_t now_ns, uint64_t* suppressed);
+
+  // The lines that were suppressed since they were last printed, and how often; they are forgotten.
+  std::vector<std::pair<std::string, uint64_t>> take_suppressed();
+
+ private:
+  struct Known {
+    std::string line;
+    uint64_t window_begin_ns;
+    unsigned printed;  // in this window
+    uint64_t suppressed;
+  };
+
+  std::deque<Known> known_;
+  std::vector<std::pair<std::string, uint64_t>> pushed_out_;  // with something to tell
+};
+
+}  // namespace flowmeter

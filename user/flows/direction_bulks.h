@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Bulks of one direction that packets of the other do not break: runs of payload packets without a
+// gap above bulk_max_gap_ns. Kept where fm_settings.with_application says so. (Those of
+// flow_timing.h end with the other direction's payload.)
+#pragma once
+
+#include <cstdint>
+
+#include "flowmeter/packet.h"
+#include "flowmeter/settings.h"
+
+namespace flowmeter {
+
+struct alignas(64) DirectionBulks {
+  struct Run {
+    uint64_t packets = 0;
+    uint64_t bytes = 0;
+    uint64_t first_ns = 0;
+    uint64_t last_ns = 0;
+  };
+  struct Totals {
+    uint64_t count = 0;
+    uint64_t packets = 0;
+    uint64_t bytes = 0;
+    double rate_sum = 0;  // of each bulk's octets per second; 0 if it took no time
+  };
+  Run run;        // the one that goes on
+  Totals totals;  // of those that have ended
+
+  // Adds a packet of this direction, with all its segments: they have one time. now_ns: the flow's
+  // time, which never runs back.
+  void add(const fm_packet& packet, uint64_t now_ns, const fm_settings& settings) {
+    if (packet.payload_bytes == 0) return;
+    if (run.packets == 0 || now_ns - run.last_ns > settings.bulk_max_gap_ns) {
+      end_run(settings);
+      run = {0, 0, now_ns, now_ns};
+    }
+    run.packets += fm_packet_segments(&packet);
+    run.bytes += packet.payload_bytes;
+    run.last_ns = now_ns;
+  }
+
+  // These bulks if the flow ends here: the open run is one of them.
+  DirectionBulks finished(const fm_settings& settings) const {
+    DirectionBulks all = *this;
+    all.end_run(settings);
+    all.run = {};
+    return all;
+  }
+
+ private:
+  void end_run(const fm_settings& settings) {
+    if (run.packets == 0 || run.packets < settings.bulk_min_packets) return;
+    totals.count++;
+    totals.packets += run.packets;
+    totals.bytes += run.bytes;
+    if (run.last_ns > run.first_ns)
+      totals.rate_sum += static_cast<double>(run.bytes) * FM_SECOND_NS /
+                         static_cast<double>(run.last_ns - run.first_ns);
+  }
+};
+static_assert(sizeof(DirectionBulks) == 64, "one cache line a packet");
+
+}  // namespace flowmeter

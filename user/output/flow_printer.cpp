@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/flow_printer.h"
+
+#include <cstdio>
+
+#include "features/columns_97.h"
+#include "features/identity.h"
+#include "output/number.h"
+
+namespace flowmeter {
+namespace {
+
+std::string end_text(const FlowRecord& f, unsigned end) {
+  const std::string address(address_text(f.key.address[end], f.key.ip_version).text());
+  const std::string port = std::to_string(f.is_icmp() ? 0 : f.key.port[end]);
+  const bool brackets = f.key.ip_version == 6;
+  return std::string(brackets ? "[" : "").append(address).append(brackets ? "]:" : ":") + port;
+}
+
+std::string application_text(const FlowRecord& f) {
+  if (!f.application || f.application->unknown) return "";
+  // As the columns have it.
+  const auto cell = [&](std::string_view name) { return getter_of(columns_97(), name)(f); };
+  const auto count = [&](std::string_view name) { return cell(name).integer(); };
+  const auto text = [&](std::string_view name) { return std::string(cell(name).text()); };
+  const auto number = [&](std::string_view name) { return std::to_string(count(name)); };
+  std::string all;
+  if (count("HTTP Request Count") || count("HTTP Response Count")) {
+    all += ", HTTP";
+    if (count("HTTP Request Count")) all.append(" ").append(text("HTTP Most Common Method"));
+    if (count("HTTP Response Count"))
+      all.append(" ").append(number("HTTP Most Common Response Code"));
+  }
+  if (const std::string version = text("TLS Most Common Version"); version != "NONE")
+    all.append(", TLS ").append(version);
+  if (count("DNS Query Count") || count("DNS Response Count")) {
+    all += ", DNS";
+    if (const std::string type = text("DNS Most Common Query Type"); type != "NONE")
+      all.append(" q").append(type);
+    if (count("DNS Response Count"))
+      all.append(" r").append(number("DNS Most Common Response Code"));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::string flow_line(const FlowRecord& f) {
+  // "YYYY-MM-DD HH:MM:SS.ffffff", but far from our time, where a clock says nothing.
+  const Cell time = time_text(f.clock, f.flow.counters.first_ns);
+  std::string_view clock = time.text();
+  if (clock.size() == 26) clock = clock.substr(11, 12);
+  char duration[kMaxRealText];
+  const char* duration_end = put_seconds(duration, f.duration_ns());
+  const unsigned source = f.flow.counters.forward_direction;
+  const auto both = [](uint64_t forward, uint64_t backward) {
+    return std::to_string(forward) + "/" + std::to_string(backward);
+  };
+  return std::string(clock) + " " + std::string(protocol_name(f.key.protocol)) + " " +
+         end_text(f, source) + " > " + end_text(f, 1 - source) + " " +
+         std::string(static_cast<const char*>(duration), duration_end) + " s, " +
+         both(f.forward().length.count, f.backward().length.count) + " packets, " +
+         both(f.forward().length.sum, f.backward().length.sum) + " bytes" + application_text(f) +
+         "\n";
+}
+
+void FlowPrinter::write(const FlowRecord& record) {
+  constexpr size_t kMostWaiting = 64 * 1024;
+  sink_.write(record);
+  lines_ += flow_line(record);
+  if (lines_.size() >= kMostWaiting) print();
+}
+
+Status FlowPrinter::flush() {
+  print();
+  return sink_.flush();
+}
+
+void FlowPrinter::print() {
+  std::fwrite(lines_.data(), 1, lines_.size(), stderr);
+  lines_.clear();
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What --top shows: rates of the interfaces, flows, what became of packets, and the greatest flows,
+// drawn anew each second. view_lines() makes the text, for any size of the screen; LiveView has the
+// terminal, the keys and the log lines that would otherwise tear the screen.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "flowmeter/abi.h"
+#include "flows/account.h"
+#include "view/terminal.h"
+#include "view/top_flows.h"
+
+namespace flowmeter {
+
+// Counters of one moment, since the beginning.
+struct ViewCounters {
+  struct Hook {
+    uint64_t packets = 0;
+    uint64_t bytes = 0;  // by the interface's own counters
+  };
+  struct Interface {
+    std::string name;
+    Hook hook[FM_HOOK_COUNT];
+  };
+  struct Loss {
+    const char* name;
+    uint64_t count;
+  };
+
+  uint64_t now_ns = 0;
+  std::vector<Interface> interfaces;
+  uint64_t flows_open = 0;
+  uint64_t flows_ended = 0;
+  Account account;
+  std::vector<Loss> losses;
+};
+
+// The screen, a line each; none longer than the screen is wide, but for Terminal::kInverse. now and
+// before: the counters whose difference is the rate.
+std::vector<std::string> view_lines(const ViewCounters& now, const ViewCounters& before,
+                                    uint64_t begin_ns, const TopFlows& top,
+                                    const std::deque<std::string>& log, TerminalSize size);
+
+// At most five characters: 999, 1.23k, 45.6M, 789G.
+std::string short_number(double value);
+
+class LiveView {
+ public:
+  static Result<std::unique_ptr<LiveView>> open(bool output_in_use);
+  ~LiveView();
+
+  // Takes the terminal. What is logged meanwhile is shown, and printed at the end, or at once where
+  // standard error is no terminal.
+  Status enter(uint64_t now_ns);
+
+  // Looks after keys, the size and the flows; to be called often. False: the user wants to quit.
+  bool follow(const LiveFlows& flows, uint64_t now_ns);
+  // Whether a second has passed since show().
+  bool due(uint64_t now_ns) const { return now_ns >= next_ns_; }
+  void show(ViewCounters now);
+
+ private:
+  explicit LiveView(std::unique_ptr<Terminal> terminal) : terminal_(std::move(terminal)) {}
+  void draw();
+
+  std::unique_ptr<Terminal> terminal_;
+  TopFlows top_;
+  bool pass_pending_ = true;
+  uint64_t begin_ns_ = 0;
+  uint64_t next_ns_ = 0;
+  ViewCounters now_;
+  ViewCounters before_;
+  std::mutex log_mutex_;          // of what follows: other threads may log
+  std::deque<std::string> log_;   // the latest, to be shown
+  std::deque<std::string> kept_;  // to be printed at the end
+  uint64_t not_kept_ = 0;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A terminal whose screen is drawn on: the alternate screen, keys without Enter, and the terminal
+// as it was when that is over, however it ends: leave(), the destructor, a second signal that
+// stops, or a signal that kills (but SIGKILL). Nothing here waits for a terminal that does not take
+// what is written: frames are left out instead. Only one at a time may be entered.
+#pragma once
+
+#include <termios.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace flowmeter {
+
+struct TerminalSize {
+  unsigned rows = 24;
+  unsigned columns = 80;
+
+  bool operator==(const TerminalSize&) const = default;
+};
+
+class Terminal {
+ public:
+  // The terminal that standard error is or, if it is not in use, standard output. Fails, saying
+  // what is missing, if there is none, or if it cannot be drawn on.
+  static Result<std::unique_ptr<Terminal>> open(bool output_in_use);
+  ~Terminal() { leave(); }
+
+  Status enter();
+  void leave();
+
+  TerminalSize size() const;
+  // Whether the screen must be drawn anew since the last call: the size has changed, or the process
+  // was stopped and goes on.
+  bool changed();
+  // The keys pressed since the last call; those that are no characters (arrows) are left out.
+  std::string keys();
+  // Writes the lines from the top left; a line may begin with kInverse. What is not printable ASCII
+  // becomes "?", a line is cut at the right edge. Does nothing while an earlier frame is still on
+  // its way.
+  void draw(const std::string* lines, size_t count, TerminalSize size);
+
+  static constexpr std::string_view kInverse = "\033[7m", kPlain = "\033[0m";
+
+ private:
+  explicit Terminal(UniqueFd fd) : fd_(std::move(fd)) {}
+  // As much of pending_ as the terminal takes.
+  void write_pending();
+
+  UniqueFd fd_;
+  std::string pending_;
+  bool entered_ = false;
+};
+
+// Gives back the terminal that is entered, if any. Async-signal-safe.
+void restore_terminal();
+
+}  // namespace flowmeter

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The greatest open flows, found by looking at some flows at a time: whoever meters a million goes
+// on metering meanwhile. A pass over all flows takes as many steps as it needs; what is shown is
+// the pass before. Memory is that of the flows shown.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "flows/live_flows.h"
+
+namespace flowmeter {
+
+enum class TopOrder { kBytes, kPackets };
+
+struct TopFlow {
+  fm_flow_key key;
+  uint64_t id;
+  uint8_t forward_direction;
+  uint64_t first_ns;
+  uint64_t packets;
+  uint64_t bytes;
+  uint64_t read_ns;                       // when the counters were
+  std::optional<double> bits_per_s = {};  // since the pass before; of a flow that it had shown
+};
+
+class TopFlows {
+ public:
+  // Flows looked at in a step, which takes about a millisecond.
+  static constexpr uint32_t kStep = 16'384;
+
+  // Looks at the next flows. Returns whether that ended a pass.
+  bool step(const LiveFlows& flows, uint64_t now_ns);
+  // From the next pass on; what is shown is sorted anew at once.
+  void set_order(TopOrder order);
+  TopOrder order() const { return order_; }
+  // From the next pass on.
+  void set_count(size_t count) { next_count_ = count; }
+
+  // Greatest first.
+  const std::vector<TopFlow>& flows() const { return shown_; }
+
+ private:
+  uint64_t rank(const TopFlow& flow) const {
+    return order_ == TopOrder::kBytes ? flow.bytes : flow.packets;
+  }
+  bool greater(const TopFlow& a, const TopFlow& b) const {
+    return rank(a) != rank(b) ? rank(a) > rank(b) : a.id < b.id;
+  }
+  void consider(const LiveFlow& live, uint64_t now_ns);
+  void end_pass();
+
+  TopOrder order_ = TopOrder::kBytes;
+  size_t next_count_ = 20;
+  size_t count_ = 0;
+  uint32_t next_slot_ = 0;
+  std::vector<TopFlow> heap_;  // the greatest count_ of this pass so far, the least of them first
+  std::vector<TopFlow> shown_;
+};
+
+}  // namespace flowmeter
