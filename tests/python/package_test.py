@@ -67,9 +67,9 @@ def test_numpy_and_pandas_are_not_needed_to_iterate(small):
 
 def test_pip_installs_it(tmp_path, small):
     """From this checkout, without a network, with what the build directory of the tests has built."""
-    build = os.environ.get("FLOWMETER_BUILD_DIR")
+    build = os.environ.get("METER_BUILD_DIR")
     if not build:
-        pytest.skip("FLOWMETER_BUILD_DIR names no build directory")
+        pytest.skip("METER_BUILD_DIR names no build directory")
     for needed in ("pip", "setuptools", "wheel"):
         if not importlib.util.find_spec(needed):
             pytest.skip(f"{needed} is not installed")
