@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds the native module of the Python package by CMake; all else is in pyproject.toml.
 
-FLOWMETER_BUILD_DIR names a CMake build directory whose module is taken as it is.
+METER_BUILD_DIR names a CMake build directory whose module is taken as it is.
 """
 import os
 import pathlib
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 
 class CMakeBuild(build_ext):
     def build_extension(self, extension):
-        build = os.environ.get("FLOWMETER_BUILD_DIR") or self.build_by_cmake()
+        build = os.environ.get("METER_BUILD_DIR") or self.build_by_cmake()
         target = pathlib.Path(self.get_ext_fullpath(extension.name))
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(pathlib.Path(build) / "python" / "flowmeter" / target.name, target)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tests of the Python package against the program built beside it. ctest sets FLOWMETER_PROGRAM and PYTHONPATH; a file
+"""Tests of the Python package against the program built beside it. ctest sets METER_PROGRAM and PYTHONPATH; a file
 whose tests are all skipped exits with ctest's 77 and says why."""
 import os
 import pathlib
@@ -15,7 +15,7 @@ for room in ("program", "veth"):
 import capture as frames  # noqa: E402
 import cases  # noqa: E402
 
-cases.meter_path = os.environ.get("FLOWMETER_PROGRAM", cases.meter_path)
+cases.meter_path = os.environ.get("METER_PROGRAM", cases.meter_path)
 
 ICMP_ECHO = bytes([8, 0, 0, 0, 0, 7, 0, 1])
 

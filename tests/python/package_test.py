@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the package says of itself: feature sets, settings, types; and that it can be installed by pip."""
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -14,22 +15,18 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def test_features_are_those_of_the_program(program):
+def test_features_are_those_of_the_program():
+    import cases
     for each in flowmeter.feature_sets():
-        listed = [line.split() for line in program_features(each.name)]
-        columns = flowmeter.features(each.name)
-        assert [column.name for column in columns] == [words[0] for words in listed if words]
+        listed = json.loads(subprocess.run([cases.meter_path, "features", each.name, "--json"], capture_output=True,
+                                           check=True).stdout)
+        assert [column._asdict() for column in flowmeter.features(each.name)] == listed["columns"]
+        assert each.description == listed["description"]
     first = flowmeter.features()[6]
     assert (first.name, first.unit) == ("flow_duration", "s") and "first packet" in first.definition
     assert [column.name for column in flowmeter.further_columns()][:2] == ["interface", "direction"]
     with pytest.raises(ValueError, match="cic81.*cic82, netflowmeter114"):
         flowmeter.features("cic81")
-
-
-def program_features(name):
-    import cases
-    text = subprocess.run([cases.meter_path, "features", name], capture_output=True, text=True, check=True).stdout
-    return [line for line in text.splitlines() if line]
 
 
 def test_settings_are_all_those_of_the_program():
@@ -70,9 +67,9 @@ def test_numpy_and_pandas_are_not_needed_to_iterate(small):
 
 def test_pip_installs_it(tmp_path, small):
     """From this checkout, without a network, with what the build directory of the tests has built."""
-    build = os.environ.get("FLOWMETER_BUILD_DIR")
+    build = os.environ.get("METER_BUILD_DIR")
     if not build:
-        pytest.skip("FLOWMETER_BUILD_DIR names no build directory")
+        pytest.skip("METER_BUILD_DIR names no build directory")
     for needed in ("pip", "setuptools", "wheel"):
         if not importlib.util.find_spec(needed):
             pytest.skip(f"{needed} is not installed")

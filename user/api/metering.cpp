@@ -40,7 +40,9 @@ Result<Config> Metering::configure(const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
   Error error{"these arguments are not those of a run", 0, true};
   Embedding listener;
-  listener.log = [&](std::string_view, std::string_view message) { error.doing = message; };
+  listener.log = [&](std::string_view level, std::string_view message) {
+    if (level == "error") error.doing = message;
+  };
   embedding = &listener;
   auto parsed = parse_options(static_cast<int>(argv.size()), argv.data());
   embedding = nullptr;
