@@ -75,13 +75,13 @@ const Line& names() {
 
 // Three layouts, by what fits beside two endpoints.
 std::string laid_out(const Line& line, unsigned columns) {
-  constexpr unsigned kBoth = 8 + 5 + 8 + 6 + 6 + 7 + 7 + 8, kTotals = 8 + 5 + 8 + 6 + 7 + 6,
-                     kLittle = 5 + 7 + 3;
+  constexpr unsigned kBoth = 8 + 6 + 8 + 6 + 6 + 7 + 7 + 8, kTotals = 8 + 6 + 8 + 6 + 7 + 6,
+                     kLittle = 6 + 7 + 3;
   const bool both = columns >= kBoth + 2 * kUsualEndpoint, little = columns < kTotals + 2 * 15;
   const unsigned others = both ? kBoth : little ? kLittle : kTotals;
   const unsigned room = columns > others ? (columns - others) / 2 : 0;
   const unsigned width = std::clamp(room, 5u, kLongestEndpoint);
-  const std::string ends = left(line.protocol, 5) + " " + left(line.source, width) + " " +
+  const std::string ends = left(line.protocol, 6) + " " + left(line.source, width) + " " +
                            left(line.target, width) + " ";
   if (little) return ends + right(line.bytes, 7);
   const std::string times = left(line.time, 8) + " " + ends + right(line.duration, 8) + " ";
