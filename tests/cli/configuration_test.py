@@ -24,6 +24,8 @@ VALUES = {
     "flow-map": ("hash", "lru", "hash"),
     "log-format": ("text", "logfmt", "json"),
     "log-level": ("error", "warning", "debug"),
+    "on-full": ("block", "drop", "block"),
+    "rotate": ("1h", "2h", "500MB"),
     "batch": ("2001", "2002", "2003"),
     "FLAG": ("true", "false", "true"),
     "SECONDS": ("1.5", "2", "3"),
@@ -77,7 +79,7 @@ class Order(Configured):
                 in_file, in_environment, given = VALUES[kind]
                 plain = kind in ("FLAG", "SECONDS", "N") or name == "batch"
                 toml = (lambda value: value) if plain else json.dumps
-                array = (lambda value: f"[{value}]") if name in ("file", "iface") else str
+                array = (lambda value: f"[{value}]") if name in ("file", "iface", "json", "url") else str
                 path = self.write(f"{name} = {toml(in_file)}\n")
                 variable = "FLOWMETER_" + name.upper().replace("-", "_")
                 environment = {variable: in_environment}

@@ -52,7 +52,7 @@ class Table(cases.Case):
 
     def test_is_the_default_on_a_terminal(self):
         lines = self.on_terminal(100, 50)
-        self.assertTrue(lines[0].startswith("TIME UTC PROTO SOURCE"), lines)
+        self.assertTrue(lines[0].startswith("TIME UTC PROTO  SOURCE"), lines)
         self.assertEqual(len(lines), 5)
         self.assertEqual(self.on_terminal(100, 50, "-c", self.path("x.csv")), [])
         self.assertIn("src_ip,", self.on_terminal(100, 50, "-c", "-")[0])
