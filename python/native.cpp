@@ -209,13 +209,18 @@ py::tuple describe(const Column& column, ColumnType type) {
 class Meter {
  public:
   Meter(const std::vector<std::string>& arguments, const std::vector<std::string>& captures,
-        const std::vector<std::string>& interfaces, const std::string& csv) {
+        const std::vector<std::string>& interfaces, const std::string& csv,
+        const std::string& url) {
     auto config = Metering::configure(arguments);
     if (!config) raise(config.error());
     (*config).captures = captures;
     (*config).interfaces = interfaces;
-    (*config).outputs.csv = {csv};
-    auto run = start(std::move(*config), !csv.empty());
+    OutputOptions outputs;
+    if (!csv.empty()) outputs.csv = {csv};
+    if (!url.empty()) outputs.urls = {url};
+    outputs.http.retry_s = kUrlRetrySeconds;
+    (*config).outputs = outputs;
+    auto run = start(std::move(*config));
     if (!run) raise(run.error());
     run_ = std::move(*run);
   }
@@ -275,9 +280,12 @@ class Meter {
   }
 
  private:
-  static Result<std::unique_ptr<Metering>> start(Config config, bool to_csv) {
+  // How long a replay waits for a service that fails: whoever calls join() waits as long.
+  static constexpr double kUrlRetrySeconds = 5;
+
+  static Result<std::unique_ptr<Metering>> start(Config config) {
     const py::gil_scoped_release release;
-    return Metering::start(std::move(config), to_csv);
+    return Metering::start(std::move(config));
   }
 
   std::unique_ptr<Metering> run_;
@@ -320,8 +328,9 @@ PYBIND11_MODULE(_native, module) {
 
   py::class_<Meter>(module, "Meter")
       .def(py::init<const std::vector<std::string>&, const std::vector<std::string>&,
-                    const std::vector<std::string>&, const std::string&>(),
-           py::arg("arguments"), py::arg("captures"), py::arg("interfaces"), py::arg("csv"))
+                    const std::vector<std::string>&, const std::string&, const std::string&>(),
+           py::arg("arguments"), py::arg("captures"), py::arg("interfaces"), py::arg("csv"),
+           py::arg("url"))
       .def("next_batch", &Meter::next_batch)
       .def("wait", &Meter::wait)
       .def("stop", &Meter::stop)

@@ -242,12 +242,12 @@ def captures_of(capture: Path | Iterable[Path]) -> list[bytes]:
     return [os.fsencode(path) for path in paths]
 
 
-def start(arguments: list[str], captures: list[bytes], interfaces: list[str], csv: bytes = b"") -> _native.Meter:
+def start(arguments: list[str], captures: list[bytes], interfaces: list[str], csv: bytes = b"", url: bytes = b"") -> _native.Meter:
     """Begins a run. Raises ValueError, PermissionError or Error."""
     # The command line must name an input; the real ones, which may be any text, go beside it.
     source = ["--file=-"] if captures else ["--interface=any"]
     try:
-        return _native.Meter(source + arguments, captures, interfaces, csv)
+        return _native.Meter(source + arguments, captures, interfaces, csv, url)
     except _native.Failure as failure:
         raise Error(str(failure)) from None
 

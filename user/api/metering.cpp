@@ -11,11 +11,11 @@
 #include "capture/interface.h"
 #include "capture/interface_selector.h"
 #include "cli/commands.h"
+#include "cli/outputs.h"
 #include "features/columns_extra.h"
 #include "features/select.h"
 #include "ops/network_namespace.h"
 #include "ops/privileges.h"
-#include "output/csv.h"
 
 namespace flowmeter {
 namespace {
@@ -50,7 +50,7 @@ Result<Config> Metering::configure(const std::vector<std::string>& arguments) {
   return error;
 }
 
-Result<std::unique_ptr<Metering>> Metering::start(Config config, bool to_csv) {
+Result<std::unique_ptr<Metering>> Metering::start(Config config) {
   if (config.compat != Compat::kNone)
     return Error{"the compatibility modes are the command line's only", 0, true};
   auto columns =
@@ -61,12 +61,12 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config, bool to_csv) {
     if (const std::string missing = missing_capabilities(); !missing.empty())
       return Error{"metering an interface needs " + missing, EPERM};
   std::unique_ptr<Metering> run(new Metering(std::move(config), std::move(*columns)));
-  if (to_csv) {
-    const OutputOptions& outputs = run->config_.outputs;
-    auto sink = FileSink::open(outputs.csv.front(), std::make_unique<CsvFormat>(run->columns_),
-                               size_t{outputs.buffer_kib} << 10);
-    if (!sink) return sink.error();
-    run->csv_ = std::move(*sink);
+  if (!run->config_.outputs.none()) {
+    embedding = &run->embedding_;
+    auto sinks = open_outputs(run->config_.outputs, run->columns_, live, /*quiet=*/true);
+    embedding = nullptr;
+    if (!sinks) return sinks.error();
+    run->sinks_ = std::move(*sinks);
   } else {
     // Live, a batch is what came between two looks.
     run->queue_ =
@@ -135,8 +135,10 @@ ExitCode Metering::meter() {
     if (Status entered = enter_network_namespace(config_.netns); !entered)
       return fail(entered.error());
   if (Status there = check_interfaces(config_); !there) return fail(there.error());
-  RecordSink& sink = queue_ ? static_cast<RecordSink&>(*queue_) : *csv_;
-  return config_.interfaces.empty() ? run_replay(config_, sink) : run_live(config_, sink);
+  RecordSink& sink = queue_ ? static_cast<RecordSink&>(*queue_) : *sinks_;
+  const ExitCode code =
+      config_.interfaces.empty() ? run_replay(config_, sink) : run_live(config_, sink);
+  return code == kOk && sinks_ && !sinks_->complete() ? kRunFailed : code;
 }
 
 std::unique_ptr<FlowBatch> Metering::take(std::chrono::milliseconds wait) {

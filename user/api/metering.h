@@ -15,7 +15,7 @@
 #include "api/flow_batch.h"
 #include "base/embedding.h"
 #include "cli/options.h"
-#include "output/file_sink.h"
+#include "output/sink_group.h"
 
 namespace flowmeter {
 
@@ -30,16 +30,16 @@ class Metering {
   // The configuration that these arguments are on the command line. Fails as it would there.
   static Result<Config> configure(const std::vector<std::string>& arguments);
 
-  // Begins. to_csv: into config.outputs.csv, one file, else batches. With batches, live metering is under way when
-  // this returns.
-  static Result<std::unique_ptr<Metering>> start(Config config, bool to_csv);
+  // Begins. Flows go to config.outputs, or come as batches if there is none. With batches, live
+  // metering is under way when this returns.
+  static Result<std::unique_ptr<Metering>> start(Config config);
 
   // Abandons what is still there, and waits for the thread.
   ~Metering();
   Metering(const Metering&) = delete;
   Metering& operator=(const Metering&) = delete;
 
-  // Null if none came in that time, or if there is none any more. Requires: not to_csv.
+  // Null if none came in that time, or if there is none any more. Requires: no outputs.
   std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
   // Whether the thread is done and every batch was taken. Waits for that for so long.
   bool finished(std::chrono::milliseconds wait);
@@ -66,7 +66,7 @@ class Metering {
   Config config_;
   const std::vector<Column> columns_;
   std::unique_ptr<FlowBatchQueue> queue_;
-  std::unique_ptr<FileSink> csv_;
+  std::unique_ptr<SinkGroup> sinks_;
   Embedding embedding_;
   const int process_;
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/embedding.h"
 #include "base/log.h"
 #include "cli/configuration_file.h"
 #include "cli/outputs.h"
@@ -67,6 +68,7 @@ void OptionSources::complete(std::string path) {
   for (CLI::Option* option : app_.get_options([](CLI::Option*) { return true; }))
     if (option->count() > 0 && option->get_configurable())
       given_[option] = {option->results(), kCommandLine};
+  if (embedding) return;  // what another program gives is all there is
   from_environment();
   if (const char* variable = std::getenv("FLOWMETER_CONFIG"); path.empty() && variable)
     path = variable;

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/embedding.h"
 #include "base/log.h"
 #include "output/csv.h"
 #include "output/file_sink.h"
@@ -93,7 +94,7 @@ Result<std::string> read_authorization(const std::string& file) {
   std::string value;
   if (const char* variable = std::getenv(kAuthorizationVariable)) {
     value = variable;
-    ::unsetenv(kAuthorizationVariable);
+    if (!embedding) ::unsetenv(kAuthorizationVariable);
   }
   std::string from = std::string("the environment's ") + kAuthorizationVariable;
   if (!file.empty()) {

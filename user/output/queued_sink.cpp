@@ -6,6 +6,8 @@
 #include <csignal>
 #include <new>
 
+#include "base/embedding.h"
+
 namespace flowmeter {
 namespace {
 
@@ -59,7 +61,8 @@ void QueuedSink::hand_over() {
 
 void QueuedSink::start() {
   const SignalsBlocked blocked;
-  thread_ = std::thread([this] {
+  thread_ = std::thread([this, host = embedding] {
+    embedding = host;  // it logs as the run does
     try {
       result_ = writer_->run(queue_);
     } catch (const std::bad_alloc&) {
