@@ -8,6 +8,7 @@
 // short slices, of which the median counts: what else the machine does meets all of them alike.
 //
 // datapath_bench ROUNDS [FLOWS ...]    prints one JSON object a line, for each program and round
+// datapath_bench --sets ROUNDS         the same for each feature set and some kinds of packets
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -17,8 +18,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "capture/bpf_datapath.h"
+#include "features/feature_sets.h"
 #include "prototype.skel.h"
 #include "raw_bpf.h"
 
@@ -64,11 +70,14 @@ UniqueFd load_driver(int counter_fd, int programs_fd, uint32_t mask) {
 class Subject {
  public:
   struct Counts {
-    uint64_t counted = 0, entries = 0, events_lost = 0;
+    uint64_t counted = 0, entries = 0, events_lost = 0, payload_lost = 0, stream_bytes = 0;
   };
 
-  Subject(const char* name, int program_fd, uint32_t flows)
-      : name_(name),
+  Subject(std::string name, int program_fd, uint32_t flows,
+          std::vector<uint8_t> frame = bench_frame(true, 100), uint32_t repeat = kRepeat)
+      : name_(std::move(name)),
+        frame_(std::move(frame)),
+        repeat_(repeat),
         counter_(create_raw_map(BPF_MAP_TYPE_ARRAY, 8, 1)),
         programs_(create_raw_map(BPF_MAP_TYPE_PROG_ARRAY, 4, 1)) {
     const uint32_t zero = 0;
@@ -80,26 +89,35 @@ class Subject {
 
   // Mean ns of a packet, the loop and the driver included.
   double slice() {
-    static const std::vector<uint8_t> frame = bench_frame(true, 100);
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
-                .data_size_in = static_cast<__u32>(frame.size()),
-                .repeat = static_cast<int>(kRepeat));
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame_.data(),
+                .data_size_in = static_cast<__u32>(frame_.size()),
+                .repeat = static_cast<int>(repeat_));
     if (const int error = bpf_prog_test_run_opts(driver_.get(), &options); error != 0)
       fail("BPF_PROG_TEST_RUN", -error);
-    sent_ += kRepeat;
+    sent_ += repeat_;
     if (drain) drain();
     return options.duration;
+  }
+
+  // What came before is not in the octets of the stream.
+  void mark() {
+    marked_packets_ = sent_;
+    if (count) marked_bytes_ = count().stream_bytes;
   }
 
   void print(uint32_t flows, double ns) const {
     const Counts counts = count ? count() : Counts{};
     std::printf(
         "{\"flows\": %u, \"program\": \"%s\", \"ns\": %.1f, \"sent\": %llu, \"counted\": %llu, "
-        "\"entries\": %llu, \"events_lost\": %llu}\n",
-        flows, name_, ns, static_cast<unsigned long long>(sent_),
+        "\"entries\": %llu, \"events_lost\": %llu, \"payload_lost\": %llu, \"stream_bytes\": "
+        "%.1f}\n",
+        flows, name_.c_str(), ns, static_cast<unsigned long long>(sent_),
         static_cast<unsigned long long>(counts.counted),
         static_cast<unsigned long long>(counts.entries),
-        static_cast<unsigned long long>(counts.events_lost));
+        static_cast<unsigned long long>(counts.events_lost),
+        static_cast<unsigned long long>(counts.payload_lost),
+        static_cast<double>(counts.stream_bytes - marked_bytes_) /
+            static_cast<double>(sent_ - marked_packets_));
     std::fflush(stdout);
   }
 
@@ -107,11 +125,13 @@ class Subject {
   std::function<Counts()> count;
 
  private:
-  const char* name_;
+  std::string name_;
+  std::vector<uint8_t> frame_;
+  uint32_t repeat_;
   UniqueFd counter_;
   UniqueFd programs_;
   UniqueFd driver_;
-  uint64_t sent_ = 0;
+  uint64_t sent_ = 0, marked_packets_ = 0, marked_bytes_ = 0;
 };
 
 // Map entries for this many flows: none is evicted.
@@ -120,14 +140,16 @@ uint32_t map_size(uint32_t flows) {
 }
 
 struct Product {
-  Product(Datapath kind, uint32_t flows) {
+  Product(Datapath kind, uint32_t flows, const fm_settings& settings = fm_default_settings(),
+          uint32_t ring_bytes = kRingBytes) {
     BpfDatapath::Config config;
-    config.settings = fm_default_settings();
+    config.settings = settings;
     config.datapath = kind;
     config.max_entries = map_size(flows);
     config.max_fragments = 1024;
-    config.stream_bytes = kRingBytes * static_cast<uint32_t>(libbpf_num_possible_cpus());
-    auto loaded = BpfDatapath::load(config, [](const void*, size_t) {});
+    config.stream_bytes = ring_bytes * static_cast<uint32_t>(libbpf_num_possible_cpus());
+    auto loaded =
+        BpfDatapath::load(config, [this](const void*, size_t size) { stream_bytes += size; });
     if (!loaded) {
       std::fprintf(stderr, "datapath_bench: %s\n", loaded.error().message().c_str());
       std::exit(1);
@@ -140,8 +162,9 @@ struct Product {
     }
   }
 
-  Subject subject(const char* name, uint32_t flows) {
-    Subject s(name, datapath->program_fd(interface, FM_HOOK_INGRESS), flows);
+  template <typename... Packets>
+  Subject subject(const std::string& name, uint32_t flows, Packets... packets) {
+    Subject s(name, datapath->program_fd(interface, FM_HOOK_INGRESS), flows, packets...);
     s.drain = [this] {
       datapath->drain(UINT64_MAX, SIZE_MAX);
       datapath->release();
@@ -149,13 +172,14 @@ struct Product {
     s.count = [this] {
       const fm_cpu_counters c = datapath->counters();
       const fm_hook_counters hook = datapath->interface_counters().at(0).hook[FM_HOOK_INGRESS];
-      return Subject::Counts{hook.by_reason[FM_METERED], c.entries_inserted, c.events_lost};
+      return Subject::Counts{hook.by_reason[FM_METERED], c.entries_inserted, c.events_lost,
+                             c.payload_lost, stream_bytes};
     };
     return s;
   }
 
   Interface interface;
-
+  uint64_t stream_bytes = 0;
   std::unique_ptr<BpfDatapath> datapath;
 };
 
@@ -181,7 +205,8 @@ struct Prototype {
     Subject s("prototype", bpf_program__fd(skeleton->progs.prototype), flows);
     s.drain = [this] { ring_buffer__consume(ring); };
     s.count = [this] {
-      return Subject::Counts{skeleton->bss->counted, skeleton->bss->slots, skeleton->bss->lost};
+      return Subject::Counts{skeleton->bss->counted, skeleton->bss->slots, skeleton->bss->lost, 0,
+                             0};
     };
     return s;
   }
@@ -190,18 +215,8 @@ struct Prototype {
   ring_buffer* ring = nullptr;
 };
 
-void bench(uint32_t flows, int rounds) {
-  const UniqueFd empty =
-      load_raw_program(BPF_PROG_TYPE_SCHED_CLS, {bpf::mov_imm(BPF_REG_0, -1), bpf::exit()});
-  Product events(Datapath::kEvents, flows), kernel(Datapath::kKernel, flows);
-  Prototype prototype(flows);
-  std::vector<Subject> subjects;
-  subjects.emplace_back("empty", empty.get(), flows);
-  subjects.push_back(prototype.subject(flows));
-  subjects.push_back(events.subject("events", flows));
-  subjects.push_back(kernel.subject("kernel", flows));
-  for (Subject& subject : subjects)  // creates the flows
-    for (uint32_t done = 0; done < std::max(flows, kRepeat); done += kRepeat) subject.slice();
+// The subjects take turns in slices; prints the median slice of each round.
+void time_rounds(std::vector<Subject>& subjects, uint32_t flows, int rounds) {
   for (int round = 0; round < rounds; round++) {
     std::vector<std::array<double, kSlices>> ns(subjects.size());
     for (size_t slice = 0; slice < kSlices; slice++)
@@ -216,10 +231,64 @@ void bench(uint32_t flows, int rounds) {
   }
 }
 
+void bench(uint32_t flows, int rounds) {
+  const UniqueFd empty =
+      load_raw_program(BPF_PROG_TYPE_SCHED_CLS, {bpf::mov_imm(BPF_REG_0, -1), bpf::exit()});
+  Product events(Datapath::kEvents, flows), kernel(Datapath::kKernel, flows);
+  Prototype prototype(flows);
+  std::vector<Subject> subjects;
+  subjects.emplace_back("empty", empty.get(), flows);
+  subjects.push_back(prototype.subject(flows));
+  subjects.push_back(events.subject("events", flows));
+  subjects.push_back(kernel.subject("kernel", flows));
+  for (Subject& subject : subjects)  // creates the flows
+    for (uint32_t done = 0; done < std::max(flows, kRepeat); done += kRepeat) subject.slice();
+  time_rounds(subjects, flows, rounds);
+}
+
+// What a feature set costs by what a packet carries: 1400 octets of no interest, the same beginning
+// like an HTTP request (handed over where payload is looked into), a DNS datagram.
+void bench_sets(int rounds) {
+  constexpr uint32_t kFlows = 1024;
+  constexpr uint32_t kPackets = 4096;  // a slice: their payload fits into half of a stream
+  constexpr uint32_t kStreamBytes = 32 << 20;
+  constexpr size_t kPorts = 34, kTcpPayload = 54;
+  const std::string request = "GET / HTTP/1.1\r\n";
+  std::vector<uint8_t> bulk = bench_frame(true, 1400), begins = bulk, dns = bench_frame(false, 60);
+  std::fill(bulk.begin() + kTcpPayload, bulk.end(), uint8_t{0});
+  begins = bulk;
+  std::copy(request.begin(), request.end(), begins.begin() + kTcpPayload);
+  dns[kPorts + 2] = 0;
+  dns[kPorts + 3] = FM_DNS_PORT;
+
+  const UniqueFd empty =
+      load_raw_program(BPF_PROG_TYPE_SCHED_CLS, {bpf::mov_imm(BPF_REG_0, -1), bpf::exit()});
+  for (const auto& [kind, frame] :
+       {std::pair{"bulk", bulk}, std::pair{"request", begins}, std::pair{"dns", dns}}) {
+    std::vector<std::unique_ptr<Product>> products;
+    std::vector<Subject> subjects;
+    subjects.emplace_back(std::string(kind) + " empty", empty.get(), kFlows, frame, kPackets);
+    for (const NamedFeatureSet& set : feature_sets()) {
+      products.push_back(
+          std::make_unique<Product>(Datapath::kEvents, kFlows, set.settings, kStreamBytes));
+      subjects.push_back(products.back()->subject(std::string(kind) + " " + std::string(set.name),
+                                                  kFlows, frame, kPackets));
+    }
+    for (Subject& subject : subjects)  // creates the flows, and is the head of each
+      for (int slice = 0; slice < 4; slice++) subject.slice();
+    for (Subject& subject : subjects) subject.mark();
+    time_rounds(subjects, kFlows, rounds);
+  }
+}
+
 }  // namespace
 }  // namespace flowmeter
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "--sets" && std::atoi(argv[2]) > 0) {
+    flowmeter::bench_sets(std::atoi(argv[2]));
+    return 0;
+  }
   const int rounds = argc >= 2 ? std::atoi(argv[1]) : 0;
   std::vector<uint32_t> flows;
   for (int i = 2; i < argc; i++) flows.push_back(static_cast<uint32_t>(std::atol(argv[i])));
@@ -227,7 +296,8 @@ int main(int argc, char** argv) {
   const auto unusable = [](uint32_t n) { return n == 0 || n > 1 << 24 || (n & (n - 1)) != 0; };
   if (rounds < 1 || std::any_of(flows.begin(), flows.end(), unusable)) {
     std::fprintf(stderr,
-                 "usage: datapath_bench ROUNDS [FLOWS ...]\nFLOWS: powers of two up to 2^24\n");
+                 "usage: datapath_bench ROUNDS [FLOWS ...]\n       datapath_bench --sets "
+                 "ROUNDS\nFLOWS: powers of two up to 2^24\n");
     return 2;
   }
   for (const uint32_t n : flows) flowmeter::bench(n, rounds);
