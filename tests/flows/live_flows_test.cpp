@@ -38,10 +38,12 @@ class Rows final : public RecordSink {
                     static_cast<int64_t>(record.clock.unix_s) +
                         static_cast<int64_t>(record.flow.counters.first_ns / FM_SECOND_NS),
                     record.duration_ns()});
+    initial_window = record.flow.counters.direction[0].initial_window;
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
   std::vector<Row> rows;
+  uint16_t initial_window = 0;  // of the last row
 };
 
 fm_flow_key key_of(uint16_t port) {
@@ -52,8 +54,10 @@ fm_flow_key key_of(uint16_t port) {
 
 class LiveFlowsTest : public ::testing::Test {
  protected:
-  fm_packet packet(uint16_t port, uint64_t time_ns, uint8_t flags = FM_ACK) {
+  fm_packet packet(uint16_t port, uint64_t time_ns, uint8_t flags = FM_ACK,
+                   uint16_t window = kWindow) {
     fm_packet p{};
+    p.window = window;
     p.key = key_of(port);
     p.time_ns = time_ns;
     p.wire_length = 61;
@@ -116,6 +120,7 @@ class LiveFlowsTest : public ::testing::Test {
   }
 
   static constexpr uint64_t kSecond = FM_SECOND_NS;
+  static constexpr uint16_t kWindow = 100;
   Rows sink;
   static fm_settings settings() {
     fm_settings s = fm_default_settings();
@@ -124,6 +129,21 @@ class LiveFlowsTest : public ::testing::Test {
   }
   LiveFlows flows{settings(), 64, sink};
 };
+
+// Of packets that the kernel could not count, and those that it could, with some records lost.
+TEST_F(LiveFlowsTest, TheFirstWindowIsTheFirstPackets) {
+  open(1, packet(1000, 1 * kSecond));
+  uncounted(packet(1000, 2 * kSecond, FM_ACK, 9));
+  close(1, 1000, 3, FM_END_INPUT, true);
+  EXPECT_EQ(sink.rows.back().packets, 4u);
+  EXPECT_EQ(sink.initial_window, kWindow) << "the other came later";
+
+  uncounted(packet(2000, 1 * kSecond, FM_ACK, 9));
+  open(2, packet(2000, 2 * kSecond));
+  close(2, 2000, 3, FM_END_INPUT, true);
+  EXPECT_EQ(sink.rows.back().packets, 4u);
+  EXPECT_EQ(sink.initial_window, 9) << "the other came first";
+}
 
 TEST_F(LiveFlowsTest, ARowHasAllPacketsThatCameBeforeItsClose) {
   open(1, packet(1000, 1 * kSecond));

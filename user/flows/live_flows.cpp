@@ -167,7 +167,10 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_COUNT) return false;
   recreated_++;
   live.lacking = fm_flow_packets(&live.flow.counters);
-  lacking_[slot] = {live.flow.counters, sizes_of(slot)};
+  Lacking& lacking = lacking_[slot];
+  lacking = {live.flow.counters, sizes_of(slot), {}};
+  for (unsigned end = 0; end < 2; end++)
+    if (lacking.counters.direction[end].length.count == 0) lacking.first_ns[end] = UINT64_MAX;
   by_id_.erase(hash_id(live.id), slot);
   live.id = id;
   by_id_.insert(hash_id(live.id), slot);
@@ -211,11 +214,13 @@ void LiveFlows::uncounted(const fm_open_record& record) {
     Lacking& lacking = lacking_[slot];
     if (live.lacking == 0) {
       const fm_inheritance forward{live.flow.counters.forward_direction, 0, 0};
-      lacking = {};
+      lacking = {{}, {}, {UINT64_MAX, UINT64_MAX}};
       fm_flow_counters_begin(&lacking.counters, &packet, forward);
     }
     fm_flow_sizes_update(&lacking.sizes, &lacking.counters, &packet);
     fm_flow_counters_update(&lacking.counters, &packet);
+    uint64_t& first_ns = lacking.first_ns[packet.direction & 1];
+    first_ns = std::min<uint64_t>(first_ns, packet.time_ns);
     live.lacking += fm_packet_segments(&packet);
   }
   update(live, slot, packet);
@@ -242,6 +247,14 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
     const Lacking& lacking = lacking_[slot];
     fm_flow_sizes_merge(&sizes_of(slot), &live.flow.counters, &lacking.sizes, &lacking.counters);
     fm_flow_counters_merge(&live.flow.counters, &lacking.counters);
+    // Packets that went round the lock may be in the midst of the entry's: then the first window
+    // is the entry's.
+    for (unsigned end = 0; end < 2; end++) {
+      const fm_direction_timing& t = live.flow.timing.direction[end];
+      const fm_direction_counters& kernel = record.counters.direction[end];
+      if (kernel.has_window && t.packets > 0 && t.last_ns - t.gaps.sum < lacking.first_ns[end])
+        live.flow.counters.direction[end].initial_window = kernel.initial_window;
+    }
   }
   live.flow.counters.forward_direction = forward_direction;
 }

@@ -188,6 +188,7 @@ class LiveFlows {
   struct Lacking {
     fm_flow_counters counters;
     fm_flow_sizes sizes;
+    std::array<uint64_t, 2> first_ns;  // [end]: of its first packet; 0: before all of the entry's
   };
   // [slot]: counters of the packets that the kernel's entry lacks, where there are any.
   std::unordered_map<uint32_t, Lacking> lacking_;
