@@ -21,8 +21,8 @@
 #include "application/stream_head.h"
 #include "application/tally.h"
 #include "application/tls.h"
+#include "base/slot_pool.h"
 #include "flowmeter/application.h"
-#include "flows/slot_pool.h"
 
 namespace flowmeter {
 

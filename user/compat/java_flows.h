@@ -9,11 +9,11 @@
 
 #include <cstdint>
 
+#include "base/slot_pool.h"
 #include "compat/java_flow.h"
 #include "compat/java_map_order.h"
 #include "flows/hash_index.h"
 #include "flows/key_hash.h"
-#include "flows/slot_pool.h"
 #include "output/output_file.h"
 
 namespace flowmeter {

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
+#include "base/slot_pool.h"
 #include "compat/python_packet.h"
-#include "flows/slot_pool.h"
 
 namespace flowmeter {
 

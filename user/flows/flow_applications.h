@@ -9,12 +9,12 @@
 #include <span>
 
 #include "application/application_layer.h"
+#include "base/slot_pool.h"
 #include "flowmeter/flow_key.h"
 #include "flowmeter/packet.h"
 #include "flowmeter/settings.h"
 #include "flows/direction_bulks.h"
 #include "flows/flow_record.h"
-#include "flows/slot_pool.h"
 
 namespace flowmeter {
 

@@ -12,12 +12,12 @@
 #include <span>
 #include <vector>
 
+#include "base/slot_pool.h"
 #include "flowmeter/flow.h"
 #include "flows/flow_applications.h"
 #include "flows/flow_record.h"
 #include "flows/hash_index.h"
 #include "flows/key_hash.h"
-#include "flows/slot_pool.h"
 
 namespace flowmeter {
 

@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/slot_pool.h"
 #include "capture/interface.h"
 #include "flowmeter/abi.h"
 #include "flows/expiry_wheel.h"
@@ -26,7 +27,6 @@
 #include "flows/flow_record.h"
 #include "flows/hash_index.h"
 #include "flows/key_hash.h"
-#include "flows/slot_pool.h"
 
 namespace flowmeter {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "flows/slot_pool.h"
+#include "base/slot_pool.h"
 
 #include <gtest/gtest.h>
 
