@@ -25,7 +25,11 @@ class FlowApplications {
         states_(settings.with_application ? max_flows : 1),
         layer_(settings.with_application ? max_flows : 1) {}
 
-  void prefetch(uint32_t slot) const { __builtin_prefetch(&states_[slot], 1); }
+  // end: of the key, that sent the packet to come.
+  void prefetch(uint32_t slot, unsigned end) const {
+    __builtin_prefetch(&states_[slot].bulks[end], 1);
+    __builtin_prefetch(&states_[slot].handle, 1);
+  }
 
   // A new flow. Requires: the one before it in this slot was released.
   void begin(uint32_t slot) { states_[slot] = State{}; }

@@ -16,7 +16,7 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   fetch(&entry.flow.timing.period_start_ns);
   fetch(&entry.flow.timing.direction[end]);
   if (settings_.with_sizes) fetch(&entry.sizes);
-  if (settings_.with_application) applications_.prefetch(slot);
+  if (settings_.with_application) applications_.prefetch(slot, end);
   return slot;
 }
 

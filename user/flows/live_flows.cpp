@@ -71,7 +71,7 @@ void LiveFlows::settle() {
     fetch(&live.flow.timing.period_start_ns);
     fetch(&live.flow.timing.direction[end]);
     if (settings_.with_sizes) fetch(&sizes_[slots[i]]);
-    if (settings_.with_application) applications_.prefetch(slots[i]);
+    if (settings_.with_application) applications_.prefetch(slots[i], end);
   }
   for (size_t i = 0; i < waiting_; i++) {
     if (slots[i] == kNoSlot) {
