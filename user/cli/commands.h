@@ -4,6 +4,7 @@
 
 #include "cli/options.h"
 #include "compat/compat_engine.h"
+#include "flows/flow_applications.h"
 #include "flows/flow_record.h"
 
 namespace flowmeter {
@@ -25,5 +26,9 @@ ExitCode run_doctor(int argc, const char* const* argv);
 
 // `flowmeter-ebpf features ...`: the feature sets and their columns. argv[0] is "features".
 ExitCode run_features(int argc, const char* const* argv);
+
+// What the parsers of payload met: a warning of what they had no memory for, with -v the counts.
+// Nothing if payload is not looked into.
+void report_application(const Config& config, const FlowApplications& applications);
 
 }  // namespace flowmeter

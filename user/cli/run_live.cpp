@@ -199,6 +199,7 @@ class LiveRun {
           std::to_string(counters.payload_lost) +
           " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
           "and DNS columns of their flows are empty");
+    report_application(config_, flows_.applications());
     if (flows_.forced_out())
       log_warning(std::to_string(flows_.forced_out()) +
                   " flows ended early because there were more than --max-flows");

@@ -161,6 +161,20 @@ bool read_capture(CaptureReader& reader, const Config& config, CompatEngine& eng
 
 }  // namespace
 
+void report_application(const Config& config, const FlowApplications& applications) {
+  if (!config.settings.with_application) return;
+  const ApplicationLayer::Statistics& met = applications.statistics();
+  if (config.verbose)
+    log_account("malformed_tls_hellos=" + std::to_string(met.malformed_hellos) +
+                " malformed_dns=" + std::to_string(met.malformed_dns) +
+                " heads_dropped=" + std::to_string(met.heads_dropped) +
+                " flows_refused=" + std::to_string(met.flows_refused));
+  if (met.heads_dropped + met.flows_refused > 0)
+    log_warning("there was no memory for the payload of " +
+                std::to_string(met.heads_dropped + met.flows_refused) +
+                " directions of flows; their HTTP, TLS and DNS columns are empty");
+}
+
 ExitCode run_replay(const Config& config, RecordSink& sink) {
   const auto start = Clock::now();
   bool good = true;
@@ -199,6 +213,7 @@ ExitCode run_replay(const Config& config, RecordSink& sink) {
   if (flows.forced_out())
     log_warning(std::to_string(flows.forced_out()) +
                 " flows were written early because --max-flows was reached");
+  report_application(config, flows.applications());
   report_speed(config, start, account.seen);
   if (stop_requested() && !embedding) {
     log_error("stopped by a signal; the rows are of the packets up to there");
