@@ -466,6 +466,22 @@ TEST_F(LiveFlowsTest, AFullTableWritesAFlowForANewOneAndHasTheKernelForgetIt) {
   EXPECT_EQ(sink.rows.size(), 1u);
 }
 
+TEST_F(LiveFlowsTest, AFullTableKeepsTheFlowsThatTheKernelCounts) {
+  open(1, packet(1000, kSecond));
+  for (uint32_t i = 1; i <= flows.capacity(); i++)
+    uncounted(packet(static_cast<uint16_t>(1000 + i), 100 * kSecond + i));
+  ASSERT_EQ(sink.rows.size(), 1u);
+  EXPECT_EQ(sink.rows[0].end, FM_END_RESOURCES);
+  // The older one, but the kernel goes on counting it: what comes of it until it is closed there
+  // would be in no row.
+  EXPECT_TRUE(flows.knows(1));
+  send(1, packet(1000, 101 * kSecond));
+  close(1, 1000, 2, FM_END_INPUT);
+  ASSERT_EQ(sink.rows.size(), 2u);
+  EXPECT_EQ(sink.rows[1].packets, 2u);
+  EXPECT_EQ(flows.unplaced(), 0u);
+}
+
 TEST_F(LiveFlowsTest, AnUncountedPacketOfNoKnownFlowIsAFlow) {
   uncounted(packet(1000, 1 * kSecond));
   uncounted(packet(1000, 2 * kSecond));

@@ -443,13 +443,12 @@ uint32_t LiveFlows::most_dispensable(uint32_t looks, MayBeTaken&& may_be_taken) 
 }
 
 // The table is full, and a new flow cannot wait for the kernel to close another: one is written
-// from its records. What the kernel counts of it until it closes it, too, is in no row; with
-// datapath "kernel" there would be nearly nothing in it, so there it is one that the kernel's map
-// had no room for, if possible.
+// from its records, if possible one that the kernel's map had no room for. There are such, as the
+// map is the smaller one. What the kernel counts of any other until it closes it, too, is in no
+// row.
 uint32_t LiveFlows::make_room() {
-  uint32_t victim = kNoSlot;
-  if (timing_in_kernel_)
-    victim = most_dispensable(pool_.used(), [](const LiveFlow& live) { return live.id >= kOwnId; });
+  uint32_t victim =
+      most_dispensable(pool_.used(), [](const LiveFlow& l) { return l.id >= kOwnId; });
   if (victim == kNoSlot)
     victim = most_dispensable(pool_.used(), [](const LiveFlow&) { return true; });
   LiveFlow& live = pool_[victim];
