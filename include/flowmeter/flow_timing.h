@@ -81,7 +81,8 @@ FM_INLINE void fm_bulk_update(struct fm_flow_timing* t, const struct fm_packet* 
   run->last_ns = now_ns;
 }
 
-/* Adds one packet, with all its segments: they have one time, so the gaps between them are 0.
+/* Adds one packet, with all its segments: they have one time, so the gaps between them are 0. Bulks
+ * stay empty with s->with_application, whose feature set has others (user/flows/direction_bulks.h).
  * Requires: t was zeroed before the flow's first packet. */
 FM_INLINE void fm_flow_timing_update(struct fm_flow_timing* t, const struct fm_packet* p,
                                      const struct fm_settings* s) {
@@ -114,7 +115,7 @@ FM_INLINE void fm_flow_timing_update(struct fm_flow_timing* t, const struct fm_p
     fm_moments_add_many(&d->gaps, 0, segments - 1);
   }
 
-  fm_bulk_update(t, p, now_ns, segments, s);
+  if (!s->with_application) fm_bulk_update(t, p, now_ns, segments, s);
 }
 
 #endif

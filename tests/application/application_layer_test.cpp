@@ -850,24 +850,6 @@ TEST(ApplicationLayer, WhatIsLostIsUnknown) {
   });
 }
 
-TEST(ApplicationLayer, RefusesFlowsBeyondItsLimit) {
-  ApplicationLayer layer(1);
-  {
-    Conversation first(layer);
-    first.syn(0).send(0, kGet);
-    {
-      Conversation second(layer);
-      second.syn(0).send(0, kGet).datagram(0, query(1));
-      EXPECT_EQ(second.result(), "unknown");
-    }
-    EXPECT_EQ(layer.statistics().flows_refused, 1u);
-    EXPECT_EQ(first.result(), "HTTP 1/0 GET 0 0");
-  }
-  Conversation third(layer);
-  third.syn(0).send(0, kGet);
-  EXPECT_EQ(third.result(), "HTTP 1/0 GET 0 0");
-}
-
 TEST(ApplicationLayer, GivesUpTheOldestHead) {
   const std::string begun = "GET /" + std::string(1300, 'x');
   ApplicationLayer layer(4, 4096);

@@ -53,18 +53,18 @@ Conversation& Conversation::noise(unsigned direction, unsigned segments) {
 }
 
 Conversation& Conversation::raw(const Payload& payload, bool later) {
-  layer_.tcp(handle_, port_53_, payload, later);
+  layer_.tcp(flow_, port_53_, payload, later);
   return *this;
 }
 
 Conversation& Conversation::datagram(unsigned direction, std::string_view payload) {
-  layer_.udp(handle_, {static_cast<uint8_t>(direction), 0, static_cast<uint32_t>(payload.size()),
-                       false, octets(payload)});
+  layer_.udp(flow_, {static_cast<uint8_t>(direction), 0, static_cast<uint32_t>(payload.size()),
+                     false, octets(payload)});
   return *this;
 }
 
 Conversation& Conversation::lost() {
-  layer_.lost(handle_);
+  layer_.lost(flow_);
   return *this;
 }
 

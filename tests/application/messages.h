@@ -123,7 +123,7 @@ class Conversation {
 
   explicit Conversation(ApplicationLayer& layer) : layer_(layer) {}
   Conversation(const Conversation&) = delete;
-  ~Conversation() { layer_.release(handle_); }
+  ~Conversation() { layer_.release(flow_); }
 
   Conversation& on_port_53() {
     port_53_ = true;
@@ -141,12 +141,11 @@ class Conversation {
   Conversation& raw(const Payload& payload, bool later = false);
   Conversation& datagram(unsigned direction, std::string_view payload);
   Conversation& lost();
-  std::string result() { return text(layer_.finish(handle_)); }
-  ApplicationHandle handle() const { return handle_; }
+  std::string result() { return text(layer_.finish(flow_)); }
 
  private:
   ApplicationLayer& layer_;
-  ApplicationHandle handle_ = 0;
+  ApplicationFlow flow_{};
   bool port_53_ = false;
   uint32_t sent_[2] = {0, 0};
 };

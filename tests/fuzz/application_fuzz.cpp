@@ -21,8 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace flowmeter;
   if (size < 1) return 0;
   const size_t room = size_t{4096} << (data[0] & 3);
-  ApplicationLayer layer(3, room);
-  std::array<ApplicationHandle, 4> flows{};
+  ApplicationLayer layer(4, room);
+  std::array<ApplicationFlow, 4> flows{};
   size_t at = 1;
   while (at + 5 <= size) {
     const uint8_t what = data[at];
@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::copy(data + at, data + at + captured, exact.get());
     at += captured;
 
-    ApplicationHandle& flow = flows[what & 3];
+    ApplicationFlow& flow = flows[what & 3];
     const bool syn = (what & 0x08) != 0, port_53 = (what & 2) != 0;
     const Payload payload{static_cast<uint8_t>(what >> 2 & 1),
                           0xfffff000 + offset,
@@ -65,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     require(layer.statistics().head_bytes <= room);
   }
-  for (ApplicationHandle& flow : flows) {
+  for (ApplicationFlow& flow : flows) {
     layer.finish(flow);
     layer.release(flow);
   }

@@ -44,10 +44,9 @@ class ApplicationLayer::Messages final : public TlsReceiver {
 };
 
 ApplicationLayer::ApplicationLayer(uint32_t max_flows, size_t max_head_bytes)
-    : flows_(std::min(max_flows, kSlotMask - 2)),
-      details_(flows_.capacity()),
-      http_(flows_.capacity() * 2),
-      dns_(flows_.capacity()),
+    : details_(max_flows),
+      http_(max_flows * 2),
+      dns_(max_flows),
       heads_(static_cast<uint32_t>(
           std::min<size_t>(max_head_bytes / sizeof(StreamHead) + 2, UINT32_MAX - 1))),
       max_head_bytes_(max_head_bytes) {}
@@ -57,26 +56,7 @@ ApplicationLayer::~ApplicationLayer() {
     heads_[head].release();
 }
 
-// ---- state of a flow, made when first needed ---------------------------------------------------
-
-ApplicationLayer::Flow* ApplicationLayer::flow_of(ApplicationHandle& handle) {
-  const uint32_t number = handle & kSlotMask;
-  if (number == kRefused) return nullptr;
-  if (number != 0) return &flows_[number - 1];
-  const uint32_t slot = flows_.take();
-  if (slot == flows_.kNone) {
-    statistics_.flows_refused++;
-    handle = kRefused;
-    return nullptr;
-  }
-  handle = slot + 1;
-  Flow& flow = flows_[slot];
-  flow = {};
-  flow.details = flow.dns = kNone;
-  return &flow;
-}
-
-// There is a slot for each flow in these pools.
+// ---- state of a flow, made when first needed: there is a slot for each flow in these pools -----
 
 ApplicationLayer::Details* ApplicationLayer::details_of(Flow& flow) {
   if (flow.details == kNone) {
@@ -120,40 +100,35 @@ bool ApplicationLayer::starts(Octets octets, bool port_53) {
   return fm_application_starts(first, static_cast<unsigned>(n), port_53);
 }
 
-void ApplicationLayer::udp(ApplicationHandle& handle, const Payload& payload) noexcept {
+void ApplicationLayer::udp(Flow& flow, const Payload& payload) noexcept {
   if (payload.length == 0) return;
-  Flow* flow = flow_of(handle);
-  if (flow == nullptr) return;
   DnsMessage message;
   const size_t size =
       std::min({payload.octets.size(), size_t{payload.length}, size_t{kDatagramOctets}});
   if (parse_dns(payload.octets.first(size), true, &message) == Verdict::kYes)
-    count_dns(*dns_of(*flow), message);
+    count_dns(*dns_of(flow), message);
   else
     statistics_.malformed_dns++;
 }
 
-void ApplicationLayer::lost(ApplicationHandle& handle) noexcept {
+void ApplicationLayer::lost(Flow& flow) noexcept {
   statistics_.records_lost++;
-  if (Flow* flow = flow_of(handle)) set_unknown(*flow);
+  set_unknown(flow);
 }
 
-void ApplicationLayer::add_segment(ApplicationHandle& handle, bool port_53, const Payload& payload,
-                                   bool later) {
-  Flow* flow = flow_of(handle);
-  if (flow == nullptr) return;
+void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payload, bool later) {
   const unsigned direction = payload.direction & 1;
-  const Place place{*flow, direction};
-  uint8_t& flags = flow->flags[direction];
-  uint8_t& segments = flow->segments[direction];
-  flow->packets++;
+  const Place place{flow, direction};
+  uint8_t& flags = flow.flags[direction];
+  uint8_t& segments = flow.segments[direction];
+  flow.packets++;
   if (port_53) flags |= kPort53;
 
   uint32_t sequence = payload.sequence;
   if (payload.syn) {
     sequence++;
     if (segments == 0) {
-      flow->origin[direction] = sequence;
+      flow.origin[direction] = sequence;
       flags |= kOriginKnown;
     }
   }
@@ -161,27 +136,25 @@ void ApplicationLayer::add_segment(ApplicationHandle& handle, bool port_53, cons
   const Octets octets =
       payload.octets.first(std::min(payload.octets.size(), size_t{payload.length}));
 
-  if ((flags & kClosed) == 0 && (later || segments == kHeadSegments)) close_head(*flow, direction);
+  if ((flags & kClosed) == 0 && (later || segments == kHeadSegments)) close_head(flow, direction);
   if ((flags & kClosed) != 0) {
-    handle |= closed_bit(direction);
-    look_at_start(place, sequence, octets, uint64_t{flow->packets} << 16 | 0xffff);
+    look_at_start(place, sequence, octets, uint64_t{flow.packets} << 16 | 0xffff);
     return;
   }
-  if (segments == 0 && (flags & kOriginKnown) == 0) flow->origin[direction] = sequence;
-  const uint32_t offset = sequence - flow->origin[direction];
+  if (segments == 0 && (flags & kOriginKnown) == 0) flow.origin[direction] = sequence;
+  const uint32_t offset = sequence - flow.origin[direction];
   segments++;
   if (offset < kHeadOctets) {
     add_to_head(place, offset, octets);
   } else {
-    flow->begins[direction][segments - 1u] = kNowhere;
-    look_at_start(place, sequence, octets, uint64_t{flow->packets} << 16);
+    flow.begins[direction][segments - 1u] = Flow::kNowhere;
+    look_at_start(place, sequence, octets, uint64_t{flow.packets} << 16);
   }
   if (segments == kHeadSegments && (flags & kClosed) == 0) {
     // No more of the head can come. What is parked waits for its turn, the next segment.
-    const StreamHead* head = head_of(*flow, direction);
-    if (head == nullptr || !head->parked_behind(flow->end[direction])) close_head(*flow, direction);
+    const StreamHead* head = head_of(flow, direction);
+    if (head == nullptr || !head->parked_behind(flow.end[direction])) close_head(flow, direction);
   }
-  if ((flags & kClosed) != 0) handle |= closed_bit(direction);
 }
 
 void ApplicationLayer::add_to_head(Place place, uint32_t offset, Octets octets) {
@@ -515,7 +488,7 @@ StreamHead* ApplicationLayer::open_head(Place place, uint32_t base) {
   details_of(flow)->head[direction] = slot;
   StreamHead& head = heads_[slot];
   head.begin(base);
-  head.flow = static_cast<uint32_t>(&flow - &flows_[0]);
+  head.flow = &flow;
   head.direction = static_cast<uint8_t>(direction);
   head.older = newest_head_;
   head.newer = kNone;
@@ -538,7 +511,7 @@ bool ApplicationLayer::keep(Place place, uint32_t offset, Octets octets, uint32_
     drop_head(flow, direction);
   while (statistics_.head_bytes > max_head_bytes_) {
     const StreamHead& oldest = heads_[oldest_head_];
-    drop_head(flows_[oldest.flow], oldest.direction);
+    drop_head(*oldest.flow, oldest.direction);
   }
   return (flow.flags[direction] & kClosed) == 0;
 }
@@ -565,12 +538,8 @@ void ApplicationLayer::drop_head(Flow& flow, unsigned direction) {
 
 // ---- the end of a flow -------------------------------------------------------------------------
 
-const ApplicationSummary& ApplicationLayer::finish(ApplicationHandle handle) noexcept {
+const ApplicationSummary& ApplicationLayer::finish(Flow& flow) noexcept {
   summary_ = {};
-  const uint32_t number = handle & kSlotMask;
-  summary_.unknown = number == kRefused;
-  if (number == 0 || number == kRefused) return summary_;
-  Flow& flow = flows_[number - 1];
   for (unsigned direction = 0; direction < 2; direction++) {
     flow.packets++;  // what is decided now comes after all that was before
     if ((flow.flags[direction] & kClosed) == 0) close_head(flow, direction);
@@ -615,11 +584,7 @@ const ApplicationSummary& ApplicationLayer::finish(ApplicationHandle handle) noe
   return summary_;
 }
 
-void ApplicationLayer::release(ApplicationHandle& handle) noexcept {
-  const uint32_t number = handle & kSlotMask;
-  handle = 0;
-  if (number == 0 || number == kRefused) return;
-  Flow& flow = flows_[number - 1];
+void ApplicationLayer::release(Flow& flow) noexcept {
   if (flow.details != kNone) {
     for (unsigned direction = 0; direction < 2; direction++)
       if (head_of(flow, direction)) free_head(flow, direction);
@@ -630,7 +595,7 @@ void ApplicationLayer::release(ApplicationHandle& handle) noexcept {
     details_.give_back(flow.details);
   }
   if (flow.dns != kNone) dns_.give_back(flow.dns);
-  flows_.give_back(number - 1);
+  flow = {};
 }
 
 }  // namespace flowmeter

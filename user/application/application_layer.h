@@ -40,61 +40,10 @@ struct Payload {
   std::span<const uint8_t> octets;  // those at hand: fewer than length where cut, or none
 };
 
-// What a flow keeps: 0 as long as there was nothing to remember.
-using ApplicationHandle = uint32_t;
-
-class ApplicationLayer {
- public:
-  static constexpr size_t kDefaultHeadBytes = 64u << 20;
-  static constexpr size_t kMaxFlowBytes = 16u << 10;
-
-  struct Statistics {
-    uint64_t heads = 0;             // that keep octets now
-    uint64_t head_bytes = 0;        // kept by them
-    uint64_t heads_dropped = 0;     // given up for want of memory; their flows are unknown
-    uint64_t flows_refused = 0;     // no room for the flow; unknown
-    uint64_t records_lost = 0;      // lost() was called
-    uint64_t malformed_hellos = 0;  // TLS hellos whose lengths do not fit
-    uint64_t malformed_dns = 0;     // messages on port 53 that are none
-  };
-
-  // Throws std::bad_alloc if the address space is not to be had.
-  explicit ApplicationLayer(uint32_t max_flows, size_t max_head_bytes = kDefaultHeadBytes);
-  ~ApplicationLayer();
-  ApplicationLayer(const ApplicationLayer&) = delete;
-  ApplicationLayer& operator=(const ApplicationLayer&) = delete;
-
-  // A TCP packet with payload or SYN. port_53: on either side. later: the caller knows that this is
-  // behind the first 8 payload segments of its direction, though not all of these were given.
-  void tcp(ApplicationHandle& handle, bool port_53, const Payload& payload,
-           bool later = false) noexcept {
-    const bool closed = (handle & closed_bit(payload.direction & 1)) != 0;
-    if (payload.length == 0 ? closed || !payload.syn : closed && !starts(payload.octets, port_53))
-      return;
-    add_segment(handle, port_53, payload, later);
-  }
-  // A UDP datagram with port 53 on either side.
-  void udp(ApplicationHandle& handle, const Payload& payload) noexcept;
-  // A packet that might have mattered was lost on its way here.
-  void lost(ApplicationHandle& handle) noexcept;
-
-  // Ends the heads and returns what the flow had; valid until the next call. Nothing may be added
-  // afterwards.
-  const ApplicationSummary& finish(ApplicationHandle handle) noexcept;
-  // Forgets the flow.
-  void release(ApplicationHandle& handle) noexcept;
-
-  const Statistics& statistics() const { return statistics_; }
-
- private:
+// What each flow keeps for the layer: begins as {}, and stays where it is until released.
+struct alignas(64) ApplicationFlow {
   static constexpr uint32_t kNone = UINT32_MAX;
-  // A handle is the flow's slot + 1, and whether the heads are closed: most packets of long flows
-  // need to know no more.
-  static constexpr uint32_t kSlotBits = 30, kSlotMask = (1u << kSlotBits) - 1;
-  static constexpr uint32_t kRefused = kSlotMask;
-  static constexpr uint32_t closed_bit(unsigned direction) { return 1u << (kSlotBits + direction); }
-  static bool starts(Octets octets, bool port_53);
-
+  static constexpr uint16_t kNowhere = UINT16_MAX;
   enum Flag : uint8_t {
     kOriginKnown = 1,  // a SYN was seen
     kTlsBegun = 2,     // the one walk of the direction
@@ -107,19 +56,70 @@ class ApplicationLayer {
     kSettled = 128,  // both heads are closed, and what they might have decided is decided
   };
 
-  struct Flow {
-    std::array<uint32_t, 2> origin;
-    std::array<uint16_t, 2> end;  // of the stream without a hole, offset
-    std::array<uint8_t, 2> segments;
-    std::array<uint8_t, 2> flags;
-    uint32_t packets;  // given so far
-    uint32_t details;
-    uint32_t dns;
-    // Where the segments of the head began; kNowhere outside of it.
-    std::array<std::array<uint16_t, kHeadSegments>, 2> begins;
+  std::array<uint32_t, 2> origin;
+  std::array<uint16_t, 2> end;  // of the stream without a hole, offset
+  std::array<uint8_t, 2> segments;
+  std::array<uint8_t, 2> flags;
+  uint32_t packets;  // given so far
+  uint32_t details = kNone;
+  uint32_t dns = kNone;
+  // Where the segments of the head began; kNowhere outside of it.
+  std::array<std::array<uint16_t, kHeadSegments>, 2> begins;
+};
+static_assert(sizeof(ApplicationFlow) == 64, "a cache line for flows with nothing of interest");
+
+class ApplicationLayer {
+ public:
+  static constexpr size_t kDefaultHeadBytes = 64u << 20;
+  static constexpr size_t kMaxFlowBytes = 16u << 10;
+
+  struct Statistics {
+    uint64_t heads = 0;             // that keep octets now
+    uint64_t head_bytes = 0;        // kept by them
+    uint64_t heads_dropped = 0;     // given up for want of memory; their flows are unknown
+    uint64_t records_lost = 0;      // lost() was called
+    uint64_t malformed_hellos = 0;  // TLS hellos whose lengths do not fit
+    uint64_t malformed_dns = 0;     // messages on port 53 that are none
   };
-  static_assert(sizeof(Flow) <= 64, "one cache line for flows with nothing of interest");
-  static constexpr uint16_t kNowhere = UINT16_MAX;
+
+  // max_flows: that have something to tell at a time. Throws std::bad_alloc if the address space is
+  // not to be had.
+  explicit ApplicationLayer(uint32_t max_flows, size_t max_head_bytes = kDefaultHeadBytes);
+  ~ApplicationLayer();
+  ApplicationLayer(const ApplicationLayer&) = delete;
+  ApplicationLayer& operator=(const ApplicationLayer&) = delete;
+
+  // A TCP packet with payload or SYN. port_53: on either side. later: the caller knows that this is
+  // behind the first 8 payload segments of its direction, though not all of these were given.
+  void tcp(ApplicationFlow& flow, bool port_53, const Payload& payload,
+           bool later = false) noexcept {
+    const bool closed = (flow.flags[payload.direction & 1] & kClosed) != 0;
+    if (payload.length == 0 ? !closed && payload.syn : !closed || starts(payload.octets, port_53))
+      add_segment(flow, port_53, payload, later);
+  }
+  // A UDP datagram with port 53 on either side.
+  void udp(ApplicationFlow& flow, const Payload& payload) noexcept;
+  // Asks for the memory that the next packet of the flow needs besides. (Inlined always: gcc
+  // removes calls of what only prefetches.)
+  [[gnu::always_inline]] void prefetch(const ApplicationFlow& flow) const {
+    if (flow.dns != kNone) __builtin_prefetch(&dns_[flow.dns], 1);
+  }
+  // A packet that might have mattered was lost on its way here.
+  void lost(ApplicationFlow& flow) noexcept;
+
+  // Ends the heads and returns what the flow had; valid until the next call. Nothing may be added
+  // afterwards.
+  const ApplicationSummary& finish(ApplicationFlow& flow) noexcept;
+  // Gives back what the flow has. It may begin anew.
+  void release(ApplicationFlow& flow) noexcept;
+
+  const Statistics& statistics() const { return statistics_; }
+
+ private:
+  using Flow = ApplicationFlow;
+  using enum ApplicationFlow::Flag;
+  static constexpr uint32_t kNone = Flow::kNone;
+  static bool starts(Octets octets, bool port_53);
 
   // Message starts, for the retransmissions among later ones.
   struct Starts {
@@ -142,7 +142,7 @@ class ApplicationLayer {
     std::array<uint16_t, 2> last_octets;    // and the length of its header
   };
 
-  struct Dns {
+  struct alignas(64) Dns {
     uint64_t queries, responses;
     Tally<uint16_t, 16> types;  // of queries, or of responses while there is no query
     Tally<uint8_t, 16> rcodes;
@@ -174,14 +174,13 @@ class ApplicationLayer {
   };
   class Messages;
 
-  Flow* flow_of(ApplicationHandle& handle);
   Details* details_of(Flow& flow);
   Http* http_of(Flow& flow, unsigned requester);
   Dns* dns_of(Flow& flow);
   StreamHead* head_of(const Flow& flow, unsigned direction);
   void set_unknown(Flow& flow) { flow.flags[0] |= kUnknown; }
 
-  void add_segment(ApplicationHandle& handle, bool port_53, const Payload& payload, bool later);
+  void add_segment(Flow& flow, bool port_53, const Payload& payload, bool later);
   void add_to_head(Place place, uint32_t offset, Octets octets);
   void add_in_order(Place place, uint32_t offset, Octets octets, bool new_begin);
   void push_begins(Place place, uint32_t from, uint32_t to, Candidates* candidates);
@@ -204,7 +203,6 @@ class ApplicationLayer {
   void free_head(Flow& flow, unsigned direction);
   void drop_head(Flow& flow, unsigned direction);
 
-  SlotPool<Flow> flows_;
   SlotPool<Details> details_;
   SlotPool<Http> http_;
   SlotPool<Dns> dns_;

@@ -16,6 +16,8 @@
 
 namespace flowmeter {
 
+struct ApplicationFlow;
+
 // A position at which a segment began, so that a message may begin there.
 struct Candidate {
   uint64_t order;  // among all that happened to the flow
@@ -68,7 +70,8 @@ class StreamHead {
 
   Candidates candidates;
   // Of the owner: whose head this is, and its neighbours in the list by age.
-  uint32_t flow, older, newer;
+  ApplicationFlow* flow;
+  uint32_t older, newer;
   uint8_t direction;
 
  private:

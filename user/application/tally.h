@@ -32,9 +32,10 @@ class Tally {
   void clear() { used_ = 0; }
 
  private:
-  std::array<uint32_t, kDifferent> counts_;
-  std::array<Value, kDifferent> values_;
+  // In this order what the first few values need is on few cache lines.
   uint8_t used_ = 0;
+  std::array<Value, kDifferent> values_;
+  std::array<uint32_t, kDifferent> counts_;
 };
 
 }  // namespace flowmeter

@@ -167,11 +167,9 @@ void report_application(const Config& config, const FlowApplications& applicatio
   if (config.verbose)
     log_account("malformed_tls_hellos=" + std::to_string(met.malformed_hellos) +
                 " malformed_dns=" + std::to_string(met.malformed_dns) +
-                " heads_dropped=" + std::to_string(met.heads_dropped) +
-                " flows_refused=" + std::to_string(met.flows_refused));
-  if (met.heads_dropped + met.flows_refused > 0)
-    log_warning("there was no memory for the payload of " +
-                std::to_string(met.heads_dropped + met.flows_refused) +
+                " heads_dropped=" + std::to_string(met.heads_dropped));
+  if (met.heads_dropped > 0)
+    log_warning("there was no memory for the payload of " + std::to_string(met.heads_dropped) +
                 " directions of flows; their HTTP, TLS and DNS columns are empty");
 }
 

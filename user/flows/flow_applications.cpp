@@ -10,7 +10,7 @@ void FlowApplications::add_payload(uint32_t slot, const fm_flow_key& key, const 
                                    uint8_t forward_direction) noexcept {
   if (packet.transport_header_bytes == 0) return;  // a later fragment
   const bool port_53 = key.port[0] == FM_DNS_PORT || key.port[1] == FM_DNS_PORT;
-  ApplicationHandle& handle = states_[slot].handle;
+  ApplicationFlow& flow = states_[slot].application;
   Payload payload{};
   payload.direction = (packet.direction & 1) != forward_direction;
   payload.sequence = packet.sequence;
@@ -18,27 +18,27 @@ void FlowApplications::add_payload(uint32_t slot, const fm_flow_key& key, const 
   payload.syn = (packet.flags & FM_SYN) != 0;
   payload.octets = octets;
   if (key.protocol == FM_UDP) {
-    if (port_53) layer_.udp(handle, payload);
+    if (port_53) layer_.udp(flow, payload);
     return;
   }
   if (key.protocol != FM_TCP) return;
-  if (FM_LIKELY(fm_packet_segments(&packet) == 1)) return layer_.tcp(handle, port_53, payload);
+  if (FM_LIKELY(fm_packet_segments(&packet) == 1)) return layer_.tcp(flow, port_53, payload);
   // As on the wire: one by one.
   for (uint32_t at = 0; at < packet.payload_bytes; at += packet.segment_bytes) {
     payload.length = std::min<uint32_t>(packet.segment_bytes, packet.payload_bytes - at);
     payload.sequence = packet.sequence + at;
     payload.octets = octets.subspan(std::min<size_t>(at, octets.size()));
     payload.octets = payload.octets.first(std::min<size_t>(payload.length, payload.octets.size()));
-    layer_.tcp(handle, port_53, payload);
+    layer_.tcp(flow, port_53, payload);
     payload.syn = false;
   }
 }
 
 void FlowApplications::describe(uint32_t slot, FlowRecord& record) noexcept {
-  const State& state = states_[slot];
+  State& state = states_[slot];
   for (size_t end = 0; end < 2; end++) finished_[end] = state.bulks[end].finished(settings_);
   record.direction_bulks = finished_.data();
-  record.application = &layer_.finish(state.handle);
+  record.application = &layer_.finish(state.application);
 }
 
 void FlowApplications::describe_unknown(FlowRecord& record) {

@@ -25,10 +25,14 @@ class FlowApplications {
         states_(settings.with_application ? max_flows : 1),
         layer_(settings.with_application ? max_flows : 1) {}
 
-  // end: of the key, that sent the packet to come.
-  void prefetch(uint32_t slot, unsigned end) const {
+  // Asks for the memory that a packet needs, in two steps: the second, some packets later, follows
+  // what the first brought. end: of the key, that sends the packet.
+  [[gnu::always_inline]] void prefetch(uint32_t slot, unsigned end) const {
     __builtin_prefetch(&states_[slot].bulks[end], 1);
-    __builtin_prefetch(&states_[slot].handle, 1);
+    __builtin_prefetch(&states_[slot].application, 1);
+  }
+  [[gnu::always_inline]] void prefetch_further(uint32_t slot) const {
+    layer_.prefetch(states_[slot].application);
   }
 
   // A new flow. Requires: the one before it in this slot was released.
@@ -45,21 +49,21 @@ class FlowApplications {
                    std::span<const uint8_t> octets, uint8_t forward_direction) noexcept;
 
   // Payload that might have mattered did not come this far.
-  void lost(uint32_t slot) noexcept { layer_.lost(states_[slot].handle); }
+  void lost(uint32_t slot) noexcept { layer_.lost(states_[slot].application); }
 
   // Points the record to what is known; valid until the next call.
   void describe(uint32_t slot, FlowRecord& record) noexcept;
   // The same for a flow of which nothing was kept.
   static void describe_unknown(FlowRecord& record);
   // Forgets the flow.
-  void release(uint32_t slot) noexcept { layer_.release(states_[slot].handle); }
+  void release(uint32_t slot) noexcept { layer_.release(states_[slot].application); }
 
   const ApplicationLayer::Statistics& statistics() const { return layer_.statistics(); }
 
  private:
-  struct alignas(64) State {
+  struct State {
     std::array<DirectionBulks, 2> bulks;  // [end of the key that sent the packets]
-    ApplicationHandle handle;
+    ApplicationFlow application;
   };
 
   const fm_settings settings_;

@@ -55,6 +55,8 @@ inline void Replay::advance(uint64_t hash_delay, uint64_t index_delay, uint64_t 
     const size_t i = found_++ % kRing;
     guesses_[i] = flows_.prefetch_flow(packets_[i], hashes_[i]);
   }
+  if (FM_UNLIKELY(settings_.with_application) && added_ + flow_delay / 2 < found_)
+    flows_.prefetch_application(guesses_[(added_ + flow_delay / 2) % kRing]);
   if (added_ + flow_delay < found_) {
     const size_t i = added_++ % kRing;
     flows_.add(packets_[i], hashes_[i], guesses_[i], payloads_[i]);
