@@ -80,6 +80,16 @@ class Usage(CommandLine):
                     done = meter.run("-f", self.capture, "-c", self.output, f"{option}={value}")
                     self.assert_fails(done, USAGE, option)
 
+    def test_seconds_to_the_nanosecond(self):
+        """Years, too: a gap of exactly the time-out ends no flow, one of a nanosecond more does."""
+        frame = capture.ethernet(capture.udp())
+        path = self.write("gap.pcap", capture.pcap([(t, frame) for t in (0, 315360000)]))
+        for timeout, rows in (("315360000", 1), ("315359999.999999999", 2)):
+            with self.subTest(timeout):
+                done = meter.run("-f", path, "--fields", "src_ip", "--idle-timeout", timeout,
+                                 "--active-timeout", "315360000")
+                self.assertEqual((done.code, len(done.out.splitlines()[1:])), (OK, rows), done.err)
+
     def test_absurd_numbers(self):
         for option in ("--packets", "--max-flows", "--max-fragments", "--ring-size", "--bulk-min-packets"):
             for value in ("-1", "0", "x", "", "1.5", "1e3", "99999999999999999999999"):

@@ -172,19 +172,20 @@ TEST(FlowTable, Eras) {
   ASSERT_EQ(sink.rows.size(), 3u);
   EXPECT_EQ(sink.rows[1].port, 1);
   EXPECT_EQ(sink.rows[1].packets, 2u);
-  EXPECT_EQ(sink.rows[1].clock.unix_s, 18'446'744'073);
-  EXPECT_EQ(sink.rows[1].clock.unix_ns, 709'551'616u);
-  EXPECT_EQ(sink.rows[2].clock.unix_s, 0);
+  EXPECT_EQ(sink.rows[1].clock.unix_s, 13'835'058'055);
+  EXPECT_EQ(sink.rows[1].clock.unix_ns, 282'163'712u);
+  EXPECT_EQ(sink.rows[2].clock.unix_s, -4'611'686'019);
+  EXPECT_EQ(sink.rows[2].clock.unix_ns, 572'612'096u);
 }
 
-TEST(FlowTable, EraBeforeTheEpoch) {
+TEST(FlowTable, EraBeforeTheFirst) {
   Rows sink;
   FlowTable table(kDefaults, 10, sink);
   table.set_era(-1);
   add(table, packet(1, ~uint64_t{0}));
   table.finish(FM_END_INPUT);
-  EXPECT_EQ(sink.rows[0].clock.unix_s, -18'446'744'074);
-  EXPECT_EQ(sink.rows[0].clock.unix_ns, 290'448'384u);
+  EXPECT_EQ(sink.rows[0].clock.unix_s, -23'058'430'093);
+  EXPECT_EQ(sink.rows[0].clock.unix_ns, 863'060'480u);
 }
 
 TEST(FlowTable, SettingAnEraOfAnEmptyTable) {

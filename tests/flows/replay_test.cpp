@@ -150,11 +150,36 @@ TEST(Replay, BeforeTheEpoch) {
   EXPECT_EQ(r.rows[0].text("flow_duration"), "0.25");
 }
 
+TEST(Replay, AcrossTheEpoch) {
+  Pcapng file;
+  file.interface(1, 9, -1)
+      .enhanced(first(1), 250'000'000)
+      .enhanced(later(1), 1'500'000'000)
+      .enhanced(first(2), 1'750'000'000)
+      .enhanced(later(2), 500'000'000);
+  TemporaryFile capture(file.octets());
+  const Replayed r = replay_file(capture.path());
+  ASSERT_EQ(r.rows.size(), 1u);
+  EXPECT_EQ(r.rows[0].text("timestamp"), "1969-12-31 23:59:59.250000");
+  EXPECT_EQ(r.rows[0].text("flow_duration"), "1.5");
+  EXPECT_EQ(r.rows[0].packets(), 4u);
+}
+
+// The last second before 2^63 and 2^64 ns, and the first after them.
+TEST(Replay, AcrossPowersOfTwo) {
+  for (const uint64_t second : {9'223'372'036u, 18'446'744'073u}) {
+    Pcapng file;
+    file.interface(1, 0).enhanced(udp(1), second).enhanced(udp(1), second + 1);
+    TemporaryFile capture(file.octets());
+    EXPECT_EQ(replay_file(capture.path()).rows.size(), 1u) << second;
+  }
+}
+
 // A known limit (docs/design.md): stamps have 64 bits, and a flow ends where a later era of them
 // begins.
 TEST(Replay, AFlowEndsAtTheBorderOfTwoEras) {
   Pcapng file;
-  file.interface(1, 0).enhanced(udp(1), 18'446'744'073'709).enhanced(udp(1), 18'446'744'073'710);
+  file.interface(1, 0).enhanced(udp(1), 13'835'058'055).enhanced(udp(1), 13'835'058'056);
   TemporaryFile capture(file.octets());
   const Replayed r = replay_file(capture.path());
   EXPECT_EQ(r.rows.size(), 2u);

@@ -42,15 +42,15 @@ constexpr char kFooter[] =
     "  flowmeter-ebpf -f x.pcap --fields src_ip,dst_ip  some columns, to standard output\n"
     "Exit status: 0 fine, 1 failed while running, 2 wrong usage.";
 
-// Seconds, fractions allowed, to nanoseconds.
+// Seconds, fractions allowed, to nanoseconds. (A double would be a nanosecond off from a month on.)
 std::string to_nanoseconds(const std::string& text, uint64_t* ns) {
-  double value = 0;
+  long double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
     return "\"" + text + "\" is not a number of seconds";
   if (value < 0 || value > kMaxSeconds)
     return "\"" + text + "\" is not between 0 and 315360000 seconds";
-  *ns = static_cast<uint64_t>(std::llround(value * 1e9));
+  *ns = static_cast<uint64_t>(std::llroundl(value * 1e9L));
   return "";
 }
 

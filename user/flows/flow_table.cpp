@@ -55,7 +55,7 @@ void FlowTable::write(uint32_t slot, fm_end end) {
   flows_written_++;
   packets_written_ += fm_flow_packets(&entry.flow.counters);
   const __int128 era = many_eras_ ? eras_[slot] : era_;
-  FlowRecord record{entry.key, entry.flow, clock_origin(era << 64), end};
+  FlowRecord record{entry.key, entry.flow, clock_origin((era << 64) - kEpochNs), end};
   record.sizes = &entry.sizes;
   if (settings_.with_application) applications_.describe(slot, record);
   sink_.write(record);

@@ -34,8 +34,13 @@ class FlowTable {
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
       : settings_(settings), pool_(max_flows), applications_(settings, max_flows), sink_(sink) {}
 
-  // Era (capture_reader.h) of the packets added from now on. A packet of a later era than its flow
-  // opens a new flow, one of an earlier era is a step back of the clock.
+  // Packets are stamped since the beginning of their era, of 2^64 ns. Era 0 begins this long before
+  // the epoch (in 1823), so that no era begins where captures do: in 1970, where stamps with a
+  // negative offset meet the others, or after a power of two.
+  static constexpr uint64_t kEpochNs = uint64_t{1} << 62;
+
+  // Era of the packets added from now on. A packet of a later era than its flow opens a new flow,
+  // one of an earlier era is a step back of the clock.
   void set_era(int64_t era);
 
   // Adding is split in steps that Replay spreads over time: each asks for the memory that the next

@@ -17,7 +17,7 @@ class FragmentTable {
  public:
   explicit FragmentTable(uint32_t capacity) : capacity_(capacity) {}
 
-  // era: of the packet's time (capture_reader.h).
+  // era: of the packet's time (flow_table.h).
   void remember(const fm_fragment_key& key, const fm_packet& first, int64_t era = 0) {
     const uint32_t hash = hash_(key);
     const uint32_t old = slot_of(key, hash);

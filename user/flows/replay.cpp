@@ -16,9 +16,11 @@ std::span<const uint8_t> payload_of(const fm_packet& packet, const CapturedFrame
 }  // namespace
 
 void Replay::add(const CapturedFrame& captured) {
-  if (FM_UNLIKELY(captured.era != era_)) {
+  const uint64_t time_ns = captured.time_ns + FlowTable::kEpochNs;
+  const int64_t era = captured.era + (time_ns < captured.time_ns);  // with the carry
+  if (FM_UNLIKELY(era != era_)) {
     settle();
-    era_ = captured.era;
+    era_ = era;
     flows_.set_era(era_);
   }
   const fm_captured frame{captured.data, captured.captured_length};
@@ -26,7 +28,7 @@ void Replay::add(const CapturedFrame& captured) {
   fm_fragment_key fragment{};
   fm_fragment_role role = FM_NOT_FRAGMENT;
   packet = fm_packet{};
-  packet.time_ns = captured.time_ns;
+  packet.time_ns = time_ns;
   fm_reason reason =
       fm_parse(&frame, {captured.wire_length, 0, 0}, captured.link_type, &packet, &fragment, &role);
   if (FM_UNLIKELY(role != FM_NOT_FRAGMENT) && reason == FM_METERED) {
