@@ -151,6 +151,17 @@ class Several(Files):
         self.assertIn("named twice", done.errors[0])
         self.assertFalse(os.path.exists(self.path("x")))
 
+    def test_a_file_by_two_names(self):
+        with open(self.path("x.csv"), "w", encoding="ascii") as file:
+            file.write("kept")
+        os.symlink("x.csv", self.path("link"))
+        pcap = self.conversation()
+        for other in (".//x.csv", "../" + os.path.basename(self.directory) + "/x.csv", self.path("link")):
+            done = meter.run("-f", pcap, "-c", "x.csv", "--json", other, cwd=self.directory)
+            self.assertEqual((done.code, len(done.errors)), (USAGE, 1), (other, done.err))
+            self.assertIn("x.csv is named twice", done.errors[0])
+            self.assertEqual(self.octets(self.path("x.csv")), b"kept")
+
     def test_an_output_that_is_an_input(self):
         x = self.conversation()
         done = meter.run("-f", x, "-c", self.path("x.csv"), "--json", x)
