@@ -225,12 +225,17 @@ class Meter {
     run_ = std::move(*run);
   }
   ~Meter() {
+    if (run_ && run_->forked()) {  // outputs have threads, too, that are not here
+      (void)run_.release();
+      return;
+    }
     const py::gil_scoped_release release;
     run_.reset();
   }
 
   // The next flows, or None at the end.
   std::optional<Batch> next_batch() {
+    require_own_process();
     for (;;) {
       bool finished = false;
       std::unique_ptr<FlowBatch> batch;
@@ -248,6 +253,7 @@ class Meter {
 
   // Whether the run is over; waits for it, forever if seconds is None.
   bool wait(std::optional<double> seconds) {
+    require_own_process();
     using Clock = std::chrono::steady_clock;
     const auto end = Clock::now() + std::chrono::duration<double>(seconds.value_or(0));
     for (;;) {
@@ -264,6 +270,7 @@ class Meter {
   void stop() { run_->stop(); }
   void abandon() { run_->abandon(); }
   bool succeeded() const { return run_->succeeded(); }
+  bool outputs_complete() const { return run_->outputs_complete(); }
 
   py::list lines() {
     py::list lines;
@@ -282,6 +289,11 @@ class Meter {
  private:
   // How long a replay waits for a service that fails: whoever calls join() waits as long.
   static constexpr double kUrlRetrySeconds = 5;
+
+  void require_own_process() const {
+    if (run_->forked())
+      throw std::runtime_error("the run belongs to the process that has begun it, not to its fork");
+  }
 
   static Result<std::unique_ptr<Metering>> start(Config config) {
     const py::gil_scoped_release release;
@@ -337,6 +349,7 @@ PYBIND11_MODULE(_native, module) {
       .def("abandon", &Meter::abandon)
       .def("lines", &Meter::lines)
       .def_property_readonly("succeeded", &Meter::succeeded)
+      .def_property_readonly("outputs_complete", &Meter::outputs_complete)
       .def_property_readonly("columns", &Meter::columns);
 
   module.def("columns_of", &columns_of);

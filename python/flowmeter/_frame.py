@@ -13,8 +13,13 @@ _RECURRING = {"protocol", "interface", "direction", "end_reason"}
 _EMPTY = {"integer": numpy.int64, "real": numpy.float64, "text": object}
 
 
-def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]]) -> pandas.DataFrame:
+def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]],
+               begun: list[tuple[_native.Batch, int]]) -> pandas.DataFrame:
+    """Of the batches begun so many last rows, and all batches to come."""
     parts: list[list[numpy.typing.NDArray[Any]]] = [[] for _ in columns]
+    for batch, rest in begun:
+        for i, arrays in enumerate(parts):
+            arrays.append(batch.column(i)[len(batch) - rest:])
     while (batch := meter.next_batch()) is not None:
         for i, arrays in enumerate(parts):
             arrays.append(batch.column(i))

@@ -8,6 +8,7 @@ lie ready that nobody has taken.
 import atexit
 import logging
 import numbers
+import operator
 import os
 import stat
 import warnings
@@ -99,6 +100,10 @@ def watch(meter: _native.Meter) -> None:
     _running.add(meter)
 
 
+# A forked child has none of the threads.
+os.register_at_fork(after_in_child=_running.clear)
+
+
 @atexit.register
 def _end_all() -> None:
     for meter in list(_running):
@@ -130,10 +135,13 @@ class Outcome:
             raise self.failure(self.error or "the run has failed")
 
 
-def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome) -> Generator[Flow, None, None]:
+def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome,
+           begun: list[tuple[_native.Batch, Iterator[Flow]]]) -> Generator[Flow, None, None]:
     try:
         while (batch := meter.next_batch()) is not None:
-            yield from batch.rows(Flow, names)
+            rows = iter(batch.rows(Flow, names))
+            begun[:] = [(batch, rows)]
+            yield from rows
             outcome.report(meter, ended=False)
         outcome.report(meter, ended=True)
     finally:
@@ -152,7 +160,8 @@ class Flows(Iterator[Flow]):
         self._meter = meter
         self._columns = meter.columns
         self._outcome = Outcome(failure)
-        self._flows = _flows(meter, {column[0]: i for i, column in enumerate(self._columns)}, self._outcome)
+        self._begun: list[tuple[_native.Batch, Iterator[Flow]]] = []  # the batch under way, and its flows to come
+        self._flows = _flows(meter, {column[0]: i for i, column in enumerate(self._columns)}, self._outcome, self._begun)
 
     def __iter__(self) -> Iterator[Flow]:
         return self._flows
@@ -183,17 +192,21 @@ class Flows(Iterator[Flow]):
     def close(self) -> None:
         """Ends the run; what was not taken is lost."""
         self._meter.abandon()
+        self._begun.clear()
         self._flows.close()
         self._meter.wait(None)
 
     def frame(self) -> "pandas.DataFrame":
         """What is left of the flows, as read_frame() gives it."""
         from ._frame import make_frame  # pandas is needed here only
+        begun = [(batch, operator.length_hint(rows)) for batch, rows in self._begun]
         try:
-            frame = make_frame(self._meter, self._columns)
+            frame = make_frame(self._meter, self._columns, begun)
             self._outcome.report(self._meter, ended=True)
         finally:
             self._meter.abandon()
+            self._begun.clear()
+            self._flows.close()
         return frame
 
 
@@ -211,11 +224,13 @@ def arguments(function: str, known: type, features: str, fields: Names | None, e
     chosen += [f"--{name}={_names(name, value)}" for name, value in (("fields", fields), ("extra", extra))
                if value is not None]
     chosen += [f"--{name}" for name, value in (("quality", quality), ("strict", strict), ("verbose", verbose)) if value]
-    annotations = {name for each in known.__mro__ for name in getattr(each, "__annotations__", ())}
+    annotations = {name: kind for each in known.__mro__ for name, kind in getattr(each, "__annotations__", {}).items()}
     for name, value in settings.items():
         if name not in annotations:
             raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
         option = "--" + name.replace("_", "-")
+        if isinstance(value, bool) and annotations[name] is not bool:
+            raise TypeError(f"{name} cannot be {value}")
         if value is None or value is False:
             continue
         if value is True:

@@ -68,7 +68,7 @@ class Sniffer:
         if not self._meter or not self._meter.wait(timeout):
             return
         meter, self._meter = self._meter, None
-        outcome = _run.Outcome(CaptureError if self._captures and self._session.output_mode == "csv" else Error)
+        outcome = _run.Outcome(CaptureError if self._captures and meter.outputs_complete else Error)
         try:
             outcome.report(meter, ended=True)
         finally:
@@ -99,6 +99,8 @@ def create_sniffer(input_file: str | os.PathLike[str] | None, input_interface: s
     """
     if sum(source is not None for source in (input_file, input_interface, input_directory)) != 1:
         raise ValueError("name exactly one of input_file, input_interface and input_directory")
+    if not os.fspath(output):
+        raise ValueError("output is empty: it must name a file or a service")
     if output_mode not in ("csv", "url"):
         raise ValueError(f'output_mode is "csv" or "url", not {output_mode!r}')
     if output_mode == "url" and not str(output).startswith(("http://", "https://")):

@@ -79,7 +79,7 @@ class Order(Configured):
                 in_file, in_environment, given = VALUES[kind]
                 plain = kind in ("FLAG", "SECONDS", "N") or name == "batch"
                 toml = (lambda value: value) if plain else json.dumps
-                array = (lambda value: f"[{value}]") if name in ("file", "iface", "json", "url") else str
+                array = (lambda value: f"[{value}]") if name in ("file", "iface", "csv", "json", "url") else str
                 path = self.write(f"{name} = {toml(in_file)}\n")
                 variable = "FLOWMETER_" + name.upper().replace("-", "_")
                 environment = {variable: in_environment}
@@ -174,6 +174,19 @@ class File(Configured):
         self.assertEqual(done.out.splitlines()[0], "protocol")
         self.assertEqual(done.account["metered"], 7)
 
+    def test_several_files(self):
+        """-c can be repeated, and so in the file and the environment."""
+        with open(self.path("x.pcap"), "wb") as file:
+            file.write(capture.pcap(capture.conversation()))
+        a, b, c, d = (self.path(name) for name in "abcd")
+        path = self.write(f'csv = ["{a}", "{b}"]\n')
+        self.assertEqual(self.in_force("-c", c, "-c", d)["csv"][0], f'["{c}", "{d}"]')
+        self.assertEqual(run("-f", self.path("x.pcap"), "--config", path).code, OK)
+        self.assertEqual(run("-f", self.path("x.pcap"), environment={"FLOWMETER_CSV": f"{c},{d}"}).code, OK)
+        for name in (a, b, c, d):
+            with open(name, encoding="utf-8") as file:
+                self.assertTrue(file.read().startswith("src_ip,"), name)
+
 
 class PrintConfig(Configured):
     def test_is_taken_back(self):
@@ -196,11 +209,11 @@ class PrintConfig(Configured):
 
     def test_passwords_are_left_out(self):
         value = self.in_force("--csv", "https://example.org/x?y=a:b@z")["csv"][0]
-        self.assertEqual(value, '"https://example.org/x?y=a:b@z"', "no password")
+        self.assertEqual(value, '["https://example.org/x?y=a:b@z"]', "no password")
         value = self.in_force("--csv", "https://me:s:e@cret@example.org/x@y")["csv"][0]
-        self.assertEqual(value, '"https://me:***@example.org/x@y"')
+        self.assertEqual(value, '["https://me:***@example.org/x@y"]')
         value = self.in_force("--csv", "https://token@example.org/")["csv"][0]
-        self.assertEqual(value, '"https://***@example.org/"')
+        self.assertEqual(value, '["https://***@example.org/"]')
 
     def test_a_wrong_value_is_none(self):
         self.assert_usage(run("--print-config", "--idle-timeout", "x"), "--idle-timeout")

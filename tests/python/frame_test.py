@@ -63,9 +63,11 @@ def test_a_frame_can_be_changed_and_analysed(capture):
 def test_a_frame_of_what_is_left(capture):
     flows = flowmeter.read(capture)
     first = next(flows)
-    frame = flows.frame()
     assert first["src_ip"] == "192.0.2.1"
-    assert len(frame) == flows.account["flows"] - 4096  # a flow was taken with its batch
+    frame, whole = flows.frame(), flowmeter.read_frame(capture)
+    assert len(whole) == flows.account["flows"]
+    assert frame.equals(whole.iloc[1:].reset_index(drop=True))
+    assert list(flows) == []
 
 
 def test_a_damaged_capture(damaged):

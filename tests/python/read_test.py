@@ -121,6 +121,9 @@ def test_refused_settings(small):
                          ({"fields": []}, "fields"), ({"max_flows": "many"}, "max-flows")):
         with pytest.raises(ValueError, match=words):
             flowmeter.read(small, **wrong)
+    for switch in (True, False):
+        with pytest.raises(TypeError, match="idle_timeout"):
+            flowmeter.read(small, idle_timeout=switch)
     with pytest.raises(ValueError, match="no capture"):
         flowmeter.read([])
     for unknown in ("duration", "idle", "compat"):
@@ -228,6 +231,28 @@ def test_interrupt_from_the_keyboard(tmp_path):
 def test_a_script_that_ends_in_the_middle(capture):
     """Runs that nobody took to their end do not keep Python from ending, nor crash it."""
     script = "import flowmeter, sys\nflows = flowmeter.read(sys.argv[1])\nnext(flows)\nother = flowmeter.read(sys.argv[1])\n"
+    done = subprocess.run([sys.executable, "-c", script, capture], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_fork_meanwhile(capture):
+    """A child has runs of its own, none of its parent's, and ends; the parent's goes on."""
+    script = """if 1:
+        import flowmeter, os, sys
+        flows = flowmeter.read(sys.argv[1])
+        next(flows)
+        child = os.fork()
+        if child == 0:
+            assert len(list(flowmeter.read(sys.argv[1]))) > 10000
+            try:
+                list(flows)
+            except RuntimeError as error:
+                assert "fork" in str(error)
+                sys.exit(3)
+            sys.exit(4)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        assert len(list(flows)) > 10000
+        """
     done = subprocess.run([sys.executable, "-c", script, capture], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 

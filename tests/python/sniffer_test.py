@@ -88,7 +88,7 @@ def test_stopping(tmp_path):
 def test_what_cannot_be(small, tmp_path):
     output = str(tmp_path / "flows.csv")
     for arguments in ((small, "eth0", "csv", output), (None, None, "csv", output), (small, None, "json", output),
-                      (small, None, "url", output)):
+                      (small, None, "url", output), (small, None, "csv", "")):
         with pytest.raises(ValueError):
             create_sniffer(*arguments)
     with pytest.raises(FileNotFoundError):
@@ -103,6 +103,11 @@ def test_what_cannot_be(small, tmp_path):
     sniffer, _ = create_sniffer(small, None, "csv", str(tmp_path / "none" / "flows.csv"))
     with pytest.raises(flowmeter.Error, match="cannot write output"):
         sniffer.start()
+    sniffer, _ = create_sniffer(small, None, "csv", "/dev/full")
+    sniffer.start()
+    with pytest.raises(flowmeter.Error, match="No space left") as failure:
+        sniffer.join()
+    assert failure.type is flowmeter.Error  # it is not the capture's
 
 
 def test_damaged_captures(damaged, tmp_path):

@@ -106,6 +106,24 @@ class Formats(Files):
                 self.assertEqual(self.octets(self.path(plain + suffix)), expected, plain + suffix)
         self.assertEqual([name for name in os.listdir(self.directory) if name.endswith(".part")], [])
 
+    def test_two_runs_at_once(self):
+        """The second one is refused: what has the final name is one run's."""
+        os.mkfifo(self.path("pipe"))
+        pcap, output = self.flows(20), self.path("x.csv.gz")
+        first = meter.Meter(self, "first", "-f", self.path("pipe"), "-c", output)
+        with open(self.path("pipe"), "wb") as pipe:
+            meter.wait_for("the first writes", lambda: os.path.exists(output + ".part"))
+            with open(pcap, "rb") as file:
+                octets = file.read()
+            pipe.write(octets[:len(octets) // 2])
+            pipe.flush()
+            done = meter.run("-f", pcap, "-c", output, "--json", self.path("y.json"))
+            self.one_error(done, output, "another run")
+            pipe.write(octets[len(octets) // 2:])
+        self.assertEqual(first.wait().code, OK, first.err())
+        self.assertEqual(len(self.assert_whole_csv(self.octets(output))), 20)
+        self.assertEqual(meter.run("-f", pcap, "-c", output).code, OK)
+
     def test_a_run_that_fails_at_its_start_leaves_files_alone(self):
         for name in ("x.csv.gz", "x.csv"):
             with open(self.path(name), "w", encoding="ascii") as file:
@@ -150,6 +168,17 @@ class Several(Files):
         self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
         self.assertIn("named twice", done.errors[0])
         self.assertFalse(os.path.exists(self.path("x")))
+
+    def test_a_file_by_two_names(self):
+        with open(self.path("x.csv"), "w", encoding="ascii") as file:
+            file.write("kept")
+        os.symlink("x.csv", self.path("link"))
+        pcap = self.conversation()
+        for other in (".//x.csv", "../" + os.path.basename(self.directory) + "/x.csv", self.path("link")):
+            done = meter.run("-f", pcap, "-c", "x.csv", "--json", other, cwd=self.directory)
+            self.assertEqual((done.code, len(done.errors)), (USAGE, 1), (other, done.err))
+            self.assertIn("x.csv is named twice", done.errors[0])
+            self.assertEqual(self.octets(self.path("x.csv")), b"kept")
 
     def test_an_output_that_is_an_input(self):
         x = self.conversation()

@@ -200,8 +200,8 @@ class Spool(Http):
     def files(self):
         return sorted(os.path.join(where, name) for where, _, names in os.walk(self.spool) for name in names)
 
-    def send(self, service, pcap, *arguments):
-        return self.run_meter("-f", pcap, "-u", service.url(), "--url-spool", self.spool, *arguments)
+    def send(self, service, pcap, *arguments, **options):
+        return self.run_meter("-f", pcap, "-u", service.url(), "--url-spool", self.spool, *arguments, **options)
 
     def test_next_run_sends_first_what_was_kept(self):
         service = Service(self, start=False)
@@ -278,6 +278,42 @@ class Spool(Http):
         self.assertEqual(account["spooled"] + account["lost"], 4000)
         self.assertLessEqual(sum(os.path.getsize(name) for name in self.files()), 2 << 20)
 
+    def test_full_disk_is_said_once(self):
+        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, timeout=60).returncode != 0:
+            self.skipTest("needs root to mount a tmpfs")
+        os.mkdir(self.spool)
+        service = Service(self, start=False)
+        done = self.send(service, self.flows("x.pcap", 4000), prefix=(
+            "unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=64k none "$0" && exec "$@"', self.spool))
+        self.assertEqual(done.code, FAILED)
+        self.assertEqual(len(done.errors), 2, done.err)  # when it happens, and what became of the rows at the end
+        for line in done.errors:
+            self.assertIn("cannot write to the spool " + self.spool, line)
+            self.assertIn("No space left", line)
+
+    def test_a_spool_that_is_not_ours(self):
+        """Told at the start: not when the first rows must be kept."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root to become another user")
+        service = Service(self, start=False)
+        pcap = self.flows("x.pcap", 3)
+        done = self.send(service, pcap)
+        self.assertEqual(done.code, OK, done.err)
+        os.chmod(self.spool, 0o755)
+        inner = os.path.dirname(self.files()[0])
+        os.chmod(inner, 0o755)
+        for file in self.files() + [pcap]:
+            os.chmod(file, 0o644)
+        service.start()
+        program = self.path("meter")
+        shutil.copy(cases.meter_path, program)
+        os.chmod(program, 0o755)
+        done = self.send(service, pcap, prefix=("setpriv", "--reuid", "65534", "--clear-groups", "sh", "-c",
+                                                'shift; exec "$0" "$@"', program))
+        self.assertEqual((done.code, len(done.errors)), (FAILED, 1), done.err)
+        self.assertIn(f"the spool {inner} must be writable", done.errors[0])
+        self.assertEqual(service.requests, [])
+
     def test_one_process_at_a_time(self):
         service = Service(self, lambda n: SILENT)
         first = subprocess.Popen([cases.meter_path, "-f", self.flows("x.pcap", 3), "-u", service.url(), "--url-spool",
@@ -318,7 +354,7 @@ class Secure(Http):
 
     def test_not_trusted(self):
         service = Service(self, certificate=self.certificate)
-        done = self.run_meter("-f", self.flows("x.pcap", 5), "-u", service.url(), "--drain", "0.5")
+        done = self.run_meter("-f", self.flows("x.pcap", 5), "-u", service.url(), "--url-retry", "0.5")
         self.assertEqual(done.code, FAILED)
         self.assertIn("certificate", done.errors[0])
         self.assertEqual(service.requests, [])

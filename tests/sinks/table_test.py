@@ -35,8 +35,9 @@ class Table(cases.Case):
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
-        done = subprocess.Popen([cases.meter_path, "-f", self.path("x.pcap"), *arguments], stdin=subprocess.DEVNULL,
-                                stdout=theirs, stderr=subprocess.DEVNULL, preexec_fn=meter.die_with_parent)
+        with open(self.path("log"), "wb") as log:
+            done = subprocess.Popen([cases.meter_path, "-f", self.path("x.pcap"), *arguments], stdin=subprocess.DEVNULL,
+                                    stdout=theirs, stderr=log, preexec_fn=meter.die_with_parent)
         os.close(theirs)
         octets = b""
         while True:
@@ -85,6 +86,11 @@ class Table(cases.Case):
         lines = self.on_terminal(100, 5)  # pages of 5 - 2 rows
         headers = [n for n, line in enumerate(lines) if line.startswith("TIME UTC")]
         self.assertEqual(headers, [0, 3], lines)
+
+    def test_repeated_headers_are_no_rows(self):
+        self.on_terminal(100, 5, "--on-full", "drop")
+        with open(self.path("log"), encoding="utf-8") as log:
+            self.assertIn("output -: rows=4 dropped=0 written=4 lost=0\n", log.read())
 
     def test_without_a_terminal(self):
         done = meter.run("-f", self.path("x.pcap"), "--table")

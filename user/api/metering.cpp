@@ -99,7 +99,7 @@ Metering::Metering(Config config, std::vector<Column> columns)
 
 Metering::~Metering() {
   if (!thread_.joinable()) return;
-  if (::getpid() != process_) {  // forked meanwhile: the thread is the parent's
+  if (forked()) {
     thread_.detach();
     return;
   }
@@ -156,7 +156,12 @@ void Metering::stop() {
   embedding_.stop = 1;
 }
 
+bool Metering::forked() const {
+  return ::getpid() != process_;
+}
+
 void Metering::abandon() {
+  if (forked()) return;  // a lock of the thread may be held for ever
   stop();
   if (queue_) queue_->abandon();
 }

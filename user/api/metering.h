@@ -44,6 +44,10 @@ class Metering {
   // Whether the thread is done and every batch was taken. Waits for that for so long.
   bool finished(std::chrono::milliseconds wait);
 
+  // Whether this is a child that was forked meanwhile. The thread is the parent's: here only
+  // abandon() may be called, which does nothing.
+  bool forked() const;
+
   // Metering ends; the flows that are open come as the last ones. Any thread may call this.
   void stop();
   // Likewise, but nobody wants any more flows. take() and finished() tell the end.
@@ -53,6 +57,8 @@ class Metering {
   std::vector<Line> lines();
   // Requires: finished.
   bool succeeded() const { return code_ == kOk; }
+  // Whether all outputs have all flows. Requires: finished.
+  bool outputs_complete() const { return !sinks_ || sinks_->complete(); }
 
   const std::vector<Column>& columns() const { return columns_; }
   const std::vector<ColumnType>& types() const { return queue_->types(); }

@@ -24,7 +24,8 @@ bool is_flag(const CLI::Option& option) {
 }
 
 bool is_list(const CLI::Option& option) {
-  return option.get_items_expected_max() > 1;
+  return option.get_items_expected_max() > 1 ||
+         option.get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
 }
 
 [[noreturn]] void fail(const std::string& source, const std::string& what) {

@@ -226,19 +226,22 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->type_name("NETNS")
       ->group(kInput);
 
-  app.add_option_function<std::string>(
+  app.add_option_function<std::vector<std::string>>(
          "-c,--csv",
-         [&](const std::string& path) {
-           if (path.empty())
-             files_behind++;
-           else
-             config.outputs.csv.push_back(path);
+         [&](const std::vector<std::string>& paths) {
+           for (const std::string& path : paths)
+             if (path.empty())
+               files_behind++;
+             else
+               config.outputs.csv.push_back(path);
          },
          "Write the flows as CSV; - is standard output, and\nthe default where that is no terminal "
          "(realtime97:\noutput/live_flow_features.csv, appended to)")
-      ->type_name("FILE")
-      ->expected(0, 1)
-      ->trigger_on_parse()
+      ->type_name("FILE ...")
+      ->type_size(1)
+      ->expected(0, 1)  // none: the Python tool's flag
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->group(kOutput);
   add_output_options(app, kOutput, config.outputs);
   // Its callback runs before those of the options below, which change what it sets.

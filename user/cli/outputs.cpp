@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/embedding.h"
 #include "base/log.h"
@@ -219,6 +220,12 @@ std::string settle_outputs(const CLI::App& app, OutputOptions& options) {
     return "an output needs a file name (- is standard output)";
   if (std::count_if(paths.begin(), paths.end(), is_stdout) + options.table > 1)
     return "only one output can use standard output: give files to the others";
+  // Also under another spelling or by a link: two writers would spoil each other's rows.
+  for (std::string& path : paths) {
+    std::error_code ignored;
+    if (path != "-")
+      path = std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
+  }
   std::sort(paths.begin(), paths.end());
   if (const auto twice = std::adjacent_find(paths.begin(), paths.end()); twice != paths.end())
     return "output " + *twice + " is named twice";

@@ -227,6 +227,10 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
 
 Status HttpWriter::run(RowQueue& queue) {
   queue_ = &queue;
+  // Not only when the first rows must be kept. (The capabilities that opened it may be gone.)
+  if (spool_)
+    if (Status writable = spool_->check_writable(); !writable)
+      return Error{"output " + name_ + ": " + writable.error().message()};
   Rows rows;
   bool last_try = false;  // of a spool, after the end
   while (!queue.overdue()) {

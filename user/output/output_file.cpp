@@ -108,6 +108,7 @@ void OutputFile::drain() {
       (void)!::ftruncate(fd_.get(), status.st_size - static_cast<off_t>(done - whole));
     auto whole_rows = static_cast<uint64_t>(std::count(buffer_.get(), buffer_.get() + whole, '\n'));
     if (header_buffered_ && whole_rows > 0) whole_rows--;
+    whole_rows = std::min(whole_rows, rows_buffered_);  // a table repeats its header
     rows_written_ += whole_rows;
     rows_lost_ += rows_buffered_ - whole_rows;
   }

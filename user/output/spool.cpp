@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -81,9 +82,18 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& directory, uint64_
   return spool;
 }
 
-size_t Spool::fail(const std::string& doing) {
-  error_ = doing + ": " + std::strerror(errno);
+// The same text for every file, so that a full disk is said once.
+size_t Spool::fail() {
+  error_ = "cannot write to the spool " + directory_ + ": " + std::strerror(errno);
   return 0;
+}
+
+Status Spool::check_writable() const {
+  if (::faccessat(AT_FDCWD, directory_.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    return Error{
+        "the spool " + directory_ + " must be writable for the user, also without capabilities",
+        errno};
+  return Done{};
 }
 
 size_t Spool::keep(uint64_t number, std::string_view rows) {
@@ -95,19 +105,19 @@ size_t Spool::keep(uint64_t number, std::string_view rows) {
   if (rows.empty()) return 0;
   const std::string whole = path(number, 0), part = whole + kPart;
   const UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return fail("cannot write " + part);
+  if (!fd) return fail();
   for (size_t done = 0; done < rows.size();) {
     const ssize_t put = ::write(fd.get(), rows.data() + done, rows.size() - done);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) {
-      fail("cannot write " + part);
+      fail();
       ::unlink(part.c_str());
       return 0;
     }
     done += static_cast<size_t>(put);
   }
   if (::fsync(fd.get()) != 0 || ::rename(part.c_str(), whole.c_str()) != 0) {
-    fail("cannot write " + whole);
+    fail();
     ::unlink(part.c_str());
     return 0;
   }

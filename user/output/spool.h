@@ -21,6 +21,9 @@ class Spool {
   // Makes the directory where there is none, and finds what an earlier run has left.
   static Result<std::unique_ptr<Spool>> open(const std::string& directory, uint64_t limit_bytes);
 
+  // Whether files can be made in it with the privileges that are left.
+  Status check_writable() const;
+
   // Places in the order of the rows: one for each piece that may come to be kept.
   uint64_t next_number() { return next_++; }
 
@@ -49,7 +52,7 @@ class Spool {
 
   Spool(std::string directory, uint64_t limit) : directory_(std::move(directory)), limit_(limit) {}
   std::string path(uint64_t number, size_t offset) const;
-  size_t fail(const std::string& doing);
+  size_t fail();
 
   const std::string directory_;
   const uint64_t limit_;

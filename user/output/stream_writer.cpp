@@ -44,7 +44,9 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
       error.os_error = errno;
   }
   const auto end = text.begin() + static_cast<std::ptrdiff_t>(done);
-  const uint64_t whole = rows == 0 ? 0 : static_cast<uint64_t>(std::count(text.begin(), end, '\n'));
+  // Lines are rows, but for the headers that a table repeats.
+  const auto lines = static_cast<uint64_t>(std::count(text.begin(), end, '\n'));
+  const uint64_t whole = done == text.size() ? rows : std::min(lines, rows);
   written_ += whole;
   lost_ += rows - whole;
   if (done == text.size()) return Done{};

@@ -2,6 +2,7 @@
 #include "output/whole_files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -110,7 +111,6 @@ Status WholeFiles::begin_file() {
     flags |= O_EXCL;
   } else {
     final_name_ = path_;
-    flags |= O_TRUNC;
   }
   fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
   while (!fd_ && errno == EEXIST && rotation_) {  // another run's, or what a killed one left
@@ -119,6 +119,19 @@ Status WholeFiles::begin_file() {
     fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
   }
   if (!fd_) return Error{"cannot write output " + final_name_ + kPart, errno};
+  // What a killed run left is replaced; what another run is writing is not. (Some file systems have
+  // no locks.)
+  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    fd_ = UniqueFd();
+    return Error{"output " + final_name_ + " is being written by another run"};
+  }
+  struct stat ours {};
+  struct stat there {};
+  if (::fstat(fd_.get(), &ours) != 0 || ::stat((final_name_ + kPart).c_str(), &there) != 0 ||
+      ours.st_ino != there.st_ino)
+    return begin_file();  // another run has just given it its final name
+  if (::ftruncate(fd_.get(), 0) != 0)
+    return Error{"cannot write output " + final_name_ + kPart, errno};
   number_++;
   file_bytes_ = file_rows_ = 0;
   ends_at_s_ = 0;
@@ -214,7 +227,6 @@ Status WholeFiles::end_file() {
   if (compressor_)
     if (Status ended = put({}, true); !ended) return ended;
   if (::fsync(fd_.get()) != 0) return failed(errno);
-  fd_ = UniqueFd();
   const std::string part = final_name_ + kPart;
   int renamed = ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, final_name_.c_str(),
                             rotation_ ? RENAME_NOREPLACE : 0);
@@ -222,6 +234,8 @@ Status WholeFiles::end_file() {
   if (renamed != 0 && errno == EINVAL && !exists(final_name_))
     renamed = ::rename(part.c_str(), final_name_.c_str());
   if (renamed != 0) return Error{"cannot rename " + part + " to " + final_name_, errno};
+  (void)::flock(fd_.get(), LOCK_UN);  // a forked child may have the descriptor, too
+  fd_ = UniqueFd();
   files_++;
   // The name, too, is to outlive a crash. (A directory that cannot be read is no reason to fail.)
   const UniqueFd directory(::open(directory_of(part).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
