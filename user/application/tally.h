@@ -1,25 +1,37 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Counts of different values, of which only the first few are told apart; and which came most.
+// Of values that came equally often it is the one seen first, whenever they are added.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 namespace flowmeter {
 
 template <typename Value, unsigned kDifferent>
 class Tally {
  public:
-  void add(const Value& value) {
-    for (unsigned i = 0; i < used_; i++) {
-      if (values_[i] != value) continue;
-      counts_[i] += counts_[i] != std::numeric_limits<uint32_t>::max();
-      return;
+  // seen: when, if values are not added in that order.
+  void add(const Value& value, uint8_t seen = 0) {
+    unsigned i = 0;
+    while (i < used_ && values_[i] != value) i++;
+    if (i == kDifferent) return;
+    if (i == used_) {
+      values_[i] = value;
+      counts_[i] = 0;
+      seen_[i] = seen;
+      used_++;
     }
-    if (used_ == kDifferent) return;
-    values_[used_] = value;
-    counts_[used_++] = 1;
+    counts_[i] += counts_[i] != std::numeric_limits<uint32_t>::max();
+    seen_[i] = std::min(seen_[i], seen);
+    for (; i > 0 && seen_[i] < seen_[i - 1]; i--) {
+      std::swap(values_[i], values_[i - 1]);
+      std::swap(counts_[i], counts_[i - 1]);
+      std::swap(seen_[i], seen_[i - 1]);
+    }
   }
   // The value seen most, of several the one seen first; none if there is no value.
   Value most_common(Value none) const {
@@ -35,6 +47,7 @@ class Tally {
   std::array<uint32_t, kDifferent> counts_;
   std::array<Value, kDifferent> values_;
   uint8_t used_ = 0;
+  std::array<uint8_t, kDifferent> seen_;  // first, ascending
 };
 
 }  // namespace flowmeter
