@@ -499,6 +499,19 @@ TEST(ApplicationLayer, Http) {
        "HTTP 2/0 GET 0 0"},
       {"starts are at the beginning of segments",
        [](Conversation& c) { c.syn(0).send(0, "\r\n" + kGet); }, "nothing"},
+      {"of codes seen equally often it is the one seen first, though its header ends later",
+       [](Conversation& c) {
+         c.at(1, 200, "HTTP/1.1 302 Found\r\n").at(1, 0, "HTTP/1.1 301 Moved\r\n");
+         c.at(1, 220, "Location: /\r\n\r\n");
+       },
+       "HTTP 0/2 NONE 302 0"},
+      {"nor is a later one, in the header of whichever message",
+       [](Conversation& c) {
+         const std::string line = "GET / HTTP/1.1\r\n";
+         c.syn(0).send(0, line).send(0, "PUT /x HTTP/1.1\r\n\r\n").send(0, kGet).noise(0, 6);
+         c.at(0, static_cast<uint32_t>(line.size()), "PUT /x HTTP/1.1\r\n\r\n");
+       },
+       "HTTP 2/0 GET 0 0"},
       {"a segment inside of a header is not looked at",
        [](Conversation& c) {
          c.syn(0).send(0, "POST / HTTP/1.1\r\n").send(0, "GET / HTTP/1.1\r\n");
@@ -655,10 +668,22 @@ TEST(ApplicationLayer, Tls) {
                               handshake(message(16, "")));
        },
        "TLS 3 0x0303 2 2"},
+      {"a second ChangeCipherSpec is no hello",
+       [&](Conversation& c) {
+         c.syn(0).send(
+             0, handshake(hello) + change_cipher_spec() + change_cipher_spec() + handshake(hello));
+       },
+       "TLS 1 0x0303 2 2"},
       {"of another version it does not",
        [&](Conversation& c) {
          c.syn(0).send(
              0, handshake(hello) + change_cipher_spec() + handshake(client_hello({5}, {}, 0x0302)));
+       },
+       "TLS 1 0x0303 2 2"},
+      {"nor without one",
+       [&](Conversation& c) {
+         c.syn(0).send(
+             0, handshake(hello) + change_cipher_spec() + handshake(message(1, "") + u16(0x0303)));
        },
        "TLS 1 0x0303 2 2"},
       {"nor parted by records",
@@ -761,6 +786,18 @@ TEST(ApplicationLayer, Dns) {
        [&](Conversation& c) {
          c.on_port_53().syn(0).send(0, q + framed("short") + q);
          for (int i = 0; i < 10; i++) c.send(0, q);
+       },
+       "DNS 1/0 1 0"},
+      {"also one that can be seen to be when its end has not come",
+       [&](Conversation& c) {
+         c.on_port_53().syn(0).send(0, q + u16(11)).noise(1, 1);
+         for (int i = 0; i < 10; i++) c.at(0, 1000, q);
+       },
+       "DNS 1/0 1 0"},
+      {"by its name, too",
+       [&](Conversation& c) {
+         c.on_port_53().syn(0).send(0, q + u16(20) + dns_header(0x0100, 1) + "\4");
+         for (int i = 0; i < 10; i++) c.at(0, 1000, q);
        },
        "DNS 1/0 1 0"},
       {"so does a malformed one",
@@ -888,11 +925,20 @@ TEST(ApplicationLayer, AFlowHoldsAtMost16KiB) {
     c.syn(direction);
     for (uint32_t i = 0; i < 8; i++) {
       c.at(direction, 1 + i, std::string(8000, static_cast<char>('0' + i)));
-      EXPECT_LE(layer.statistics().head_bytes, 16u << 10);
+      EXPECT_LE(layer.statistics().head_bytes, (16u << 10) + 2 * sizeof(StreamHead));
     }
   }
   EXPECT_GE(layer.statistics().heads_dropped, 1u);
   EXPECT_EQ(c.result(), "unknown");
+}
+
+TEST(ApplicationLayer, AFlowMayHoldTwoWholeHeads) {
+  ApplicationLayer layer(4);
+  Conversation c(layer);
+  const std::string behind_a_hole(kHeadOctets - 1, 'x');
+  c.syn(0).at(0, 1, behind_a_hole).syn(1).at(1, 1, behind_a_hole).at(0, 0, "y");
+  c.at(1, kHeadOctets, kOk);
+  EXPECT_EQ(c.result(), "HTTP 0/1 NONE 200 0");
 }
 
 TEST(ApplicationLayer, FreesItsMemoryWhenAHeadIsDroppedInTheMiddle) {

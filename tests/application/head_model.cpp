@@ -139,11 +139,10 @@ std::string model_result(const std::vector<ModelPacket>& packets, bool port_53) 
       const uint16_t length = be16(octets(rest).data());
       const std::string all = rest.substr(2, length);
       DnsMessage message;
-      const Verdict verdict = parse_dns(octets(all), all.size() == length, &message);
+      const Verdict verdict = parse_dns(octets(all), length, &message);
       if (verdict == Verdict::kMore) break;
       size_t needed = 0;
-      while (parse_dns(octets(all.substr(0, needed)), needed == length, &message) != verdict)
-        needed++;
+      while (parse_dns(octets(all.substr(0, needed)), length, &message) != verdict) needed++;
       const When when{2 * head.ready(at + 2 + needed), at};
       if (verdict == Verdict::kNo) {
         dns_stopped[direction] = when;
@@ -160,13 +159,15 @@ std::string model_result(const std::vector<ModelPacket>& packets, bool port_53) 
   std::vector<std::string> methods;
   std::vector<uint16_t> codes;
   std::vector<uint32_t> http_starts[2], dns_starts[2];
-  std::pair<uint32_t, uint32_t> last_header[2] = {};
+  std::vector<uint32_t> header_octets[2];
   bool tls_begun[2] = {false, false};
   TlsFound tls[2];
-  const auto known = [](const std::vector<uint32_t>& starts, uint32_t sequence) {
-    const size_t from = starts.size() > 8 ? starts.size() - 8 : 0;
-    return std::find(starts.begin() + static_cast<ptrdiff_t>(from), starts.end(), sequence) !=
-           starts.end();
+  // Whether a segment begins where one of the last eight messages began or, of HTTP, in its header.
+  const auto known = [](const std::vector<uint32_t>& starts, uint32_t sequence,
+                        const std::vector<uint32_t>& lengths = {}) {
+    for (size_t i = starts.size() > 8 ? starts.size() - 8 : 0; i < starts.size(); i++)
+      if (sequence - starts[i] < (lengths.empty() ? 1 : lengths[i])) return true;
+    return false;
   };
   for (const Event& e : events) {
     const unsigned d = e.direction;
@@ -180,11 +181,10 @@ std::string model_result(const std::vector<ModelPacket>& packets, bool port_53) 
     if (parse_http(octets(e.octets), true, &http) == Verdict::kYes) {
       const unsigned sends_requests = http.request ? d : !d;
       if (requester.value_or(sends_requests) == sends_requests &&
-          !known(http_starts[d], e.sequence) &&
-          e.sequence - last_header[d].first >= last_header[d].second) {
+          !known(http_starts[d], e.sequence, header_octets[d])) {
         requester = sends_requests;
         http_starts[d].push_back(e.sequence);
-        last_header[d] = {e.sequence, http.header_octets};
+        header_octets[d].push_back(http.header_octets);
         summary.http_content_length += http.content_length;
         if (http.request) {
           summary.http_requests++;
@@ -198,7 +198,7 @@ std::string model_result(const std::vector<ModelPacket>& packets, bool port_53) 
     if (port_53 && !e.in_head && e.when < dns_stopped[d] && e.octets.size() > 2) {
       const std::string all = e.octets.substr(2, be16(octets(e.octets).data()));
       DnsMessage message;
-      if (parse_dns(octets(all), true, &message) == Verdict::kYes && message.questions == 1 &&
+      if (parse_dns(octets(all), all.size(), &message) == Verdict::kYes && message.questions == 1 &&
           !known(dns_starts[d], e.sequence)) {
         dns_starts[d].push_back(e.sequence);
         dns_events.push_back({e.when, message});

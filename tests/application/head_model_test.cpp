@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <random>
 
 #include "application/messages.h"
@@ -180,16 +179,12 @@ std::string describe(const Generated& g) {
 
 // What the model knows and the layer does not. A segment that begins inside of octets that had come
 // before, where none had begun: the layer may have let go of them, and then takes the segment's own
-// instead of the stream's. And one that begins outside of the head while a message in it is
-// unfinished: the layer counts it before that one, which a tie of codes or methods shows.
+// instead of the stream's.
 bool beyond_the_layer(const Generated& g) {
   for (unsigned d = 0; d < 2; d++) {
     std::vector<Piece> seen;
-    std::optional<uint32_t> origin;
     for (const ModelPacket& p : g.packets) {
-      if (p.direction == d && !origin) origin = p.sequence + p.syn;
       if (p.direction != d || p.length == 0) continue;
-      if (p.sequence - *origin >= kHeadOctets && seen.size() < kHeadSegments) return true;
       const auto inside = [&](const Piece& s) { return p.sequence - s.offset - 1 < s.length - 1; };
       if (std::ranges::none_of(seen, [&](const Piece& s) { return s.offset == p.sequence; }) &&
           std::ranges::any_of(seen, inside))

@@ -240,9 +240,9 @@ TEST(ParseTls, Start) {
 
 // ---- DNS ----
 
-std::string dns(std::string_view text, bool all = true) {
+std::string dns(std::string_view text, size_t length) {
   DnsMessage m;
-  switch (parse_dns(octets(text), all, &m)) {
+  switch (parse_dns(octets(text), length, &m)) {
     case Verdict::kNo:
       return "no";
     case Verdict::kMore:
@@ -281,12 +281,19 @@ TEST(ParseDns, Messages) {
       {"255", named(almost + u8(62) + std::string(62, 'a') + u8(0)), "no"},
       {"254 and a pointer", named(almost + u8(61) + std::string(61, 'a') + "\xc0\x0c"), "q 1 16"},
   };
-  for (const auto& row : rows) EXPECT_EQ(dns(row.octets), row.expected) << row.claim;
+  for (const auto& row : rows)
+    EXPECT_EQ(dns(row.octets, row.octets.size()), row.expected) << row.claim;
   const std::string whole = query(28);
   for (size_t n = 0; n < whole.size(); n++) {
-    EXPECT_EQ(dns(whole.substr(0, n), true), "no") << n;
-    EXPECT_EQ(dns(whole.substr(0, n), false), "more") << n;
+    EXPECT_EQ(dns(whole.substr(0, n), n), "no") << n;
+    EXPECT_EQ(dns(whole.substr(0, n), whole.size()), "more") << n;
   }
+  // What cannot come any more is not waited for.
+  EXPECT_EQ(dns("", 11), "no");
+  EXPECT_EQ(dns("", 12), "more");
+  const std::string begun = dns_header(0x0100, 1) + "\3";
+  EXPECT_EQ(dns(begun, begun.size() + 3 + 1 + 3), "no");
+  EXPECT_EQ(dns(begun, begun.size() + 3 + 1 + 4), "more");
 }
 
 // ---- the test of the first octets ----

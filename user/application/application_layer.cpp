@@ -16,12 +16,15 @@ void add_saturating(uint64_t* sum, uint64_t value) {
 
 }  // namespace
 
-bool ApplicationLayer::Starts::contains(uint32_t number) const {
-  return std::find(sequence.begin(), sequence.begin() + used, number) != sequence.begin() + used;
+bool ApplicationLayer::Starts::covers(uint32_t number) const {
+  for (unsigned i = 0; i < used; i++)
+    if (number - sequence[i] < octets[i]) return true;
+  return false;
 }
 
-void ApplicationLayer::Starts::add(uint32_t number) {
+void ApplicationLayer::Starts::add(uint32_t number, uint16_t length) {
   sequence[next] = number;
+  octets[next] = length;
   next = static_cast<uint8_t>((next + 1) % sequence.size());
   used = static_cast<uint8_t>(std::min<size_t>(used + 1u, sequence.size()));
 }
@@ -105,7 +108,7 @@ void ApplicationLayer::udp(Flow& flow, const Payload& payload) noexcept {
   DnsMessage message;
   const size_t size =
       std::min({payload.octets.size(), size_t{payload.length}, size_t{kDatagramOctets}});
-  if (parse_dns(payload.octets.first(size), true, &message) == Verdict::kYes)
+  if (parse_dns(payload.octets.first(size), size, &message) == Verdict::kYes)
     count_dns(*dns_of(flow), message);
   else
     statistics_.malformed_dns++;
@@ -178,7 +181,8 @@ void ApplicationLayer::add_in_order(Place place, uint32_t offset, Octets octets,
   auto& [flow, direction] = place;
   const uint32_t from = flow.end[direction];
   uint32_t to = offset + static_cast<uint32_t>(octets.size());
-  const Candidate begin{uint64_t{flow.packets} << 16 | offset, static_cast<uint16_t>(offset)};
+  const Candidate begin{uint64_t{flow.packets} << 16 | offset, static_cast<uint16_t>(offset),
+                        flow.segments[direction]};
   new_begin &= offset < from && !octets.empty();
 
   StreamHead* head = head_of(flow, direction);
@@ -228,7 +232,8 @@ void ApplicationLayer::push_begins(Place place, uint32_t from, uint32_t to,
     for (unsigned i = 0; i < flow.segments[direction]; i++)
       if (begins[i] >= from && begins[i] < least) least = begins[i];
     if (least == to) return;
-    candidates->push({uint64_t{flow.packets} << 16 | least, static_cast<uint16_t>(least)});
+    candidates->push({uint64_t{flow.packets} << 16 | least, static_cast<uint16_t>(least),
+                      flow.segments[direction]});
     from = least + 1;
   }
 }
@@ -282,7 +287,8 @@ Verdict ApplicationLayer::judge(Place place, Octets octets, const Candidate& can
   HttpMessage message;
   const Verdict start = parse_http(octets, all, &message);
   if (start == Verdict::kYes)
-    count_http(place, message, flow.origin[direction] + candidate.offset, candidate.order);
+    count_http(place, message, flow.origin[direction] + candidate.offset, candidate.order,
+               candidate.segment);
   return start;
 }
 
@@ -307,7 +313,7 @@ void ApplicationLayer::walk_dns(Place place, Octets octets, uint32_t base) {
     const uint16_t length = be16(here.data());
     const size_t size = std::min<size_t>(length, here.size() - 2);
     DnsMessage message;
-    const Verdict verdict = parse_dns(here.subspan(2, size), size == length, &message);
+    const Verdict verdict = parse_dns(here.subspan(2, size), length, &message);
     if (verdict == Verdict::kMore) return;
     if (verdict == Verdict::kNo) {
       statistics_.malformed_dns++;
@@ -387,15 +393,17 @@ void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Octets octe
       if ((flow.flags[0] & kSettled) != 0 && flow.details != kNone) free_suites(flow);
     }
   } else if (parse_http(octets, true, &http) == Verdict::kYes) {
-    count_http(place, http, sequence, order);
+    const bool closed = (flow.flags[direction] & kClosed) != 0;
+    count_http(place, http, sequence, order,
+               closed ? uint8_t{kHeadSegments + 1} : flow.segments[direction]);
   }
   if (port_53 && (flow.flags[direction] & kDnsStopped) == 0 && octets.size() > 2) {
     const size_t size = std::min<size_t>(be16(octets.data()), octets.size() - 2);
     DnsMessage message;
     Dns& dns = *dns_of(flow);
-    if (parse_dns(octets.subspan(2, size), true, &message) == Verdict::kYes &&
-        message.questions == 1 && !dns.later[direction].contains(sequence)) {
-      dns.later[direction].add(sequence);
+    if (parse_dns(octets.subspan(2, size), size, &message) == Verdict::kYes &&
+        message.questions == 1 && !dns.later[direction].covers(sequence)) {
+      dns.later[direction].add(sequence, 1);
       count_dns(dns, message);
     }
   }
@@ -404,26 +412,22 @@ void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Octets octe
 // ---- counts ------------------------------------------------------------------------------------
 
 void ApplicationLayer::count_http(Place place, const HttpMessage& message, uint32_t sequence,
-                                  uint64_t order) {
+                                  uint64_t order, uint8_t segment) {
   auto& [flow, direction] = place;
   const unsigned requester = message.request ? direction : !direction;
   if ((flow.flags[0] & kSettled) != 0 && details_of(flow)->http[!requester] != kNone) return;
   Http& http = *http_of(flow, requester);
   // A copy of a message start, or a segment that begins inside of a header.
-  if (http.starts[direction].contains(sequence) ||
-      sequence - http.last_sequence[direction] < http.last_octets[direction])
-    return;
-  http.starts[direction].add(sequence);
-  http.last_sequence[direction] = sequence;
-  http.last_octets[direction] = static_cast<uint16_t>(message.header_octets);
+  if (http.starts[direction].covers(sequence)) return;
+  http.starts[direction].add(sequence, static_cast<uint16_t>(message.header_octets));
   http.first = std::min(http.first, order);
   add_saturating(&http.content_length, message.content_length);
   if (message.request) {
     http.requests++;
-    http.methods.add(message.method);
+    http.methods.add(message.method, segment);
   } else {
     http.responses++;
-    http.codes.add(message.code);
+    http.codes.add(message.code, segment);
   }
 }
 
@@ -507,7 +511,7 @@ bool ApplicationLayer::keep(Place place, uint32_t offset, Octets octets, uint32_
   const bool kept = head.add(offset, octets, end);
   statistics_.head_bytes += head.bytes() - before;
   const StreamHead* other = head_of(flow, !direction);
-  if (!kept || head.bytes() + (other ? other->bytes() : 0) > kMaxFlowBytes)
+  if (!kept || head.octets() + (other ? other->octets() : 0) > kMaxFlowOctets)
     drop_head(flow, direction);
   while (statistics_.head_bytes > max_head_bytes_) {
     const StreamHead& oldest = heads_[oldest_head_];

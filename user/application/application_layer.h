@@ -71,7 +71,7 @@ static_assert(sizeof(ApplicationFlow) == 64, "a cache line for flows with nothin
 class ApplicationLayer {
  public:
   static constexpr size_t kDefaultHeadBytes = 64u << 20;
-  static constexpr size_t kMaxFlowBytes = 16u << 10;
+  static constexpr size_t kMaxFlowOctets = 16u << 10;  // two whole heads
 
   struct Statistics {
     uint64_t heads = 0;             // that keep octets now
@@ -121,13 +121,15 @@ class ApplicationLayer {
   static constexpr uint32_t kNone = Flow::kNone;
   static bool starts(Octets octets, bool port_53);
 
-  // Message starts, for the retransmissions among later ones.
+  // The last message starts of a direction, for the copies of them: where they began, and how many
+  // octets from there on may not begin another.
   struct Starts {
     std::array<uint32_t, 8> sequence;
+    std::array<uint16_t, 8> octets;
     uint8_t used;
     uint8_t next;
-    bool contains(uint32_t number) const;
-    void add(uint32_t number);
+    bool covers(uint32_t number) const;
+    void add(uint32_t number, uint16_t length);
   };
 
   // HTTP under the assumption that one certain direction sends the requests. Which one does is
@@ -137,9 +139,7 @@ class ApplicationLayer {
     uint64_t requests, responses, content_length;
     Tally<HttpMethod, 8> methods;
     Tally<uint16_t, 8> codes;
-    std::array<Starts, 2> starts;
-    std::array<uint32_t, 2> last_sequence;  // of the last message,
-    std::array<uint16_t, 2> last_octets;    // and the length of its header
+    std::array<Starts, 2> starts;  // with their headers
   };
 
   struct alignas(64) Dns {
@@ -189,7 +189,8 @@ class ApplicationLayer {
   void judge_copy(Place place, Octets octets, const Candidate& candidate);
   void walk_dns(Place place, Octets octets, uint32_t base);
   void look_at_start(Place place, uint32_t sequence, Octets octets, uint64_t order);
-  void count_http(Place place, const HttpMessage& message, uint32_t sequence, uint64_t order);
+  void count_http(Place place, const HttpMessage& message, uint32_t sequence, uint64_t order,
+                  uint8_t segment);
   void count_dns(Dns& dns, const DnsMessage& message);
   void count_hello(Place place, bool from_client, Octets body);
   void close_head(Flow& flow, unsigned direction);

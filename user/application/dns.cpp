@@ -11,9 +11,12 @@ constexpr size_t kMaxLabelOctets = 254;  // 255 with the root (RFC 1035, 2.3.4)
 
 }  // namespace
 
-Verdict parse_dns(Octets octets, bool all, DnsMessage* message) {
-  const Verdict unfinished = all ? Verdict::kNo : Verdict::kMore;
-  if (octets.size() < kHeaderOctets) return unfinished;
+Verdict parse_dns(Octets octets, size_t length, DnsMessage* message) {
+  // What is said of a message whose first `needed` octets would have to be read.
+  const auto unfinished = [length](size_t needed) {
+    return needed > length ? Verdict::kNo : Verdict::kMore;
+  };
+  if (octets.size() < kHeaderOctets) return unfinished(kHeaderOctets);
   message->response = (octets[2] & 0x80) != 0;
   message->rcode = octets[3] & 0x0f;
   message->questions = be16(&octets[4]);
@@ -22,23 +25,24 @@ Verdict parse_dns(Octets octets, bool all, DnsMessage* message) {
     return Verdict::kNo;
   if (message->questions == 0) return Verdict::kYes;
 
+  constexpr size_t kTypeAndClass = 4;
   size_t at = kHeaderOctets;
   for (;;) {
-    if (at >= octets.size()) return unfinished;
-    const uint8_t length = octets[at];
-    if (length == 0) {
+    if (at >= octets.size()) return unfinished(at + 1 + kTypeAndClass);
+    const uint8_t label = octets[at];
+    if (label == 0) {
       at += 1;
       break;
     }
-    if ((length & 0xc0) == 0xc0) {  // a pointer ends the name
+    if ((label & 0xc0) == 0xc0) {  // a pointer ends the name
       at += 2;
       break;
     }
-    if (length > 63) return Verdict::kNo;
-    at += 1u + length;
+    if (label > 63) return Verdict::kNo;
+    at += 1u + label;
     if (at - kHeaderOctets > kMaxLabelOctets) return Verdict::kNo;
   }
-  if (octets.size() < at + 4) return unfinished;  // type and class
+  if (octets.size() < at + kTypeAndClass) return unfinished(at + kTypeAndClass);
   message->type = be16(&octets[at]);
   return Verdict::kYes;
 }

@@ -2,6 +2,7 @@
 // The header and first question of a DNS message (RFC 1035).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "application/verdict.h"
@@ -15,7 +16,8 @@ struct DnsMessage {
   uint16_t type;       // of the first question; 0 without one
 };
 
-// Whether a DNS message begins at the first octet. all: no more octets of it can come.
-Verdict parse_dns(Octets octets, bool all, DnsMessage* message);
+// Whether a DNS message of this length begins at the first octet. Those octets that are not there
+// yet may come.
+Verdict parse_dns(Octets octets, size_t length, DnsMessage* message);
 
 }  // namespace flowmeter

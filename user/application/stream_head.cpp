@@ -36,10 +36,6 @@ void StreamHead::release() {
   std::free(data_);
 }
 
-size_t StreamHead::bytes() const {
-  return sizeof(*this) + capacity_ + size_t{own_count_} * FM_START_OCTETS;
-}
-
 bool StreamHead::reserve(uint32_t end) {
   constexpr uint32_t kStep = 512;
   const uint32_t size = end - base_;

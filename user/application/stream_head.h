@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "application/verdict.h"
@@ -22,6 +23,7 @@ struct ApplicationFlow;
 struct Candidate {
   uint64_t order;  // among all that happened to the flow
   uint16_t offset;
+  uint8_t segment;  // of the direction, with which the stream reached the position
 };
 
 // Those not yet decided, in the order in which they are.
@@ -65,8 +67,9 @@ class StreamHead {
     }
   }
 
-  // Memory held, this included.
-  size_t bytes() const;
+  // Memory held for octets; and with this included.
+  size_t octets() const { return capacity_ + size_t{own_count_} * FM_START_OCTETS; }
+  size_t bytes() const { return sizeof(*this) + octets(); }
 
   Candidates candidates;
   // Of the owner: whose head this is, and its neighbours in the list by age.

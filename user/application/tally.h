@@ -1,41 +1,48 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Counts of different values, of which only the first few are told apart; and which came most.
+// Of values that came equally often it is the one seen first, whenever they are added.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 namespace flowmeter {
 
 template <typename Value, unsigned kDifferent>
 class Tally {
  public:
-  void add(const Value& value) {
-    for (unsigned i = 0; i < used_; i++) {
-      if (values_[i] != value) continue;
-      counts_[i] += counts_[i] != std::numeric_limits<uint32_t>::max();
-      return;
-    }
-    if (used_ == kDifferent) return;
-    values_[used_] = value;
-    counts_[used_++] = 1;
+  // seen: when, if values are not added in that order.
+  void add(const Value& value, uint8_t seen = 0) {
+    unsigned i = 0;
+    while (i < used_ && entries_[i].value != value) i++;
+    if (i == kDifferent) return;
+    if (i == used_) entries_[used_++] = {0, seen, value};
+    entries_[i].count += entries_[i].count != std::numeric_limits<uint32_t>::max();
+    entries_[i].seen = std::min(entries_[i].seen, seen);
+    for (; i > 0 && entries_[i].seen < entries_[i - 1].seen; i--)
+      std::swap(entries_[i], entries_[i - 1]);
   }
   // The value seen most, of several the one seen first; none if there is no value.
   Value most_common(Value none) const {
     unsigned best = 0;
     for (unsigned i = 1; i < used_; i++)
-      if (counts_[i] > counts_[best]) best = i;
-    return used_ == 0 ? none : values_[best];
+      if (entries_[i].count > entries_[best].count) best = i;
+    return used_ == 0 ? none : entries_[best].value;
   }
   bool empty() const { return used_ == 0; }
   void clear() { used_ = 0; }
 
  private:
-  // In this order what the first few values need is on few cache lines.
+  struct Entry {
+    uint32_t count;
+    uint8_t seen;  // first; ascending
+    Value value;
+  };
   uint8_t used_ = 0;
-  std::array<Value, kDifferent> values_;
-  std::array<uint32_t, kDifferent> counts_;
+  std::array<Entry, kDifferent> entries_;
 };
 
 }  // namespace flowmeter

@@ -172,7 +172,7 @@ TlsWalk::Step TlsWalk::record(Octets octets, uint32_t base) {
       at_ = static_cast<uint16_t>(at_ + kRecordHeader + 2);
       return Step::kOn;
     case kChangeCipherSpec:
-      if (length != 1 || in_message_) return Step::kEnd;
+      if (length != 1 || in_message_ || after_change_) return Step::kEnd;
       if (here.size() < kRecordHeader + 1) return Step::kMore;
       if (here[kRecordHeader] != 1) return Step::kEnd;
       at_ = static_cast<uint16_t>(at_ + kRecordHeader + 1);
@@ -190,7 +190,7 @@ TlsWalk::Step TlsWalk::record(Octets octets, uint32_t base) {
     const Octets hello = here.subspan(kRecordHeader);
     if (hello.size() < kMessageHeader + 2) return Step::kMore;
     const uint32_t hello_length = static_cast<uint32_t>(hello[1]) << 16 | be16(&hello[2]);
-    if ((hello[0] != kClientHello && hello[0] != kServerHello) ||
+    if ((hello[0] != kClientHello && hello[0] != kServerHello) || hello_length < 2 ||
         hello_length + kMessageHeader > length || be16(&hello[kMessageHeader]) != kTls12)
       return Step::kEnd;
     after_change_ = false;
