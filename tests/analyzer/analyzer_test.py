@@ -239,6 +239,12 @@ class Tables(analyzer.AnalyzerCase):
                 both = ~np.isnan(values[:, i]) & ~np.isnan(values[:, j])
                 self.assertAlmostEqual(r[i, j], np.corrcoef(values[both, i], values[both, j])[0, 1], 9)
 
+    def test_correlation_far_from_the_first_number(self):
+        """A pair whose rows all lie far from a column's first number, in a row where the other column has none."""
+        rows = [{"flow_duration": x, "flow_byts_s": y, "pkt_size_avg": 0.1} for x, y in ((1e9, ""), (1, 2), (2, 4), (3, 6))]
+        self.run_analyzer(self.write("flow.csv", flows(*rows)))
+        self.assertEqual(self.rows("strong_correlations.csv")[1:], [["flow_duration", "flow_byts_s", "1.0000"]])
+
     def test_all_numeric_columns(self):
         text = "".join(line + (",extra,name\n" if i == 0 else f",{-i},text\n") for i, line in enumerate(FIVE.splitlines()))
         self.run_analyzer(self.write("flow.csv", text), "--correlate", "all", "--correlation", "0")
