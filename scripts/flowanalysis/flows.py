@@ -6,6 +6,7 @@ text of the rows goes on unchanged; of the cells, only those of the needed colum
 of the 82 columns (seconds, bytes), whatever the names and units of the file.
 """
 import collections
+import contextlib
 import csv
 import gzip
 import io
@@ -129,21 +130,20 @@ class FlowFile:
                     yield line.split(",") if first else line
                     first = False
                 continue
-            parts, quotes = [line], line.count('"')
-            while quotes % 2 and len(parts) < _RECORD_LINES and (line := following()):
-                parts.append(line)
-                quotes += line.count('"')
+            further, ended = [], True
+
+            def of_record(line=line, further=further):
+                nonlocal ended
+                yield line
+                while len(further) < _RECORD_LINES and (line := following()):
+                    further.append(line)
+                    yield line
+                ended = False  # the reader asks for one line more
+
             cells = None
-            if quotes % 2 == 0:
-                try:
-                    cells = cells_of("".join(parts))
-                except csv.Error:  # a cell of more than 128 KiB, or a bare CR
-                    pass
-            else:
-                again.extendleft(reversed(parts[1:]))
-            if cells is None:
-                self.skipped += 1
-            else:
+            with contextlib.suppress(csv.Error):  # a cell of more than 128 KiB, or a bare CR
+                cells = next(csv.reader(of_record()))
+            if cells is not None and ended:
                 yield cells
                 first = False
 

@@ -328,6 +328,26 @@ class Inputs(analyzer.AnalyzerCase):
         self.expect_five()
         self.assertIn("4 rows have another number of fields", self.text("report.html"))
 
+    def test_quotes_inside_cells(self):
+        """A quote that does not begin its cell is a character like others, and takes no row with it; a quoted cell that does
+        not end costs its own row only."""
+        header, *lines = FIVE.splitlines()
+        for cells, gone in ((['5" disk', "x", '7"', "x", 'a"b"c'], 0), (["x", '"open', "x", "x", "x"], 1)):
+            text = "\n".join([header + ",note", *(f"{line},{cell}" for line, cell in zip(lines, cells))]) + "\n"
+            done = self.run_analyzer(self.write("flow.csv", text))
+            self.assertEqual([row[len(COLUMNS)] for row in self.rows("flows_classified.csv")[1:]],
+                             [cell for cell in cells if not cell.startswith('"')])
+            self.assertEqual("1 rows have another number of fields" in done.stderr, gone == 1)
+
+    def test_numbers_beside_texts(self):
+        """A number means the same whatever else is in its column: here one just below a limit of 200, and True, which is none."""
+        below = {"flow_duration": 0.01, "pkt_size_avg": "199.99999999999997", "tot_fwd_pkts": 1, "tot_bwd_pkts": 0}
+        for other in ("7", "x", "True", ""):
+            self.run_analyzer(self.write("flow.csv", flows(below, {"pkt_size_avg": other})))
+            self.assertEqual(self.rows("flows_classified.csv")[1][-4], QUICK, other)
+        done = self.run_analyzer(self.write("flow.csv", flows({"flow_duration": "True"}, {"flow_duration": ""})))
+        self.assertIn("left out: flow_duration 2", done.stderr)
+
     def test_cells_that_are_no_numbers(self):
         rows = [{"flow_duration": value} for value in ("", "x", "NaN", "-inf", "1e999", "True", "2")]
         done = self.run_analyzer(self.write("flow.csv", flows(*rows, {"pkt_len_max": "?"})))
