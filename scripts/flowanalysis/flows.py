@@ -41,7 +41,7 @@ _TITLED |= {f"{way}_pkt_len_{what}": f"{way.title()} Packet Length {what.title()
 class Layout(NamedTuple):
     name: str
     columns: dict  # needed column: its name in the file
-    scale: dict  # needed column: factor to our unit
+    units: dict  # needed column: how many of its units make one of ours
     remark: str = ""
 
 
@@ -179,8 +179,8 @@ class FlowFile:
         numbers = {}
         for name in NUMBERS:
             numbers[name] = _numbers(frame[place[name]])
-            if name in layout.scale:
-                numbers[name] *= layout.scale[name]
+            if name in layout.units:
+                numbers[name] /= layout.units[name]
         others = {}
         if every_column:
             for number, name in enumerate(self.header):

@@ -48,7 +48,7 @@ def _reduced(reduce, values):
 
 def _total(values):
     """A sum of counts; nothing if none of them is known."""
-    return "" if len(values) and np.isnan(values).all() else f"{np.nansum(values):.0f}"
+    return "" if len(values) and np.isnan(values).all() else fixed(np.nansum(values), 0)
 
 
 def summary(a):

@@ -358,6 +358,15 @@ class Inputs(analyzer.AnalyzerCase):
         for cells in (("True", "False"), ("1e308", "1.5e308")):  # no numbers; numbers whose sum is none
             self.run_analyzer(self.write("flow.csv", flows(*({"flow_duration": cell} for cell in cells))))
             self.assertEqual(self.values("summary_statistics.csv")["Mean Flow Duration (s)"], "")
+        self.run_analyzer(self.write("flow.csv", flows(*[{"tot_fwd_pkts": "1e308"}] * 2)))
+        self.assertEqual(self.values("summary_report.csv")["Total Forward Packets"], "")
+
+    def test_microseconds_at_a_limit(self):
+        """50 ms exactly is not below the limit of 0.05 s of a quick request."""
+        row = {"flow_duration": 50000, "pkt_size_avg": 100, "tot_fwd_pkts": 1, "tot_bwd_pkts": 1}
+        for names in (REALTIME, JAVA):
+            self.run_analyzer(self.write("flow.csv", flows(row, row | {"flow_duration": 49999}, names=names)))
+            self.assertEqual([line[-4] for line in self.rows("flows_classified.csv")[1:]], [OTHER, QUICK])
 
     def test_other_feature_sets(self):
         micro = lambda row, *names: row | {name: f"{row[name] * 1e6:.3f}" for name in names}
