@@ -50,11 +50,11 @@ LAYOUTS = (
     Layout("realtime-97", _TITLED | {
         "tot_fwd_pkts": "Total Fwd Packets", "tot_bwd_pkts": "Total Backward Packets",
         "totlen_bwd_pkts": "Total Length of Bwd Packets", "pkt_len_max": "Max Packet Length",
-        "pkt_len_min": "Min Packet Length"}, {"flow_duration": 1e-6}),
+        "pkt_len_min": "Min Packet Length"}, {"flow_duration": 1e6}),
     Layout("Java CICFlowMeter", _TITLED | {
         "tot_fwd_pkts": "Total Fwd Packet", "tot_bwd_pkts": "Total Bwd packets",
         "totlen_bwd_pkts": "Total Length of Bwd Packet", "pkt_len_max": "Packet Length Max",
-        "pkt_len_min": "Packet Length Min"}, dict.fromkeys(("flow_duration", "flow_iat_mean", "flow_iat_std"), 1e-6),
+        "pkt_len_min": "Packet Length Min"}, dict.fromkeys(("flow_duration", "flow_iat_mean", "flow_iat_std"), 1e6),
         "the Java program's packet lengths are payload, the limits of the classes are meant for frames: classes shift"),
 )
 
@@ -146,6 +146,9 @@ class FlowFile:
             if cells is not None and ended:
                 yield cells
                 first = False
+            else:
+                again.extendleft(reversed(further))
+                self.skipped += 1
 
     def pieces(self):
         """Lists of up to ROWS rows, each a line of CSV without its end; rows of another number of fields are skipped."""
@@ -205,6 +208,9 @@ def _numbers(cells):
     if cells.dtype == bool:  # pandas' reading of True and False, which are no numbers here
         return np.full(len(cells), np.nan)
     values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    if cells.dtype == object:  # texts: pandas takes their numbers less exactly than those of a column without any
+        there = ~np.isnan(values)  # and it takes True for 1
+        values[there] = [float(cell) if isinstance(cell, str) else np.nan for cell in cells.to_numpy()[there]]
     values[~np.isfinite(values)] = np.nan
     return values
 
