@@ -222,7 +222,7 @@ def analyse(arguments, path):
     log.debug("%s", limits)
     result = analysis.Analysis(limits, arguments.correlate == "all")
     name = "flows_classified.csv"
-    with tables.ClassifiedFlows(os.path.join(directory, name), source.header) as classified:
+    with tables.ClassifiedFlows(os.path.join(directory, name), source.titles) as classified:
         read(source, result, progress, classified.add)
     if classified.error:
         failed(name, classified.error)

@@ -99,8 +99,8 @@ class FlowFile:
         self._text = io.TextIOWrapper(octets, encoding="utf-8-sig", errors="replace", newline="\n")
         self._lines = self._guarded(self._text)
         self._records = self._whole_records()
-        first = next(self._records, None)
-        self.header = [cell.strip() for cell in first] if first else []
+        self.titles = next(self._records, [])  # as they are in the file; some tools put blanks before them
+        self.header = [cell.strip() for cell in self.titles]
         self.layout = _layout(self.header, self.path) if self.header else None
 
     def close(self):

@@ -300,10 +300,10 @@ class Inputs(analyzer.AnalyzerCase):
     def test_cells_stay_as_they_were(self):
         header, *lines = FIVE.splitlines()
         odd = ['"a, ""b"""', " 1 ", "é", '"two\nlines"', "007"]
-        text = "\n".join([header + ",note", *(f"{line},{cell}" for line, cell in zip(lines, odd))]) + "\n"
+        text = "\n".join([header + ", note", *(f"{line},{cell}" for line, cell in zip(lines, odd))]) + "\n"
         self.run_analyzer(self.write("flow.csv", text))
         rows = self.rows("flows_classified.csv")
-        self.assertEqual([row[len(COLUMNS)] for row in rows], ["note", 'a, "b"', " 1 ", "é", "two\nlines", "007"])
+        self.assertEqual([row[len(COLUMNS)] for row in rows], [" note", 'a, "b"', " 1 ", "é", "two\nlines", "007"])
         self.assertEqual([row[:len(COLUMNS)] for row in rows], [line.split(",") for line in FIVE.splitlines()])
         self.expect_five()
 
