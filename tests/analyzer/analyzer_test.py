@@ -479,6 +479,14 @@ class Outputs(analyzer.AnalyzerCase):
         self.assertEqual(self.made(), sorted({*TABLES, "report.html"} - {"flows_classified.csv"}))
         self.assertEqual(self.values("summary_report.csv")["Total Flows"], "3000")
 
+    def test_full_standard_output(self):
+        command = [sys.executable, "-B", analyzer.ANALYZER, self.write("flow.csv", FIVE), "-o", self.out, "--no-plots"]
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=200, check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr.splitlines()[-1], "standard output: cannot be written: No space left on device$")
+        self.assertEqual(self.made(), sorted([*TABLES, "report.html"]))
+
     def test_picture_that_cannot_be_drawn(self):
         done = self.run_analyzer(self.write("flow.csv", FIVE), "--dpi", "9000", plots=True, status=3)
         self.assertEqual(done.stderr.count("cannot be drawn"), len(PICTURES))
