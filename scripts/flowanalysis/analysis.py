@@ -31,10 +31,13 @@ class Correlation:
             self.names = list(columns)
             self._count, self._mean, self._squares, self._products = np.zeros((4, len(self.names), len(self.names)))
         there = ~np.isnan(values)
-        patterns, of_row = (there[:1], None) if there.all() else np.unique(there, axis=0, return_inverse=True)
-        for number, pattern in enumerate(patterns):  # rows with numbers in the same columns
-            rows = values if of_row is None else values[of_row == number][:, pattern]
-            self._merge(rows, np.ix_(pattern, pattern))
+        if there.all():
+            self._merge(values, np.ix_(there[0], there[0]))
+            return
+        patterns, of_row, rows = np.unique(there, axis=0, return_inverse=True, return_counts=True)
+        places = np.split(np.argsort(of_row, kind="stable"), np.cumsum(rows)[:-1])
+        for pattern, at in zip(patterns, places):  # rows with numbers in the same columns
+            self._merge(values[at][:, pattern], np.ix_(pattern, pattern))
 
     def _merge(self, rows, there):
         mean = rows[0] + (rows - rows[0]).mean(axis=0)  # exact for a constant
