@@ -222,7 +222,7 @@ def analyse(arguments, path):
     log.debug("%s", limits)
     result = analysis.Analysis(limits, arguments.correlate == "all")
     name = "flows_classified.csv"
-    with tables.ClassifiedFlows(os.path.join(directory, name), source.header) as classified:
+    with tables.ClassifiedFlows(os.path.join(directory, name), source.titles) as classified:
         read(source, result, progress, classified.add)
     if classified.error:
         failed(name, classified.error)
@@ -271,7 +271,12 @@ def analyse(arguments, path):
             file.write(page.page(source.path, result, on_page, pictures, remarks))
     except OSError as error:
         failed("report.html", error)
-    print(directory, flush=True)
+    try:
+        print(directory, flush=True)
+    except OSError as error:  # full, or whoever reads it has gone
+        log.error("standard output: cannot be written: %s", error.strerror)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer would fail again
+        status = NOT_WRITTEN
     return status
 
 
@@ -281,6 +286,3 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:  # whoever reads standard output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(NOT_WRITTEN)

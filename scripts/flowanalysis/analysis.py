@@ -15,43 +15,49 @@ _LEAST_PAIRS = 3
 
 
 class Correlation:
-    """Pearson's r of all pairs of columns, over the rows where both are numbers, from sums.
+    """Pearson's r of all pairs of columns, over the rows where both are numbers.
 
-    The sums are taken from the first number of each column, which is exact for a constant column and loses no more than
-    the number of rows times the precision otherwise."""
+    Means and squared deviations are of each pair's own rows, and those of two sets of rows are merged (Chan, Golub and
+    LeVeque): sums from one origin would lose a pair whose rows all lie far from it. A constant column deviates by exactly 0."""
 
     def __init__(self):
         self.names = []
-        self._origin = self._count = self._sum = self._squares = self._products = None
+        self._count = self._mean = self._squares = self._products = None  # [i, j]: of i, where j is a number too
 
     def add(self, columns):
         """columns: {name: values}, the same names each time."""
         values = np.column_stack(list(columns.values()))
-        if self._origin is None:
+        if self._count is None:
             self.names = list(columns)
-            shape = (len(self.names),) * 2
-            self._origin = np.full(len(self.names), np.nan)
-            self._count, self._sum, self._squares, self._products = (np.zeros(shape) for _ in range(4))
+            self._count, self._mean, self._squares, self._products = np.zeros((4, len(self.names), len(self.names)))
         there = ~np.isnan(values)
-        for i in np.flatnonzero(np.isnan(self._origin) & there.any(axis=0)):
-            self._origin[i] = values[there[:, i].argmax(), i]
-        values = np.where(there, values - self._origin, 0)
-        there = there.astype(float)
-        self._count += there.T @ there
-        self._sum += values.T @ there  # [i, j]: of i, where j is a number too
-        self._squares += (values * values).T @ there
-        self._products += values.T @ values
+        if there.all():
+            self._merge(values, np.ix_(there[0], there[0]))
+            return
+        patterns, of_row, rows = np.unique(there, axis=0, return_inverse=True, return_counts=True)
+        places = np.split(np.argsort(of_row, kind="stable"), np.cumsum(rows)[:-1])
+        for pattern, at in zip(patterns, places):  # rows with numbers in the same columns
+            self._merge(values[at][:, pattern], np.ix_(pattern, pattern))
+
+    def _merge(self, rows, there):
+        mean = rows[0] + (rows - rows[0]).mean(axis=0)  # exact for a constant
+        rows = rows - mean
+        products = rows.T @ rows
+        before, n = self._count[there], len(rows)
+        apart = mean[:, np.newaxis] - self._mean[there]
+        share = n / (before + n)  # 1 at first, so that a constant is its own mean
+        self._mean[there] += apart * share
+        self._squares[there] += np.diag(products)[:, np.newaxis] + apart * apart * before * share
+        self._products[there] += products + apart * apart.T * before * share
+        self._count[there] += n
 
     def matrix(self):
         """(names, r); NaN where there is no r."""
-        if self._origin is None:
+        if self._count is None:
             return [], np.empty((0, 0))
         with np.errstate(all="ignore"):
-            n = self._count
-            spread = self._squares - self._sum * self._sum / n
-            spread[~(spread > 1e-13 * self._squares)] = np.nan  # constant, but for rounding
-            r = (self._products - self._sum * self._sum.T / n) / np.sqrt(spread * spread.T)
-        r[n < _LEAST_PAIRS] = np.nan
+            r = self._products / np.sqrt(self._squares) / np.sqrt(self._squares.T)  # 0 / 0 of a constant: NaN
+        r[self._count < _LEAST_PAIRS] = np.nan
         return self.names, np.clip(r, -1, 1)
 
 

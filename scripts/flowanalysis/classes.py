@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 FLOW_TYPES = ("Large Data Transfer", "Quick Request", "Interactive", "Bulk Transfer", "Other")
-# Of the palette of Okabe and Ito, which stays distinct for the colour-blind; the same in all plots and on the page.
-TYPE_COLOURS = dict(zip(FLOW_TYPES, ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F")))
+# Of the palette of Okabe and Ito, which stays distinct for the colour-blind, and a grey that is darker than those: a
+# middle one is their green or pink to the red-green blind. The same in all plots and on the page.
+TYPE_COLOURS = dict(zip(FLOW_TYPES, ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#595959")))
 TIMINGS = ("Very Fast", "Fast", "Medium", "Slow")
 PATTERNS = ("Steady", "Bursty")
 SIZES = ("Small", "Medium", "Large", "Very Large")

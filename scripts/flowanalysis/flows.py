@@ -6,6 +6,7 @@ text of the rows goes on unchanged; of the cells, only those of the needed colum
 of the 82 columns (seconds, bytes), whatever the names and units of the file.
 """
 import collections
+import contextlib
 import csv
 import gzip
 import io
@@ -40,7 +41,7 @@ _TITLED |= {f"{way}_pkt_len_{what}": f"{way.title()} Packet Length {what.title()
 class Layout(NamedTuple):
     name: str
     columns: dict  # needed column: its name in the file
-    scale: dict  # needed column: factor to our unit
+    units: dict  # needed column: how many of its units make one of ours
     remark: str = ""
 
 
@@ -49,11 +50,11 @@ LAYOUTS = (
     Layout("realtime-97", _TITLED | {
         "tot_fwd_pkts": "Total Fwd Packets", "tot_bwd_pkts": "Total Backward Packets",
         "totlen_bwd_pkts": "Total Length of Bwd Packets", "pkt_len_max": "Max Packet Length",
-        "pkt_len_min": "Min Packet Length"}, {"flow_duration": 1e-6}),
+        "pkt_len_min": "Min Packet Length"}, {"flow_duration": 1e6}),
     Layout("Java CICFlowMeter", _TITLED | {
         "tot_fwd_pkts": "Total Fwd Packet", "tot_bwd_pkts": "Total Bwd packets",
         "totlen_bwd_pkts": "Total Length of Bwd Packet", "pkt_len_max": "Packet Length Max",
-        "pkt_len_min": "Packet Length Min"}, dict.fromkeys(("flow_duration", "flow_iat_mean", "flow_iat_std"), 1e-6),
+        "pkt_len_min": "Packet Length Min"}, dict.fromkeys(("flow_duration", "flow_iat_mean", "flow_iat_std"), 1e6),
         "the Java program's packet lengths are payload, the limits of the classes are meant for frames: classes shift"),
 )
 
@@ -98,8 +99,8 @@ class FlowFile:
         self._text = io.TextIOWrapper(octets, encoding="utf-8-sig", errors="replace", newline="\n")
         self._lines = self._guarded(self._text)
         self._records = self._whole_records()
-        first = next(self._records, None)
-        self.header = [cell.strip() for cell in first] if first else []
+        self.titles = next(self._records, [])  # as they are in the file; some tools put blanks before them
+        self.header = [cell.strip() for cell in self.titles]
         self.layout = _layout(self.header, self.path) if self.header else None
 
     def close(self):
@@ -129,23 +130,25 @@ class FlowFile:
                     yield line.split(",") if first else line
                     first = False
                 continue
-            parts, quotes = [line], line.count('"')
-            while quotes % 2 and len(parts) < _RECORD_LINES and (line := following()):
-                parts.append(line)
-                quotes += line.count('"')
+            further, ended = [], True
+
+            def of_record(line=line, further=further):
+                nonlocal ended
+                yield line
+                while len(further) < _RECORD_LINES and (line := following()):
+                    further.append(line)
+                    yield line
+                ended = False  # the reader asks for one line more
+
             cells = None
-            if quotes % 2 == 0:
-                try:
-                    cells = cells_of("".join(parts))
-                except csv.Error:  # a cell of more than 128 KiB, or a bare CR
-                    pass
-            else:
-                again.extendleft(reversed(parts[1:]))
-            if cells is None:
-                self.skipped += 1
-            else:
+            with contextlib.suppress(csv.Error):  # a cell of more than 128 KiB, or a bare CR
+                cells = next(csv.reader(of_record()))
+            if cells is not None and ended:
                 yield cells
                 first = False
+            else:
+                again.extendleft(reversed(further))
+                self.skipped += 1
 
     def pieces(self):
         """Lists of up to ROWS rows, each a line of CSV without its end; rows of another number of fields are skipped."""
@@ -179,8 +182,8 @@ class FlowFile:
         numbers = {}
         for name in NUMBERS:
             numbers[name] = _numbers(frame[place[name]])
-            if name in layout.scale:
-                numbers[name] *= layout.scale[name]
+            if name in layout.units:
+                numbers[name] /= layout.units[name]
         others = {}
         if every_column:
             for number, name in enumerate(self.header):
@@ -205,6 +208,9 @@ def _numbers(cells):
     if cells.dtype == bool:  # pandas' reading of True and False, which are no numbers here
         return np.full(len(cells), np.nan)
     values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    if cells.dtype == object:  # texts: pandas takes their numbers less exactly than those of a column without any
+        there = ~np.isnan(values)  # and it takes True for 1
+        values[there] = [float(cell) if isinstance(cell, str) else np.nan for cell in cells.to_numpy()[there]]
     values[~np.isfinite(values)] = np.nan
     return values
 

@@ -11,7 +11,7 @@ import numpy as np  # noqa: E402
 from matplotlib import cbook  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
-from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator  # noqa: E402
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter  # noqa: E402
 
 from . import classes  # noqa: E402
 from .classes import TYPE_COLOURS  # noqa: E402
@@ -98,7 +98,9 @@ def _histogram(axes, title, values, label, log=False):
     heights, edges = np.histogram(values, BINS)
     axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=_PLAIN, edgecolor="white", linewidth=.4, log=log)
     if log:
-        axes.set_ylim(bottom=.5)  # one flow is to be seen
+        axes.set_ylim(.5, max(axes.get_ylim()[1], 15))  # one flow is to be seen, and 1 and 10 on the axis
+        axes.yaxis.set_major_formatter(_SHORT)
+        axes.yaxis.set_minor_formatter(NullFormatter())  # else 0.6 flows
     else:
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=_STEPS, integer=True))
         axes.yaxis.set_major_formatter(_SHORT)

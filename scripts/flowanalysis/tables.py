@@ -48,7 +48,7 @@ def _reduced(reduce, values):
 
 def _total(values):
     """A sum of counts; nothing if none of them is known."""
-    return "" if len(values) and np.isnan(values).all() else f"{np.nansum(values):.0f}"
+    return "" if len(values) and np.isnan(values).all() else fixed(np.nansum(values), 0)
 
 
 def summary(a):
@@ -134,12 +134,12 @@ class ClassifiedFlows:
     """Writes the rows as they were, with their classes behind them; a column of that name which the input has already goes.
     What cannot be written is left in `error` and ends the writing, but not the reading of the rows."""
 
-    def __init__(self, path, header):
+    def __init__(self, path, titles):
         self.error = None
         self._output = replacing(path)
-        self._stays = [i for i, name in enumerate(header) if name not in classes.COLUMNS]
-        self._all_stay = len(self._stays) == len(header)
-        self._header = flows.line_of([header[i] for i in self._stays] + list(classes.COLUMNS)) + "\n"
+        self._stays = [i for i, name in enumerate(titles) if name.strip() not in classes.COLUMNS]
+        self._all_stay = len(self._stays) == len(titles)
+        self._header = flows.line_of([titles[i] for i in self._stays] + list(classes.COLUMNS)) + "\n"
         # One text for each combination of classes: some hundred, looked up by one number a flow.
         names = [(*classes.FLOW_TYPES, ""), (*classes.TIMINGS, ""), (*classes.PATTERNS, ""), ("False", "True")]
         self._radix = [len(of_kind) for of_kind in names]

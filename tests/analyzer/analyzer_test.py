@@ -239,6 +239,12 @@ class Tables(analyzer.AnalyzerCase):
                 both = ~np.isnan(values[:, i]) & ~np.isnan(values[:, j])
                 self.assertAlmostEqual(r[i, j], np.corrcoef(values[both, i], values[both, j])[0, 1], 9)
 
+    def test_correlation_far_from_the_first_number(self):
+        """A pair whose rows all lie far from a column's first number, in a row where the other column has none."""
+        rows = [{"flow_duration": x, "flow_byts_s": y, "pkt_size_avg": 0.1} for x, y in ((1e9, ""), (1, 2), (2, 4), (3, 6))]
+        self.run_analyzer(self.write("flow.csv", flows(*rows)))
+        self.assertEqual(self.rows("strong_correlations.csv")[1:], [["flow_duration", "flow_byts_s", "1.0000"]])
+
     def test_all_numeric_columns(self):
         text = "".join(line + (",extra,name\n" if i == 0 else f",{-i},text\n") for i, line in enumerate(FIVE.splitlines()))
         self.run_analyzer(self.write("flow.csv", text), "--correlate", "all", "--correlation", "0")
@@ -294,10 +300,10 @@ class Inputs(analyzer.AnalyzerCase):
     def test_cells_stay_as_they_were(self):
         header, *lines = FIVE.splitlines()
         odd = ['"a, ""b"""', " 1 ", "é", '"two\nlines"', "007"]
-        text = "\n".join([header + ",note", *(f"{line},{cell}" for line, cell in zip(lines, odd))]) + "\n"
+        text = "\n".join([header + ", note", *(f"{line},{cell}" for line, cell in zip(lines, odd))]) + "\n"
         self.run_analyzer(self.write("flow.csv", text))
         rows = self.rows("flows_classified.csv")
-        self.assertEqual([row[len(COLUMNS)] for row in rows], ["note", 'a, "b"', " 1 ", "é", "two\nlines", "007"])
+        self.assertEqual([row[len(COLUMNS)] for row in rows], [" note", 'a, "b"', " 1 ", "é", "two\nlines", "007"])
         self.assertEqual([row[:len(COLUMNS)] for row in rows], [line.split(",") for line in FIVE.splitlines()])
         self.expect_five()
 
@@ -322,6 +328,26 @@ class Inputs(analyzer.AnalyzerCase):
         self.expect_five()
         self.assertIn("4 rows have another number of fields", self.text("report.html"))
 
+    def test_quotes_inside_cells(self):
+        """A quote that does not begin its cell is a character like others, and takes no row with it; a quoted cell that does
+        not end costs its own row only."""
+        header, *lines = FIVE.splitlines()
+        for cells, gone in ((['5" disk', "x", '7"', "x", 'a"b"c'], 0), (["x", '"open', "x", "x", "x"], 1)):
+            text = "\n".join([header + ",note", *(f"{line},{cell}" for line, cell in zip(lines, cells))]) + "\n"
+            done = self.run_analyzer(self.write("flow.csv", text))
+            self.assertEqual([row[len(COLUMNS)] for row in self.rows("flows_classified.csv")[1:]],
+                             [cell for cell in cells if not cell.startswith('"')])
+            self.assertEqual("1 rows have another number of fields" in done.stderr, gone == 1)
+
+    def test_numbers_beside_texts(self):
+        """A number means the same whatever else is in its column: here one just below a limit of 200, and True, which is none."""
+        below = {"flow_duration": 0.01, "pkt_size_avg": "199.99999999999997", "tot_fwd_pkts": 1, "tot_bwd_pkts": 0}
+        for other in ("7", "x", "True", ""):
+            self.run_analyzer(self.write("flow.csv", flows(below, {"pkt_size_avg": other})))
+            self.assertEqual(self.rows("flows_classified.csv")[1][-4], QUICK, other)
+        done = self.run_analyzer(self.write("flow.csv", flows({"flow_duration": "True"}, {"flow_duration": ""})))
+        self.assertIn("left out: flow_duration 2", done.stderr)
+
     def test_cells_that_are_no_numbers(self):
         rows = [{"flow_duration": value} for value in ("", "x", "NaN", "-inf", "1e999", "True", "2")]
         done = self.run_analyzer(self.write("flow.csv", flows(*rows, {"pkt_len_max": "?"})))
@@ -332,6 +358,15 @@ class Inputs(analyzer.AnalyzerCase):
         for cells in (("True", "False"), ("1e308", "1.5e308")):  # no numbers; numbers whose sum is none
             self.run_analyzer(self.write("flow.csv", flows(*({"flow_duration": cell} for cell in cells))))
             self.assertEqual(self.values("summary_statistics.csv")["Mean Flow Duration (s)"], "")
+        self.run_analyzer(self.write("flow.csv", flows(*[{"tot_fwd_pkts": "1e308"}] * 2)))
+        self.assertEqual(self.values("summary_report.csv")["Total Forward Packets"], "")
+
+    def test_microseconds_at_a_limit(self):
+        """50 ms exactly is not below the limit of 0.05 s of a quick request."""
+        row = {"flow_duration": 50000, "pkt_size_avg": 100, "tot_fwd_pkts": 1, "tot_bwd_pkts": 1}
+        for names in (REALTIME, JAVA):
+            self.run_analyzer(self.write("flow.csv", flows(row, row | {"flow_duration": 49999}, names=names)))
+            self.assertEqual([line[-4] for line in self.rows("flows_classified.csv")[1:]], [OTHER, QUICK])
 
     def test_other_feature_sets(self):
         micro = lambda row, *names: row | {name: f"{row[name] * 1e6:.3f}" for name in names}
@@ -443,6 +478,14 @@ class Outputs(analyzer.AnalyzerCase):
         self.assertIn("flows_classified.csv: cannot be written: File too large", done.stderr)
         self.assertEqual(self.made(), sorted({*TABLES, "report.html"} - {"flows_classified.csv"}))
         self.assertEqual(self.values("summary_report.csv")["Total Flows"], "3000")
+
+    def test_full_standard_output(self):
+        command = [sys.executable, "-B", analyzer.ANALYZER, self.write("flow.csv", FIVE), "-o", self.out, "--no-plots"]
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=200, check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr.splitlines()[-1], "standard output: cannot be written: No space left on device$")
+        self.assertEqual(self.made(), sorted([*TABLES, "report.html"]))
 
     def test_picture_that_cannot_be_drawn(self):
         done = self.run_analyzer(self.write("flow.csv", FIVE), "--dpi", "9000", plots=True, status=3)
