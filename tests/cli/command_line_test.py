@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Command lines and bad input of the whole program, without an interface: exit status, exactly one line of error that
 names the file or option, and outputs that stay whole."""
+import csv
 import json
 import os
 import resource
@@ -392,6 +393,28 @@ class Fields(CommandLine):
         self.assertEqual((len(header), header[82]), (86, "end_reason"))
         self.assertEqual(meter.run("-f", self.capture, "--fields", "evictions").out.splitlines()[0], "evictions")
         self.assert_fails(meter.run("-f", self.capture, "--extra", "end_reasons"), USAGE, "--extra", "end_reason")
+
+    def test_style_of_rows(self):
+        style = ("--fields", "dst_ip,flow_duration,tot_fwd_pkts", "--label", 'scan, "slow"', "--float-format", "fixed:3")
+        header, *rows = csv.reader(meter.run("-f", self.capture, *style).out.splitlines())
+        self.assertEqual(header, ["dst_ip", "flow_duration", "tot_fwd_pkts", "label"])
+        self.assertGreater(len(rows), 0)
+        for _, duration, packets, label in rows:
+            self.assertRegex(duration, r"^\d+\.\d{3}$")
+            self.assertRegex(packets, r"^\d+$")
+            self.assertEqual(label, 'scan, "slow"')
+        objects = [json.loads(line) for line in meter.run("-f", self.capture, *style, "--json", "-").out.splitlines()]
+        self.assertEqual({o["label"] for o in objects}, {'scan, "slow"'})
+        of_reals = meter.run("-f", self.capture, "--features", "realtime97", "--lowercase-columns", "-c", "-")
+        names = [line.split("  ")[0] for line in meter.run("features", "realtime97").out.splitlines()]
+        self.assertEqual(of_reals.out.splitlines()[0], ",".join(names).lower())
+
+    def test_style_of_rows_that_cannot_be(self):
+        for text in ("fixed:65", "fixed:-1", "fixed:", "fixed:2x", "4", ""):
+            self.assert_fails(meter.run("-f", self.capture, "--float-format", text), USAGE, "--float-format", "fixed:64")
+        self.assert_fails(meter.run("-f", self.capture, "--label", "a\nb"), USAGE, "--label", "one line")
+        for option in (("--label", "x"), ("--float-format", "fixed:2"), ("--lowercase-columns",)):
+            self.assert_fails(meter.run("-f", self.capture, "--compat", "python", "-c", "-", *option), USAGE, option[0])
 
     def test_live_options_need_an_interface(self):
         for option in (("--netns", "x"), ("--hook", "tcx"), ("--attach-order", "last"), ("--datapath", "kernel"),

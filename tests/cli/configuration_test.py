@@ -27,6 +27,7 @@ VALUES = {
     "on-full": ("block", "drop", "block"),
     "rotate": ("1h", "2h", "500MB"),
     "batch": ("2001", "2002", "2003"),
+    "float-format": ("fixed:1", "shortest", "fixed:2"),
     "FLAG": ("true", "false", "true"),
     "SECONDS": ("1.5", "2", "3"),
     "N": ("101", "102", "103"),

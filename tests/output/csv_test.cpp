@@ -111,6 +111,54 @@ TEST(Csv, TheColumnsGivenInTheOrderGiven) {
   EXPECT_EQ((*sink)->rows_written(), 1u);
 }
 
+Cell one_third(const FlowRecord&) {
+  return 1.0 / 3;
+}
+Cell greatest(const FlowRecord&) {
+  return 1.7976931348623157e308;
+}
+Cell whole(const FlowRecord&) {
+  return uint64_t{20};
+}
+Cell twenty_seconds(const FlowRecord&) {
+  return Cell::nanoseconds(20'000'000'000);
+}
+
+TEST(Csv, StyleOfNamesAndReals) {
+  const Column third{"Third/s", Unit::kPerSecond, one_third, ""};
+  const Column most{"MOST", Unit::kNone, greatest, ""};
+  const Column count{"COUNT", Unit::kPackets, whole, ""};
+  const Column time{"Time", Unit::kSeconds, twenty_seconds, ""};
+  struct {
+    RowStyle style;
+    const char* text;
+  } const rows[] = {
+      {{}, "Third/s,COUNT,Time\n0.3333333333333333,20,20\n"},
+      {{{}, 0, false}, "Third/s,COUNT,Time\n0,20,20\n"},
+      {{{}, 3, true}, "third/s,count,time\n0.333,20,20.000\n"},
+      {{"", {}, false}, "Third/s,COUNT,Time,label\n0.3333333333333333,20,20,\n"},
+      {{"a b", 1, false}, "Third/s,COUNT,Time,label\n0.3,20,20.0,a b\n"},
+      {{"a,b", 1, true}, "third/s,count,time,label\n0.3,20,20.0,\"a,b\"\n"},
+      {{"\"", 1, true}, "third/s,count,time,label\n0.3,20,20.0,\"\"\"\"\n"},
+  };
+  const fm_flow_key key{};
+  const fm_flow flow{};
+  const FlowRecord record{key, flow, {}, FM_END_INPUT};
+  const auto text_of = [&record](const CsvFormat& format) {
+    std::string text(2 * format.bound(), '\0');
+    char* const rows_at = format.put_header(text.data());
+    EXPECT_LE(static_cast<size_t>(rows_at - text.data()), format.bound());
+    char* const end = format.put_row(rows_at, record);
+    EXPECT_LE(static_cast<size_t>(end - rows_at), format.bound());
+    text.resize(static_cast<size_t>(end - text.data()));
+    return text;
+  };
+  for (const auto& row : rows)
+    EXPECT_EQ(text_of(CsvFormat({third, count, time}, row.style)), row.text);
+  // Where the decimals have no room the number stays a number.
+  EXPECT_EQ(text_of(CsvFormat({most}, {{}, 64, false})), "MOST\n1.7976931348623157e+308\n");
+}
+
 TEST(Csv, RowsAreTheCellsOfTheColumns) {
   const std::vector<testing::TimedFrame> frames = {
       ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0, 1).at(0.25),

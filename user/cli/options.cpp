@@ -128,6 +128,23 @@ Compat to_compat(const std::string& name) {
                              "\"" + name + "\" is not a mode (there are: python, java)");
 }
 
+// Of --float-format.
+std::optional<int> to_decimals(const std::string& text) {
+  constexpr std::string_view kFixed = "fixed:";
+  if (text == "shortest") return std::nullopt;
+  const char* const end = text.data() + text.size();
+  unsigned decimals = 0;
+  if (text.starts_with(kFixed)) {
+    const auto read = std::from_chars(text.data() + kFixed.size(), end, decimals);
+    if (read.ec == std::errc() && read.ptr == end && decimals <= RowStyle::kMaxDecimals)
+      return static_cast<int>(decimals);
+  }
+  throw CLI::ValidationError("--float-format", "\"" + text +
+                                                   "\" is no format (there are: shortest, "
+                                                   "and fixed:0 to fixed:" +
+                                                   std::to_string(RowStyle::kMaxDecimals) + ")");
+}
+
 }  // namespace
 
 // What nobody has named; on standard output, settle_outputs() knows better.
@@ -277,6 +294,29 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   app.add_flag(
          "--quality", quality,
          "Further columns that say how far a row can be\ntrusted; short for --extra with them")
+      ->group(kOutput);
+  app.add_option_function<std::string>(
+         "--label",
+         [&](const std::string& text) {
+           const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+           if (std::any_of(text.begin(), text.end(), is_control))
+             throw CLI::ValidationError("--label",
+                                        "a label is one line without control characters");
+           config.outputs.style.label = text;
+         },
+         "A last column \"label\" with this text in each row")
+      ->type_name("TEXT")
+      ->group(kOutput);
+  app.add_option_function<std::string>(
+         "--float-format",
+         [&](const std::string& text) { config.outputs.style.decimals = to_decimals(text); },
+         "Reals with N decimals (0 to 64): fixed:N; or as the\nshortest decimal that reads back "
+         "the same: shortest")
+      ->type_name("FORMAT")
+      ->default_str("shortest")
+      ->group(kOutput);
+  app.add_flag("--lowercase-columns", config.outputs.style.lowercase_columns,
+               "Names of columns in lower case")
       ->group(kOutput);
   app.add_flag("--list-fields", want_list, "Print all columns with unit and definition")
       ->configurable(false)
@@ -462,6 +502,10 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     if (config.compat != Compat::kNone) {
       if (!config.extra.empty() || quality)
         usage("--compat writes the other program's columns: leave out --extra and --quality");
+      for (const char* option : {"--label", "--float-format", "--lowercase-columns"})
+        if (app.count(option) > 0)
+          usage((std::string("--compat writes what the other program does: leave out ") + option)
+                    .c_str());
       if (config.outputs.csv.size() != 1 || !config.outputs.json.empty() ||
           !config.outputs.urls.empty() || config.outputs.table || config.outputs.rotation)
         usage("--compat writes one CSV, as the other program does: -c FILE and nothing else");

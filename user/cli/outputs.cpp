@@ -286,13 +286,16 @@ Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
   for (const std::string& url : options.urls) {
     auto writer = HttpWriter::open(url, http);
     if (!writer) return writer.error();
-    queue(std::make_unique<JsonFormat>(columns), std::move(*writer), options.drain_s);
+    queue(std::make_unique<JsonFormat>(columns, options.style), std::move(*writer),
+          options.drain_s);
   }
   for (const std::string& path : options.csv)
-    if (Status opened = open_path(path, std::make_unique<CsvFormat>(columns)); !opened)
+    if (Status opened = open_path(path, std::make_unique<CsvFormat>(columns, options.style));
+        !opened)
       return opened.error();
   for (const std::string& path : options.json)
-    if (Status opened = open_path(path, std::make_unique<JsonFormat>(columns)); !opened)
+    if (Status opened = open_path(path, std::make_unique<JsonFormat>(columns, options.style));
+        !opened)
       return opened.error();
   if (options.table)
     if (Status opened = open_path("-", std::make_unique<TableFormat>(STDOUT_FILENO)); !opened)

@@ -9,6 +9,7 @@
 
 #include "features/column.h"
 #include "output/http_writer.h"
+#include "output/row_style.h"
 #include "output/sink_group.h"
 #include "output/whole_files.h"
 
@@ -35,6 +36,7 @@ struct OutputOptions {
   uint32_t buffer_kib = 256;
   uint32_t queue_mib = 16;
   double drain_s = 10;
+  RowStyle style;
   HttpOptions http;
   std::string authorization_file;
 

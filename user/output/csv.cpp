@@ -9,8 +9,17 @@
 namespace flowmeter {
 namespace {
 
-char* put_cell(char* at, const Cell& cell) {
-  if (cell.kind() != Cell::Kind::kText) return put_number(at, cell);
+// As a field (RFC 4180, section 2).
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"") == std::string::npos) return text;
+  std::string out(1, '"');
+  for (const char c : text) out.append(c == '"' ? 2 : 1, c);
+  out.push_back('"');
+  return out;
+}
+
+char* put_cell(char* at, const Cell& cell, const RowStyle& style) {
+  if (cell.kind() != Cell::Kind::kText) return put_number(at, cell, style);
   // More than its size: a copy of a size known here is a few stores, and the row's bound has the
   // room.
   std::memcpy(at, cell.text().data(), Cell::kShortText);
@@ -20,31 +29,35 @@ char* put_cell(char* at, const Cell& cell) {
 
 }  // namespace
 
-CsvFormat::CsvFormat(std::vector<Column> columns) : columns_(std::move(columns)) {
+CsvFormat::CsvFormat(std::vector<Column> columns, RowStyle style)
+    : columns_(std::move(columns)), style_(std::move(style)) {
+  for (const Column& column : columns_) {
+    if (!header_.empty()) header_.push_back(',');
+    header_.append(style_.name_of(column));
+  }
+  if (style_.label) {
+    header_.append(",label");
+    row_end_.append(",").append(quoted(*style_.label));
+  }
+  header_.push_back('\n');
+  row_end_.push_back('\n');
   // put_cell copies texts at their full size: the last cell of a row, too, must have room.
-  const size_t row_bound = columns_.size() * (Cell::kMaxText + 1);
-  size_t header_bound = 0;
-  for (const Column& column : columns_) header_bound += column.name.size() + 1;
-  bound_ = std::max(row_bound, header_bound);
+  bound_ = std::max(columns_.size() * (Cell::kMaxText + 1) + row_end_.size(), header_.size());
 }
 
 char* CsvFormat::put_header(char* at) const {
-  for (const Column& column : columns_) {
-    std::memcpy(at, column.name.data(), column.name.size());
-    at += column.name.size();
-    *at++ = ',';
-  }
-  at[-1] = '\n';
-  return at;
+  std::memcpy(at, header_.data(), header_.size());
+  return at + header_.size();
 }
 
 char* CsvFormat::put_row(char* at, const FlowRecord& record) const {
   for (const Column& column : columns_) {
-    at = put_cell(at, column.get(record));
+    at = put_cell(at, column.get(record), style_);
     *at++ = ',';
   }
-  at[-1] = '\n';
-  return at;
+  at--;
+  std::memcpy(at, row_end_.data(), row_end_.size());
+  return at + row_end_.size();
 }
 
 }  // namespace flowmeter

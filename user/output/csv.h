@@ -1,25 +1,30 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// CSV of finished flows: UTF-8, comma, line feed, no quotes (no cell can hold a comma or a line
-// end). The header row is always there.
+// CSV of finished flows (RFC 4180): UTF-8, comma, line feed, quotes only around a label that needs
+// them (no other cell can hold a comma or a line end). The header row is always there.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "features/column.h"
 #include "output/row_format.h"
+#include "output/row_style.h"
 
 namespace flowmeter {
 
 class CsvFormat final : public RowFormat {
  public:
-  explicit CsvFormat(std::vector<Column> columns);
+  explicit CsvFormat(std::vector<Column> columns, RowStyle style = {});
 
   char* put_header(char* at) const override;
   char* put_row(char* at, const FlowRecord& record) const override;
   size_t bound() const override { return bound_; }
 
  private:
-  std::vector<Column> columns_;
+  const std::vector<Column> columns_;
+  const RowStyle style_;
+  std::string header_;
+  std::string row_end_;  // behind the last cell: the label and the line feed
   size_t bound_;
 };
 

@@ -37,6 +37,12 @@ size_t utf8_length(std::string_view text) {
   return length;
 }
 
+std::string json_string(const std::string& text) {
+  std::string out(6 * text.size() + 2, '\0');
+  out.resize(static_cast<size_t>(put_json_string(out.data(), text) - out.data()));
+  return out;
+}
+
 bool is_text(Unit unit) {
   return unit == Unit::kText || unit == Unit::kTime;
 }
@@ -70,11 +76,14 @@ char* put_json_string(char* at, std::string_view text) {
   return at;
 }
 
-JsonFormat::JsonFormat(std::vector<Column> columns) : columns_(std::move(columns)), bound_(3) {
+JsonFormat::JsonFormat(std::vector<Column> columns, RowStyle style)
+    : columns_(std::move(columns)), style_(std::move(style)) {
+  if (style_.label) row_end_.append(",\"label\":").append(json_string(*style_.label));
+  row_end_.append("}\n");
+  bound_ = row_end_.size();
   for (const Column& column : columns_) {
-    std::string name(6 * column.name.size() + 2, '\0');
-    name.resize(static_cast<size_t>(put_json_string(name.data(), column.name) - name.data()));
-    keys_.push_back((keys_.empty() ? "{" : ",") + name + ":");
+    std::string key(1, keys_.empty() ? '{' : ',');
+    keys_.push_back(key.append(json_string(style_.name_of(column))).append(":"));
     bound_ += keys_.back().size() + 6 * Cell::kMaxText + 2;
   }
 }
@@ -84,15 +93,13 @@ char* JsonFormat::put_row(char* at, const FlowRecord& record) const {
     at = put(at, keys_[i]);
     const Cell cell = columns_[i].get(record);
     if (cell.kind() != Cell::Kind::kText)
-      at = put_number(at, cell);
+      at = put_number(at, cell, style_);
     else if (cell.text().empty() && !is_text(columns_[i].unit))
       at = put(at, "null");
     else
       at = put_json_string(at, cell.text());
   }
-  *at++ = '}';
-  *at++ = '\n';
-  return at;
+  return put(at, row_end_);
 }
 
 }  // namespace flowmeter

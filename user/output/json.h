@@ -8,19 +8,22 @@
 
 #include "features/column.h"
 #include "output/row_format.h"
+#include "output/row_style.h"
 
 namespace flowmeter {
 
 class JsonFormat final : public RowFormat {
  public:
-  explicit JsonFormat(std::vector<Column> columns);
+  explicit JsonFormat(std::vector<Column> columns, RowStyle style = {});
 
   char* put_header(char* at) const override { return at; }
   char* put_row(char* at, const FlowRecord& record) const override;
   size_t bound() const override { return bound_; }
 
  private:
-  std::vector<Column> columns_;
+  const std::vector<Column> columns_;
+  const RowStyle style_;
+  std::string row_end_;            // behind the last value: the label and what ends the object
   std::vector<std::string> keys_;  // {"src_ip":  ,"dst_ip":  …
   size_t bound_;
 };

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the user may choose of the text of rows, the same in every format that has names and cells.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "features/column.h"
+
+namespace flowmeter {
+
+struct RowStyle {
+  static constexpr int kMaxDecimals = 64;
+
+  // Of a last column "label", the same in each row: what traffic this is, for a model to learn.
+  std::optional<std::string> label;
+  std::optional<int> decimals;  // of reals; none: as few as read back to the same number
+  bool lowercase_columns = false;
+
+  std::string name_of(const Column& column) const {
+    std::string name(column.name);
+    if (lowercase_columns)
+      for (char& c : name)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+    return name;
+  }
+};
+
+}  // namespace flowmeter
