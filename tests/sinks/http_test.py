@@ -424,11 +424,13 @@ class Authorization(Http):
 class Usage(Http):
     def test_urls(self):
         x = self.flows("x.pcap", 1)
-        for url in ("", "example.org", "ftp://example.org/", "file:///etc/passwd", "http://", "http://u:p@example.org/",
-                    "http://exa mple.org/", "http://example.org:99999/"):
+        for url in ("", "example.org", "ftp://example.org/", "ftp://example.org/?secret", "http://[/?secret",
+                    "file:///etc/passwd", "http://", "http://u:p@example.org/", "http://exa mple.org/",
+                    "http://example.org:99999/"):
             with self.subTest(url):
                 done = self.run_meter("-f", x, "-u", url, "-c", self.path("x.csv"))
                 self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+                self.assertNotIn("secret", done.err)
                 self.assertIn("-u", done.errors[0])
                 self.assertFalse(os.path.exists(self.path("x.csv")))
 

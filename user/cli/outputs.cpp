@@ -232,7 +232,7 @@ std::string settle_outputs(const CLI::App& app, OutputOptions& options) {
   std::vector<std::string> urls = options.urls;
   std::sort(urls.begin(), urls.end());
   if (const auto twice = std::adjacent_find(urls.begin(), urls.end()); twice != urls.end())
-    return "-u " + *twice + " is named twice";
+    return "-u " + twice->substr(0, twice->find('?')) + " is named twice";  // a query may be secret
   for (const std::string& url : urls)
     if (Status usable = HttpWriter::check_url(url); !usable) return usable.error().message();
   if (options.rotation &&

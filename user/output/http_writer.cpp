@@ -49,10 +49,12 @@ Result<Url> parse_url(const std::string& text) {
   const bool printable =
       std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c != 0x7f; });
   if (!url || !printable || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
-    return usage_error("-u \"" + text + "\" is not a URL (http://host:port/path or https://...)");
+    return usage_error("-u \"" + text.substr(0, text.find('?')) +
+                       "\" is not a URL (http://host:port/path or https://...)");
   const std::string scheme = part(CURLUPART_SCHEME);
   if (scheme != "http" && scheme != "https")
-    return usage_error("-u \"" + text + "\" is not an http or https URL");
+    return usage_error("-u \"" + text.substr(0, text.find('?')) +
+                       "\" is not an http or https URL");
   if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty())
     return usage_error(
         "-u must not hold a user or password, which every process list would show: use "
