@@ -406,7 +406,7 @@ class Fields(CommandLine):
         objects = [json.loads(line) for line in meter.run("-f", self.capture, *style, "--json", "-").out.splitlines()]
         self.assertEqual({o["label"] for o in objects}, {'scan, "slow"'})
         of_reals = meter.run("-f", self.capture, "--features", "realtime97", "--lowercase-columns", "-c", "-")
-        names = [line.split("  ")[0] for line in meter.run("features", "realtime97").out.splitlines()]
+        names = [column["name"] for column in json.loads(meter.run("features", "realtime97", "--json").out)["columns"]]
         self.assertEqual(of_reals.out.splitlines()[0], ",".join(names).lower())
 
     def test_style_of_rows_that_cannot_be(self):
