@@ -58,16 +58,18 @@ class Pinned(live_test.Live):
         self.assertIn("the kernel goes on metering", done.err)
         self.assertTrue(os.path.exists(self.pins + "/journal"))
 
-    def end(self, *lives):
-        """Stops the last of them, started with --unpin; the account is that of all, and so are the rows."""
+    def end(self, *lives, killed_under_load=False):
+        """Stops the last of them, started with --unpin; the account is that of all, and so are the rows. Only a killed
+        daemon knew of the packets that it had been told of because their entry stayed locked (uncounted)."""
         last = lives[-1]
         done = last.stop()
         self.assertEqual((done.code, done.errors), (0, []), done.err)
         meter.assert_balanced(self, done.account)
-        self.assertEqual(done.account["lost"], 0, done.err)
-        self.assertEqual(done.account["in_rows"], done.account["metered"], done.err)
+        uncounted = int(re.search(r" uncounted=(\d+)", done.err)[1]) if killed_under_load else 0
+        self.assertLessEqual(done.account["lost"], uncounted, done.err)
+        self.assertEqual(done.account["in_rows"] + done.account["lost"], done.account["metered"], done.err)
         rows = [row for live in lives for row in live.rows()]
-        self.assertEqual(meter.packets_in(rows), done.account["metered"], done.err)
+        self.assertEqual(meter.packets_in(rows), done.account["in_rows"], done.err)
         self.assertEqual(len(last.rows()), done.account["flows"], done.err)
         for line in done.err.splitlines():  # the links' counters are those since the start
             if match := re.search(r"info: veth0 \w+gress: .* buffers=(\d+) .*link_packets=(\d+)", line):
@@ -207,9 +209,11 @@ class Restart(Pinned):
             for thread in threads:
                 thread.join()
         self.pair.wait_quiet()
-        rows, _ = self.end(*lives)
+        rows, done = self.end(*lives, killed_under_load=True)
         row, = [row for row in rows if row["protocol"] == "17"]
-        self.assertEqual({int(row["tot_fwd_pkts"]), int(row["tot_bwd_pkts"])}, set(counts))
+        metered = sorted((int(row["tot_fwd_pkts"]), int(row["tot_bwd_pkts"])))
+        missing = [sent - counted for sent, counted in zip(sorted(counts), metered)]
+        self.assertTrue(all(0 <= each <= done.account["lost"] for each in missing), (counts, metered, done.err))
 
     def test_killed_under_load(self):
         self.under_load()
