@@ -102,7 +102,7 @@ std::string WholeFiles::rotated_name() const {
   return path_.substr(0, at) + stamp + path_.substr(at);
 }
 
-Status WholeFiles::begin_file() {
+Status WholeFiles::begin_file(unsigned tries) {
   int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
   if (rotation_) {
     do {
@@ -128,8 +128,13 @@ Status WholeFiles::begin_file() {
   struct stat ours {};
   struct stat there {};
   if (::fstat(fd_.get(), &ours) != 0 || ::stat((final_name_ + kPart).c_str(), &there) != 0 ||
-      ours.st_ino != there.st_ino)
-    return begin_file();  // another run has just given it its final name
+      ours.st_ino != there.st_ino) {
+    // Another run has just given it its final name. (Not for ever: there are file systems without
+    // lasting inode numbers.)
+    if (tries > 0) return begin_file(tries - 1);
+    fd_ = UniqueFd();
+    return Error{"output " + final_name_ + " is being written by another run"};
+  }
   if (::ftruncate(fd_.get(), 0) != 0)
     return Error{"cannot write output " + final_name_ + kPart, errno};
   number_++;

@@ -40,7 +40,7 @@ class WholeFiles final : public RowWriter {
  private:
   WholeFiles(std::string path, std::optional<Rotation> rotation, std::string header)
       : path_(std::move(path)), rotation_(rotation), header_(std::move(header)) {}
-  Status begin_file();
+  Status begin_file(unsigned tries = 16);
   Status end_file();
   Status look_at_clock();
   Status add(std::string_view rows);
