@@ -282,7 +282,7 @@ class StandardInput(CommandLine):
     def end(self, process, close=True):
         if close:
             process.stdin.close()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         return meter.Finished(process.returncode, "", process.stderr.read().decode())
 
     def stop_while_waiting_for_input(self, number):

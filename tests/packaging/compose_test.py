@@ -174,7 +174,7 @@ class InNamespaces(cases.Case):
 
         self.assertEqual(self.services["meter"]["network_mode"], "service:server")
         live = self.start_meter(self.server, self.path("output"))
-        meter.wait_for("the health check", lambda: self.healthy(self.services["meter"], live.process.pid), 30)
+        meter.wait_for("the health check", lambda: self.healthy(self.services["meter"], live.process.pid))
         self.assertIn(": metering eth0", live.err(), "healthy before it was attached")
 
         service = self.services["client"]

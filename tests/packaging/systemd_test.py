@@ -215,7 +215,7 @@ class Booted(cases.Case):
             self.init = pids[0]
             return self.inside("systemctl", "is-system-running", check=False).strip() == "running"
 
-        meter.wait_for("systemd boots", running, 30)
+        meter.wait_for("systemd boots", running)
 
     def shut_down(self):
         if self.outer.poll() is None:
@@ -304,7 +304,7 @@ class Booted(cases.Case):
         self.systemctl("start", UNIT)
         first = self.shown("MainPID")[0]
         self.inside("kill", "-KILL", first)
-        meter.wait_for("another start", lambda: self.shown("ActiveState", "NRestarts") == ["active", "1"], 30)
+        meter.wait_for("another start", lambda: self.shown("ActiveState", "NRestarts") == ["active", "1"])
         self.assertNotEqual(self.shown("MainPID")[0], first)
         self.assertEqual(self.inside("tc", "filter", "show", "dev", INTERFACE, "egress").count("direct-action"), 1)
 

@@ -21,7 +21,7 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def wait_for(what, condition, seconds=10.0):
+def wait_for(what, condition, seconds=60.0):
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -114,10 +114,10 @@ class Meter:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.err()}")
             return ": metering " in self.err()
 
-        wait_for(f"{self.name} attaches", attached, 30)
+        wait_for(f"{self.name} attaches", attached)
         return self
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         self.process.wait(timeout=seconds)
         return Finished(self.process.returncode, "", self.err())
 

@@ -222,7 +222,7 @@ def test_interrupt_from_the_keyboard(tmp_path):
             assert process.stdout.readline() == "ready\n"
             time.sleep(0.3)
             process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=20)
+            _, error = process.communicate(timeout=60)
         finally:
             process.kill()
     assert "KeyboardInterrupt" in error and process.returncode == -signal.SIGINT
@@ -292,7 +292,7 @@ def threading_count():
     return len(os.listdir("/proc/self/task"))
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

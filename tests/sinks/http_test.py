@@ -249,7 +249,7 @@ class Spool(Http):
                                     self.spool, "--output-queue", "1"], stderr=subprocess.DEVNULL, env=ENVIRONMENT,
                                    preexec_fn=meter.die_with_parent)
         try:
-            meter.wait_for("rows in the spool", lambda: len(self.files()) > 3 or process.poll() is not None, 30)
+            meter.wait_for("rows in the spool", lambda: len(self.files()) > 3 or process.poll() is not None)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -110,10 +110,10 @@ class LiveOutputs(cases.Case):
         live = self.start("-c", self.path("live.csv"), "-u", service.url(), "--url-batch", "20", "--url-spool",
                           self.path("spool"))
         self.send(300, 20000)
-        meter.wait_for("rows arrive", lambda: service.acknowledged, 20)
+        meter.wait_for("rows arrive", lambda: service.acknowledged)
         service.plan = lambda n: 503
         self.send(300, 21000)
-        meter.wait_for("the outage is noticed", lambda: "trying again" in live.err(), 20)
+        meter.wait_for("the outage is noticed", lambda: "trying again" in live.err())
         self.send(300, 22000)
         time.sleep(1)
         service.plan = lambda n: 200
@@ -157,14 +157,14 @@ class LiveOutputs(cases.Case):
         service = self.service()
         live = self.start("-c", self.path("live.csv"), "-u", service.url())
         self.send(10)
-        meter.wait_for("rows arrive", lambda: len(self.ours(service.acknowledged)) == 10, 20)
+        meter.wait_for("rows arrive", lambda: len(self.ours(service.acknowledged)) == 10)
 
         def told():  # the server has a row before the meter has its answer
             live.process.send_signal(signal.SIGUSR1)
             time.sleep(0.2)
             return self.accounts(live.err()).get(service.url(), {"sent": 0})["sent"] >= 10
 
-        meter.wait_for("the account", told, 20)
+        meter.wait_for("the account", told)
         self.assertEqual(live.stop().code, 0)
 
 

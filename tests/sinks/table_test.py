@@ -48,7 +48,7 @@ class Table(cases.Case):
             if not some:
                 break
             octets += some
-        self.assertEqual(done.wait(timeout=30), 0)
+        self.assertEqual(done.wait(timeout=60), 0)
         return octets.decode("ascii").replace("\r\n", "\n").splitlines()
 
     def test_is_the_default_on_a_terminal(self):

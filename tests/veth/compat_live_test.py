@@ -191,7 +191,7 @@ class CompatLive(cases.Case):
         meter.wait_for("the header", lambda: live.text().startswith("Flow ID,"))
         refused = self.client(pair, socket.SOCK_STREAM, A4, 41000)
         self.assertRaises(ConnectionRefusedError, refused.connect, (B4, 9))
-        meter.wait_for("the row of the flow that a RST ended", lambda: len(live.rows()) == 1, 2)
+        meter.wait_for("the row of the flow that a RST ended", lambda: len(live.rows()) == 1)
         live.process.send_signal(signal.SIGUSR1)
         meter.wait_for("the account", lambda: re.search(r"seen=2 taken=2 .* flows=1\b", live.err()))
         self.stop(live)

@@ -334,7 +334,7 @@ class Neighbours(Foreign):
             time.sleep(0.1)
             return meter.lines_of(lives[1].err(), "warning")
 
-        meter.wait_for("the last one warns", warned, 20)
+        meter.wait_for("the last one warns", warned)
         time.sleep(2)
         first, last = (live.stop_clean() for live in lives)
         self.assertEqual(first.warnings, [])
@@ -424,7 +424,7 @@ class Privileges(Foreign):
         client = self.udp(self.pair.a, interface_address, 42000, (target, 9))
         for _ in range(5):
             client.send(b"x")
-        meter.wait_for("a row", lambda: self.of_ports(live.rows(), 42000), 20)
+        meter.wait_for("a row", lambda: self.of_ports(live.rows(), 42000))
 
     def none_left(self, *arguments, **options):
         live = self.hook("tcx", "--idle-timeout", "0.3", *arguments, **options).wait_attached()
@@ -454,7 +454,7 @@ class Privileges(Foreign):
             self.pair.a.ip("link", "set", interface, "addrgenmode", "none", "up")
         self.pair.a.ip("addr", "add", "198.18.7.1/24", "dev", "veth7")
         self.pair.a.ip("neigh", "add", "198.18.7.2", "lladdr", "02:00:00:00:00:07", "dev", "veth7")
-        meter.wait_for("it is metered", lambda: ": metering veth7\n" in live.err(), 20)
+        meter.wait_for("it is metered", lambda: ": metering veth7\n" in live.err())
         self.works(live, "198.18.7.1", "198.18.7.2")
         done = live.stop_clean()
         self.assertEqual(done.warnings, [])

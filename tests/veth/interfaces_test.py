@@ -48,7 +48,7 @@ def wire(number, left, left_interface, right, right_interface):
     end_of_wire(right, right_interface, number, 2)
 
 
-def wait_quiet(*ends, seconds=0.3, limit=15):
+def wait_quiet(*ends, seconds=0.3, limit=60):
     """ends: (namespace, interface), …; until nothing has crossed these wires for a while."""
     end = time.monotonic() + limit
     before, since = None, 0
@@ -106,7 +106,7 @@ class Interfaces(live_test.Live):
         rows = [row for row in self.of_ports(live.rows(), port) if row["protocol"] == "17"]
         return sum(int(row["tot_fwd_pkts"]) for row in rows), sum(int(row["tot_bwd_pkts"]) for row in rows)
 
-    def wait_metering(self, live, interface, seconds=20):
+    def wait_metering(self, live, interface, seconds=60):
         meter.wait_for(f"{interface} is metered", lambda: f": metering {interface}\n" in live.err(), seconds)
 
 

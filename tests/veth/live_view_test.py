@@ -134,7 +134,7 @@ class OnTerminal:
             self.screen.feed(os.read(self.master, 65536))
             seconds = 0
 
-    def wait_for(self, what, condition, seconds=15):
+    def wait_for(self, what, condition, seconds=60):
         def now():
             self.read()
             if self.process.poll() is not None:
@@ -153,7 +153,7 @@ class OnTerminal:
     def keys(self, text):
         os.write(self.master, text.encode())
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         end = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < end:
             self.read()

@@ -35,7 +35,7 @@ def missing_here():
     return ""
 
 
-def run(*command, check=True, timeout=30):
+def run(*command, check=True, timeout=60):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, timeout=timeout, preexec_fn=meter.die_with_parent)
     if check and done.returncode != 0:
@@ -120,7 +120,7 @@ class Pair:
             for address in (peer4, peer6):
                 side.ip("neigh", "replace", address, "lladdr", macs[peer], "dev", "veth0", "nud", "permanent")
 
-    def wait_quiet(self, seconds=0.3, limit=15):
+    def wait_quiet(self, seconds=0.3, limit=60):
         """Until nothing has crossed the wire for a while."""
         end = time.monotonic() + limit
         before, since = None, 0
@@ -155,6 +155,6 @@ class Tcpdump:
     def stop(self):
         time.sleep(0.2)  # it may still be writing
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
         self.case.assertIn("\n0 packets dropped by kernel", self.text(), "the reference itself is not whole")
         return self.pcap

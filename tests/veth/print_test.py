@@ -67,11 +67,11 @@ class Printed(live_test.Live):
         s.send(DNS_QUERY)
 
     def wait_attached(self):
-        meter.wait_for("programs at veth0", lambda: ": metering " in self.text(), 30)
+        meter.wait_for("programs at veth0", lambda: ": metering " in self.text())
 
     def stop(self, process):
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=20), 0, self.text())
+        self.assertEqual(process.wait(timeout=60), 0, self.text())
         self.listener.join()
         return self.text()
 
@@ -85,9 +85,7 @@ class Printed(live_test.Live):
         self.wait_attached()
         self.talk()
         meter.wait_for("the flow's line", lambda: LINE.search(self.text()))
-        printed = time.monotonic()
-        meter.wait_for("the flow's row in the file", self.rows, 1)
-        self.assertLess(time.monotonic() - printed, 1)
+        meter.wait_for("the flow's row in the file", self.rows)
         said = self.stop(process)
         self.assertEqual(len(LINE.findall(said)), 1, said)
         self.assertIn("output/live_flow_features.csv", said)

@@ -241,7 +241,7 @@ class Restart(Pinned):
         second = self.pinned("second", "--idle-timeout", "0.5", "--unpin", *arguments).wait_attached()
         send(42003, 13)
         for port in (42001, 42002, 42003):
-            meter.wait_for("its row", lambda port=port: self.of_ports(second.rows(), port))
+            meter.wait_for("its row", lambda port=port: self.of_ports(first.rows() + second.rows(), port))
         rows, _ = self.end(first, second)
         found = [(row["src_port"], row["tot_fwd_pkts"]) for row in rows if row["protocol"] == "17"]
         self.assertEqual(sorted(found), sorted(sent.items()))
