@@ -150,6 +150,21 @@ class Failures(Http):
                 self.assert_account(done, sent=4, refused=2)
                 service.stop()
 
+    def test_batches_that_are_too_large_are_halved(self):
+        """And are for good; a flow that is too large alone is refused."""
+        service = Service(self, lambda n: 413 if len(service.requests[n - 1].rows()) > 3 else 200)
+        done = self.run_meter("-f", self.flows("x.pcap", 8), "-u", service.url(), "--url-batch", "7")
+        self.assertEqual([self.ports(request.rows()) for request in service.requests],
+                         [[*range(1000, 1007)], [1000, 1001, 1002], [1003, 1004, 1005], [1006, 1007]])
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        self.assertEqual(len(done.warnings), 1, done.err)
+        self.assertIn("at most 3", done.warnings[0])
+        service.plan = lambda n: 413 if 1004 in self.ports(service.requests[n - 1].rows()) else 200
+        done = self.run_meter("-f", self.flows("x.pcap", 8), "-u", service.url(), "--url-batch", "7")
+        self.assertEqual(done.code, FAILED)
+        self.assertEqual(self.ports(service.acknowledged[8:]), [1000, 1001, 1002, 1003, 1005, 1006, 1007])
+        self.assert_account(done, sent=7, refused=1)
+
     def test_redirects_are_not_followed(self):
         other = Service(self)
         service = Service(self, lambda n: (307, {"Location": other.url()}))

@@ -20,6 +20,7 @@ namespace {
 
 using Duration = std::chrono::steady_clock::duration;
 
+constexpr long kContentTooLarge = 413;
 constexpr double kFirstPause = 0.5, kLongestPause = 30, kLongestRetryAfter = 600;
 
 Duration seconds(double s) {
@@ -201,7 +202,7 @@ Status HttpWriter::check_url(const std::string& url) {
   return Done{};
 }
 
-HttpWriter::HttpWriter(HttpOptions options) : options_(std::move(options)) {}
+HttpWriter::HttpWriter(HttpOptions options) : options_(std::move(options)), batch_limit_(options_.batch) {}
 
 HttpWriter::~HttpWriter() = default;
 
@@ -306,24 +307,39 @@ bool HttpWriter::wait_to_retry() {
   return !queue_->overdue();
 }
 
-// Sends the rows at `at`, at most a request's. *batch says which those were.
-HttpWriter::Answer HttpWriter::post(const std::string& text, size_t at, Batch* batch) {
+// The body of a request: rows at `at`, as many as fit.
+HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
   const bool array = options_.batch > 1;
   body_.clear();
   if (array) body_ += '[';
-  *batch = {at, 0};
-  while (batch->rows < options_.batch && batch->end < text.size()) {
-    const size_t line_end = std::min(text.find('\n', batch->end), text.size() - 1);
-    if (batch->rows > 0) body_ += ',';
-    body_.append(text, batch->end, line_end - batch->end);
-    batch->end = line_end + 1;
-    batch->rows++;
+  Batch batch{at, 0};
+  while (batch.rows < batch_limit_ && batch.end < text.size()) {
+    const size_t line_end = std::min(text.find('\n', batch.end), text.size() - 1);
+    if (batch.rows > 0) body_ += ',';
+    body_.append(text, batch.end, line_end - batch.end);
+    batch.end = line_end + 1;
+    batch.rows++;
   }
   if (array) body_ += ']';
-  const Transfer::Outcome outcome = transfer_->post(body_, [this] {
+  return batch;
+}
+
+// Sends the rows at `at`, at most a request's. *batch says which those were.
+HttpWriter::Answer HttpWriter::post(const std::string& text, size_t at, Batch* batch) {
+  *batch = make_body(text, at);
+  const auto meanwhile = [this] {
     make_room();
     return !queue_->overdue();
-  });
+  };
+  Transfer::Outcome outcome = transfer_->post(body_, meanwhile);
+  while (outcome.status == kContentTooLarge && batch->rows > 1) {
+    batch_limit_ = batch->rows / 2;
+    log_warning("output " + name_ + ": " + outcome.reason + " to " + of_rows(batch->rows, "at once") +
+                "; at most " + std::to_string(batch_limit_) + " from now on");
+    queue_->note_progress();
+    *batch = make_body(text, at);
+    outcome = transfer_->post(body_, meanwhile);
+  }
   const long status = outcome.status;
   const Answer answer = status >= 200 && status < 300 ? Answer::kTaken
                         : status == 0 || status >= 500 || status == 429 || status == 408

@@ -50,6 +50,7 @@ class HttpWriter final : public RowWriter {
   explicit HttpWriter(HttpOptions options);
   void send_from_queue(const Rows& rows, uint64_t number);
   void send_from_spool();
+  Batch make_body(const std::string& text, size_t at);
   Answer post(const std::string& text, size_t at, Batch* batch);
   bool wait_to_retry();
   bool waiting_to_retry() const { return failing_ && RowQueue::now() < next_try_; }
@@ -60,6 +61,7 @@ class HttpWriter final : public RowWriter {
   Status result() const;
 
   const HttpOptions options_;
+  uint32_t batch_limit_;  // options_.batch, or what the server found not too large
   std::string name_;  // the URL without its query, which may hold secrets
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<Spool> spool_;
