@@ -14,6 +14,7 @@
 
 #include "features/columns_82.h"
 #include "features/feature_sets.h"
+#include "support/conversation.h"
 #include "support/expect_cells.h"
 #include "support/random_traffic.h"
 #include "support/replay_rows.h"
@@ -28,24 +29,6 @@ fm_settings settings_114() {
 std::vector<Row> rows_of(const std::vector<TimedFrame>& frames,
                          const fm_settings& settings = settings_114()) {
   return replay(frames, settings, kRoomyLimits, columns_114()).rows;
-}
-
-// F(100): a forward packet with 100 octets of payload.
-Packet F(size_t payload, uint8_t flags = FM_ACK, uint16_t window = 8192) {
-  return ipv4("192.168.1.9", "10.0.0.2").tcp(4242, 80, flags, window).payload(payload);
-}
-Packet B(size_t payload, uint8_t flags = FM_ACK, uint16_t window = 8192) {
-  return ipv4("10.0.0.2", "192.168.1.9").tcp(80, 4242, flags, window).payload(payload);
-}
-
-std::vector<TimedFrame> forward_at(std::initializer_list<double> times, size_t payload = 0) {
-  std::vector<TimedFrame> frames;
-  for (const double t : times) frames.push_back(F(payload).at(t));
-  return frames;
-}
-
-void expect_zero(const Row& row, const std::vector<std::string>& names) {
-  for (const std::string& name : names) EXPECT_EQ(row.text(name), "0") << name;
 }
 
 const std::vector<std::string> kActiveAndIdle = {"active_min", "active_max", "active_mean",

@@ -11,6 +11,7 @@
 #include <random>
 #include <set>
 
+#include "support/conversation.h"
 #include "support/expect_cells.h"
 #include "support/random_traffic.h"
 #include "support/replay_rows.h"
@@ -18,14 +19,6 @@
 namespace flowmeter::testing {
 namespace {
 
-// Packets of one TCP conversation, written as in the specification: F(100) is a forward packet with
-// 100 octets.
-Packet F(size_t payload, uint8_t flags = FM_ACK, uint16_t window = 8192) {
-  return ipv4("192.168.1.9", "10.0.0.2").tcp(4242, 80, flags, window).payload(payload);
-}
-Packet B(size_t payload, uint8_t flags = FM_ACK, uint16_t window = 8192) {
-  return ipv4("10.0.0.2", "192.168.1.9").tcp(80, 4242, flags, window).payload(payload);
-}
 Packet echo(bool reply, uint16_t id) {
   return reply ? ipv4("10.0.0.2", "10.0.0.1").icmp(0, 0, id)
                : ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0, id);
