@@ -312,9 +312,11 @@ class Outputs(CommandLine):
         self.assert_fails(done, FAILED, "/dev/full", "No space left")
 
     def test_full_standard_output(self):
-        with open("/dev/full", "wb") as full:
-            done = meter.run("-f", self.capture, "-c", "-", stdout=full)
-        self.assert_fails(done, FAILED, "No space left")
+        for arguments in (("-f", self.capture, "-c", "-"), ("--help",), ("--version",), ("--list-fields",),
+                          ("--print-config",), ("features",), ("features", "--help"), ("doctor", "--help")):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                done = meter.run(*arguments, stdout=full)
+                self.assert_fails(done, FAILED, "No space left")
 
     def test_file_size_limit_leaves_whole_rows(self):
         """A disk that fills up in the middle of a row, played by a limit on the file's size."""

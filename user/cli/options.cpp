@@ -6,13 +6,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 
 #include "base/log.h"
 #include "cli/option_sources.h"
+#include "cli/standard_output.h"
 #include "features/columns_extra.h"
 #include "features/listing.h"
 
@@ -465,23 +465,15 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   try {
     app.parse(argc, argv);
     const auto usage = [](const char* text) { throw CLI::ValidationError(text); };
-    if (want_list) {
-      std::fputs((columns_text(config.features->columns) +
-                  "\nfurther columns, for --extra and --fields:\n" + columns_text(columns_extra()))
-                     .c_str(),
-                 stdout);
-      return kOk;
-    }
+    if (want_list)
+      return print_out(columns_text(config.features->columns) +
+                       "\nfurther columns, for --extra and --fields:\n" +
+                       columns_text(columns_extra()));
     if (print_config) {
       for (CLI::Option* option : app.get_options([](CLI::Option*) { return true; }))
         if (option->get_type_name() == "SECONDS") option->capture_default_str();  // by --features
       app.get_option("--max-flows")->default_str(std::to_string(default_max_flows(config)));
-      const std::string text = sources.text();
-      if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0) {
-        log_error(Error{"cannot write to standard output", errno}.message());
-        return kRunFailed;
-      }
-      return kOk;
+      return print_out(sources.text());
     }
     if (config.captures.empty() == config.interfaces.empty())
       usage(config.interfaces.empty()
@@ -547,12 +539,7 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       if (config.interfaces.empty()) usage("--top goes with -i only");
     }
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {
-      app.exit(error);
-      return kOk;
-    }
-    log_error(error.what());
-    return kUsage;
+    return end_of_parsing(app, error);
   }
   if (config.quiet || config.top)
     config.print = false;

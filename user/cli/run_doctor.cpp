@@ -4,11 +4,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
-#include "base/log.h"
 #include "capture/bpf_datapath.h"
 #include "cli/commands.h"
+#include "cli/standard_output.h"
 #include "ops/diagnosis.h"
 #include "ops/interface_findings.h"
 #include "ops/kernel_findings.h"
@@ -40,11 +39,6 @@ std::vector<std::string> all_interfaces() {
   return names;
 }
 
-bool print(const std::string& text) {
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-         std::fflush(stdout) == 0;
-}
-
 }  // namespace
 
 ExitCode run_doctor(int argc, const char* const* argv) {
@@ -62,12 +56,7 @@ ExitCode run_doctor(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {
-      app.exit(error);
-      return kOk;
-    }
-    log_error(error.what());
-    return kUsage;
+    return end_of_parsing(app, error);
   }
 
   Diagnosis diagnosis;
@@ -79,11 +68,9 @@ ExitCode run_doctor(int argc, const char* const* argv) {
   for (const std::string& name : demanded ? names : all_interfaces())
     diagnosis.interfaces.push_back(diagnose_interface(name, demanded));
 
-  if (!print(json ? diagnosis_json(diagnosis)
-                  : diagnosis_table(diagnosis, ::isatty(STDOUT_FILENO) != 0))) {
-    log_error(Error{"cannot write to standard output", errno}.message());
-    return kRunFailed;
-  }
+  const ExitCode printed = print_out(
+      json ? diagnosis_json(diagnosis) : diagnosis_table(diagnosis, ::isatty(STDOUT_FILENO) != 0));
+  if (printed != kOk) return printed;
   return missing_requirements(diagnosis).empty() ? kOk : kRunFailed;
 }
 

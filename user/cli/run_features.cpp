@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // flowmeter-ebpf features: the feature sets, and the columns of one.
 #include <CLI/CLI.hpp>
-#include <cerrno>
-#include <cstdio>
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/standard_output.h"
 #include "features/listing.h"
 
 namespace flowmeter {
@@ -22,25 +21,15 @@ ExitCode run_features(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {
-      app.exit(error);
-      return kOk;
-    }
-    log_error(error.what());
-    return kUsage;
+    return end_of_parsing(app, error);
   }
   const NamedFeatureSet* set = find_feature_set(name);
   if (!set && app.count("SET") > 0) {
     log_error("no feature set \"" + name + "\" (there are: " + feature_set_names() + ")");
     return kUsage;
   }
-  const std::string text = set ? (json ? feature_set_json(*set) : columns_text(set->columns))
-                               : (json ? feature_sets_json() : feature_sets_text());
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    log_error(Error{"cannot write to standard output", errno}.message());
-    return kRunFailed;
-  }
-  return kOk;
+  return print_out(set ? (json ? feature_set_json(*set) : columns_text(set->columns))
+                       : (json ? feature_sets_json() : feature_sets_text()));
 }
 
 }  // namespace flowmeter

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a command says on standard output, and how it ends then.
+#pragma once
+
+#include <string>
+
+#include "cli/options.h"
+
+namespace CLI {
+class App;
+class ParseError;
+}  // namespace CLI
+
+namespace flowmeter {
+
+// kOk; or, if the text could not be written, kRunFailed, and standard error says so.
+ExitCode print_out(const std::string& text);
+
+// What parsing ended with: help or version is printed, anything else is wrong usage.
+ExitCode end_of_parsing(const CLI::App& app, const CLI::ParseError& error);
+
+}  // namespace flowmeter
