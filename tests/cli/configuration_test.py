@@ -122,6 +122,10 @@ class Order(Configured):
 
 
 class File(Configured):
+    def test_a_byte_order_mark_is_skipped(self):
+        path = self.write("\ufeffidle-timeout = 7\n")
+        self.assertEqual(self.in_force("--config", path)["idle-timeout"], ("7", f"{path}:1"))
+
     def test_errors_name_file_line_and_option(self):
         for text, *words in (
             ("\nidle-timeot = 5", ":2: ", "idle-timeot"),

@@ -12,6 +12,8 @@
 namespace flowmeter {
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // as some editors write it
+
 bool is_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_';
@@ -34,7 +36,10 @@ void append_utf8(std::string& out, uint32_t c) {
 // Functions return false once there is an error.
 class Parser {
  public:
-  Parser(std::string_view text, const std::string& path) : rest_(text), path_(path) {}
+  Parser(std::string_view text, const std::string& path) : rest_(text), path_(path) {
+    if (rest_.substr(0, kByteOrderMark.size()) == kByteOrderMark)
+      rest_.remove_prefix(kByteOrderMark.size());
+  }
 
   Result<std::vector<ConfigurationEntry>> parse() {
     std::vector<ConfigurationEntry> entries;
