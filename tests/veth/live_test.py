@@ -385,7 +385,8 @@ class Rows(Live):
         pair = self.pair()
         live = self.start(pair.a, "--icmp-idle-timeout", "0.5").wait_attached()
         pair.a.run("ping", "-q", "-c", "2", "-i", "0.2", B4)
-        row = meter.wait_for("the row", lambda: [row for row in live.rows() if row["protocol"] == "1"])[0]
+        row = meter.wait_for("the row", lambda: [row for row in live.rows() if row["protocol"] == "1"],
+                             30)[0]  # the default is 60 s
         self.assertEqual((row["tot_fwd_pkts"], row["tot_bwd_pkts"]), ("2", "2"))
         live.stop_clean()
 
@@ -452,7 +453,7 @@ class Stopping(Live):
                 os.write(writer, bytes(65536))
         except BlockingIOError:
             os.set_blocking(writer, True)
-        live = self.start(pair.a, "-c", "-", "--on-full", "block", stdout=writer)
+        live = self.start(pair.a, "-c", "-", "--on-full", "block", "--drain", "3600", stdout=writer)
         os.close(writer)
         self.addCleanup(os.close, reader)
 
