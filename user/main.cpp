@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "base/log.h"
-#include "capture/interface.h"
-#include "capture/interface_selector.h"
+#include "kernel/interface.h"
+#include "kernel/interface_selector.h"
 #include "cli/commands.h"
+#include "run/run.h"
 #include "cli/options.h"
 #include "compat/java_engine.h"
 #include "compat/python_engine.h"

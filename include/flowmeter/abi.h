@@ -295,7 +295,7 @@ FM_INLINE __u64 fm_key_tag(const struct fm_flow_key* key, const struct fm_tag_se
 
 /* What a daemon leaves to the next one where the maps are pinned. */
 struct fm_journal {
-  __u64 schema; /* of this file's layouts (user/capture/bpf_datapath.cpp); 0: just created */
+  __u64 schema; /* of this file's layouts (user/kernel/bpf_datapath.cpp); 0: just created */
   struct fm_tag_secret tag_secret;
   __u32 max_entries;
   __u32 max_fragments;

@@ -14,7 +14,7 @@ from .columns import CORRECT, JAVA, NS, PYTHON
 from .flow import Flow, Frame, View
 
 _TESTS = pathlib.Path(__file__).resolve().parent.parent.parent / "tests"
-sys.path += [str(_TESTS / "golden"), str(_TESTS / "compat")]
+sys.path += [str(_TESTS / "golden"), str(_TESTS / "program/compat")]
 import java_oracle  # noqa: E402
 import oracle  # noqa: E402
 import python_oracle  # noqa: E402

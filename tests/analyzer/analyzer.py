@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", room) for room in ("program", "golden")] + [os.path.join(HERE, "..", "..", "scripts")]
+sys.path[:0] = [os.path.join(HERE, "..", room) for room in ("support", "golden")] + [os.path.join(HERE, "..", "..", "scripts")]
 import cases  # noqa: E402
 from flowanalysis import interpreter  # noqa: E402
 

@@ -23,10 +23,10 @@
 #include <utility>
 #include <vector>
 
-#include "capture/bpf_datapath.h"
+#include "kernel/bpf_datapath.h"
 #include "features/feature_sets.h"
 #include "prototype.skel.h"
-#include "raw_bpf.h"
+#include "support/raw_bpf.h"
 
 namespace flowmeter {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Sends 64-octet UDP packets out of an interface at a given rate, evenly (each millisecond), over a
 // given number of flows (a power of two, by source address), by a packet socket. Needs root.
-// Beyond some 200,000 packets/s: tests/live_frames.
+// Beyond some 200,000 packets/s: tests/kernel/live_frames.
 //
 // send_bench_packets INTERFACE RATE FLOWS SECONDS    prints {"sent": …, "seconds": …}
 #include <linux/if_packet.h>
@@ -16,7 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "raw_bpf.h"
+#include "support/raw_bpf.h"
 
 namespace flowmeter {
 namespace {

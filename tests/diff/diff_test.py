@@ -10,7 +10,7 @@ import sys
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-for room in ("program", "compat", "golden"):
+for room in ("support", "program/compat", "golden"):
     sys.path.insert(0, os.path.join(HERE, "..", room))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "scripts"))
 import cases  # noqa: E402

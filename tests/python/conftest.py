@@ -9,8 +9,7 @@ import sys
 import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
-for room in ("program", "veth"):
-    sys.path.insert(0, str(TESTS / room))
+sys.path.insert(0, str(TESTS / "support"))
 
 import capture as frames  # noqa: E402
 import cases  # noqa: E402

@@ -8,10 +8,11 @@
 #include <exception>
 
 #include "base/log.h"
-#include "capture/interface.h"
-#include "capture/interface_selector.h"
-#include "cli/commands.h"
-#include "cli/outputs.h"
+#include "kernel/interface.h"
+#include "kernel/interface_selector.h"
+#include "cli/options.h"
+#include "run/run.h"
+#include "run/outputs.h"
 #include "features/columns_extra.h"
 #include "features/select.h"
 #include "ops/network_namespace.h"

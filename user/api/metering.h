@@ -14,7 +14,7 @@
 
 #include "api/flow_batch.h"
 #include "base/embedding.h"
-#include "cli/options.h"
+#include "run/config.h"
 #include "output/sink_group.h"
 
 namespace flowmeter {

@@ -1,34 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the program does, once the command line is understood.
+// The subcommands of the command line.
 #pragma once
 
-#include "cli/options.h"
-#include "compat/compat_engine.h"
-#include "flows/flow_applications.h"
-#include "flows/flow_record.h"
+#include "run/config.h"
 
 namespace flowmeter {
-
-// Meters captures.
-ExitCode run_replay(const Config& config, RecordSink& sink);
-
-// Meters captures as another program does.
-ExitCode run_compat_replay(const Config& config, CompatEngine& engine);
-
-// Meters interfaces until a signal, the duration or the number of packets.
-ExitCode run_live(const Config& config, RecordSink& sink);
-
-// The same as another program does.
-ExitCode run_compat_live(const Config& config, CompatEngine& engine);
 
 // `flowmeter-ebpf doctor ...`: what kernel, capabilities and interfaces allow. argv[0] is "doctor".
 ExitCode run_doctor(int argc, const char* const* argv);
 
 // `flowmeter-ebpf features ...`: the feature sets and their columns. argv[0] is "features".
 ExitCode run_features(int argc, const char* const* argv);
-
-// What the parsers of payload met: a warning of what they had no memory for, with -v the counts.
-// Nothing if payload is not looked into.
-void report_application(const Config& config, const FlowApplications& applications);
 
 }  // namespace flowmeter

@@ -9,7 +9,7 @@
 #include "base/embedding.h"
 #include "base/log.h"
 #include "cli/configuration_file.h"
-#include "cli/outputs.h"
+#include "run/outputs.h"
 
 extern char** environ;
 

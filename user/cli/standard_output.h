@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "cli/options.h"
+#include "run/config.h"
 
 namespace CLI {
 class App;

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "base/slot_pool.h"
-#include "capture/interface.h"
+#include "kernel/interface.h"
 #include "flowmeter/abi.h"
 #include "flows/expiry_wheel.h"
 #include "flows/flow_applications.h"

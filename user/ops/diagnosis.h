@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "capture/attached_programs.h"
-#include "capture/offloads.h"
+#include "kernel/attached_programs.h"
+#include "kernel/offloads.h"
 
 namespace flowmeter {
 

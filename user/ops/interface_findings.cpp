@@ -8,8 +8,8 @@
 #include <cerrno>
 
 #include "base/unique_fd.h"
-#include "capture/interface.h"
-#include "capture/xdp_support.h"
+#include "kernel/interface.h"
+#include "kernel/xdp_support.h"
 
 namespace flowmeter {
 namespace {

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One engine, shown: the same packets through replay and through the loaded BPF program give the
+// same rows.
+//
+// Each frame is handed to the program by BPF_PROG_TEST_RUN with its capture's time, wire length and
+// link type (bpf/settings.bpf.h, test_input); the records come through the real event streams to
+// the real LiveFlows. Rows must agree in every column of every
+// feature set that the settings allow: integers and text exactly, reals to 1e-12.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "kernel/bpf_datapath.h"
+#include "capture/capture_reader.h"
+#include "flowmeter/settings.h"
+
+namespace flowmeter::testing {
+
+struct ParityReport {
+  uint64_t packets = 0;  // run through both
+  uint64_t left_out =
+      0;             // frames that BPF_PROG_TEST_RUN refuses as too short, or stamped beyond 2261
+  uint64_t cut = 0;  // frames whose octets behind kFrameLimit the program was not shown
+  uint64_t rows = 0;
+  std::vector<std::string> differences;  // the first few, in words
+  uint64_t difference_count = 0;
+};
+
+// BPF_PROG_TEST_RUN takes about a page less head and tail room. Headers behind this would be found
+// missing.
+constexpr uint32_t kFrameLimit = 3520;
+
+// What of the event streams reaches the daemon's side: everything; or only what the kernel says of
+// flows at their end, so that rows are of its counters alone, in the columns that need no times.
+enum class Records { kAll, kFinal };
+
+// One comparison. Usually both sides get the same frames; they differ where the kernel hands over
+// in one buffer what are several frames on the wire.
+class ParityRun {
+ public:
+  // Fails if the programs cannot be loaded.
+  static Result<std::unique_ptr<ParityRun>> begin(const fm_settings& settings,
+                                                  Datapath datapath = Datapath::kEvents,
+                                                  Records records = Records::kAll);
+  virtual ~ParityRun() = default;
+
+  // Runs the BPF program on the frame. segment_bytes: gso_size of the buffer. False if the kernel
+  // refuses the frame.
+  virtual Result<bool> run_program(const CapturedFrame& frame, uint16_t segment_bytes = 0) = 0;
+  virtual void replay(const CapturedFrame& frame) = 0;
+  // Closes all flows of both sides and compares.
+  virtual Result<ParityReport> compare() = 0;
+};
+
+// Gives the next frame, or false at the end.
+using FrameSource = std::function<bool(CapturedFrame*)>;
+
+// Runs all frames through both. Fails if the programs cannot be loaded or run.
+Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& settings,
+                                Datapath datapath = Datapath::kEvents,
+                                Records records = Records::kAll);
+Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings,
+                                Datapath datapath = Datapath::kEvents);
+
+// Whether BPF programs can be loaded here; if not, why.
+std::string why_bpf_cannot_run();
+
+}  // namespace flowmeter::testing

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""packaging/systemd: what systemd-analyze says of the unit; and the unit itself, with all of its sandbox, under a
+systemd of the test's own, booted in namespaces over a throw-away copy of the file system. Needs root for that."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+import cases  # noqa: E402
+import meter  # noqa: E402
+import namespaces  # noqa: E402
+
+SYSTEMD = "/lib/systemd/systemd"
+# A name that systemd escapes.
+INTERFACE = "fm-0"
+UNIT = "flowmeter-ebpf@fm\\x2d0.service"
+STATE = f"/var/lib/private/flowmeter-ebpf/{INTERFACE}"
+NEEDED = 1 << 12 | 1 << 38 | 1 << 39  # CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF
+# systemd-analyze security: 10 is no sandbox at all, 2 is what a service with the host's network can come to.
+EXPOSURE = 2.0
+
+# Becomes the init of new namespaces. $1 is an empty directory, $2 has the units and the program.
+BOOT = r"""
+set -eu
+dir=$1 given=$2
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$dir"
+mkdir "$dir/upper" "$dir/work" "$dir/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+root=$dir/root
+mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
+mount --bind "$root/proc/sys" "$root/proc/sys"
+mount -o remount,bind,ro "$root/proc/sys"
+mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+mount -t tmpfs tmpfs "$root/dev/shm"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+node() { mknod -m 666 "$root/dev/$1" c "$2" "$3"; }
+node null 1 3; node zero 1 5; node full 1 7; node random 1 8; node urandom 1 9; node tty 5 0
+touch "$root/dev/kmsg"  # the host's log is none of its business
+mkdir "$root/run/units"
+cp "$given"/units/* "$root/run/units/"
+rm -rf "$root/var/lib/flowmeter-ebpf" "$root/var/lib/private/flowmeter-ebpf"
+rm -f "$root"/etc/default/flowmeter-ebpf*
+install -m 755 "$given/flowmeter-ebpf" "$root/usr/bin/flowmeter-ebpf"
+ip link set lo up
+ip link add fm-0 type veth peer name peer0
+ip link set fm-0 addrgenmode none
+ip link set peer0 addrgenmode none
+ip addr add 192.0.2.1/24 dev fm-0
+ip link set fm-0 up
+ip link set peer0 up
+ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev fm-0 nud permanent
+cd "$root"
+mkdir "$root/run/old"
+pivot_root . run/old
+umount -l /run/old
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/run/units SYSTEMD_LOG_TARGET=kmsg \
+  /lib/systemd/systemd --system --unit=basic.target
+"""
+
+
+def configured_unit(directory, name="flowmeter-ebpf@.service", program="/usr/bin"):
+    """The unit as the build configures it."""
+    source = os.path.join(cases.ROOT, "packaging", "systemd", "flowmeter-ebpf@.service.in")
+    with open(source, encoding="utf-8") as file:
+        text = file.read()
+    text = text.replace("@CMAKE_INSTALL_FULL_BINDIR@", program)
+    with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+        file.write(text)
+    return os.path.join(directory, name)
+
+
+class Unit(cases.Case):
+    def setUp(self):
+        super().setUp()
+        if shutil.which("systemd-analyze") is None:
+            self.skipTest("needs systemd-analyze (package systemd)")
+
+    def analyze(self, *arguments):
+        return subprocess.run(["systemd-analyze", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120)
+
+    def test_has_no_mistakes(self):
+        shutil.copy(cases.meter_path, self.path("flowmeter-ebpf"))
+        configured_unit(self.directory, program=self.directory)
+        done = self.analyze("verify", "--man=no", self.path(UNIT))
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        # And a mistake would be seen.
+        with open(self.path("flowmeter-ebpf@.service"), "a", encoding="utf-8") as file:
+            file.write("[Service]\nProtectSystems=strict\n")
+        self.assertIn("ProtectSystems", self.analyze("verify", "--man=no", self.path(UNIT)).stdout)
+
+    def test_exposes_little(self):
+        unit = configured_unit(self.directory)
+        done = self.analyze("security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE * 10:.0f}", unit)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("Overall exposure level", done.stdout)
+
+
+class Notification(cases.Case):
+    """What the program tells a service manager; the test is one."""
+
+    def setUp(self):
+        super().setUp()
+        missing = namespaces.missing_here()
+        if missing:
+            self.skipTest(missing)
+        self.namespace = namespaces.Namespace(self, "a")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.socket.close)
+        self.socket.bind(self.path("notify"))
+        self.socket.settimeout(30)
+
+    def start(self, interface):
+        return meter.Meter(self, "live", "-i", interface, prefix=self.namespace.enter,
+                           env={**os.environ, "NOTIFY_SOCKET": self.path("notify")})
+
+    def test_it_is_ready_when_attached_and_says_that_it_stops(self):
+        live = self.start("lo")
+        self.assertEqual(self.socket.recv(1000), b"READY=1\nSTATUS=metering lo")
+        self.assertIn(": metering lo", live.err())
+        live.stop_clean(signal.SIGTERM)
+        self.assertEqual(self.socket.recv(1000), b"STOPPING=1\nSTATUS=writing the open flows")
+        self.socket.setblocking(False)
+        self.assertRaises(BlockingIOError, self.socket.recv, 1000)
+
+    def test_it_is_never_ready_when_it_cannot_meter(self):
+        self.assertEqual(self.start("none0").wait().code, 1)
+        self.socket.setblocking(False)
+        self.assertRaises(BlockingIOError, self.socket.recv, 1000)
+
+    def test_it_meters_on_when_nobody_listens(self):
+        self.socket.close()
+        os.unlink(self.path("notify"))
+        live = self.start("lo").wait_attached()
+        done = live.stop_clean(signal.SIGTERM)
+        self.assertEqual(len(done.warnings), 2, done.err)
+        self.assertIn(self.path("notify"), done.warnings[0])
+
+
+class Booted(cases.Case):
+    """The unit under a systemd of its own, which goes with its namespaces."""
+
+    def setUp(self):
+        super().setUp()
+        missing = namespaces.missing_here()
+        if missing:
+            self.skipTest(missing)
+        for tool in (SYSTEMD, "systemctl", "nsenter", "unshare", "pivot_root"):
+            if shutil.which(tool) is None:
+                self.skipTest(f"needs {tool}")
+        with open("/proc/self/mounts", encoding="utf-8") as mounts:
+            cgroups = [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
+        if not cgroups:
+            self.skipTest("needs a cgroup2 file system")
+        self.boot(cgroups[0])
+
+    def boot(self, cgroups):
+        units = self.path("given/units")
+        os.makedirs(units)
+        shutil.copy(cases.meter_path, self.path("given/flowmeter-ebpf"))
+        configured_unit(units)
+        # There is no udev to tell of interfaces, and no journal; the unit is the same but for that.
+        with open(os.path.join(units, "flowmeter-ebpf@.service"), encoding="utf-8") as file:
+            text = file.read()
+        for line in ("BindsTo=sys-subsystem-net-devices-%i.device\n", "After=sys-subsystem-net-devices-%i.device\n"):
+            self.assertIn(line, text)
+            text = text.replace(line, "")
+        # Nor may a sanitizer's leak check trace the process, as it would like to at its end.
+        text = text.replace("[Service]\n", "[Service]\nStandardError=append:/run/meter.log\n"
+                                           "Environment=ASAN_OPTIONS=detect_leaks=0\n")
+        with open(os.path.join(units, "flowmeter-ebpf@.service"), "w", encoding="utf-8") as file:
+            file.write(text)
+        for name in ("sysinit", "basic", "shutdown"):
+            with open(os.path.join(units, name + ".target"), "w", encoding="utf-8") as file:
+                file.write("[Unit]\nDefaultDependencies=no\n")
+        os.mkdir(self.path("system"))
+        group = os.path.join(cgroups, "fmtest-" + str(os.getpid()))
+        os.mkdir(group)
+        self.addCleanup(self.remove_group, group)
+
+        def enter_group():
+            meter.die_with_parent()
+            with open(os.path.join(group, "cgroup.procs"), "w", encoding="ascii") as file:
+                file.write("0")
+
+        with open(self.path("boot.log"), "wb") as log:
+            self.outer = subprocess.Popen(
+                ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "--cgroup",
+                 "sh", "-c", BOOT, "boot", self.path("system"), self.path("given")],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=enter_group)
+        self.addCleanup(self.shut_down)
+
+        def running():
+            if self.outer.poll() is not None:
+                with open(self.path("boot.log"), encoding="utf-8") as log:
+                    self.skipTest("systemd does not boot in namespaces here: " + log.read()[-300:])
+            with open(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children", encoding="ascii") as children:
+                pids = children.read().split()
+            if not pids or os.path.basename(os.readlink(f"/proc/{pids[0]}/exe")) != "systemd":
+                return None
+            self.init = pids[0]
+            return self.inside("systemctl", "is-system-running", check=False).strip() == "running"
+
+        meter.wait_for("systemd boots", running)
+
+    def shut_down(self):
+        if self.outer.poll() is None:
+            self.outer.kill()  # and with it the first process of the namespaces, and so all of them
+        self.outer.wait()
+
+    def remove_group(self, group):
+        def remove():
+            for directory, _, _ in os.walk(group, topdown=False):
+                try:
+                    os.rmdir(directory)
+                except OSError:
+                    return False  # a process is still ending
+            return True
+
+        meter.wait_for("the end of all processes", remove)
+
+    def inside(self, *command, **options):
+        return namespaces.run("nsenter", "--target", self.init, "--mount", "--pid", "--net", "--uts", "--ipc",
+                              "--cgroup", *command, **options)
+
+    def systemctl(self, *arguments, **options):
+        return self.inside("systemctl", *arguments, timeout=100, **options)
+
+    def shown(self, *names):
+        return [self.systemctl("show", "--property", name, "--value", UNIT).strip() for name in names]
+
+    def log(self):
+        return self.inside("cat", "/run/meter.log", check=False)
+
+    def send(self, packets):
+        for _ in range(packets):
+            self.inside("bash", "-c", "echo something > /dev/udp/192.0.2.2/4242")
+
+    def rows(self, name="flows.csv"):
+        return meter.rows_of(self.inside("cat", f"{STATE}/{name}"))
+
+    def files(self):
+        return sorted(self.inside("ls", STATE).split())
+
+    def set_options(self, options):
+        self.inside("sh", "-c", f"echo 'METER_OPTIONS={options}' > /etc/default/flowmeter-ebpf")
+
+    def test_is_started_when_it_meters_and_stopped_when_all_is_written(self):
+        self.set_options("-v")
+        self.systemctl("start", UNIT)
+        # Type=notify: from here no packet is missed.
+        self.send(5)
+        state, status, pid = self.shown("ActiveState", "StatusText", "MainPID")
+        self.assertEqual((state, status), ("active", "metering " + INTERFACE), self.log())
+        said = self.inside("cat", f"/proc/{pid}/status")
+        uid = int(re.search(r"Uid:\s+(\d+)", said)[1])
+        self.assertGreaterEqual(uid, 61184, "not a user made for it")
+        self.assertRegex(said, r"CapEff:\s+0+\n")
+        self.assertEqual(int(re.search(r"CapBnd:\s+(\w+)", said)[1], 16) & ~NEEDED, 0)
+        self.assertRegex(said, r"NoNewPrivs:\s+1\n")
+        self.assertRegex(said, r"Seccomp:\s+2\n")
+        self.systemctl("stop", UNIT)
+        self.assertEqual(self.shown("Result", "ExecMainStatus"), ["success", "0"], self.log())
+        account = meter.account_of(self.log())
+        meter.assert_balanced(self, account)
+        rows = self.rows()
+        self.assertEqual([row["tot_fwd_pkts"] for row in rows if row["dst_port"] == "4242"], ["1"] * 5)
+        self.assertEqual(self.inside("stat", "-c", "%a", f"{STATE}/flows.csv").strip(), "640")
+        # A new start keeps them.
+        self.systemctl("start", UNIT)
+        self.assertEqual(self.rows(), [])
+        names = self.files()
+        self.assertEqual(len(names), 2, names)
+        self.assertEqual(self.rows(names[0]), rows)
+
+    def test_every_datapath_and_hook_works_in_the_sandbox(self):
+        for options in ("--datapath kernel", "--hook tc", "--hook xdp-generic", "--flow-map lru --quality",
+                        "-i peer* --per-interface"):
+            with self.subTest(options=options):
+                self.set_options(options)
+                self.systemctl("start", UNIT)
+                self.send(3)
+                self.systemctl("stop", UNIT)
+                self.assertEqual(self.shown("Result", "ExecMainStatus"), ["success", "0"], self.log())
+                self.assertGreaterEqual(len([row for row in self.rows() if row["dst_port"] == "4242"]), 3)
+                self.assertEqual(self.inside("tc", "filter", "show", "dev", INTERFACE, "egress"), "")
+
+    def test_a_killed_meter_is_started_again(self):
+        self.set_options("--hook tc")
+        self.systemctl("start", UNIT)
+        first = self.shown("MainPID")[0]
+        self.inside("kill", "-KILL", first)
+        meter.wait_for("another start", lambda: self.shown("ActiveState", "NRestarts") == ["active", "1"])
+        self.assertNotEqual(self.shown("MainPID")[0], first)
+        self.assertEqual(self.inside("tc", "filter", "show", "dev", INTERFACE, "egress").count("direct-action"), 1)
+
+    def test_wrong_options_are_not_tried_again(self):
+        self.set_options("--no-such-option")
+        self.systemctl("start", UNIT, check=False)
+        time.sleep(6)  # RestartSec is 5 s
+        self.assertEqual(self.shown("ActiveState", "Result", "ExecMainStatus", "NRestarts"),
+                         ["failed", "exit-code", "2", "0"])
+        self.assertIn("--no-such-option", self.log())
+
+
+if __name__ == "__main__":
+    cases.main()

@@ -1,0 +1,679 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Live metering of several interfaces: patterns, interfaces that come, go, are renamed or moved, packets that pass more
+than one, and other network namespaces. Every case checks the account, and where nothing else was on the wire the
+kernel's own counters of the interfaces."""
+import os
+import re
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+import cases  # noqa: E402
+import live_test  # noqa: E402
+import meter  # noqa: E402
+import namespaces  # noqa: E402
+
+# After this silence another interface may take a flow's direction over (FM_POINT_SILENCE in abi.h), with some more, as
+# Python's clock is not the kernel's.
+POINT_SILENCE_S = 0.15
+
+
+def address(wire, side):
+    """Of the network for measurements (RFC 2544): nobody's."""
+    return f"198.18.{wire}.{side}"
+
+
+def end_of_wire(namespace, interface, wire, side):
+    """Without segmentation offload an skb is a frame on the wire; the neighbour is known, so there is no ARP."""
+    peer_mac = f"02:00:00:00:{wire:02x}:{3 - side:02x}"
+    namespace.run("sh", "-ec", f"""
+        ethtool -K {interface} tso off gso off gro off
+        ip link set dev {interface} gso_max_segs 1
+        ip link set dev {interface} addrgenmode none
+        ip link set dev {interface} up
+        ip addr add {address(wire, side)}/24 dev {interface}
+        ip neigh replace {address(wire, 3 - side)} lladdr {peer_mac} dev {interface} nud permanent
+    """)
+
+
+def wire(number, left, left_interface, right, right_interface):
+    """A veth pair between two namespaces: left is .1 and right .2 of its network."""
+    namespaces.run("ip", "link", "add", left_interface, "netns", left.name, "address", f"02:00:00:00:{number:02x}:01",
+                   "type", "veth", "peer", "name", right_interface, "netns", right.name,
+                   "address", f"02:00:00:00:{number:02x}:02")
+    end_of_wire(left, left_interface, number, 1)
+    end_of_wire(right, right_interface, number, 2)
+
+
+def wait_quiet(*ends, seconds=0.3, limit=60):
+    """ends: (namespace, interface), …; until nothing has crossed these wires for a while."""
+    end = time.monotonic() + limit
+    before, since = None, 0
+    while time.monotonic() < end:
+        now = [namespace.link_counters(interface) for namespace, interface in ends]
+        if now != before:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since > seconds:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the wires were not quiet for {seconds} s within {limit} s")
+
+
+def hooks(done):
+    """{(interface, "ingress" or "egress"): {"seen": …}} of the lines that -v adds to the account at the end."""
+    found = {}
+    for line in done.err.splitlines():
+        match = re.match(r"flowmeter-ebpf: info: (\S+) (ingress|egress): (seen=.*)", line)
+        if match:
+            found[match[1], match[2]] = {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", match[3])}
+    return found
+
+
+class Interfaces(live_test.Live):
+    def start_on(self, namespace, patterns, *arguments, **options):
+        """Meters in namespace the interfaces of several -i."""
+        first, *others = patterns
+        more = [argument for each in others for argument in ("-i", each)]
+        return self.start(namespace, *more, "--max-flows", "4096", "--extra", "interface,direction", *arguments,
+                          interface=first, **options)
+
+    def stop_clean(self, live, only=()):
+        """Its account and the sums of its hooks agree, and those of `only` with the kernel's counters."""
+        done = live.stop_clean()
+        found = hooks(done)
+        for name in ("seen", *meter.REASONS):
+            self.assertEqual(sum(each[name] for each in found.values()), done.account[name], done.err)
+        for interface in only:
+            for direction in ("ingress", "egress"):
+                hook = found[interface, direction]
+                self.assertEqual(hook["buffers"], hook["link_packets"], f"{interface} {direction}: {done.err}")
+        return done
+
+    def send(self, namespace, source, target, count, port, pause=0.0):
+        """count datagrams from this port to port 9, where nobody listens (answers by ICMP have a flow of their own)."""
+        client = self.udp(namespace, source, port, (target, 9))
+        for _ in range(count):
+            client.send(b"x" * 40)
+            if pause:
+                time.sleep(pause)
+        return client
+
+    def sent(self, live, port):
+        """Packets of the rows of this UDP port, there and back."""
+        rows = [row for row in self.of_ports(live.rows(), port) if row["protocol"] == "17"]
+        return sum(int(row["tot_fwd_pkts"]) for row in rows), sum(int(row["tot_bwd_pkts"]) for row in rows)
+
+    def wait_metering(self, live, interface, seconds=60):
+        meter.wait_for(f"{interface} is metered", lambda: f": metering {interface}\n" in live.err(), seconds)
+
+
+class Selection(Interfaces):
+    """Which interfaces are metered. `left` has three ends of wires: veth1, veth2 and port3."""
+
+    def setUp(self):
+        super().setUp()
+        self.left, self.right = namespaces.Namespace(self, "l"), namespaces.Namespace(self, "r")
+        self.names = {1: "veth1", 2: "veth2", 3: "port3"}
+        for number, name in self.names.items():
+            wire(number, self.left, name, self.right, f"peer{number}")
+        wait_quiet(*((self.left, name) for name in self.names.values()))
+
+    def metered(self, patterns, *arguments):
+        """The wires of which packets are counted, as many as there were."""
+        live = self.start_on(self.left, patterns, *arguments).wait_attached()
+        for number in self.names:
+            self.send(self.left, address(number, 1), address(number, 2), 10 + number, 43000 + number)
+        loop = self.udp(self.left, "127.0.0.1", 43009, ("127.0.0.1", 43009))
+        loop.send(b"x")
+        wait_quiet(*((self.left, name) for name in self.names.values()))
+        done = self.stop_clean(live)
+        found, names = set(), {name for name, _ in hooks(done)}
+        for number, name in self.names.items():
+            count = self.sent(live, 43000 + number)
+            self.assertIn(count, ((0, 0), (10 + number, 0)))
+            self.assertEqual(count[0] > 0, name in names)
+            if count[0]:
+                found.add(number)
+                for direction in ("ingress", "egress"):
+                    hook = hooks(done)[name, direction]
+                    self.assertEqual(hook["buffers"], hook["link_packets"], done.err)
+                row, = [row for row in self.of_ports(live.rows(), 43000 + number) if row["protocol"] == "17"]
+                self.assertEqual((row["interface"], row["direction"]), (name, "egress"))
+        if "lo" in names:
+            self.assertEqual(self.sent(live, 43009), (1, 0), "a packet on loopback counts once")
+            found.add("lo")
+        return found
+
+    def test_several_names(self):
+        self.assertEqual(self.metered(["veth1", "port3"]), {1, 3})
+
+    def test_glob(self):
+        self.assertEqual(self.metered(["veth*"]), {1, 2})
+
+    def test_regular_expression(self):
+        self.assertEqual(self.metered(["/^(veth2|port)/"]), {2, 3})
+
+    def test_any(self):
+        self.assertEqual(self.metered(["any"]), {1, 2, 3, "lo"})
+
+    def test_an_interface_that_several_match_is_metered_once(self):
+        self.assertEqual(self.metered(["veth1", "veth*", "/1$/"]), {1, 2})
+
+    def test_several_names_per_interface(self):
+        self.assertEqual(self.metered(["veth1", "port3"], "--per-interface"), {1, 3})
+
+    def test_a_name_that_is_not_there_fails(self):
+        self.one_error(self.start_on(self.left, ["veth1", "nosuch0"]).wait(), "nosuch0")
+        self.assertFalse(os.path.exists(self.path("live.csv")))
+
+
+class Changes(Interfaces):
+    """Interfaces that come and go. `host` is metered."""
+
+    def setUp(self):
+        super().setUp()
+        self.host, self.peer = namespaces.Namespace(self, "h"), namespaces.Namespace(self, "p")
+
+    def wire(self, number):
+        """veth<number> of the host."""
+        wire(number, self.host, f"veth{number}", self.peer, f"peer{number}")
+
+    def test_later_interfaces(self):
+        """They are metered within a second, so what is sent then is counted. A loaded machine may be late: the best of
+        four must not be."""
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        self.assertIn("no interface matches yet", live.err())
+        late = []
+        for number in range(1, 5):
+            begin = time.monotonic()
+            self.wire(number)
+            self.wait_metering(live, f"veth{number}")
+            late.append(time.monotonic() - begin)
+            wait_quiet((self.host, f"veth{number}"))
+            self.send(self.host, address(number, 1), address(number, 2), 25, 43000 + number)
+            self.send(self.peer, address(number, 2), address(number, 1), 15, 44000 + number)
+        wait_quiet(*((self.host, f"veth{number}") for number in range(1, 5)))
+        self.stop_clean(live)
+        for number in range(1, 5):
+            self.assertEqual(self.sent(live, 43000 + number), (25, 0))
+            self.assertEqual(self.sent(live, 44000 + number), (15, 0))
+        print("metered after", *(f"{seconds * 1e3:.0f}" for seconds in late), "ms")
+        self.assertLess(min(late), 1.0)
+
+    def test_thirty_at_once(self):
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        script, other = [], []
+        numbers = range(1, 31)
+        for number in numbers:
+            script.append(f"link add veth{number} address 02:00:00:00:{number:02x}:01 type veth "
+                          f"peer name peer{number} address 02:00:00:00:{number:02x}:02 netns {self.peer.name}")
+            script.append(f"addr add {address(number, 1)}/24 dev veth{number}")
+            script.append(f"neigh add {address(number, 2)} lladdr 02:00:00:00:{number:02x}:02 dev veth{number}")
+            script.append(f"link set veth{number} addrgenmode none")
+            script.append(f"link set veth{number} up")
+            other.append(f"link set peer{number} addrgenmode none")
+            other.append(f"link set peer{number} up")
+        for namespace, lines in ((self.host, script), (self.peer, other)):
+            with open(self.path("batch"), "w", encoding="ascii") as batch:
+                batch.write("\n".join(lines) + "\n")
+            namespace.ip("-batch", self.path("batch"))
+        for number in numbers:
+            self.wait_metering(live, f"veth{number}")
+        for number in numbers:
+            self.send(self.host, address(number, 1), address(number, 2), number, 43000 + number)
+        wait_quiet(*((self.host, f"veth{number}") for number in numbers))
+        self.stop_clean(live)
+        self.assertEqual({number: self.sent(live, 43000 + number) for number in numbers},
+                         {number: (number, 0) for number in numbers})
+
+    def test_one_goes_and_others_go_on(self):
+        for number in (1, 2):
+            self.wire(number)
+        wait_quiet((self.host, "veth1"), (self.host, "veth2"))
+        live = self.start_on(self.host, ["veth1", "veth2"]).wait_attached()
+        for number in (1, 2):
+            client = self.send(self.host, address(number, 1), address(number, 2), 20, 43000 + number)
+        wait_quiet((self.host, "veth1"), (self.host, "veth2"))
+        self.host.ip("link", "del", "veth1")
+        meter.wait_for("it is let go", lambda: "metering veth1 no more" in live.err())
+        for _ in range(30):
+            client.send(b"x")
+        wait_quiet((self.host, "veth2"))
+        done = self.stop_clean(live, only=["veth2"])
+        self.assertEqual((self.sent(live, 43001), self.sent(live, 43002)), ((20, 0), (50, 0)))
+        self.assertEqual(hooks(done)["(gone)", "egress"]["metered"], 20, "what it has counted stays in the account")
+        row, = self.of_ports(live.rows(), 43001)
+        self.assertEqual(row["interface"], "veth1")
+
+    def test_per_interface_the_flows_end_with_it(self):
+        for number in (1, 2):
+            self.wire(number)
+        wait_quiet((self.host, "veth1"), (self.host, "veth2"))
+        live = self.start_on(self.host, ["veth*"], "--per-interface").wait_attached()
+        for number in (1, 2):
+            self.send(self.host, address(number, 1), address(number, 2), 20, 43000 + number)
+        self.host.ip("link", "del", "veth1")
+        meter.wait_for("its row", lambda: self.of_ports(live.rows(), 43001))
+        self.assertEqual(self.of_ports(live.rows(), 43002), [], "no flow of the other has ended")
+        self.stop_clean(live)
+        self.assertEqual((self.sent(live, 43001), self.sent(live, 43002)), ((20, 0), (20, 0)))
+
+    def test_the_last_named_one_ends_the_run(self):
+        for number in (1, 2):
+            self.wire(number)
+        live = self.start_on(self.host, ["veth1", "veth2"]).wait_attached()
+        for number in (1, 2):
+            self.send(self.host, address(number, 1), address(number, 2), 20, 43000 + number)
+            time.sleep(0.2)
+            self.assertIsNone(live.process.poll())
+            self.host.ip("link", "del", f"veth{number}")
+            time.sleep(0.5)
+        done = live.wait()
+        self.one_error(done, "veth2", "gone")
+        meter.assert_balanced(self, done.account)
+        self.assertEqual((done.account["lost"], done.account["in_rows"]), (0, done.account["metered"]), done.err)
+        self.assertEqual((self.sent(live, 43001), self.sent(live, 43002)), ((20, 0), (20, 0)))
+
+    def flood(self, number, change):
+        """Datagrams through veth<number> both ways from two threads while change() runs; returns how many were taken
+        by the sockets."""
+        stop = threading.Event()
+        counts = []
+
+        def send(client):
+            count = 0
+            while not stop.is_set():
+                try:
+                    client.send(b"x" * 40)
+                    count += 1
+                except OSError:
+                    time.sleep(0.001)  # the interface is gone
+            counts.append(count)
+
+        threads = [threading.Thread(target=send, args=(client,)) for client in (
+            self.udp(self.host, address(number, 1), 43000 + number, (address(number, 2), 9)),
+            self.udp(self.peer, address(number, 2), 44000 + number, (address(number, 1), 9)))]
+        for thread in threads:
+            thread.start()
+        try:
+            time.sleep(0.4)
+            change()
+            time.sleep(0.4)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        return sum(counts)
+
+    def test_removal_under_load(self):
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        sent = 0
+        for number in (1, 2, 3, 4):
+            self.wire(number)
+            self.wait_metering(live, f"veth{number}")
+            sent += self.flood(number, lambda number=number: self.host.ip("link", "del", f"veth{number}"))
+            meter.wait_for("it is let go", lambda number=number: f"metering veth{number} no more" in live.err())
+        done = self.stop_clean(live)
+        self.assertGreater(done.account["metered"], 400)
+        counted = sum(sum(self.sent(live, base + number)) for base in (43000, 44000) for number in (1, 2, 3, 4))
+        self.assertLessEqual(counted, sent)
+
+    def test_renamed_under_load(self):
+        self.wire(1)
+        wait_quiet((self.host, "veth1"))
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        sent = self.flood(1, lambda: self.host.ip("link", "set", "veth1", "name", "wan0"))
+        wait_quiet((self.host, "wan0"), (self.peer, "peer1"))
+        self.stop_clean(live, only=["wan0"])
+        self.assertEqual(sum(self.sent(live, 43001)) + sum(self.sent(live, 44001)), sent)
+        self.assertEqual({row["interface"] for row in live.rows()}, {"wan0"})
+
+    def test_renamed_to_a_name_that_matches(self):
+        wire(1, self.host, "other1", self.peer, "peer1")
+        wait_quiet((self.host, "other1"))
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        self.send(self.host, address(1, 1), address(1, 2), 5, 43001)
+        self.host.ip("link", "set", "other1", "name", "veth1")
+        self.wait_metering(live, "veth1")
+        self.send(self.host, address(1, 1), address(1, 2), 7, 43002)
+        wait_quiet((self.host, "veth1"))
+        self.stop_clean(live)
+        self.assertEqual((self.sent(live, 43001), self.sent(live, 43002)), ((0, 0), (7, 0)))
+
+    def test_moved_to_another_namespace_under_load(self):
+        """What is sent there is not ours; when it comes back it is metered again."""
+        for number in (1, 2):
+            self.wire(number)
+        away = namespaces.Namespace(self, "away")
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        self.flood(1, lambda: self.host.ip("link", "set", "veth1", "netns", away.name))
+        meter.wait_for("it is let go", lambda: "metering veth1 no more" in live.err())
+        end_of_wire(away, "veth1", 1, 1)
+        self.send(away, address(1, 1), address(1, 2), 11, 43011)
+        self.send(self.host, address(2, 1), address(2, 2), 12, 43012)
+        wait_quiet((away, "veth1"), (self.host, "veth2"))
+        away.ip("link", "set", "veth1", "netns", self.host.name)
+        self.wait_metering(live, "veth1")
+        end_of_wire(self.host, "veth1", 1, 1)
+        self.send(self.host, address(1, 1), address(1, 2), 13, 43013)
+        wait_quiet((self.host, "veth1"))
+        self.stop_clean(live)
+        self.assertEqual([self.sent(live, port)[0] for port in (43011, 43012, 43013)], [0, 12, 13])
+
+
+class Forwarded(Interfaces):
+    """A packet that passes two metered interfaces: `client` - `router` - `server`. The router is metered."""
+
+    CLIENT, SERVER = address(1, 1), address(2, 2)
+
+    def setUp(self):
+        super().setUp()
+        self.client, self.router, self.server = (namespaces.Namespace(self, who) for who in "crs")
+        wire(1, self.client, "eth0", self.router, "veth1")
+        wire(2, self.router, "veth2", self.server, "eth0")
+        self.ends = [(self.router, "veth1"), (self.router, "veth2")]
+        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.client.ip("route", "add", "198.18.2.0/24", "via", address(1, 2))
+        self.server.ip("route", "add", "198.18.1.0/24", "via", address(2, 1))
+
+    def second_way(self):
+        """Another wire between client and router: veth3 of the router, eth1 of the client."""
+        wire(3, self.client, "eth1", self.router, "veth3")
+        self.ends.append((self.router, "veth3"))
+        for namespace in (self.client, self.router, self.server):
+            namespace.run("sh", "-ec", 'for i in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > "$i"; done')
+
+    def talk_udp(self, there=30, back=20, port=43000):
+        server = self.udp(self.server, self.SERVER, port + 1)
+        client = self.udp(self.client, self.CLIENT, port, (self.SERVER, port + 1))
+        for i in range(max(there, back)):
+            if i < there:
+                client.send(bytes(100 + i))
+                who = server.recvfrom(2000)[1]
+            if i < back:
+                server.sendto(bytes(300 + i), who)
+                client.recv(2000)
+
+    def talk_tcp(self):
+        """Returns the segments that the client has sent and received, by its own counters."""
+        before = self.segments()
+        with self.server.inside():
+            listener = socket.create_server((self.SERVER, 80))
+        with self.client.inside():
+            client = socket.socket()
+        client.settimeout(10)
+        client.connect((self.SERVER, 80))
+        accepted, _ = listener.accept()
+        accepted.settimeout(10)
+        for size in (1, 1000, 20000):
+            for one, other in ((client, accepted), (accepted, client)):
+                one.sendall(bytes(size))
+                left = size
+                while left:
+                    left -= len(other.recv(left))
+        client.close()
+        self.assertEqual(accepted.recv(1), b"")
+        accepted.close()
+        listener.close()
+        self.quiet()
+        return tuple(after - earlier for after, earlier in zip(self.segments(), before))
+
+    def segments(self):
+        counters = live_test.Offload.tcp_counters(self, self.client)
+        return counters["OutSegs"] + counters["RetransSegs"], counters["InSegs"]
+
+    def quiet(self):
+        wait_quiet(*self.ends)
+
+    def flow(self, live, protocol):
+        return [row for row in live.rows() if row["protocol"] == str(protocol)]
+
+    def both_once(self, arguments=(), patterns=("veth*",), ways=("veth1", "veth2")):
+        """UDP and TCP both ways: each packet is met twice and counted once."""
+        self.quiet()
+        live = self.start_on(self.router, patterns, *arguments).wait_attached()
+        self.talk_udp()
+        out, back = self.talk_tcp()
+        done = self.stop_clean(live, only=ways)
+        udp, = self.flow(live, 17)
+        self.assertEqual((udp["src_ip"], udp["tot_fwd_pkts"], udp["tot_bwd_pkts"]), (self.CLIENT, "30", "20"))
+        self.assertEqual((udp["totlen_fwd_pkts"], udp["totlen_bwd_pkts"]), (
+            str(sum(142 + i for i in range(30))), str(sum(342 + i for i in range(20)))))
+        tcp, = self.flow(live, 6)
+        self.assertEqual((tcp["tot_fwd_pkts"], tcp["tot_bwd_pkts"]), (str(out), str(back)))
+        self.assertEqual((tcp["interface"], tcp["direction"]), (ways[0], "ingress"))
+        self.assertEqual(done.account["seen_before"], 50 + out + back, "as many as were counted")
+        return done
+
+    def test_counts_once(self):
+        done = self.both_once()
+        for hook, packets in hooks(done).items():
+            other = "metered" if hook in (("veth1", "ingress"), ("veth2", "ingress")) else "seen_before"
+            self.assertEqual(packets[other], packets["seen"], hook)
+
+    def test_counts_once_datapath_kernel(self):
+        self.both_once(("--datapath", "kernel"))
+
+    def test_counts_once_by_clsact(self):
+        self.both_once(("--hook", "tc"))
+
+    def test_counts_once_by_xdp(self):
+        self.both_once(("--hook", "xdp-generic"))
+
+    def test_per_interface(self):
+        self.quiet()
+        live = self.start_on(self.router, ["veth*"], "--per-interface").wait_attached()
+        self.talk_udp()
+        out, back = self.talk_tcp()
+        done = self.stop_clean(live, only=["veth1", "veth2"])
+        for protocol, counts in ((17, ("30", "20")), (6, (str(out), str(back)))):
+            rows = self.flow(live, protocol)
+            self.assertEqual(sorted((row["interface"], row["direction"]) for row in rows),
+                             [("veth1", "ingress"), ("veth2", "egress")])
+            for row in rows:
+                self.assertEqual((row["src_ip"], row["tot_fwd_pkts"], row["tot_bwd_pkts"]), (self.CLIENT, *counts))
+        self.assertEqual(done.account["seen_before"], 0)
+
+    def test_back_by_another_way(self):
+        self.second_way()
+        self.router.ip("route", "add", self.CLIENT + "/32", "via", address(3, 1))
+        done = self.both_once(ways=("veth1", "veth2", "veth3"))
+        self.assertEqual(hooks(done)["veth1", "egress"]["seen"], 0, "nothing goes back this way")
+        self.assertGreater(hooks(done)["veth3", "egress"]["seen"], 20)
+        self.assertEqual(hooks(done)["veth3", "ingress"]["seen"], 0)
+
+    def test_back_by_another_way_at_the_end(self):
+        """Where each packet is met only once nothing is called seen before."""
+        self.second_way()
+        self.router.ip("route", "add", self.CLIENT + "/32", "via", address(3, 1))
+        self.quiet()
+        live = self.start_on(self.client, ["eth*"]).wait_attached()
+        self.talk_udp()
+        out, back = self.talk_tcp()
+        done = self.stop_clean(live, only=["eth0", "eth1"])
+        self.assertEqual(done.account["seen_before"], 0)
+        udp, = self.flow(live, 17)
+        self.assertEqual((udp["tot_fwd_pkts"], udp["tot_bwd_pkts"]), ("30", "20"))
+        tcp, = self.flow(live, 6)
+        self.assertEqual((tcp["tot_fwd_pkts"], tcp["tot_bwd_pkts"]), (str(out), str(back)))
+
+    def change_way(self):
+        self.client.ip("route", "replace", "198.18.2.0/24", "via", address(3, 2))
+
+    def test_the_way_changes_after_a_silence(self):
+        self.second_way()
+        self.quiet()
+        live = self.start_on(self.router, ["veth*"]).wait_attached()
+        client = self.udp(self.client, self.CLIENT, 43000, (self.SERVER, 9))
+        for _ in range(30):
+            client.send(b"x")
+        self.change_way()
+        time.sleep(POINT_SILENCE_S)
+        for _ in range(40):
+            client.send(b"x")
+        self.quiet()
+        done = self.stop_clean(live, only=["veth1", "veth2", "veth3"])
+        self.assertEqual(self.sent(live, 43000), (70, 0))
+        self.assertEqual(hooks(done)["veth3", "ingress"]["metered"], 40)
+
+    def test_the_way_changes_at_once(self):
+        """Both ways come in by interfaces of one rank: every packet counts, and none twice."""
+        self.second_way()
+        self.quiet()
+        live = self.start_on(self.router, ["veth*"]).wait_attached()
+        client = self.udp(self.client, self.CLIENT, 43000, (self.SERVER, 9))
+        changed, times = threading.Event(), []
+        changer = threading.Thread(target=lambda: (time.sleep(0.3), self.change_way(), changed.set()))
+        changer.start()
+        while not times or not changed.is_set() or len(times) < 60 or times[-1] < changed_at + 0.5:
+            if not changed.is_set():
+                changed_at = time.monotonic()
+            client.send(b"x")
+            times.append(time.monotonic())
+            time.sleep(0.005)
+        changer.join()
+        self.quiet()
+        done = self.stop_clean(live, only=["veth1", "veth2", "veth3"])
+        counted, _ = self.sent(live, 43000)
+        old_way = hooks(done)["veth1", "ingress"]["seen"]
+        self.assertLess(old_way, len(times), "the way changed while packets were sent")
+        self.assertEqual(counted, len(times))
+
+    def test_packets_take_turns(self):
+        self.second_way()
+        self.quiet()
+        live = self.start_on(self.router, ["veth*"]).wait_attached()
+        client = self.udp(self.client, self.CLIENT, 43000, (self.SERVER, 9))
+        for turn in range(20):
+            self.client.ip("route", "replace", "198.18.2.0/24", "via", address(3 if turn % 2 else 1, 2))
+            for _ in range(5):
+                client.send(b"x")
+        self.quiet()
+        done = self.stop_clean(live, only=["veth1", "veth2", "veth3"])
+        self.assertEqual(self.sent(live, 43000), (100, 0))
+        for way in ("veth1", "veth3"):
+            self.assertGreaterEqual(hooks(done)[way, "ingress"]["metered"], 50)
+
+
+class Bridged(Interfaces):
+    """Two hosts at the ports of a bridge; ports and bridge are metered."""
+
+    def setUp(self):
+        super().setUp()
+        self.one, self.bridge, self.other = (namespaces.Namespace(self, who) for who in "obx")
+        try:
+            self.bridge.ip("link", "add", "br0", "address", "02:00:00:00:00:ff", "type", "bridge",
+                           "mcast_snooping", "0")
+        except AssertionError as error:
+            self.skipTest(f"this kernel has no bridge: {error}")
+        self.bridge.ip("link", "set", "br0", "addrgenmode", "none", "up")
+        self.bridge.ip("addr", "add", address(1, 3) + "/24", "dev", "br0")
+        for side, host in ((1, self.one), (2, self.other)):
+            namespaces.run("ip", "link", "add", "eth0", "netns", host.name, "address", f"02:00:00:00:01:{side:02x}",
+                           "type", "veth", "peer", "name", f"port{side}", "netns", self.bridge.name)
+            end_of_wire(host, "eth0", 1, side)
+            host.ip("neigh", "add", address(1, 3), "lladdr", "02:00:00:00:00:ff", "dev", "eth0")
+            self.bridge.run("sh", "-ec", f"""
+                ethtool -K port{side} tso off gso off gro off
+                ip link set dev port{side} addrgenmode none master br0 up
+                ip neigh add {address(1, side)} lladdr 02:00:00:00:01:{side:02x} dev br0""")
+        # Until the ports forward and the bridge knows where each host is.
+        for host, target in ((self.one, address(1, 2)), (self.other, address(1, 1)), (self.one, address(1, 3))):
+            meter.wait_for("the bridge forwards", lambda host=host, target=target: "1 received" in host.run(
+                "ping", "-c", "1", "-W", "1", target, check=False), 40)
+        self.ends = [(self.bridge, name) for name in ("port1", "port2", "br0")]
+        wait_quiet(*self.ends)
+
+    def exchange(self, one, one_address, other, other_address, port):
+        server = self.udp(other, other_address, port + 1)
+        client = self.udp(one, one_address, port, (other_address, port + 1))
+        for _ in range(25):
+            client.send(b"x" * 50)
+            who = server.recvfrom(2000)[1]
+            server.sendto(b"y" * 70, who)
+            client.recv(2000)
+
+    def talk(self):
+        self.exchange(self.one, address(1, 1), self.other, address(1, 2), 43000)
+        self.exchange(self.one, address(1, 1), self.bridge, address(1, 3), 43100)
+        wait_quiet(*self.ends)
+
+    def test_counts_once(self):
+        live = self.start_on(self.bridge, ["port*", "br0"]).wait_attached()
+        self.talk()
+        done = self.stop_clean(live, only=["port1", "port2", "br0"])
+        for port in (43000, 43100):
+            row, = [row for row in self.of_ports(live.rows(), port) if row["protocol"] == "17"]
+            self.assertEqual((row["tot_fwd_pkts"], row["tot_bwd_pkts"], row["interface"], row["direction"]),
+                             ("25", "25", "port1", "ingress"))
+        self.assertEqual(done.account["seen_before"], 100)
+
+    def test_per_interface(self):
+        live = self.start_on(self.bridge, ["port*", "br0"], "--per-interface").wait_attached()
+        self.talk()
+        done = self.stop_clean(live, only=["port1", "port2", "br0"])
+        for port, where in ((43000, {("port1", "ingress"), ("port2", "egress")}),
+                            (43100, {("port1", "ingress"), ("br0", "ingress")})):
+            rows = [row for row in self.of_ports(live.rows(), port) if row["protocol"] == "17"]
+            self.assertEqual({(row["interface"], row["direction"]) for row in rows}, where)
+            self.assertEqual([(row["tot_fwd_pkts"], row["tot_bwd_pkts"]) for row in rows], [("25", "25")] * 2)
+        self.assertEqual(done.account["seen_before"], 0)
+
+
+class OtherNamespace(Interfaces):
+    """--netns, from outside."""
+
+    def setUp(self):
+        super().setUp()
+        self.pair = namespaces.Pair(self)
+        self.pair.wait_quiet()
+
+    def outside(self, netns, **options):
+        return meter.Meter(self, "live", "-i", "veth0", "--netns", netns, **options)
+
+    def meters_it(self, netns):
+        live = self.outside(netns).wait_attached()
+        self.send(self.pair.a, namespaces.A4, namespaces.B4, 20, 43000)
+        self.send(self.pair.b, namespaces.B4, namespaces.A4, 10, 43001)
+        self.pair.wait_quiet()
+        self.stop_clean(live, only=["veth0"])
+        self.assertEqual((self.sent(live, 43000), self.sent(live, 43001)), ((20, 0), (10, 0)))
+
+    def test_name(self):
+        self.meters_it(self.pair.a.name)
+
+    def test_path(self):
+        self.meters_it("/run/netns/" + self.pair.a.name)
+
+    def test_pid(self):
+        process = self.pair.a.start("sleep", "300")
+        meter.wait_for("it is in the namespace", lambda: os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink(
+            "/proc/self/ns/net"))
+        self.meters_it(str(process.pid))
+
+    def test_by_clsact(self):
+        live = meter.Meter(self, "live", "-i", "veth*", "--netns", self.pair.a.name, "--hook", "tc").wait_attached()
+        self.send(self.pair.a, namespaces.A4, namespaces.B4, 20, 43000)
+        self.pair.wait_quiet()
+        self.stop_clean(live, only=["veth0"])
+        self.assertEqual(self.sent(live, 43000), (20, 0))
+        meter.wait_for("its qdisc is gone", lambda: "clsact" not in self.pair.a.run("tc", "qdisc", "show"))
+
+    def test_errors(self):
+        ended = self.pair.a.start("true")
+        ended.wait()
+        with open(self.path("file"), "w", encoding="ascii"):
+            pass
+        for netns, *words in (("nosuch", self.pair.a.name), ("/nosuch/ns", "No such file"), (str(ended.pid),),
+                              (self.path("file"), "not a network")):
+            with self.subTest(netns):
+                self.one_error(self.outside(netns).wait(), netns, *words)
+        self.assertEqual(self.outside("").wait().code, 2)
+        done = meter.Meter(self, "live", "-i", "nosuch0", "--netns", self.pair.a.name).wait()
+        self.one_error(done, "nosuch0")
+
+
+if __name__ == "__main__":
+    cases.main()

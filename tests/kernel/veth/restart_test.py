@@ -1,0 +1,489 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""--pin: metering outlives the program. Killed or stopped and started again, it goes on with the same flows: what was
+sent meanwhile counts, nothing counts twice. A meter that runs all the time without --pin is the reference."""
+import contextlib
+import datetime
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+import cases  # noqa: E402
+import live_test  # noqa: E402
+import meter  # noqa: E402
+import namespaces  # noqa: E402
+from meter import FLOW  # noqa: E402
+from namespaces import A4, A6, B4, B6  # noqa: E402
+
+CLOCK_SLACK_S = live_test.CLOCK_SLACK_S
+
+
+class Pinned(live_test.Live):
+    """A pair of namespaces; a BPF file system of the case's own for the pins, which are gone with it."""
+
+    def setUp(self):
+        super().setUp()
+        file_system = self.path("bpf")
+        os.mkdir(file_system)
+        namespaces.run("mount", "-t", "bpf", "none", file_system)
+        self.addCleanup(namespaces.run, "umount", "-l", file_system)
+        self.pins = file_system + "/meter"
+        self.pair = namespaces.Pair(self)
+        self.pair.wait_quiet()
+
+    def pinned(self, name, *arguments, **options):
+        sizes = {"--max-flows": "4096", "--ring-size": "4"}
+        small = [word for size in sizes.items() if size[0] not in arguments for word in size]
+        return self.start(self.pair.a, "--pin", self.pins, *small, *arguments, name=name, **options)
+
+    def pinned_links(self):
+        return [name for name in os.listdir(self.pins) if name.startswith("link-")]
+
+    def kill(self, live):
+        live.process.kill()
+        live.process.wait()
+
+    def stop(self, live):
+        """A stop without --unpin: metering goes on."""
+        done = live.stop(signal.SIGTERM)
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        meter.assert_balanced(self, done.account)
+        self.assertIn("the kernel goes on metering", done.err)
+        self.assertTrue(os.path.exists(self.pins + "/journal"))
+
+    def end(self, *lives, killed_under_load=False):
+        """Stops the last of them, started with --unpin; the account is that of all, and so are the rows. Only a killed
+        daemon knew of the packets that it had been told of because their entry stayed locked (uncounted)."""
+        last = lives[-1]
+        done = last.stop()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        meter.assert_balanced(self, done.account)
+        uncounted = int(re.search(r" uncounted=(\d+)", done.err)[1]) if killed_under_load else 0
+        self.assertLessEqual(done.account["lost"], uncounted, done.err)
+        self.assertEqual(done.account["in_rows"] + done.account["lost"], done.account["metered"], done.err)
+        rows = [row for live in lives for row in live.rows()]
+        self.assertEqual(meter.packets_in(rows), done.account["in_rows"], done.err)
+        self.assertEqual(len(last.rows()), done.account["flows"], done.err)
+        for line in done.err.splitlines():  # the links' counters are those since the start
+            if match := re.search(r"info: veth0 \w+gress: .* buffers=(\d+) .*link_packets=(\d+)", line):
+                self.assertGreaterEqual(int(match[1]), int(match[2]), line)
+        self.assertFalse(os.path.exists(self.pins), "the pins are gone")
+        return rows, done
+
+    def without_multicast(self, rows):
+        return {tuple(row[name] for name in FLOW): row for row in rows if not row["dst_ip"].startswith("ff")}
+
+    def same_as_reference(self, rows, reference, times=live_test.TIMES):
+        reference.stop_clean()
+        expected, found = self.without_multicast(reference.rows()), self.without_multicast(rows)
+        self.assertEqual(found.keys(), expected.keys())
+        self.assertEqual(len([row for row in rows if not row["dst_ip"].startswith("ff")]), len(found), "one row a flow")
+        for key, row in found.items():
+            for column in live_test.UNTIMED:
+                self.assertEqual(row[column], expected[key][column], f"{column} of {key}")
+            for column in times:
+                self.assertAlmostEqual(float(row[column]), float(expected[key][column]), delta=CLOCK_SLACK_S,
+                                       msg=f"{column} of {key}")
+            starts = [datetime.datetime.fromisoformat(each["timestamp"]) for each in (row, expected[key])]
+            self.assertLess(abs(starts[0] - starts[1]).total_seconds(), CLOCK_SLACK_S, f"timestamp of {key}")
+
+    def objects(self, live):
+        """Kinds and ids of the BPF objects that the process holds."""
+        found = set()
+        for fd in os.listdir(f"/proc/{live.process.pid}/fdinfo"):
+            with contextlib.suppress(FileNotFoundError), \
+                    open(f"/proc/{live.process.pid}/fdinfo/{fd}", encoding="ascii") as info:
+                found.update(re.findall(r"^(link|prog|map)_id:\s*(\d+)", info.read(), re.M))
+        return found
+
+    def exists(self, kind, number):
+        return subprocess.run(["bpftool", kind, "show", "id", number], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+
+class Talkers:
+    """UDP and TCP flows over both IP versions that go on as long as they are asked to."""
+
+    def __init__(self, case):
+        self.case, self.packets, self.udp, self.tcp = case, 0, [], []
+        pair = case.pair
+        for number, (ours, theirs) in enumerate(((A4, B4), (A6, B6))):
+            client, server = case.udp(pair.a, ours, 42000 + number), case.udp(pair.b, theirs, 53)
+            self.udp.append((client, (ours, 42000 + number), server, (theirs, 53)))
+
+    def talk(self, rounds=20):
+        for i in range(rounds):
+            for client, ours, server, theirs in self.udp:
+                client.sendto(bytes(i), theirs)
+                server.recv(100)
+                server.sendto(bytes(2 * i), ours)
+                client.recv(100)
+        self.packets += 4 * rounds
+
+    def sent(self, rows):
+        return sum(int(row["tot_fwd_pkts"]) + int(row["tot_bwd_pkts"]) for row in rows if row["protocol"] == "17"
+                   and row["src_port"] in ("42000", "42001"))
+
+
+class Restart(Pinned):
+    def goes_on(self, interrupt, *arguments):
+        """With events the times that only the first program knew are gone with it, and the end says of how many
+        packets: at least of those that it had drained, at most of all that were sent before the second started."""
+        in_kernel = "kernel" in arguments
+        reference = self.start(self.pair.a, name="reference").wait_attached()
+        first = self.pinned("first", *arguments).wait_attached()
+        self.pair.wait_quiet()
+        talkers = Talkers(self)
+        talkers.talk()
+        self.pair.a.run("ping", "-q", "-c", "2", "-i", "0.1", B4)
+        time.sleep(0.3)  # until all is drained
+        interrupt(first)
+        talkers.talk()
+        self.pair.a.run("ping", "-q", "-c", "2", "-i", "0.1", B6)
+        second = self.pinned("second", "--unpin", *arguments).wait_attached()
+        self.assertIn("took over", second.err())
+        talkers.talk()
+        self.pair.wait_quiet()
+        rows, done = self.end(first, second)
+        self.assertEqual(first.rows(), [], "no flow had ended")
+        self.assertEqual(talkers.sent(rows), talkers.packets)
+        if in_kernel:
+            self.assertEqual(done.warnings, [])
+        else:
+            self.assertEqual(len(done.warnings), 1, done.err)
+            flows, packets = re.search(r"times are missing: (\d+) flows .* without (\d+) of", done.warnings[0]).groups()
+            self.assertEqual(int(flows), 3, "those that the first program knew")
+            self.assertTrue(84 <= int(packets) <= 164, done.err)
+        self.same_as_reference(rows, reference, live_test.TIMES if in_kernel else ("flow_duration",))
+
+    def test_killed(self):
+        self.goes_on(self.kill)
+
+    def test_killed_datapath_kernel(self):
+        self.goes_on(self.kill, "--datapath", "kernel")
+
+    def test_stopped(self):
+        self.goes_on(self.stop)
+
+    def test_stopped_datapath_kernel(self):
+        self.goes_on(self.stop, "--datapath", "kernel")
+
+    def test_killed_xdp(self):
+        self.goes_on(self.kill, "--hook", "xdp-generic")
+
+    def under_load(self, *arguments):
+        """Killed and started again, over and over, while packets are sent both ways."""
+        stop, counts = threading.Event(), []
+
+        def send(sender, target):
+            count = 0
+            while not stop.is_set():
+                sender.sendto(b"x" * 20, target)
+                count += 1
+                time.sleep(0.0005)
+            counts.append(count)
+
+        a, b = self.udp(self.pair.a, A4, 42000), self.udp(self.pair.b, B4, 42001)
+        live = self.pinned("run-0", *arguments).wait_attached()
+        threads = [threading.Thread(target=send, args=each) for each in ((a, (B4, 42001)), (b, (A4, 42000)))]
+        for thread in threads:
+            thread.start()
+        lives = [live]
+        try:
+            for number in range(1, 5):
+                time.sleep(0.3)
+                self.kill(lives[-1])
+                time.sleep(0.3)
+                last = ("--unpin",) if number == 4 else ()
+                lives.append(self.pinned(f"run-{number}", *arguments, *last).wait_attached())
+            time.sleep(0.3)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.pair.wait_quiet()
+        rows, done = self.end(*lives, killed_under_load=True)
+        row, = [row for row in rows if row["protocol"] == "17"]
+        metered = sorted((int(row["tot_fwd_pkts"]), int(row["tot_bwd_pkts"])))
+        missing = [sent - counted for sent, counted in zip(sorted(counts), metered)]
+        self.assertTrue(all(0 <= each <= done.account["lost"] for each in missing), (counts, metered, done.err))
+
+    def test_killed_under_load(self):
+        self.under_load()
+
+    def test_killed_under_load_datapath_kernel(self):
+        self.under_load("--datapath", "kernel")
+
+    def rows_of_both(self, *arguments):
+        """Flows that ended before, that ended while nobody was there, and new ones: each is in one of the two files."""
+        first = self.pinned("first", "--idle-timeout", "0.5", *arguments).wait_attached()
+        sent = {}
+
+        def send(port, count):
+            client = self.udp(self.pair.a, A4, port, (B4, 9))
+            for _ in range(count):
+                client.send(b"x")
+            sent[str(port)] = str(count)
+
+        send(42000, 10)
+        meter.wait_for("its row", lambda: self.of_ports(first.rows(), 42000))
+        send(42001, 11)
+        self.kill(first)
+        send(42002, 12)
+        time.sleep(0.8)
+        second = self.pinned("second", "--idle-timeout", "0.5", "--unpin", *arguments).wait_attached()
+        send(42003, 13)
+        for port in (42001, 42002, 42003):
+            meter.wait_for("its row", lambda port=port: self.of_ports(first.rows() + second.rows(), port))
+        rows, _ = self.end(first, second)
+        found = [(row["src_port"], row["tot_fwd_pkts"]) for row in rows if row["protocol"] == "17"]
+        self.assertEqual(sorted(found), sorted(sent.items()))
+
+    def test_rows_of_both(self):
+        self.rows_of_both()
+
+    def test_rows_of_both_datapath_kernel(self):
+        self.rows_of_both("--datapath", "kernel")
+
+    def ended_meanwhile(self, *arguments):
+        """Flows that the kernel ends by itself while nobody is there: a packet comes behind the active time-out."""
+        first = self.pinned("first", "--active-timeout", "0.5", *arguments).wait_attached()
+        client = self.udp(self.pair.a, A4, 42000, (B4, 9))
+        for _ in range(10):
+            client.send(b"x")
+        time.sleep(0.3)
+        self.kill(first)
+        for count in (11, 12):
+            time.sleep(0.6)
+            for _ in range(count):
+                client.send(b"x")
+        second = self.pinned("second", "--active-timeout", "0.5", "--unpin", *arguments).wait_attached()
+        time.sleep(0.6)
+        for _ in range(13):
+            client.send(b"x")
+        self.pair.wait_quiet()
+        rows, _ = self.end(first, second)
+        counts = [row["tot_fwd_pkts"] for row in self.of_ports(rows, 42000) if row["protocol"] == "17"]
+        self.assertEqual(sorted(counts), ["10", "11", "12", "13"])
+
+    def test_ended_meanwhile(self):
+        self.ended_meanwhile()
+
+    def test_ended_meanwhile_datapath_kernel(self):
+        self.ended_meanwhile("--datapath", "kernel")
+
+    def test_more_than_the_streams_hold(self):
+        """While nobody drains them the streams fill up: times are missing, counts are not, and a line says so."""
+        first = self.pinned("first", "--ring-size", "1").wait_attached()
+        talkers = Talkers(self)
+        talkers.talk()
+        self.kill(first)
+        client = self.udp(self.pair.a, A4, 43000, (B4, 42999))
+        for _ in range(80_000):
+            client.send(b"")
+        talkers.talk()
+        second = self.pinned("second", "--ring-size", "1", "--unpin").wait_attached()
+        talkers.talk()
+        for _ in range(500):
+            client.send(b"")
+        self.pair.wait_quiet()
+        rows, done = self.end(first, second)
+        self.assertEqual(talkers.sent(rows), talkers.packets)
+        row, = [row for row in self.of_ports(rows, 43000) if row["protocol"] == "17"]
+        self.assertEqual(row["tot_fwd_pkts"], "80500")
+        self.assertIn("times are missing", "\n".join(done.warnings))
+
+    def test_the_same_without_events(self):
+        """With the times in the kernel nothing is missing at all."""
+        reference = self.start(self.pair.a, name="reference").wait_attached()
+        first = self.pinned("first", "--ring-size", "1", "--datapath", "kernel").wait_attached()
+        talkers = Talkers(self)
+        talkers.talk()
+        self.kill(first)
+        client = self.udp(self.pair.a, A4, 43000, (B4, 42999))
+        for _ in range(40_000):
+            client.send(b"")
+        talkers.talk()
+        second = self.pinned("second", "--ring-size", "1", "--datapath", "kernel", "--unpin").wait_attached()
+        talkers.talk()
+        self.pair.wait_quiet()
+        rows, done = self.end(first, second)
+        self.assertEqual(done.warnings, [])
+        self.same_as_reference(rows, reference)
+
+    def test_never_started_again(self):
+        """What stays is what was pinned; removing the directory ends it."""
+        first = self.pinned("first").wait_attached()
+        objects = self.objects(first)
+        self.kill(first)
+        links = {number for kind, number in objects if kind == "link"}
+        self.assertEqual(len(links), 2)
+        for link in links:
+            self.assertTrue(self.exists("link", link))
+        shutil.rmtree(self.pins)
+        meter.wait_for("all are gone", lambda: not [each for each in objects if self.exists(*each)])
+        self.pair.a.run("ping", "-q", "-c", "1", B4)
+
+    def test_unpin(self):
+        live = self.pinned("live", "--unpin").wait_attached()
+        objects = self.objects(live)
+        self.assertEqual({kind for kind, _ in objects}, {"link", "prog", "map"})
+        self.assertEqual(len(self.pinned_links()), 2)
+        Talkers(self).talk()
+        self.end(live)
+        meter.wait_for("all are gone", lambda: not [each for each in objects if self.exists(*each)])
+
+
+class Refused(Pinned):
+    def refused(self, *words, arguments=(), name="refused"):
+        done = self.pinned(name, *arguments).wait()
+        self.one_error(done, "--pin", *words)
+
+    def test_while_another_runs(self):
+        first = self.pinned("first", "--unpin").wait_attached()
+        talkers = Talkers(self)
+        talkers.talk()
+        self.refused("another flowmeter-ebpf", self.pins)
+        talkers.talk()
+        rows, _ = self.end(first)
+        self.assertEqual(talkers.sent(rows), talkers.packets, "the one that runs was not disturbed")
+
+    def test_other_options(self):
+        """The reason is told, and nothing is lost by it: with the same options it goes on."""
+        first = self.pinned("first").wait_attached()
+        talkers = Talkers(self)
+        talkers.talk()
+        self.kill(first)
+        for arguments, word in ((("--max-flows", "8192"), "--max-flows"), (("--datapath", "kernel"), "--datapath"),
+                                (("--ring-size", "8"), "--ring-size"), (("--max-fragments", "100"), "--max-fragments"),
+                                (("-i", "lo"), "interfaces")):
+            with self.subTest(word):
+                self.refused(word, self.pins, arguments=arguments)
+        second = self.pinned("second", "--unpin").wait_attached()
+        talkers.talk()
+        self.pair.wait_quiet()
+        rows, _ = self.end(first, second)
+        self.assertEqual(talkers.sent(rows), talkers.packets)
+
+    def test_another_version(self):
+        self.kill(self.pinned("first").wait_attached())
+        journal = self.pins + "/journal"
+        zero = ("key", "hex", "00", "00", "00", "00")
+        found = json.loads(namespaces.run("bpftool", "-j", "map", "lookup", "pinned", journal, *zero))
+        value = found["value"] if isinstance(found["value"], list) else found["formatted"]["value"]
+        octets = [f"{int(octet, 16):02x}" for octet in value]
+        octets[0] = f"{int(octets[0], 16) ^ 1:02x}"  # of the schema
+        namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *octets)
+        self.refused("another version", self.pins)
+        self.assertTrue(os.path.exists(journal), "it is left as it is")
+        octets[0] = f"{int(octets[0], 16) ^ 1:02x}"
+        namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *octets)
+        self.end(self.pinned("second", "--unpin").wait_attached())
+
+    def test_not_a_bpf_file_system(self):
+        for existed in (False, True):
+            directory = self.path(f"directory-{existed}")
+            if existed:
+                os.mkdir(directory)
+            done = self.start(self.pair.a, "--pin", directory).wait()
+            self.one_error(done, "--pin", directory, "BPF file system")
+            self.assertEqual(os.path.exists(directory), existed, "it is as it was before")
+
+    def test_no_such_directory(self):
+        done = self.start(self.pair.a, "--pin", self.path("nosuch/directory")).wait()
+        self.one_error(done, "--pin", "nosuch/directory")
+
+    def test_a_first_start_that_fails_leaves_nothing(self):
+        """One interface can be had, the other cannot, as a bridge has no native XDP."""
+        try:
+            self.pair.a.ip("link", "add", "br0", "type", "bridge")
+        except AssertionError as error:
+            self.skipTest(f"this kernel has no bridge: {error}")
+        self.one_error(self.pinned("live", "-i", "br0", "--hook", "xdp").wait(), "br0", "native XDP")
+        self.assertFalse(os.path.exists(self.pins))
+        shown = self.pair.a.run("ip", "-d", "link", "show", "dev", "veth0")
+        self.assertNotIn("xdp", shown)
+
+    def test_usage(self):
+        for arguments in (("--unpin",), ("--pin", ""), ("--pin", self.pins, "--hook", "tc")):
+            with self.subTest(arguments):
+                self.assertEqual(self.start(self.pair.a, *arguments).wait().code, 2)
+
+
+class Gone(Pinned):
+    """The interface went while no program ran."""
+
+    def send(self, address, target, port, count):
+        client = self.udp(self.pair.a, address, port, (target, 9))
+        for _ in range(count):
+            client.send(b"x")
+
+    def second_interface(self):
+        self.pair.a.ip("link", "add", "veth7", "type", "veth", "peer", "name", "other7")
+        for interface in ("veth7", "other7"):
+            self.pair.a.ip("link", "set", interface, "addrgenmode", "none", "up")
+        self.pair.a.ip("addr", "add", "198.18.7.1/24", "dev", "veth7")
+        self.pair.a.ip("neigh", "add", "198.18.7.2", "lladdr", "02:00:00:00:00:07", "dev", "veth7")
+
+    def one_of_two(self, *arguments):
+        self.second_interface()
+        first = self.pinned("first", *arguments, interface="veth*").wait_attached()
+        self.send(A4, B4, 42000, 10)
+        self.send("198.18.7.1", "198.18.7.2", 42001, 11)
+        self.kill(first)
+        self.send("198.18.7.1", "198.18.7.2", 42002, 12)
+        self.pair.a.ip("link", "del", "veth7")
+        self.send(A4, B4, 42003, 13)
+        second = self.pinned("second", "--unpin", *arguments, interface="veth*").wait_attached()
+        self.assertEqual(len(self.pinned_links()), 2)
+        self.send(A4, B4, 42004, 14)
+        self.pair.wait_quiet()
+        rows, _ = self.end(first, second)
+        self.assertEqual({row["src_port"]: row["tot_fwd_pkts"] for row in rows if row["protocol"] == "17"},
+                         {str(port): str(port - 41990) for port in range(42000, 42005)})
+
+    def test_one_of_two(self):
+        self.one_of_two()
+
+    def test_one_of_two_datapath_kernel(self):
+        self.one_of_two("--datapath", "kernel")
+
+    def test_one_of_two_per_interface(self):
+        self.one_of_two("--per-interface")
+
+    def test_the_only_one(self):
+        """Its flows are not lost: another interface can be named to get them."""
+        first = self.pinned("first").wait_attached()
+        self.send(A4, B4, 42000, 10)
+        self.kill(first)
+        self.pair.a.ip("link", "del", "veth0")
+        self.one_error(self.pinned("second").wait(), "veth0")
+        rows, _ = self.end(first, self.pinned("third", "--unpin", interface="lo").wait_attached())
+        self.assertEqual([row["tot_fwd_pkts"] for row in self.of_ports(rows, 42000) if row["protocol"] == "17"], ["10"])
+
+    def test_made_again_under_the_same_name(self):
+        first = self.pinned("first", interface="veth*").wait_attached()
+        self.send(A4, B4, 42000, 10)
+        self.kill(first)
+        self.pair.a.ip("link", "del", "veth0")
+        self.second_interface()
+        self.pair.a.ip("link", "set", "veth7", "down")
+        self.pair.a.ip("link", "set", "veth7", "name", "veth0")
+        self.pair.a.ip("link", "set", "veth0", "up")
+        self.pair.a.ip("neigh", "replace", "198.18.7.2", "lladdr", "02:00:00:00:00:07", "dev", "veth0")
+        second = self.pinned("second", "--unpin", interface="veth*").wait_attached()
+        self.send("198.18.7.1", "198.18.7.2", 42001, 11)
+        time.sleep(0.3)
+        rows, _ = self.end(first, second)
+        self.assertEqual({row["src_port"]: row["tot_fwd_pkts"] for row in rows if row["protocol"] == "17"},
+                         {"42000": "10", "42001": "11"})
+
+
+if __name__ == "__main__":
+    cases.main()

@@ -1,0 +1,574 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""--compat java: each rule by which the Java CICFlowMeter differs from what one would expect, on a capture made for it,
+with the cells worked out by hand, and random captures against java_oracle.py."""
+import csv
+import io
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cases  # noqa: E402
+import java_oracle  # noqa: E402
+import meter  # noqa: E402
+from java_frames import (ACK, A, B, CWR, ECE, FIN, PSH, RST, SYN, URG, capture, ethernet, icmp, ipv4, ipv6,  # noqa: E402
+                         l2tp, llc, ppp, random_capture, snap, tcp, udp, vlan)
+
+SECOND = 1000000
+START = 1600000000 * SECOND  # 13/09/2020 12:26:40 PM UTC
+
+
+class JavaCase(cases.Case):
+    def setUp(self):
+        super().setUp()
+        zone = os.environ.get("TZ")
+        self.addCleanup(lambda: os.environ.pop("TZ") if zone is None else os.environ.update(TZ=zone))
+        os.environ["TZ"] = "UTC"
+
+    def run_on(self, octets, *arguments, name="x.pcap"):
+        with open(self.path(name), "wb") as file:
+            file.write(octets)
+        done = meter.run("--compat", "java", "-f", self.path(name), *arguments)
+        self.assertEqual(done.code, 0, done.err)
+        return done
+
+    def rows(self, records, **options):
+        return list(csv.DictReader(io.StringIO(self.run_on(capture(records, **options)).out)))
+
+    def row(self, records, **options):
+        rows = self.rows(records, **options)
+        self.assertEqual(len(rows), 1, rows)
+        return rows[0]
+
+    def check(self, row, **cells):
+        """Names with _ for space and per for /."""
+        names = {name.replace(" ", "_").replace("/", "_per_"): name for name in row}
+        self.assertEqual({name: row[names[name]] for name in cells}, {name: str(text) for name, text in cells.items()})
+
+    def identity(self, frame, wire=None, **options):
+        """Flow, header and payload length of one packet, from a row of two of it; None if it is none."""
+        rows = self.rows([(START, frame, wire), (START + 1, frame, wire)], **options)
+        if not rows:
+            return None
+        self.assertEqual(len(rows), 1)
+        row = rows[0]
+        return row["Flow ID"], int(row["Fwd Seg Size Min"]), float(row["Fwd Packet Length Max"])
+
+
+def fwd(flags, size=0, **options):
+    return ethernet(ipv4(6, tcp(flags, bytes(size), 4000, 80, **options)))
+
+
+def bwd(flags, size=0, **options):
+    return ethernet(ipv4(6, tcp(flags, bytes(size), 80, 4000, **options), B, A))
+
+
+def steps(*packets):
+    """(microseconds after START, frame), …"""
+    return [(START + us, frame) for us, frame in packets]
+
+
+class JavaFlows(JavaCase):
+    def test_whole_row(self):
+        """Every cell of a small conversation, by hand."""
+        done = self.run_on(capture(steps(
+            (0, fwd(SYN | PSH, 10, window=500)), (1000, bwd(SYN | ACK, 4, window=600)), (3000, fwd(ACK, 30, window=501)),
+            (2003000, bwd(ACK | ECE, 0, window=601)))))
+        # all = {10, 10, 4, 30, 0}: mean 10.8; deviations .8 .8 6.8 19.2 10.8 squared sum to 532.8, by 4 133.2.
+        # Running: mean 10, 10, 8, 13.5, 10.8; M2 0, 0, 24, 387, 532.8 (its last bits: see the oracle).
+        # Gaps 1000, 2000, 2000000: mean 667666.66…, forward 3000, backward 2002000. One gap above a second.
+        expected = ("10.0.0.1-10.0.0.2-4000-80-6,10.0.0.1,4000,10.0.0.2,80,6,13/09/2020 12:26:40 PM,2003000,2,2,40.0,4.0,"
+                    "30.0,10.0,20.0,14.142135623730951,4.0,0.0,2.0,2.8284271247461903,")
+        header, row, end = done.out.split("\n")
+        self.assertEqual(header, java_oracle.HEADER)
+        self.assertEqual(end, "")
+        self.assertEqual(row[:len(expected)], expected)
+        cells = row.split(",")
+        self.assertEqual(cells[20:22], [repr(44 / 2.003), repr(4 / 2.003)])
+        self.assertEqual(cells[24:26], ["2000000.0", "1000.0"])
+        self.assertEqual(cells[26:36], ["3000.0", "3000.0", "0.0", "3000.0", "3000.0",
+                                        "2002000.0", "2002000.0", "0.0", "2002000.0", "2002000.0"])
+        self.assertEqual(cells[36:44], ["1", "0", "0", "0", "40", "40", repr(2 / 2.003), repr(2 / 2.003)])
+        self.assertEqual(cells[44:47], ["0.0", "30.0", "10.8"])
+        self.assertEqual(cells[49:58], ["0", "2", "0", "1", "3", "0", "0", "1", "1.0"])
+        # 54 by 4 packets; 40 by 2; 4 by 2.
+        self.assertEqual(cells[58:61], ["13.5", "20.0", "2.0"])
+        self.assertEqual(cells[61:75], ["0", "0", "0", "0", "0", "0", "2", "40", "2", "4", "500", "601", "1", "20"])
+        self.assertEqual(cells[75:], ["0"] * 8 + ["NeedManualLabel"])
+
+    def test_no_row(self):
+        """The header is there, and a flow of one packet is not."""
+        done = self.run_on(capture(steps((0, fwd(SYN)))))
+        self.assertEqual(done.out, java_oracle.HEADER + "\n")
+        self.assertIn("one_packet_flows=1 ", done.err)
+
+    def test_first_payload_counts_twice(self):
+        self.check(self.row(steps((0, fwd(ACK, 22)), (10, fwd(ACK)))),
+                   Packet_Length_Mean="14.666666666666668", Average_Packet_Size="22.0", Fwd_Packet_Length_Mean="11.0")
+
+    def test_running_variance(self):
+        """all = {0, 0, 22, 0}: exact arithmetic has 121."""
+        self.check(self.row(steps((0, fwd(ACK)), (10, fwd(ACK, 22)), (20, fwd(ACK)))),
+                   Packet_Length_Variance="120.99999999999999", Packet_Length_Std="11.0")
+
+    def test_mean_is_running_average_is_quotient(self):
+        """{0, 0, 0, 0, 1, 0}: 0.2 - 0.2 / 6 against 1 / 6."""
+        sizes = (0, 0, 0, 0, 1, 0)
+        self.check(self.row(steps(*((i, fwd(ACK, size)) for i, size in enumerate(sizes)))),
+                   Fwd_Packet_Length_Mean="0.16666666666666669", Fwd_Segment_Size_Avg="0.16666666666666666")
+
+    def test_empty_direction_prints_integers(self):
+        self.check(self.row(steps((0, fwd(ACK, 5)), (10, fwd(ACK, 5)))), Bwd_Packet_Length_Max="0",
+                   Total_Length_of_Bwd_Packet="0.0", Bwd_IAT_Total="0", Bwd_Segment_Size_Avg="0.0", Active_Mean="0",
+                   Bwd_Init_Win_Bytes="0")
+
+    def test_one_packet_of_a_direction_has_no_gaps(self):
+        self.check(self.row(steps((0, fwd(ACK)), (10, bwd(ACK)))), Fwd_IAT_Total="0", Fwd_IAT_Min="0",
+                   Bwd_IAT_Mean="0", Flow_IAT_Mean="10.0", Flow_IAT_Std="0.0")
+
+    def test_zero_duration(self):
+        self.check(self.row(steps((0, fwd(ACK)), (0, fwd(ACK)))), Flow_Bytes_per_s="NaN", Flow_Packets_per_s="Infinity",
+                   Fwd_Packets_per_s="0.0")
+        self.check(self.row(steps((0, fwd(ACK, 1)), (0, fwd(ACK)))), Flow_Bytes_per_s="Infinity")
+
+    def test_time_runs_backwards(self):
+        self.check(self.row(steps((0, fwd(ACK, 1)), (-500000, bwd(ACK)))), Flow_Duration="-500000",
+                   Flow_Bytes_per_s="-2.0", Flow_Packets_per_s="-4.0", Fwd_Packets_per_s="0.0", Flow_IAT_Max="-500000.0")
+
+    def test_flags_by_direction_are_those_of_the_first_packet(self):
+        self.check(self.row(steps((0, fwd(ACK | URG)), (10, fwd(ACK | PSH)), (20, bwd(PSH | URG)))), Fwd_PSH_Flags=0,
+                   Bwd_PSH_Flags=0, Fwd_URG_Flags=1, Bwd_URG_Flags=0, PSH_Flag_Count=2, URG_Flag_Count=2)
+
+    def test_flag_counts(self):
+        self.check(self.row(steps((0, fwd(FIN | SYN | PSH)), (1, fwd(CWR)), (2, fwd(ECE | CWR)), (3, bwd(RST)))),
+                   FIN_Flag_Count=1, SYN_Flag_Count=1, RST_Flag_Count=1, PSH_Flag_Count=1, ACK_Flag_Count=0,
+                   CWR_Flag_Count=2, ECE_Flag_Count=1)
+
+    def test_last_backward_window(self):
+        self.check(self.row(steps((0, fwd(SYN, window=7)), (1, bwd(ACK, window=8)), (2, fwd(ACK, window=9)),
+                                  (3, bwd(ACK, window=10)))), FWD_Init_Win_Bytes=7, Bwd_Init_Win_Bytes=10)
+
+    def test_data_packets_without_the_first(self):
+        self.check(self.row(steps((0, fwd(ACK, 5)), (1, fwd(ACK, 1)), (2, fwd(ACK)), (3, bwd(ACK, 9)))),
+                   Fwd_Act_Data_Pkts=1)
+
+    def test_least_header(self):
+        long = {"data_offset": 8, "options": bytes([1] * 12)}
+        self.check(self.row(steps((0, fwd(ACK, **long)), (1, fwd(ACK)), (2, fwd(ACK, **long)))), Fwd_Seg_Size_Min=20,
+                   Fwd_Header_Length=84)
+        self.check(self.row(steps((0, fwd(ACK)), (1, fwd(ACK, **long)), (2, bwd(ACK)))), Fwd_Seg_Size_Min=20)
+
+    def test_ratio_of_integers(self):
+        self.check(self.row(steps((0, fwd(ACK)), (1, fwd(ACK)), (2, bwd(ACK)), (3, bwd(ACK)), (4, bwd(ACK)))),
+                   **{"Down_per_Up_Ratio": "1.0"})
+
+    def test_bulk(self):
+        """All packets go into the backward bulk, those without payload into none. 4 packets in 30 ms, then 1 more in 20."""
+        row = self.row(steps((0, fwd(ACK, 100)), (10000, bwd(ACK, 100)), (15000, fwd(ACK)), (20000, fwd(ACK, 100)),
+                             (30000, fwd(ACK, 100)), (50000, fwd(ACK, 50))))
+        self.check(row, Fwd_Bytes_per_Bulk_Avg=0, Fwd_Packet_per_Bulk_Avg=0, Fwd_Bulk_Rate_Avg=0,
+                   Bwd_Bytes_per_Bulk_Avg=450, Bwd_Packet_per_Bulk_Avg=5, Bwd_Bulk_Rate_Avg=9000)
+
+    def test_bulk_averages_are_cut(self):
+        """Two bulks parted by more than a second: 4 packets of 10, 5 of 11; 95 octets in 3 + 4 ms."""
+        first = [(1000 * i, fwd(ACK, 10)) for i in range(4)]
+        second = [(1003001 + 1000 * i, fwd(ACK, 11)) for i in range(5)]
+        self.check(self.row(steps(*first, *second)), Bwd_Bytes_per_Bulk_Avg=47, Bwd_Packet_per_Bulk_Avg=4,
+                   Bwd_Bulk_Rate_Avg=13571)
+        second = [(1003000 + 1000 * i, fwd(ACK, 11)) for i in range(5)]
+        self.check(self.row(steps(*first, *second)), Bwd_Packet_per_Bulk_Avg=9)
+
+    def test_bulk_without_duration(self):
+        self.check(self.row(steps(*[(0, fwd(ACK, 9))] * 4)), Bwd_Bytes_per_Bulk_Avg=36, Bwd_Bulk_Rate_Avg=0)
+
+    def test_bulk_before_1970(self):
+        """A beginning before 1970 counts as none."""
+        frames = [(-10 * SECOND + i, fwd(ACK, 9)) for i in range(5)]
+        self.check(self.row(frames), Bwd_Bytes_per_Bulk_Avg=0, Timestamp="31/12/1969 11:59:50 PM")
+
+    def test_subflows_are_divided_by_gaps(self):
+        self.check(self.row(steps((0, fwd(ACK, 10)), (1000001, fwd(ACK, 11)), (1000002, bwd(ACK, 5)),
+                                  (2000002, fwd(ACK, 1)), (3000003, bwd(ACK, 2)))),
+                   Subflow_Fwd_Packets=1, Subflow_Fwd_Bytes=11, Subflow_Bwd_Packets=1, Subflow_Bwd_Bytes=3)
+
+    def test_active_and_idle(self):
+        """Active 2 s, idle 5.000001 s, active 0 (not entered), idle 6 s, then 1 s that is never entered."""
+        self.check(self.row(steps((0, fwd(ACK)), (2 * SECOND, fwd(ACK)), (7 * SECOND + 1, fwd(ACK)),
+                                  (13 * SECOND + 1, fwd(ACK)), (14 * SECOND + 1, fwd(ACK)))),
+                   Active_Mean="2000000.0", Active_Std="0.0", Active_Max="2000000.0", Active_Min="2000000.0",
+                   Idle_Mean="5500000.5", Idle_Max="6000000.0", Idle_Min="5000001.0")
+        self.check(self.row(steps((0, fwd(ACK)), (5 * SECOND, fwd(ACK)))), Active_Mean="0", Idle_Mean="0")
+        # Packets less than a second apart go on with the active period, too.
+        self.check(self.row(steps((0, fwd(ACK)), (900000, bwd(ACK)), (1800000, fwd(ACK)), (7800000, fwd(ACK)))),
+                   Active_Mean="1800000.0", Idle_Mean="6000000.0")
+
+    def test_ending_packet_counts_a_gap(self):
+        """The packet that ends a flow is brought into active and idle by the subflow step."""
+        self.check(self.row(steps((0, fwd(ACK)), (6 * SECOND, bwd(RST)))), Idle_Mean="6000000.0")
+
+    def test_equal_addresses_are_all_forward(self):
+        one = ethernet(ipv4(17, udp(b"x", 1, 2), A, A))
+        other = ethernet(ipv4(17, udp(b"xyz", 2, 1), A, A))
+        self.check(self.row(steps((0, one), (1, other))), Total_Fwd_Packet=2, Total_Bwd_packets=0, Src_Port=1)
+
+    def test_direction_is_that_of_the_first_packet(self):
+        self.check(self.row(steps((0, bwd(SYN | ACK)), (1, fwd(ACK)))), Flow_ID="10.0.0.2-10.0.0.1-80-4000-6",
+                   Total_Fwd_Packet=1, Total_Bwd_packets=1)
+
+
+class JavaFlowEnds(JavaCase):
+    def packets(self, records):
+        return [(row["Flow ID"], int(row["Total Fwd Packet"]), int(row["Total Bwd packets"]))
+                for row in self.rows(records)]
+
+    NAME, REVERSED = "10.0.0.1-10.0.0.2-4000-80-6", "10.0.0.2-10.0.0.1-80-4000-6"
+
+    def test_timeout(self):
+        """More than 120 s after its start, whatever the silence was."""
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (120 * SECOND, bwd(ACK)), (120 * SECOND + 1, fwd(ACK)),
+                                            (120 * SECOND + 2, fwd(ACK)))), [(self.NAME, 1, 1), (self.NAME, 2, 0)])
+
+    def test_silence_ends_nothing(self):
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (119 * SECOND, bwd(ACK)))), [(self.NAME, 1, 1)])
+
+    def test_timeout_of_one_packet(self):
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (121 * SECOND, fwd(ACK)))), [])
+
+    def test_flow_after_timeout_keeps_its_name(self):
+        """Its first packet counts as forward though the responder sent it; the next go by address."""
+        rows = self.rows(steps((0, fwd(ACK)), (1, bwd(ACK)), (121 * SECOND, bwd(ACK | PSH, 7, window=77)),
+                               (122 * SECOND, bwd(ACK, 1, window=78)), (123 * SECOND, fwd(ACK, window=79))))
+        self.check(rows[1], Flow_ID=self.NAME, Src_IP=A, Src_Port=4000, Total_Fwd_Packet=2, Total_Bwd_packets=1,
+                   Total_Length_of_Fwd_Packet="7.0", FWD_Init_Win_Bytes=77, Bwd_Init_Win_Bytes=78, Fwd_PSH_Flags=1)
+
+    def test_timeout_before_flags(self):
+        """A RST behind the time-out begins a flow instead of ending one."""
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, fwd(ACK)), (121 * SECOND, fwd(RST)),
+                                            (121 * SECOND + 1, bwd(ACK)))), [(self.NAME, 2, 0), (self.NAME, 1, 1)])
+
+    def test_fin_of_responder_ends(self):
+        """The last ACK of the close begins a flow of one packet."""
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, fwd(FIN | ACK)), (2, bwd(FIN | ACK)), (3, fwd(ACK)))),
+                         [(self.NAME, 2, 1)])
+
+    def test_fin_of_initiator_ends_nothing(self):
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, fwd(FIN | ACK)), (2, bwd(ACK)), (3, fwd(ACK)))),
+                         [(self.NAME, 3, 1)])
+
+    def test_repeated_fin_is_ignored(self):
+        done = self.run_on(capture(steps((0, fwd(ACK)), (1, fwd(FIN)), (2, fwd(FIN, 5)), (3, bwd(ACK)))))
+        row = next(csv.DictReader(io.StringIO(done.out)))
+        self.check(row, Total_Fwd_Packet=2, FIN_Flag_Count=1, Total_Length_of_Fwd_Packet="0.0", Flow_IAT_Max="2.0")
+        self.assertIn("repeated_fins=1 ", done.err)
+
+    def test_fin_of_the_first_packet_is_not_counted(self):
+        self.assertEqual(self.packets(steps((0, fwd(FIN)), (1, fwd(FIN)), (2, fwd(FIN)))), [(self.NAME, 2, 0)])
+
+    def test_repeated_fin_before_rst(self):
+        """FIN comes first: with RST as well it is ignored all the same."""
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, fwd(FIN)), (2, fwd(FIN | RST)), (3, fwd(ACK)))),
+                         [(self.NAME, 3, 0)])
+
+    def test_rst_ends(self):
+        for end in (fwd, bwd):
+            self.assertEqual(len(self.packets(steps((0, fwd(ACK)), (1, end(RST)), (2, bwd(ACK)), (3, bwd(ACK))))), 2)
+        self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, bwd(RST)), (2, bwd(ACK)), (3, bwd(ACK)))),
+                         [(self.NAME, 1, 1), (self.REVERSED, 2, 0)])
+
+    def test_first_packet_ends_nothing(self):
+        self.assertEqual(self.packets(steps((0, fwd(RST)), (1, bwd(ACK)))), [(self.NAME, 1, 1)])
+
+    def test_order_of_rows(self):
+        """Ended flows as they end; then those left in the order of a java.util.HashMap (run with OpenJDK 17)."""
+        records = steps((0, fwd(ACK)), *((10 + i, ethernet(ipv4(17, udp(b"", 1000 + i % 14, 53)))) for i in range(28)),
+                        (50, bwd(RST)))
+        order = [int(row["Src Port"]) for row in self.rows(records)]
+        self.assertEqual(order, [4000] + JAVA_ORDER)
+
+    def test_captures_are_apart(self):
+        """Several captures are several runs: no flow goes on in the next one."""
+        with open(self.path("y.pcap"), "wb") as file:
+            file.write(capture(steps((10, fwd(ACK)), (11, fwd(ACK)))))
+        done = self.run_on(capture(steps((0, fwd(ACK)), (1, fwd(ACK)))), "-f", self.path("y.pcap"))
+        self.assertEqual(done.out.count("\n"), 3)
+
+    def test_each_capture_has_its_map(self):
+        """The table that many flows of one capture have made large is not that of the next, whose order shows it."""
+        def flows(count):
+            return capture(steps(*((i, ethernet(ipv4(17, udp(b"", 1000 + i // 2, 53)))) for i in range(2 * count))))
+        with open(self.path("y.pcap"), "wb") as file:
+            file.write(flows(12))
+        done = self.run_on(flows(200), "-f", self.path("y.pcap"))
+        self.assertEqual(done.out.split("\n")[201:-1], java_oracle.rows(flows(12)).split("\n")[1:-1])
+
+    def test_max_flows(self):
+        """Where there is no room, a flow is written early and counted; no packet is lost."""
+        def one(i):
+            return ethernet(ipv4(17, udp(b"", 1000 + i, 53)))
+        done = self.run_on(capture(steps(*((i, one(i // 2)) for i in range(400)))), "--max-flows", "64")
+        self.assertEqual(len(done.out.splitlines()), 201)
+        self.assertIn("forced_out=136", done.err)
+        self.assertTrue(any("--max-flows" in line for line in done.warnings), done.err)
+
+    def test_fields_is_refused(self):
+        with open(self.path("x.pcap"), "wb") as file:
+            file.write(capture([]))
+        done = meter.run("--compat", "java", "-f", self.path("x.pcap"), "--fields", "src_ip")
+        self.assertEqual(done.code, 2)
+        self.assertTrue(done.errors)
+
+
+TCP_ID, UDP_ID, OTHER_ID = "10.0.0.1-10.0.0.2-4000-80-6", "10.0.0.1-10.0.0.2-4000-53-17", "10.0.0.1-10.0.0.2-0-0-0"
+
+
+class JavaWalk(JavaCase):
+    """What packet a frame is: (frame, flow, header length, payload length)."""
+
+    def check_all(self, table):
+        for claim, frame, *expected in table:
+            with self.subTest(claim):
+                self.assertEqual(self.identity(frame), tuple(expected) if expected else None)
+
+    def test_layers(self):
+        some = tcp(ACK, b"abc")
+        self.check_all([
+            ("TCP", ethernet(ipv4(6, some)), TCP_ID, 20, 3),
+            ("TCP options are header", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=6, options=b"\1\1\1\1"))), TCP_ID, 24, 3),
+            ("UDP", ethernet(ipv4(17, udp(b"abcd"))), UDP_ID, 8, 4),
+            ("the UDP length is not looked at", ethernet(ipv4(17, udp(b"abcd")[:4] + b"\0\x09\0\0abcd")), UDP_ID, 8, 4),
+            ("padding behind Ethernet is cut off", ethernet(ipv4(6, some)).ljust(80, b"\0"), TCP_ID, 20, 3),
+            ("padding behind VLAN is payload", vlan(ipv4(6, some)).ljust(80, b"\0"), TCP_ID, 20, 22),
+            ("padding behind LLC and SNAP is payload up to the length",
+             ethernet(llc(snap(ipv4(6, some))) + b"\0\0", 14 + 51 + 2).ljust(90, b"\0"), TCP_ID, 20, 3 + 2),
+            ("provider VLAN", vlan(ipv4(6, some), tag_type=0x88A8), TCP_ID, 20, 3),
+            ("old provider VLAN", vlan(ipv4(6, some), tag_type=0x9100), TCP_ID, 20, 3),
+            ("VLAN in VLAN", vlan(b"\0\1\x08\0" + ipv4(6, some), 0x8100), TCP_ID, 20, 3),
+            ("VLAN with LLC", vlan(llc(snap(ipv4(6, some))), 51), TCP_ID, 20, 3),
+            ("LLC with a control field of two octets", ethernet(llc(b"\0" + snap(ipv4(6, some)), 0), 14 + 52), TCP_ID, 20, 3),
+            ("… of one octet by its lowest bit", ethernet(llc(snap(ipv4(6, some)), 1), 14 + 51), TCP_ID, 20, 3),
+            ("LLC without SNAP", ethernet(b"\0\0\3" + snap(ipv4(6, some)), 14 + 51)),
+            ("SNAP of an organisation", ethernet(llc(b"\0\0\1" + snap(ipv4(6, some))[3:]), 14 + 51)),
+            ("MPLS is not opened", ethernet(b"\0\0\1\x40" + ipv4(6, some), 0x8847)),
+            ("version is not looked at", ethernet(b"\x65" + ipv4(6, some)[1:]), TCP_ID, 20, 3),
+            ("no GRE", ethernet(ipv4(47, b"\0\0\x08\0" + ipv4(6, some))), OTHER_ID, 0, 0),
+            ("no IPv6 in IPv4", ethernet(ipv4(41, ipv6(6, some))), OTHER_ID, 0, 0),
+            ("ICMP echo is of no protocol", ethernet(ipv4(1, icmp(8, b"abc"))), OTHER_ID, 0, 0),
+            ("SCTP is of no protocol", ethernet(ipv4(132, bytes(12) + b"\0\0\0\x10" + bytes(12))), OTHER_ID, 0, 0),
+            ("IPv6 is no packet", ethernet(ipv6(6, some), 0x86DD)),
+        ])
+
+    def test_headers_of_different_layers(self):
+        inner = ipv4(6, tcp(ACK, b"abc", 1, 2), "1.1.1.1", "2.2.2.2")
+        inner_udp = ipv4(17, udp(b"abc", 1, 2), "1.1.1.1", "2.2.2.2")
+        tunnel = "10.0.0.1-10.0.0.2-1-2-6"
+        self.check_all([
+            ("ICMP unreachable", ethernet(ipv4(1, icmp(3, inner_udp))), "10.0.0.1-10.0.0.2-1-2-17", 8, 3),
+            ("ICMP parameter problem", ethernet(ipv4(1, icmp(12, inner))), tunnel, 20, 3),
+            ("ICMP time exceeded is not opened", ethernet(ipv4(1, icmp(11, inner))), OTHER_ID, 0, 0),
+            ("ICMP unreachable with 8 octets of TCP", ethernet(ipv4(1, icmp(3, inner[:28]))), OTHER_ID, 0, 0),
+            ("IP in IP", ethernet(ipv4(4, inner)), tunnel, 20, 3),
+            ("TCP in L2TP beats its UDP", ethernet(ipv4(17, udp(l2tp(ppp(inner)), 9, 1701))), tunnel, 20, 3),
+            ("UDP in L2TP does not", ethernet(ipv4(17, udp(l2tp(ppp(inner_udp)), 9, 1701))),
+             "10.0.0.1-10.0.0.2-9-1701-17", 8, 6 + 4 + 31),
+            ("L2TP by source port", ethernet(ipv4(17, udp(l2tp(ppp(inner)), 1701, 9))), tunnel, 20, 3),
+            ("… unless to SIP", ethernet(ipv4(17, udp(l2tp(ppp(inner)), 1701, 5060))), "10.0.0.1-10.0.0.2-1701-5060-17", 8, 53),
+            ("… or RTP", ethernet(ipv4(17, udp(l2tp(ppp(inner)), 1701, 5004))), "10.0.0.1-10.0.0.2-1701-5004-17", 8, 53),
+            ("… or RTCP", ethernet(ipv4(17, udp(l2tp(ppp(inner)), 1701, 5005))), "10.0.0.1-10.0.0.2-1701-5005-17", 8, 53),
+            ("L2TP with length, sequence and offset", ethernet(ipv4(17, udp(l2tp(ppp(inner), 0x4A02), 9, 1701))), tunnel, 20, 3),
+            ("L2TP control", ethernet(ipv4(17, udp(l2tp(ppp(inner), 0x8002), 9, 1701))), "10.0.0.1-10.0.0.2-9-1701-17", 8, 53),
+            ("L2TP over IP", ethernet(ipv4(115, l2tp(ppp(inner)))), tunnel, 20, 3),
+            ("IPv6 in PPP", ethernet(ipv4(115, l2tp(ppp(ipv6(6, tcp(ACK, b"abc", 1, 2)), 0x57)))), tunnel, 20, 3),
+            ("IPv4 in IPv6", ethernet(ipv6(4, inner), 0x86DD), "1.1.1.1-2.2.2.2-1-2-6", 20, 3),
+            ("… behind extension headers", ethernet(ipv6(0, b"\x3c\0" + bytes(6) + b"\4\1" + bytes(14) + inner), 0x86DD),
+             "1.1.1.1-2.2.2.2-1-2-6", 20, 3),
+            ("ICMP over IPv6", ethernet(ipv6(1, icmp(3, inner)), 0x86DD), "1.1.1.1-2.2.2.2-1-2-6", 20, 3),
+        ])
+
+    def test_extension_header_is_measured_twice(self):
+        """It is given up where twice the offset of IPv6 and its length pass the end, so far behind only."""
+        packet = ipv6(0, b"\4\x1f" + bytes(254) + ipv4(17, udp(b"")))
+        self.assertEqual(self.identity(ethernet(packet, 0x86DD)), (UDP_ID, 8, 0))
+        # At 14 + 160: 2 * 174 + 256 is more than 174 + 40 + 256 + 28.
+        self.assertIsNone(self.identity(ethernet(struct_vlans(39) + b"\0\1\x86\xdd" + packet, 0x8100)))
+        # At 14 + 40: 2 * 54 + 256 is not more than 54 + 40 + 256 + 28.
+        self.assertEqual(self.identity(ethernet(struct_vlans(9) + b"\0\1\x86\xdd" + packet, 0x8100)), (UDP_ID, 8, 0))
+
+    def test_lengths(self):
+        some = tcp(ACK, b"x" * 100)
+        self.check_all([
+            ("total length 0 leaves no TCP", ethernet(ipv4(6, some, total=0)), OTHER_ID, 0, 0),
+            ("total length behind the frame", ethernet(ipv4(6, some, total=1500)), TCP_ID, 20, 100),
+            ("first fragment", ethernet(ipv4(17, udp(b"abc"), fragment=0x2000)), UDP_ID, 8, 3),
+            ("later fragment", ethernet(ipv4(17, udp(b"abc"), fragment=0x2001)), OTHER_ID, 0, 0),
+            ("last fragment", ethernet(ipv4(17, udp(b"abc"), fragment=1)), OTHER_ID, 0, 0),
+            ("19 octets of TCP", ethernet(ipv4(6, some[:19])), OTHER_ID, 0, 0),
+            ("7 octets of UDP", ethernet(ipv4(17, udp()[:7])), OTHER_ID, 0, 0),
+            ("TCP data offset 0", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=0))), OTHER_ID, 0, 0),
+            ("TCP data offset 3: undecodable", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=3)))),
+            ("TCP data offset 4", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=4))), TCP_ID, 16, 7),
+            ("IPv4 header length 4: undecodable", ethernet(ipv4(6, some, ihl=4))),
+            ("IPv4 header length 0", ethernet(ipv4(6, some, ihl=0))),
+        ])
+        frame = ethernet(ipv4(6, some))
+        self.assertEqual(self.identity(frame[:94], len(frame)), (TCP_ID, 20, 40))  # captured payload only
+        self.assertEqual(self.identity(frame, snap_length=64), (TCP_ID, 20, 10))  # libpcap leaves the rest
+
+    def test_options(self):
+        def with_options(options, body=udp(b"abc")):
+            return ethernet(ipv4(17, body, ihl=5 + len(options) // 4, options=options))
+
+        def tcp_option(options, size):
+            return ethernet(ipv4(6, tcp(ACK, data_offset=size, options=options)))
+        self.check_all([
+            ("router alert", with_options(b"\x94\4\0\0"), UDP_ID, 8, 3),
+            ("… goes on", with_options(b"\x94\1\1\7")),
+            ("option 22 stops the walk", with_options(b"\x96\1\1\7"), UDP_ID, 8, 3),
+            ("no operation", with_options(b"\1" * 8), UDP_ID, 8, 3),
+            ("end", with_options(b"\0\7\7\7"), UDP_ID, 8, 3),
+            ("an option of the header's length", with_options(b"\x44\4\1\2"), UDP_ID, 8, 3),
+            ("out of step behind an option: the end that follows it is stepped over", with_options(b"\x44\2\0\1\1\1\1\7")),
+            ("an option in the last octet has no length", with_options(b"\1\1\1\7")),
+            ("… and where the step is short, neither", with_options(b"\7\1\1\7")),
+            ("unknown options stop the walk", with_options(b"\x1a\1\1\7"), UDP_ID, 8, 3),
+            ("TCP options that were not captured", tcp_option(b"", 6)),
+            ("TCP no operation alone", tcp_option(b"\1", 6), TCP_ID, 21, 0),
+            ("TCP end of options alone", tcp_option(b"\0", 6), TCP_ID, 21, 0),
+            ("TCP option without length", tcp_option(b"\2", 6)),
+            ("TCP option with its length only", tcp_option(b"\2\4", 6), TCP_ID, 22, 0),
+        ])
+
+    def test_frame_as_raw_ip(self):
+        """A frame without a usable IPv4 header is walked as if it began with one."""
+        some = ipv4(6, tcp(ACK, b"abc"))
+        arp = bytes.fromhex("0001080006040001") + bytes([2, 0, 0, 0, 0, 1]) + bytes([192, 0, 2, 1]) + bytes(10)
+        self.check_all([
+            ("raw IP", some, TCP_ID, 20, 3),
+            ("no trailer is cut off there", some + b"\0" * 7, TCP_ID, 20, 10),
+            ("broadcast ARP", ethernet(arp, 0x0806, b"\xff" * 6), "8.6.0.1-8.0.6.4-0-0-0", 0, 0),
+            ("unicast ARP", ethernet(arp, 0x0806)),
+            ("19 octets", some[:19]),
+        ])
+        self.assertIn("taken_as_raw_ip=2 ", self.run_on(capture([(START, some), (START + 1, some)])).err)
+
+    def test_number_of_records(self):
+        """Kept in a signed octet. Without TCP and UDP, 20 of them are too many for the log's headers."""
+        def tagged(tags, body):
+            return ethernet(struct_vlans(tags) + b"\0\1\x08\0" + body, 0x8100)
+        some, other = ipv4(6, tcp(ACK, b"abc")), ipv4(1, icmp(8, b"abc"))
+        self.check_all([
+            # Ethernet, tags, IPv4, TCP, payload; Ethernet, tags, IPv4, ICMP, payload.
+            ("127 records", tagged(122, some), TCP_ID, 20, 3),
+            ("128 records: none is seen", tagged(123, some)),
+            ("256 records: none is seen", tagged(251, some)),
+            ("19 records without TCP and UDP", tagged(14, other), OTHER_ID, 0, 0),
+            ("20 records without TCP and UDP", tagged(15, other)),
+            ("20 records with TCP", tagged(15, some), TCP_ID, 20, 3),
+        ])
+
+    def test_second_walk_needs_a_seen_header(self):
+        """It begins by a walk as L2TP, whose count of records must not have become negative. Octets 8 to 11 of this
+        raw IP packet are PPP to that walk, and the IPv4 headers within each other begin at octet 12."""
+        def nested(headers):
+            return (bytes.fromhex("45000000 00010000 40110021 45000000 00000000 40040000") + bytes(8) +
+                    ipv4(4) * (headers - 1) + ipv4(59))
+        # L2TP, PPP, IPv4 and the nested ones.
+        self.assertEqual(self.identity(nested(124)), ("69.0.0.0-0.0.0.0-16388-0-17", 8, 4 + 20 * 124))
+        self.assertIsNone(self.identity(nested(125)))
+
+    def test_header_behind_the_captured_octets(self):
+        """A total length below the header's hides that it was not captured, until it is read."""
+        frame = ethernet(ipv4(17, bytes(20), ihl=15, total=20))
+        self.assertIsNone(self.identity(frame))
+        self.assertEqual(self.identity(frame + bytes(20)), (OTHER_ID, 0, 0))
+
+    def test_sctp_chunks_count(self):
+        def chunks(count):
+            return ethernet(ipv4(132, bytes(12) + b"\3\0\0\4" * count))
+        self.assertEqual(self.identity(chunks(16)), (OTHER_ID, 0, 0))  # Ethernet, IPv4, SCTP, 16 chunks
+        self.assertIsNone(self.identity(chunks(17)))
+        self.assertEqual(self.identity(ethernet(ipv4(132, bytes(12) + b"\0\0\0\4" + b"\3\0\0\4" * 17))), (OTHER_ID, 0, 0))
+        # A length of 0, or of 3 (rounded up to 4).
+        self.assertEqual(self.identity(ethernet(ipv4(132, bytes(12) + b"\3\0\0\0" * 17))), (OTHER_ID, 0, 0))
+        self.assertIsNone(self.identity(ethernet(ipv4(132, bytes(12) + b"\3\0\0\3" * 17))))
+
+    def test_wire_length_wraps(self):
+        """An LLC length beyond the frame lengthens the wire; from 2**31 - 1 on it becomes negative, and nothing is left."""
+        frame = ethernet(llc(snap(ipv4(6, tcp(ACK, b"abc")))), 1000)
+        self.assertEqual(self.identity(frame, len(frame)), (TCP_ID, 20, 3))
+        self.assertIsNone(self.identity(frame, 2**31 - 1))
+
+    def test_link_type_is_ignored(self):
+        frame = ethernet(ipv4(6, tcp(ACK, b"abc")))
+        octets = bytearray(capture([(START, frame), (START + 1, frame)]))
+        octets[20] = 113
+        self.assertEqual(len(self.run_on(bytes(octets)).out.splitlines()), 2)
+
+    def test_wire_below_captured(self):
+        frame = ethernet(ipv4(6, tcp(ACK, b"abc")))
+        self.assertIsNone(self.identity(frame, len(frame) - 1))
+        self.assertIsNone(self.identity(frame, 2**31))
+        self.assertEqual(self.identity(frame, 2**31 - 1), (TCP_ID, 20, 3))
+
+
+def struct_vlans(tags):
+    return b"\0\1\x81\0" * tags
+
+
+class JavaTimes(JavaCase):
+    FRAME = ethernet(ipv4(6, tcp(ACK)))
+
+    def times(self, stamps, **options):
+        row = self.row([(stamp, self.FRAME) for stamp in stamps], **options)
+        return row["Timestamp"], row["Flow Duration"]
+
+    def test_text(self):
+        for us, text in ((0, "01/01/1970 12:00:00 AM"), (43199 * SECOND, "01/01/1970 11:59:59 AM"),
+                         (43200 * SECOND, "01/01/1970 12:00:00 PM"), (START + 999999, "13/09/2020 12:26:40 PM"),
+                         (46800 * SECOND, "01/01/1970 01:00:00 PM")):
+            self.assertEqual(self.times([us, us + 1]), (text, "1"))
+
+    def test_local_zone(self):
+        os.environ["TZ"] = "XYZ-05:30"
+        self.assertEqual(self.times([0, 1])[0], "01/01/1970 05:30:00 AM")
+
+    def test_signed_microseconds(self):
+        for swapped in (False, True):
+            self.assertEqual(self.times([(100, 2**32 - 1), (100, 0)], swapped=swapped)[1], "1")
+            self.assertEqual(self.times([(100, 0), (100, 3000000)], swapped=swapped)[1], "3000000")
+
+    def test_seconds_behind_2038(self):
+        self.assertEqual(self.times([(2**31, 0), (2**31, 1)])[0], "13/12/1901 08:45:52 PM")
+        self.assertEqual(self.times([(2**31, 0), (2**31, 1)], swapped=True)[0], "19/01/2038 03:14:08 AM")
+
+    def test_nanoseconds_are_cut(self):
+        nano = {"magic": 0xA1B23C4D}
+        self.assertEqual(self.times([(100, 1999), (100, 2000)], **nano)[1], "1")
+        # A signed number in this byte order, and none in the other.
+        self.assertEqual(self.times([(100, 2**32 - 1), (100, 1000)], **nano)[1], "1")
+        self.assertEqual(self.times([(100, 2**32 - 1), (104, 294967000)], swapped=True, **nano)[1], "0")
+
+
+class JavaRandom(JavaCase):
+    """Random captures against the oracle."""
+
+    SEEDS = 120
+
+    def test_random_captures(self):
+        rows = 0
+        for seed in range(self.SEEDS):
+            octets = random_capture(seed)
+            expected = java_oracle.rows(octets)
+            rows += expected.count("\n") - 1
+            if self.run_on(octets).out != expected:
+                got = self.run_on(octets).out.split("\n")
+                different = [(a, b) for a, b in zip(got, expected.split("\n")) if a != b][:1]
+                self.fail(f"seed {seed}: {len(got) - 2} rows, {expected.count(chr(10)) - 1} expected: {different}")
+        self.assertGreater(rows, 20 * self.SEEDS)
+
+
+# Ports of 14 flows 10.0.0.1-10.0.0.2-PORT-53-17, in the order of java.util.HashMap.keySet().
+JAVA_ORDER = [1010, 1000, 1006, 1005, 1011, 1001, 1013, 1009, 1012, 1004, 1008, 1002, 1007, 1003]
+
+
+if __name__ == "__main__":
+    cases.main()

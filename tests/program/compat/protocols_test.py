@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Both compatibility modes against their independent models on random captures of whole protocols; the same packets
+give the same rows from every kind of file."""
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+import cases  # noqa: E402
+import java_oracle  # noqa: E402
+import meter  # noqa: E402
+import protocol_captures  # noqa: E402
+import python_oracle  # noqa: E402
+
+
+class Protocols(cases.Case):
+    CAPTURES = int(os.environ.get("FLOWMETER_CAPTURES", 12))
+
+    def of_all_files(self, mode, model, least_rows):
+        os.environ["TZ"] = "UTC"
+        first = int(os.environ.get("FLOWMETER_SEED", random.SystemRandom().randrange(1 << 32)))
+        rows = 0
+        for seed in range(first, first + self.CAPTURES):
+            files = protocol_captures.files(seed)
+            expected = model(files["pcap"])
+            rows += max(0, expected.count(b"\n") - 1)
+            for name, octets in files.items():
+                done = meter.run("-f", "-", "--compat", mode, "-c", self.path("out.csv"), stdin=octets)
+                self.assertEqual((done.code, done.errors), (0, []), done.err)
+                with open(self.path("out.csv"), "rb") as file:
+                    found = file.read()
+                if found != expected:
+                    pairs = zip(found.split(b"\n"), expected.split(b"\n"))
+                    self.fail(f"FLOWMETER_SEED={seed} {name}: first different rows "
+                              f"{next((pair for pair in pairs if pair[0] != pair[1]), 'none: one is longer')}")
+        print(f"{rows} rows of {self.CAPTURES} captures from FLOWMETER_SEED={first}")
+        self.assertGreater(rows, least_rows * self.CAPTURES)
+
+    def test_python(self):
+        self.of_all_files("python", python_oracle.csv_of, 15)
+
+    def test_java(self):
+        self.of_all_files("java", lambda octets: java_oracle.rows(octets).encode(), 15)
+
+
+if __name__ == "__main__":
+    cases.main()

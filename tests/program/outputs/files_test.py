@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Flows written to files: NDJSON, compressed, rotated, several at once; killed in the middle, on a full file system, in a
+directory that is closed. What carries a final name is whole."""
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+import capture  # noqa: E402
+import cases  # noqa: E402
+import meter  # noqa: E402
+
+OK, FAILED, USAGE = 0, 1, 2
+NOBODY = "65534"
+
+
+class Files(cases.Case):
+    def flows(self, count):
+        path = self.path("x.pcap")
+        with open(path, "wb") as file:
+            file.write(capture.pcap([(1 + i / 1000, capture.ethernet(
+                capture.udp(ports=(1000 + i % 50000, 53 + i // 50000)))) for i in range(count)]))
+        return path
+
+    def conversation(self):
+        path = self.path("x.pcap")
+        with open(path, "wb") as file:
+            file.write(capture.pcap(capture.conversation()))
+        return path
+
+    def octets(self, path):
+        """What the file holds, unpacked. A compressed file that is not whole is an error."""
+        if path.endswith(".zst"):
+            return subprocess.run(["zstd", "-dcq", path], check=True, capture_output=True, timeout=60).stdout
+        with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
+            return file.read()
+
+    def needs_zstd(self):
+        if not shutil.which("zstd"):
+            self.skipTest("needs zstd to unpack")
+
+    def needs_mounts(self):
+        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, timeout=60).returncode != 0:
+            self.skipTest("needs root to mount a tmpfs")
+
+    def assert_whole_csv(self, octets):
+        """A header, and whole rows of as many cells. Returns the rows."""
+        self.assertTrue(octets.endswith(b"\n"))
+        rows = list(csv.reader(io.StringIO(octets.decode())))
+        self.assertEqual(rows[0][:3], ["src_ip", "dst_ip", "src_port"])
+        self.assertEqual({len(row) for row in rows}, {82})
+        return rows[1:]
+
+    def one_error(self, done, *words):
+        self.assertEqual(done.code, FAILED, done.err)
+        self.assertEqual(len(done.errors), 1, done.err)
+        for word in words:
+            self.assertIn(word, done.errors[0])
+
+
+class Formats(Files):
+    def test_json_has_the_cells_of_the_csv(self):
+        for features in ("cic82", "netflowmeter114"):
+            with self.subTest(features):
+                done = meter.run("-f", self.conversation(), "--features", features, "-c", self.path("x.csv"), "--json",
+                                 self.path("x.json"), "--extra", "interface,end_reason")
+                self.assertEqual((done.code, done.errors), (OK, []), done.err)
+                rows = meter.rows_of(self.octets(self.path("x.csv")).decode())
+                # Numbers as they stand in the text: what they are written as is to be compared, too.
+                objects = [json.loads(line, parse_float=str, parse_int=lambda n: int(n))
+                           for line in self.octets(self.path("x.json")).decode().splitlines()]
+                self.assertEqual(len(objects), 3)
+                self.assertEqual([{name: str(value) for name, value in each.items()} for each in objects], rows)
+                self.assertEqual(list(objects[0]), list(rows[0]))
+                texts = {name for name, value in objects[1].items() if isinstance(value, str) and not re.match(r"-?\d+(\.|e)", value)}
+                self.assertLessEqual(texts, {"src_ip", "dst_ip", "timestamp", "flow_id", "protocol", "interface",
+                                             "end_reason", "label"})
+
+    def test_json_to_standard_output(self):
+        done = meter.run("-f", self.conversation(), "--json", "-")
+        self.assertEqual(done.code, OK, done.err)
+        self.assertEqual([json.loads(line)["tot_fwd_pkts"] for line in done.out.splitlines()], [1, 2, 1])
+
+    def test_fields(self):
+        done = meter.run("-f", self.conversation(), "--json", "-", "--fields", "dst_port,src_ip")
+        self.assertEqual(done.out.splitlines()[0], '{"dst_port":53,"src_ip":"192.0.2.1"}')
+
+    def test_compressed_by_the_name(self):
+        self.needs_zstd()
+        names = ("x.csv", "x.csv.gz", "x.csv.zst", "y.json", "y.json.gz", "y.json.zst")
+        arguments = [part for name in names for part in ("-c" if "csv" in name else "--json", self.path(name))]
+        done = meter.run("-f", self.flows(3000), *arguments)
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        for plain in ("x.csv", "y.json"):
+            expected = self.octets(self.path(plain))
+            self.assertEqual(expected.count(b"\n"), 3000 + (plain == "x.csv"))
+            for suffix in (".gz", ".zst"):
+                self.assertEqual(self.octets(self.path(plain + suffix)), expected, plain + suffix)
+        self.assertEqual([name for name in os.listdir(self.directory) if name.endswith(".part")], [])
+
+    def test_two_runs_at_once(self):
+        """The second one is refused: what has the final name is one run's."""
+        os.mkfifo(self.path("pipe"))
+        pcap, output = self.flows(20), self.path("x.csv.gz")
+        first = meter.Meter(self, "first", "-f", self.path("pipe"), "-c", output)
+        with open(self.path("pipe"), "wb") as pipe:
+            meter.wait_for("the first writes", lambda: os.path.exists(output + ".part"))
+            with open(pcap, "rb") as file:
+                octets = file.read()
+            pipe.write(octets[:len(octets) // 2])
+            pipe.flush()
+            done = meter.run("-f", pcap, "-c", output, "--json", self.path("y.json"))
+            self.one_error(done, output, "another run")
+            pipe.write(octets[len(octets) // 2:])
+        self.assertEqual(first.wait().code, OK, first.err())
+        self.assertEqual(len(self.assert_whole_csv(self.octets(output))), 20)
+        self.assertEqual(meter.run("-f", pcap, "-c", output).code, OK)
+
+    def test_a_run_that_fails_at_its_start_leaves_files_alone(self):
+        for name in ("x.csv.gz", "x.csv"):
+            with open(self.path(name), "w", encoding="ascii") as file:
+                file.write("kept")
+        done = meter.run("-f", self.conversation(), "-c", self.path("x.csv"), "-c", self.path("x.csv.gz"),
+                         "--json", self.path("absent/x.json"))
+        self.one_error(done, "absent/x.json")
+        for name in ("x.csv.gz", "x.csv"):
+            with open(self.path(name), encoding="ascii") as file:
+                self.assertEqual(file.read(), "kept")
+        self.assertEqual(sorted(os.listdir(self.directory)), ["x.csv", "x.csv.gz", "x.pcap"])
+
+    def test_without_flows(self):
+        with open(self.path("x.pcap"), "wb") as file:
+            file.write(capture.pcap([]))
+        done = meter.run("-f", self.path("x.pcap"), "-c", self.path("x.csv.gz"), "--json", self.path("x.json.gz"))
+        self.assertEqual(done.code, OK, done.err)
+        self.assertEqual(self.assert_whole_csv(self.octets(self.path("x.csv.gz"))), [])
+        self.assertEqual(self.octets(self.path("x.json.gz")), b"")
+
+
+class Several(Files):
+    def test_one_fails(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full here")
+        done = meter.run("-f", self.flows(3000), "-c", "/dev/full", "-c", self.path("x.csv"), "--json",
+                         self.path("x.json.gz"))
+        self.one_error(done, "/dev/full", "No space left", "3000 are lost")
+        self.assertEqual(len(self.assert_whole_csv(self.octets(self.path("x.csv")))), 3000)
+        self.assertEqual(self.octets(self.path("x.json.gz")).count(b"\n"), 3000)
+
+    def test_standard_output_is_one_output_s(self):
+        x = self.conversation()
+        for arguments in (("-c", "-", "--json", "-"), ("--table", "-c", "-"), ("--table", "--json", "-"),
+                          ("-c", "-", "-c", "-")):
+            done = meter.run("-f", x, *arguments)
+            self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+            self.assertIn("standard output", done.errors[0])
+
+    def test_a_file_named_twice(self):
+        done = meter.run("-f", self.conversation(), "-c", self.path("x"), "--json", self.path("x"))
+        self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+        self.assertIn("named twice", done.errors[0])
+        self.assertFalse(os.path.exists(self.path("x")))
+
+    def test_a_file_by_two_names(self):
+        with open(self.path("x.csv"), "w", encoding="ascii") as file:
+            file.write("kept")
+        os.symlink("x.csv", self.path("link"))
+        pcap = self.conversation()
+        for other in (".//x.csv", "../" + os.path.basename(self.directory) + "/x.csv", self.path("link")):
+            done = meter.run("-f", pcap, "-c", "x.csv", "--json", other, cwd=self.directory)
+            self.assertEqual((done.code, len(done.errors)), (USAGE, 1), (other, done.err))
+            self.assertIn("x.csv is named twice", done.errors[0])
+            self.assertEqual(self.octets(self.path("x.csv")), b"kept")
+
+    def test_an_output_that_is_an_input(self):
+        x = self.conversation()
+        done = meter.run("-f", x, "-c", self.path("x.csv"), "--json", x)
+        self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+        self.assertIn("also an input", done.errors[0])
+
+
+class Rotation(Files):
+    def files(self, suffix):
+        return sorted(self.path(name) for name in os.listdir(self.directory)
+                      if name.startswith("flows-") and name.endswith(suffix))
+
+    def test_by_size(self):
+        done = meter.run("-f", self.flows(3000), "-c", self.path("flows.csv"), "--rotate", "100KB")
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        files = self.files(".csv")
+        self.assertGreater(len(files), 5)
+        ports = []
+        for path in files:
+            self.assertRegex(os.path.basename(path), r"^flows-\d{8}T\d{6}Z-\d{6}\.csv$")
+            self.assertLessEqual(os.path.getsize(path), 100_000)
+            ports += [int(row[2]) for row in self.assert_whole_csv(self.octets(path))]
+        self.assertEqual(ports, list(range(1000, 4000)))
+        for path in files[:-1]:
+            self.assertGreater(os.path.getsize(path), 99_000, "ended early")
+        self.assertFalse(os.path.exists(self.path("flows.csv")))
+
+    def test_a_row_longer_than_the_limit(self):
+        done = meter.run("-f", self.flows(5), "--json", self.path("flows.json"), "--rotate", "1KB")
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        self.assertEqual([self.octets(path).count(b"\n") for path in self.files(".json")], [1] * 5)
+
+    def test_compressed(self):
+        self.needs_zstd()
+        for suffix in (".json.gz", ".json.zst"):
+            done = meter.run("-f", self.flows(20000), "--json", self.path("flows" + suffix), "--rotate", "50KB")
+            self.assertEqual((done.code, done.errors), (OK, []), done.err)
+            files = self.files(suffix)
+            self.assertGreater(len(files), 1)
+            ports = [json.loads(line)["src_port"] for path in files for line in self.octets(path).splitlines()]
+            self.assertEqual(ports, list(range(1000, 21000)))
+
+    def test_replaces_nothing(self):
+        for _ in range(2):
+            done = meter.run("-f", self.flows(500), "-c", self.path("flows.csv"), "--rotate", "100KB")
+            self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        self.assertEqual(sum(len(self.assert_whole_csv(self.octets(path))) for path in self.files(".csv")), 1000)
+
+    def test_killed(self):
+        """At any moment: files with final names are whole, and are the first rows without a gap."""
+        self.needs_zstd()
+        x = self.flows(40000)
+        moments = 0
+        for attempt in range(6):
+            for name in os.listdir(self.directory):
+                if name.startswith("flows-"):
+                    os.unlink(self.path(name))
+            process = subprocess.Popen([cases.meter_path, "-f", x, "-c", self.path("flows.csv"), "--json",
+                                        self.path("flows.json.zst"), "--rotate", "20KB"], stderr=subprocess.DEVNULL,
+                                       preexec_fn=meter.die_with_parent)
+            try:
+                meter.wait_for("files", lambda: len(self.files(".csv")) > attempt * 7 or process.poll() is not None, 60)
+                time.sleep(0.002 * attempt)
+            finally:
+                running = process.poll() is None
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            moments += running
+            ports = [int(row[2]) + 50000 * (int(row[3]) - 53) for path in self.files(".csv")
+                     for row in self.assert_whole_csv(self.octets(path))]
+            self.assertEqual(ports, list(range(1000, 1000 + len(ports))))
+            for path in self.files(".zst"):
+                for line in self.octets(path).splitlines():
+                    json.loads(line)
+        self.assertGreater(moments, 2, "it had mostly ended before it was killed")
+
+
+class Failing(Files):
+    def test_full_file_system(self):
+        """A tiny tmpfs of a mount namespace; what was written is copied out of it at the end."""
+        self.needs_mounts()
+        script = ('mount -t tmpfs -o size=256k none "$0" && "$@"; status=$?; mkdir "$0.out"; cp "$0"/* "$0.out/"; '
+                  "exit $status")
+        x = self.flows(3000)
+        for name, arguments in (("flows.csv", ()), ("flows.csv", ("--rotate", "64KB")), ("flows.json", ()),
+                                ("flows.json", ("--rotate", "100KB"))):
+            with self.subTest(f"{name} {arguments}"):
+                disk = self.path("disk")
+                shutil.rmtree(disk + ".out", ignore_errors=True)
+                os.makedirs(disk, exist_ok=True)
+                option = "-c" if name.endswith(".csv") else "--json"
+                done = meter.run("-f", x, option, f"{disk}/{name}", *arguments, "-c", self.path("other.csv"),
+                                 prefix=("unshare", "-m", "sh", "-c", script, disk))
+                self.one_error(done, disk + "/flows", "No space left", "rows are in it")
+                ports = []
+                for each in sorted(os.listdir(disk + ".out")):
+                    text = self.octets(f"{disk}.out/{each}")
+                    if each.endswith(".csv"):
+                        ports += [int(row[2]) for row in self.assert_whole_csv(text)]
+                    elif each.endswith(".json"):
+                        ports += [json.loads(line)["src_port"] for line in text.splitlines()]
+                self.assertGreater(len(ports), 80)
+                self.assertEqual(ports, list(range(1000, 1000 + len(ports))), "earlier rows are intact")
+                # With --rotate the other file is rotated as well.
+                others = [self.path(each) for each in os.listdir(self.directory) if each.startswith("other")]
+                rows = [row for path in others for row in self.assert_whole_csv(self.octets(path))]
+                self.assertEqual(len(rows), 3000, "the other output has all rows")
+                for path in others:
+                    os.unlink(path)
+
+    def test_full_file_system_compressed(self):
+        """A compressed file that is not whole gets no final name."""
+        self.needs_mounts()
+        script = 'mount -t tmpfs -o size=16k none "$0" && "$@"; status=$?; ls "$0" >"$0.ls"; exit $status'
+        disk = self.path("disk")
+        os.mkdir(disk)
+        done = meter.run("-f", self.flows(20000), "--json", disk + "/flows.json.gz",
+                         prefix=("unshare", "-m", "sh", "-c", script, disk))
+        self.one_error(done, disk + "/flows.json.gz.part", "No space left")
+        self.assertEqual(self.octets(disk + ".ls"), b"flows.json.gz.part\n")
+
+    def test_closed_directory(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to become another user")
+        closed = self.path("closed")
+        os.mkdir(closed, 0o755)
+        program = self.path("meter")
+        shutil.copy(cases.meter_path, program)
+        os.chmod(program, 0o755)
+        x = self.conversation()
+        os.chmod(x, 0o644)
+        for name, arguments in (("x.csv", ()), ("x.csv.gz", ()), ("x.csv", ("--rotate", "1h"))):
+            done = meter.run(program, "-f", x, "-c", f"{closed}/{name}", *arguments, prefix=(
+                "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "sh", "-c", 'shift; exec "$@"', "sh"))
+            self.one_error(done, closed + "/x", "Permission denied")
+            self.assertEqual(os.listdir(closed), [])
+
+    def test_compressed_to_what_is_no_file(self):
+        os.mkfifo(self.path("x.gz"))
+        done = meter.run("-f", self.conversation(), "-c", self.path("x.gz"))
+        self.one_error(done, "x.gz", "not a regular file")
+
+
+if __name__ == "__main__":
+    cases.main()

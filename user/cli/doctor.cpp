@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// flowmeter-ebpf doctor: what this kernel, these privileges and these interfaces allow.
+#include <net/if.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "kernel/bpf_datapath.h"
+#include "cli/commands.h"
+#include "cli/standard_output.h"
+#include "ops/diagnosis.h"
+#include "ops/interface_findings.h"
+#include "ops/kernel_findings.h"
+#include "ops/privileges.h"
+
+namespace flowmeter {
+namespace {
+
+// The meter's own programs, past the verifier and let go again.
+Finding datapath_finding() {
+  if (const std::string missing = missing_capabilities(); !missing.empty())
+    return {"datapath", FindingState::kUnknown, true, "cannot tell without " + missing};
+  BpfDatapath::Config config;
+  config.settings = fm_default_settings();
+  config.max_entries = 64;
+  config.max_fragments = 16;
+  config.stream_bytes = 1 << 20;
+  if (auto loaded = BpfDatapath::load(config, [](const void*, size_t) {}); !loaded)
+    return {"datapath", FindingState::kMissing, true, loaded.error().message()};
+  return {"datapath", FindingState::kOk, true, "the meter's programs load"};
+}
+
+std::vector<std::string> all_interfaces() {
+  std::vector<std::string> names;
+  struct if_nameindex* list = ::if_nameindex();
+  for (struct if_nameindex* each = list; each && each->if_index; each++)
+    names.emplace_back(each->if_name);
+  if (list) ::if_freenameindex(list);
+  return names;
+}
+
+}  // namespace
+
+ExitCode run_doctor(int argc, const char* const* argv) {
+  std::vector<std::string> names;
+  bool json = false;
+  CLI::App app("Says what this kernel, these privileges and these interfaces allow.",
+               "flowmeter-ebpf doctor");
+  app.add_option("IFACE", names, "Only these interfaces (default: all)");
+  app.add_flag("--json", json, "One JSON object instead of a table");
+  app.set_help_flag("-h,--help", "Print this help");
+  app.footer(
+      "Looks and tries, and changes nothing. States: ok; limited, where something is less exact\n"
+      "or cannot be had; missing; unknown, where this process may not ask.\n"
+      "Exit status: 0 nothing that metering needs is missing, 1 something is, 2 wrong usage.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return end_of_parsing(app, error);
+  }
+
+  Diagnosis diagnosis;
+  diagnosis.kernel_release = kernel_release();
+  diagnosis.kernel = kernel_findings();
+  diagnosis.kernel.push_back(datapath_finding());
+  diagnosis.process = process_findings();
+  const bool demanded = !names.empty();
+  for (const std::string& name : demanded ? names : all_interfaces())
+    diagnosis.interfaces.push_back(diagnose_interface(name, demanded));
+
+  const ExitCode printed = print_out(
+      json ? diagnosis_json(diagnosis) : diagnosis_table(diagnosis, ::isatty(STDOUT_FILENO) != 0));
+  if (printed != kOk) return printed;
+  return missing_requirements(diagnosis).empty() ? kOk : kRunFailed;
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/bpf_datapath.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdarg>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "base/log.h"
+#include "kernel/pins.h"
+#include "flowmeter.skel.h"
+#include "flowmeter/fragment.h"
+#include "flowmeter_xdp.skel.h"
+
+namespace flowmeter {
+namespace {
+
+bool libbpf_verbose = false;
+
+// A message may have many lines (the verifier's log).
+__attribute__((format(printf, 2, 0))) int print_libbpf(libbpf_print_level level, const char* format,
+                                                       va_list arguments) {
+  if (!libbpf_verbose) return 0;
+  char* message = nullptr;
+  if (::vasprintf(&message, format, arguments) < 0) return 0;
+  for (std::string_view rest = message; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    log_line(level == LIBBPF_DEBUG ? LogLevel::kDebug : LogLevel::kInfo, rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  std::free(message);
+  return 0;
+}
+
+std::string kernel_release() {
+  struct utsname name {};
+  return ::uname(&name) == 0 ? name.release : "?";
+}
+
+// One line that says what is missing.
+Error load_error(int os_error) {
+  if (os_error == EPERM || os_error == EACCES)
+    return Error{
+        "the kernel refuses to load BPF programs: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
+        "needed in the"
+        " initial user namespace (-v shows libbpf's messages)",
+        os_error};
+  if (os_error == ENOMEM)
+    return Error{"not enough memory for the BPF maps (--max-flows and --ring-size bound them)"};
+  return Error{"cannot load the BPF programs into kernel " + kernel_release() +
+                   " (-v shows libbpf's messages)",
+               os_error};
+}
+
+// Changes whenever what lies in the maps does.
+constexpr uint64_t abi_schema() {
+  const size_t layout[] = {sizeof(fm_flow_key),
+                           sizeof(fm_map_entry),
+                           sizeof(fm_timed_map_entry),
+                           sizeof(fm_sized_map_entry),
+                           sizeof(fm_flow_sizes),
+                           sizeof(fm_flow_counters),
+                           sizeof(fm_flow_timing),
+                           sizeof(fm_direction_counters),
+                           sizeof(fm_direction_timing),
+                           sizeof(fm_state_record),
+                           sizeof(fm_open_record),
+                           sizeof(fm_packet_record),
+                           sizeof(fm_stream),
+                           sizeof(fm_interface),
+                           sizeof(fm_cpu_counters),
+                           sizeof(fm_journal),
+                           sizeof(fm_first_fragment),
+                           offsetof(fm_map_entry, counters),
+                           offsetof(fm_map_entry, point),
+                           offsetof(fm_flow_counters, direction),
+                           offsetof(fm_flow_counters, ece_packets),
+                           offsetof(fm_direction_counters, flag_packets),
+                           offsetof(fm_flow_timing, direction),
+                           offsetof(fm_flow_timing, run),
+                           offsetof(fm_flow_timing, active),
+                           offsetof(fm_interface, hook),
+                           offsetof(fm_journal, departed),
+                           FM_INTERFACE_SLOTS,
+                           FM_REASON_COUNT,
+                           FM_ABI_VERSION};
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const size_t number : layout)
+    for (unsigned shift = 0; shift < 64; shift += 8)
+      hash = (hash ^ (number >> shift & 0xff)) * 0x100000001b3;
+  return hash;
+}
+
+// The maps that a later daemon goes on with.
+template <typename Visit>
+void for_each_lasting_map(flowmeter_bpf* skeleton, Visit&& visit) {
+  auto& maps = skeleton->maps;
+  for (bpf_map* map : {maps.flows, maps.fragments, maps.interfaces, maps.streams, maps.stream_units,
+                       maps.cpu_counters, maps.journal})
+    visit(map);
+}
+
+// Adds structs that are nothing but 64-bit counters: a new one cannot be forgotten here.
+template <typename Counters>
+void add_counters(Counters& total, const Counters& more) {
+  auto* to = reinterpret_cast<fm_word*>(&total);
+  const auto* from = reinterpret_cast<const fm_word*>(&more);
+  for (size_t i = 0; i < sizeof(Counters) / sizeof(uint64_t); i++) to[i] += from[i];
+}
+
+uint32_t possible_cpus() {
+  return static_cast<uint32_t>(std::max(libbpf_num_possible_cpus(), 1));
+}
+
+}  // namespace
+
+void BpfDatapath::SkeletonDeleter::operator()(flowmeter_bpf* skeleton) const {
+  flowmeter_bpf__destroy(skeleton);
+}
+void BpfDatapath::SkeletonDeleter::operator()(flowmeter_xdp_bpf* skeleton) const {
+  flowmeter_xdp_bpf__destroy(skeleton);
+}
+void BpfDatapath::Unmap::operator()(fm_journal* journal) const {
+  ::munmap(journal, sizeof(*journal));
+}
+
+BpfDatapath::~BpfDatapath() = default;
+
+Result<std::unique_ptr<BpfDatapath>> BpfDatapath::load(const Config& config, Consumer consumer) {
+  libbpf_verbose = config.verbose;
+  libbpf_set_print(print_libbpf);
+  std::unique_ptr<BpfDatapath> datapath(new BpfDatapath);
+  datapath->consumer_ = std::move(consumer);
+  datapath->slots_.resize(FM_INTERFACE_SLOTS);
+  datapath->pin_directory_ = config.pin_directory;
+  if (Status prepared = datapath->prepare(config); !prepared) return prepared.error();
+  return datapath;
+}
+
+Status BpfDatapath::prepare(const Config& config) {
+  cpus_ = possible_cpus();
+  units_per_stream_ = std::bit_floor(std::max<uint32_t>(
+      config.stream_bytes / cpus_ / static_cast<uint32_t>(sizeof(fm_packet_record)), 256));
+
+  skeleton_.reset(flowmeter_bpf__open());
+  if (!skeleton_) return Error{"cannot open the embedded BPF object", errno};
+  auto& maps = skeleton_->maps;
+  const bool timed = config.datapath == Datapath::kKernel;
+  bpf_map__set_max_entries(maps.flows, config.max_entries);
+  bpf_map__set_type(maps.flows, config.lru ? BPF_MAP_TYPE_LRU_HASH : BPF_MAP_TYPE_HASH);
+  const bool sized = config.settings.with_sizes != 0;
+  bpf_map__set_value_size(maps.flows, fm_map_value_size(timed, sized));
+  bpf_map__set_max_entries(maps.fragments, config.max_fragments);
+  const uint32_t answer_units =
+      std::bit_ceil(static_cast<uint32_t>(kAnswersAtOnce * fm_state_units(timed, sized)));
+  bpf_map__set_max_entries(maps.streams, cpus_ + 1);
+  bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units);
+
+  fm_journal wanted{};
+  wanted.schema = abi_schema();
+  wanted.max_entries = config.max_entries;
+  wanted.max_fragments = config.max_fragments;
+  wanted.units_per_stream = units_per_stream_;
+  wanted.timing_in_kernel = timed;
+  wanted.with_sizes = sized;
+  wanted.with_application = config.settings.with_application != 0;
+  wanted.count_once = config.count_once;
+  wanted.per_interface = config.per_interface;
+  wanted.lru = config.lru;
+  if (::getrandom(&wanted.tag_secret, sizeof(wanted.tag_secret), 0) < 0)
+    return Error{"cannot get random numbers", errno};
+  for (auto& word : wanted.tag_secret.words) word |= 1;
+
+  if (!pin_directory_.empty()) {
+    auto pinned = pinned_journal(pin_directory_, wanted);
+    if (!pinned) return pinned.error();
+    if (*pinned) {
+      wanted = **pinned;
+      resumed_ = true;
+      Status reused = Done{};
+      for_each_lasting_map(skeleton_.get(), [&](bpf_map* map) {
+        if (reused) reused = reuse_pinned_map(pin_directory_, map);
+      });
+      if (!reused) return reused;
+    }
+  }
+
+  const auto set_constants = [&](auto& rodata) {
+    rodata->settings = config.settings;
+    rodata->tag_secret = wanted.tag_secret;
+    rodata->timing_in_kernel = timed;
+    rodata->units_per_stream = units_per_stream_;
+    rodata->answer_units = answer_units;
+    rodata->answer_stream = cpus_;
+#if defined(__x86_64__)
+    rodata->stores_in_order = 1;
+#endif
+    rodata->count_once = config.count_once;
+    rodata->per_interface = config.per_interface;
+    rodata->test_input = config.test_input;
+  };
+  set_constants(skeleton_->rodata);
+  if (const int error = flowmeter_bpf__load(skeleton_.get()); error != 0) return load_error(-error);
+
+  if (config.with_xdp) {
+    xdp_.reset(flowmeter_xdp_bpf__open());
+    if (!xdp_) return Error{"cannot open the embedded BPF object for XDP", errno};
+    set_constants(xdp_->rodata);
+    if (config.xdp_takes_frags)
+      for (bpf_program* program : {xdp_->progs.fm_xdp, xdp_->progs.fm_xdp_ip})
+        bpf_program__set_flags(program, BPF_F_XDP_HAS_FRAGS);
+    auto& shared = xdp_->maps;
+    const std::pair<bpf_map*, const bpf_map*> pairs[] = {
+        {shared.flows, maps.flows},
+        {shared.fragments, maps.fragments},
+        {shared.interfaces, maps.interfaces},
+        {shared.streams, maps.streams},
+        {shared.stream_units, maps.stream_units},
+        {shared.cpu_counters, maps.cpu_counters},
+        {shared.journal, maps.journal},
+        {shared.new_entry, maps.new_entry},
+        {shared.long_record, maps.long_record},
+    };
+    for (const auto& [theirs, ours] : pairs)
+      if (const int error = bpf_map__reuse_fd(theirs, bpf_map__fd(ours)); error != 0)
+        return Error{"cannot share BPF maps", -error};
+    if (const int error = flowmeter_xdp_bpf__load(xdp_.get()); error != 0)
+      return load_error(-error);
+  }
+
+  void* memory = ::mmap(nullptr, sizeof(fm_journal), PROT_READ | PROT_WRITE, MAP_SHARED,
+                        bpf_map__fd(maps.journal), 0);
+  if (memory == MAP_FAILED) return Error{"cannot map the journal", errno};
+  journal_.reset(static_cast<fm_journal*>(memory));
+  auto streams = EventStreams::map(bpf_map__fd(maps.streams), bpf_map__fd(maps.stream_units), cpus_,
+                                   units_per_stream_, fm_state_units(timed, sized), answer_units);
+  if (!streams) return streams.error();
+  streams_.emplace(std::move(*streams));
+  if (resumed_) {
+    read_slots();
+    return Done{};
+  }
+  *journal_ = wanted;
+  if (!pin_directory_.empty()) {
+    Status pinned = Done{};
+    // The journal is the last: where it is, all are. What a killed daemon left half made goes.
+    for_each_lasting_map(skeleton_.get(), [&](bpf_map* map) {
+      remove_pin(pin_directory_, bpf_map__name(map));
+      if (pinned) pinned = pin_map(pin_directory_, map);
+    });
+    return pinned;
+  }
+  return Done{};
+}
+
+void BpfDatapath::unpin() {
+  if (pin_directory_.empty()) return;
+  remove_pin(pin_directory_, bpf_map__name(skeleton_->maps.journal));
+  for_each_lasting_map(skeleton_.get(),
+                       [&](const bpf_map* map) { remove_pin(pin_directory_, bpf_map__name(map)); });
+  remove_pin_directory(pin_directory_);
+}
+
+void BpfDatapath::read_slots() {
+  std::vector<fm_interface> values(cpus_);
+  for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++)
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) == 0)
+      slots_[slot] = values[0].ifindex;
+}
+
+Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
+  if (slot_of(interface.index)) return Done{};
+  for (uint32_t i = 0; i < FM_INTERFACE_PROBES; i++) {
+    const uint32_t slot = fm_interface_slot(interface.index, i);
+    if (slots_[slot] != 0) continue;
+    fm_interface value{};
+    value.ifindex = interface.index;
+    value.merges = merges;
+    value.rank = interface.rank;
+    // Ethernet header and two tags; the MTU may be raised later, so loopback's and none are no
+    // limit.
+    if (interface.mtu > 0 && interface.mtu < 65'000) value.frame_limit = interface.mtu + 14 + 8;
+    const std::vector<fm_interface> values(cpus_, value);
+    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data(),
+                            BPF_ANY) != 0)
+      return Error{"cannot register interface " + interface.name, errno};
+    slots_[slot] = interface.index;
+    return Done{};
+  }
+  return Error{"cannot meter " + interface.name + " as well: all places for its index, " +
+               std::to_string(interface.index) + ", are taken by interfaces that are metered (of " +
+               std::to_string(FM_INTERFACE_SLOTS) + " places; -i can name fewer interfaces)"};
+}
+
+std::optional<unsigned> BpfDatapath::slot_of(unsigned index) const {
+  const auto found = std::find(slots_.begin(), slots_.end(), index);
+  if (index == 0 || found == slots_.end()) return std::nullopt;
+  return static_cast<unsigned>(found - slots_.begin());
+}
+
+void BpfDatapath::remove_interface(unsigned index) {
+  const auto found = slot_of(index);
+  if (!found) return;
+  const uint32_t slot = *found;
+  for (const InterfaceCounters& each : interface_counters()) {
+    if (each.index != index) continue;
+    for (int hook = 0; hook < FM_HOOK_COUNT; hook++)
+      add_counters(journal_->departed[hook], each.hook[hook]);
+  }
+  const std::vector<fm_interface> none(cpus_);
+  bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, none.data(), BPF_ANY);
+  slots_[slot] = kRetired;
+}
+
+void BpfDatapath::reuse_slots() {
+  std::replace(slots_.begin(), slots_.end(), kRetired, 0u);
+}
+
+std::vector<unsigned> BpfDatapath::interfaces() const {
+  std::vector<unsigned> indexes;
+  for (const unsigned index : slots_)
+    if (index != 0 && index != kRetired) indexes.push_back(index);
+  return indexes;
+}
+
+int BpfDatapath::program_fd(const Interface& interface, fm_hook hook) const {
+  const auto& programs = skeleton_->progs;
+  const bool ethernet = interface.has_link_header;
+  if (hook == FM_HOOK_INGRESS)
+    return bpf_program__fd(ethernet ? programs.fm_ingress : programs.fm_ingress_ip);
+  return bpf_program__fd(ethernet ? programs.fm_egress : programs.fm_egress_ip);
+}
+
+int BpfDatapath::xdp_program_fd(const Interface& interface) const {
+  return bpf_program__fd(interface.has_link_header ? xdp_->progs.fm_xdp : xdp_->progs.fm_xdp_ip);
+}
+
+size_t BpfDatapath::drain(uint64_t until_ns, size_t limit) {
+  return streams_->drain(until_ns, limit, consumer_);
+}
+
+void BpfDatapath::release() {
+  streams_->release();
+}
+
+Status BpfDatapath::close_flows(std::span<const fm_close_request> requests) {
+  const int program = bpf_program__fd(skeleton_->progs.fm_close_flows);
+  for (size_t i = 0; i < requests.size(); i += FM_CLOSE_BATCH) {
+    const auto batch = requests.subspan(i, std::min<size_t>(FM_CLOSE_BATCH, requests.size() - i));
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = batch.data(),
+                .data_size_in = static_cast<__u32>(batch.size_bytes()), .repeat = 1);
+    if (const int error = bpf_prog_test_run_opts(program, &options); error != 0)
+      return Error{"cannot run the closing BPF program", -error};
+  }
+  return Done{};
+}
+
+Status BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
+                               std::vector<fm_close_request>& requests,
+                               const std::function<void()>& between) {
+  const int map = bpf_map__fd(skeleton_->maps.flows);
+  const size_t value_size = bpf_map__value_size(skeleton_->maps.flows);
+  uint32_t at_once = 1024;
+  std::vector<fm_flow_key> keys(at_once);
+  std::vector<char> values(at_once * value_size);
+  uint32_t position = 0;
+  bool begun = false;
+  while (true) {
+    uint32_t next = 0, count = at_once;
+    const int error = -bpf_map_lookup_batch(map, begun ? &position : nullptr, &next, keys.data(),
+                                            values.data(), &count, nullptr);
+    if (error == ENOSPC) {  // a bucket with more entries than that
+      at_once *= 2;
+      keys.resize(at_once);
+      values.resize(at_once * value_size);
+      continue;
+    }
+    if (error != 0 && error != ENOENT) return Error{"cannot walk the flow map", error};
+    for (uint32_t i = 0; i < count; i++) {
+      uint64_t lock;
+      std::memcpy(&lock, &values[i * value_size + offsetof(fm_map_entry, lock)], sizeof(lock));
+      const uint64_t id = lock >> FM_LOCK_ID_SHIFT;
+      if (wanted(id)) requests.push_back({keys[i], id, 0});
+    }
+    if (error == ENOENT) return Done{};
+    begun = true;
+    position = next;
+    between();
+  }
+}
+
+std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
+  constexpr int kTries = 100;
+  std::vector<InterfaceCounters> all;
+  std::vector<fm_interface> values(cpus_);
+  const auto whole = [](const fm_interface& one) {
+    for (const fm_hook_counters& hook : one.hook) {
+      uint64_t sum = 0;
+      for (const uint64_t packets : hook.by_reason) sum += packets;
+      if (sum != hook.seen) return false;
+    }
+    return true;
+  };
+  for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++) {
+    if (slots_[slot] == 0 || slots_[slot] == kRetired) continue;
+    InterfaceCounters& sum = all.emplace_back();
+    sum.index = slots_[slot];
+    // The copy may fall between the additions of one packet: then it is taken again.
+    for (int i = 0; i < kTries; i++)
+      if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) != 0 ||
+          std::all_of(values.begin(), values.end(), whole))
+        break;
+    for (const fm_interface& one : values)
+      for (int hook = 0; hook < FM_HOOK_COUNT; hook++) add_counters(sum.hook[hook], one.hook[hook]);
+  }
+  return all;
+}
+
+fm_cpu_counters BpfDatapath::counters() const {
+  std::vector<fm_cpu_counters> all(cpus_);
+  const __u32 zero = 0;
+  fm_cpu_counters sum{};
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cpu_counters), &zero, all.data()) != 0)
+    return sum;
+  for (const fm_cpu_counters& one : all) add_counters(sum, one);
+  return sum;
+}
+
+}  // namespace flowmeter

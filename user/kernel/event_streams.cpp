@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/event_streams.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace flowmeter {
+namespace {
+
+size_t whole_pages(size_t bytes) {
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+
+}  // namespace
+
+Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cpus,
+                                       uint32_t units_per_stream, uint32_t state_units,
+                                       uint32_t answer_units) {
+  EventStreams streams;
+  const uint32_t number = cpus + (answer_units > 0);
+  streams.state_units_ = state_units;
+  streams.ends_bytes_ = whole_pages(number * sizeof(fm_stream));
+  streams.units_bytes_ =
+      whole_pages((size_t{cpus} * units_per_stream + answer_units) * sizeof(fm_packet_record));
+  const auto map_all = [](int fd, size_t bytes, int protection) {
+    void* memory = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+    return memory == MAP_FAILED ? nullptr : memory;
+  };
+  streams.ends_memory_ = map_all(streams_fd, streams.ends_bytes_, PROT_READ | PROT_WRITE);
+  streams.units_memory_ = map_all(units_fd, streams.units_bytes_, PROT_READ);
+  if (!streams.ends_memory_ || !streams.units_memory_)
+    return Error{"cannot map the event streams", errno};
+  for (uint32_t i = 0; i < number; i++) {
+    fm_stream* ends = static_cast<fm_stream*>(streams.ends_memory_) + i;
+    const auto* units =
+        static_cast<const fm_packet_record*>(streams.units_memory_) + size_t{i} * units_per_stream;
+    const uint32_t size = i < cpus ? units_per_stream : answer_units;
+    streams.cursors_.push_back({ends, units, size - 1, ends->tail, ends->tail, 0});
+  }
+  streams.active_.reserve(number);
+  streams.whole_.resize(std::max(FM_STATE_UNITS_MAX, FM_PAYLOAD_UNITS_MAX));
+  return streams;
+}
+
+EventStreams::EventStreams(EventStreams&& other) noexcept
+    : ends_memory_(std::exchange(other.ends_memory_, nullptr)),
+      ends_bytes_(other.ends_bytes_),
+      units_memory_(std::exchange(other.units_memory_, nullptr)),
+      units_bytes_(other.units_bytes_),
+      state_units_(other.state_units_),
+      cursors_(std::move(other.cursors_)),
+      active_(std::move(other.active_)),
+      whole_(std::move(other.whole_)) {}
+
+EventStreams::~EventStreams() {
+  if (ends_memory_) ::munmap(ends_memory_, ends_bytes_);
+  if (units_memory_) ::munmap(units_memory_, units_bytes_);
+}
+
+uint32_t EventStreams::units_of(const fm_packet_record& record) const {
+  switch (record.what & FM_RECORD_TYPE_MASK) {
+    case FM_RECORD_OPEN:
+    case FM_RECORD_OPEN_NEW:
+    case FM_RECORD_UNCOUNTED:
+      return FM_OPEN_UNITS;
+    case FM_RECORD_CLOSED:
+    case FM_RECORD_STATE:
+      return state_units_;
+    case FM_RECORD_PAYLOAD:
+      return fm_payload_units(reinterpret_cast<const fm_payload_record&>(record).octet_count);
+    default:
+      return 1;
+  }
+}
+
+void EventStreams::hand_out(const Cursor& cursor, uint32_t units, const Consumer& consumer) {
+  const fm_packet_record* record = &unit(cursor, cursor.at);
+  if (units == 1 || &unit(cursor, cursor.at + units - 1) > record) {
+    consumer(record, units * sizeof(fm_packet_record));
+    return;
+  }
+  for (uint32_t i = 0; i < units; i++) whole_[i] = unit(cursor, cursor.at + i);
+  consumer(whole_.data(), units * sizeof(fm_packet_record));
+}
+
+size_t EventStreams::drain(uint64_t until_ns, size_t limit, const Consumer& consumer) {
+  const auto earlier = [](const Cursor* a, const Cursor* b) { return a->time_ns < b->time_ns; };
+  active_.clear();
+  for (Cursor& cursor : cursors_) {
+    cursor.head = __atomic_load_n(&cursor.ends->head, __ATOMIC_ACQUIRE);
+    if (cursor.at == cursor.head) continue;
+    cursor.time_ns = unit(cursor, cursor.at).time_ns;
+    if (cursor.time_ns <= until_ns) active_.push_back(&cursor);
+  }
+  std::sort(active_.begin(), active_.end(), earlier);
+
+  size_t drained = 0;
+  while (!active_.empty() && drained < limit) {
+    Cursor& first = *active_.front();
+    const uint64_t bound = active_.size() > 1 ? std::min(active_[1]->time_ns, until_ns) : until_ns;
+    do {
+      const uint32_t units = units_of(unit(first, first.at));
+      hand_out(first, units, consumer);
+      drained++;
+      first.at += units;
+      if (first.at == first.head) break;
+      first.time_ns = unit(first, first.at).time_ns;
+    } while (first.time_ns <= bound && drained < limit);
+    if (first.at == first.head || first.time_ns > until_ns) {
+      active_.erase(active_.begin());
+      continue;
+    }
+    for (size_t i = 0; i + 1 < active_.size() && earlier(active_[i + 1], active_[i]); i++)
+      std::swap(active_[i], active_[i + 1]);
+  }
+  return drained;
+}
+
+void EventStreams::release() {
+  for (Cursor& cursor : cursors_)
+    if (cursor.ends->tail != cursor.at)
+      __atomic_store_n(&cursor.ends->tail, cursor.at, __ATOMIC_RELEASE);
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/interface_monitor.h"
+
+#include <set>
+
+namespace flowmeter {
+
+using Kind = InterfaceMonitor::Change::Kind;
+
+Result<std::unique_ptr<InterfaceMonitor>> InterfaceMonitor::open() {
+  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(true);
+  if (!socket) return socket.error();
+  return std::unique_ptr<InterfaceMonitor>(new InterfaceMonitor(std::move(*socket)));
+}
+
+Status InterfaceMonitor::poll(std::vector<Change>& changes) {
+  for (;;) {
+    messages_.clear();
+    Result<RtnetlinkSocket::Receipt> receipt = socket_.receive(messages_);
+    if (!receipt) return receipt.error();
+    if (*receipt == RtnetlinkSocket::Receipt::kNothing) break;
+    if (*receipt == RtnetlinkSocket::Receipt::kLost) must_list_ = true;
+    if (must_list_) continue;  // what waited is older than the listing to come
+    for (LinkMessage& message : messages_) {
+      if (message.kind == LinkMessage::Kind::kLink) see(message, changes);
+      if (message.kind == LinkMessage::Kind::kDeleted) lose(message.interface.index, changes);
+    }
+  }
+  return must_list_ ? list(changes) : Done{};
+}
+
+// What changes while the list is read is told by notifications afterwards. They may also repeat
+// what the list had already: the last notification of a link always describes it as it is now.
+Status InterfaceMonitor::list(std::vector<Change>& changes) {
+  constexpr int kAttempts = 5;
+  Result<LinkList> list = list_links();
+  for (int i = 1; i < kAttempts && list && !list->is_whole; i++) list = list_links();
+  if (!list) return list.error();
+
+  // Links come and go all the time: those that are missing may be there nevertheless. The next poll
+  // tries again.
+  must_list_ = !list->is_whole;
+  std::set<unsigned> gone;
+  if (list->is_whole)
+    for (const auto& [index, link] : known_) gone.insert(index);
+  for (const LinkMessage& link : list->links) {
+    const auto known = known_.find(link.interface.index);
+    const bool is_another =
+        known != known_.end() && (known->second.link_type != link.link_type ||
+                                  known->second.hardware_address != link.hardware_address);
+    if (is_another)
+      gone.insert(link.interface.index);
+    else
+      gone.erase(link.interface.index);
+  }
+  // First, since their names may have been taken by others.
+  for (unsigned index : gone) lose(index, changes);
+  for (LinkMessage& link : list->links) see(link, changes);
+  return Done{};
+}
+
+void InterfaceMonitor::see(LinkMessage& link, std::vector<Change>& changes) {
+  const auto [it, is_new] = known_.try_emplace(link.interface.index);
+  Known& known = it->second;
+  if (is_new || known.interface != link.interface ||
+      known.is_known_link_type != link.is_known_link_type) {
+    Change change{is_new ? Kind::kAppeared : Kind::kChanged, link.interface, "",
+                  link.is_known_link_type};
+    if (!is_new && known.interface.name != link.interface.name)
+      change.old_name = known.interface.name;
+    changes.push_back(std::move(change));
+  }
+  known = {std::move(link.interface), link.link_type, link.is_known_link_type,
+           std::move(link.hardware_address)};
+}
+
+void InterfaceMonitor::lose(unsigned index, std::vector<Change>& changes) {
+  const auto it = known_.find(index);
+  if (it == known_.end()) return;
+  changes.push_back(
+      {Kind::kVanished, std::move(it->second.interface), "", it->second.is_known_link_type});
+  known_.erase(it);
+}
+
+}  // namespace flowmeter

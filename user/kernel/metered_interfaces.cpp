@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/metered_interfaces.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "kernel/clsact.h"
+#include "kernel/offloads.h"
+#include "kernel/pins.h"
+
+namespace flowmeter {
+namespace {
+
+constexpr const char* kHookNames[] = {"ingress", "egress"};
+// Packets that the kernel has counted by when ours should have counted some.
+constexpr uint64_t kEnoughToKnow = 16;
+
+uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
+  return hook == FM_HOOK_INGRESS ? counters.rx_packets : counters.tx_packets;
+}
+
+uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
+  return hook == FM_HOOK_INGRESS ? counters.rx_bytes : counters.tx_bytes;
+}
+
+// A name may hold anything but blanks and slashes; a row has no quotes.
+std::string row_name(std::string name) {
+  for (char& c : name)
+    if (c == ',' || c == '"' || static_cast<unsigned char>(c) < ' ') c = '_';
+  return name;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options& options,
+                                                                   BpfDatapath& datapath) {
+  std::unique_ptr<MeteredInterfaces> self(new MeteredInterfaces(options, datapath));
+  if (Status begun = self->begin(); !begun) {
+    self->detach(!datapath.resumed());
+    return begun.error();
+  }
+  return self;
+}
+
+Status MeteredInterfaces::begin() {
+  // Of a meter that was killed together with its guardian.
+  if (auto stale = remove_stale_filters(); stale && *stale > 0)
+    log_warning("removed " + std::to_string(*stale) + " filters that a killed flowmeter-ebpf left");
+  auto monitor = InterfaceMonitor::open();
+  if (!monitor) return monitor.error();
+  monitor_ = std::move(*monitor);
+  std::vector<unsigned> departed;
+  if (Status listed = monitor_->poll(changes_); !listed) return listed;
+  for (const InterfaceMonitor::Change& change : changes_) {
+    bool named = false;
+    if (change.kind == InterfaceMonitor::Change::Kind::kVanished ||
+        !wanted(change.interface, &named) || (!named && !change.is_known_link_type))
+      continue;
+    if (Status attached = attach(change.interface); !attached) {
+      if (named) return attached;
+      log_warning(attached.error().message());
+    }
+  }
+  changes_.clear();
+  // Interfaces of an earlier run that have gone meanwhile.
+  for (const unsigned index : datapath_.interfaces())
+    if (!metered_.contains(index)) let_go(index, departed);
+  for (const InterfaceSelector& selector : options_.selectors)
+    if (!selector.is_pattern() &&
+        std::none_of(metered_.begin(), metered_.end(),
+                     [&](const auto& each) { return selector.matches(each.second.interface); }))
+      return Error{"no interface " + selector.text()};
+  if (metered_.empty()) log_warning("no interface matches yet; those that come will be metered");
+  return Done{};
+}
+
+// named: by a selector that is a name.
+bool MeteredInterfaces::wanted(const Interface& interface, bool* named) const {
+  bool any = false;
+  *named = false;
+  for (const InterfaceSelector& selector : options_.selectors) {
+    if (!selector.matches(interface)) continue;
+    any = true;
+    *named = *named || !selector.is_pattern();
+  }
+  return any;
+}
+
+std::string MeteredInterfaces::pin_of(unsigned index, fm_hook hook) const {
+  return pin_path(options_.pin_directory, "link-" + std::to_string(index) + "-" + kHookNames[hook]);
+}
+
+void MeteredInterfaces::remove_pins(unsigned index) const {
+  if (options_.pin_directory.empty()) return;
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
+    ::unlink(pin_of(index, hook).c_str());
+}
+
+Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm_hook hook) {
+  const bool ingress = hook == FM_HOOK_INGRESS;
+  const Direction direction = ingress ? Direction::kIngress : Direction::kEgress;
+  const bool xdp = ingress && (options_.hook == Hook::kXdp || options_.hook == Hook::kXdpGeneric);
+  const int program =
+      xdp ? datapath_.xdp_program_fd(interface) : datapath_.program_fd(interface, hook);
+  if (!options_.pin_directory.empty()) {
+    auto adopted = Attachment::adopt(pin_of(interface.index, hook), program);
+    if (adopted) return adopted;
+    if (adopted.error().os_error != ENOENT) ::unlink(pin_of(interface.index, hook).c_str());
+  }
+  const auto attach = [&]() -> Result<Attachment> {
+    if (xdp) return Attachment::xdp(program, interface, options_.hook == Hook::kXdpGeneric);
+    const bool clsact =
+        options_.hook == Hook::kTc || (options_.hook == Hook::kAuto && !kernel_has_tcx());
+    if (clsact) return Attachment::clsact(program, interface, direction, options_.order);
+    return Attachment::tcx(program, interface, direction, options_.order);
+  };
+  auto attachment = attach();
+  if (attachment && !options_.pin_directory.empty())
+    if (Status pinned = attachment->pin(pin_of(interface.index, hook)); !pinned)
+      return pinned.error();
+  return attachment;
+}
+
+Status MeteredInterfaces::attach(const Interface& interface) {
+  if (options_.hook == Hook::kXdp)
+    if (const std::string caution = xdp_caution(interface); !caution.empty()) log_warning(caution);
+  if (Status added = datapath_.add_interface(interface, merges_on_receive(interface.name)); !added)
+    return added;
+  Metered metered;
+  metered.interface = interface;
+  metered.since_ns = monotonic_ns();
+  if (auto counters = link_counters(interface.index)) metered.at_attach = *counters;
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
+    // Each packet on loopback passes both; one is enough.
+    if (interface.is_loopback && hook == FM_HOOK_EGRESS) continue;
+    auto attachment = attach_hook(interface, hook);
+    if (!attachment) {
+      metered.attachments.clear();
+      remove_pins(interface.index);
+      datapath_.remove_interface(interface.index);
+      return attachment.error();
+    }
+    metered.attachments.push_back(std::move(*attachment));
+  }
+  names_[interface.index] = row_name(interface.name);
+  metered_.insert_or_assign(interface.index, std::move(metered));
+  return Done{};
+}
+
+void MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed) {
+  if (const auto slot = datapath_.slot_of(index)) departed.push_back(*slot);
+  if (const auto found = metered_.find(index); found != metered_.end()) {
+    last_gone_ = found->second.interface.name;
+    metered_.erase(found);
+  }
+  forget_names();
+  remove_pins(index);
+  datapath_.remove_interface(index);
+}
+
+// Rows of an interface's flows may be written long after it has gone, but not for ever.
+void MeteredInterfaces::forget_names() {
+  constexpr size_t kMost = 8192;
+  for (auto name = names_.begin(); names_.size() > kMost && name != names_.end();)
+    name = metered_.contains(name->first) ? std::next(name) : names_.erase(name);
+}
+
+Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
+  changes_.clear();
+  if (Status polled = monitor_->poll(changes_); !polled) return polled;
+  using Kind = InterfaceMonitor::Change::Kind;
+  for (const InterfaceMonitor::Change& change : changes_) {
+    const unsigned index = change.interface.index;
+    const auto found = metered_.find(index);
+    if (change.kind == Kind::kVanished) {
+      if (found == metered_.end()) continue;
+      let_go(index, departed);
+      if (options_.verbose) log_info("metering " + last_gone_ + " no more: it has gone away");
+    } else if (found != metered_.end() &&
+               found->second.interface.has_link_header == change.interface.has_link_header) {
+      found->second.interface = change.interface;  // under a name that no longer matches, too
+      names_[index] = row_name(change.interface.name);
+    } else {
+      if (found != metered_.end()) let_go(index, departed);
+      bool named = false;
+      if (!wanted(change.interface, &named) || !change.is_known_link_type) continue;
+      if (Status attached = attach(change.interface); !attached)
+        log_warning(attached.error().message());
+      else if (options_.verbose)
+        log_info("metering " + change.interface.name);
+    }
+  }
+  const bool may_come = std::any_of(options_.selectors.begin(), options_.selectors.end(),
+                                    [](const auto& selector) { return selector.is_pattern(); });
+  if (metered_.empty() && !may_come) return Error{"interface " + last_gone_ + " has gone away"};
+  return Done{};
+}
+
+void MeteredInterfaces::check(bool at_end) {
+  std::vector<InterfaceCounters> counters;
+  for (auto& [index, metered] : metered_) {
+    for (const Attachment& attachment : metered.attachments) {
+      const fm_hook hook =
+          &attachment == &metered.attachments.front() ? FM_HOOK_INGRESS : FM_HOOK_EGRESS;
+      if (metered.warned[hook]) continue;
+      if (!attachment.in_place()) {
+        metered.warned[hook] = true;
+        if (link_counters(index))  // else the news of its end is on the way
+          log_warning(attachment.what() +
+                      ": somebody has removed the program; its packets are "
+                      "metered no more");
+        continue;
+      }
+      if (metered.moved[hook]) continue;
+      if (counters.empty()) counters = datapath_.interface_counters();
+      const auto ours = std::find_if(counters.begin(), counters.end(),
+                                     [&](const auto& each) { return each.index == index; });
+      metered.moved[hook] = ours == counters.end() || ours->hook[hook].buffers > 0;
+      if (metered.moved[hook] || (!at_end && monotonic_ns() - metered.since_ns < 2 * FM_SECOND_NS))
+        continue;
+      auto now = link_counters(index);
+      if (now &&
+          link_packets(*now, hook) - link_packets(metered.at_attach, hook) >= kEnoughToKnow) {
+        metered.warned[hook] = true;
+        log_warning(
+            attachment.what() +
+            ": the kernel counts packets, but none reaches the program: another one takes "
+            "them before (flowmeter-ebpf doctor shows it; --attach-order chooses the place)");
+      }
+    }
+  }
+}
+
+void MeteredInterfaces::detach(bool for_good) {
+  if (for_good)
+    for (const auto& [index, metered] : metered_) remove_pins(index);
+  for (auto& [index, metered] : metered_) metered.attachments.clear();
+}
+
+std::string MeteredInterfaces::names() const {
+  std::string text;
+  for (const auto& [index, metered] : metered_)
+    text += (text.empty() ? "" : ", ") + metered.interface.name;
+  return text.empty() ? "nothing yet" : text;
+}
+
+std::string_view MeteredInterfaces::name_of(unsigned ifindex) const {
+  const auto found = names_.find(ifindex);
+  return found == names_.end() ? std::string_view() : found->second;
+}
+
+std::vector<HookAccount> MeteredInterfaces::accounts() const {
+  std::vector<HookAccount> accounts;
+  for (const InterfaceCounters& each : datapath_.interface_counters()) {
+    const auto found = metered_.find(each.index);
+    auto now = link_counters(each.index);
+    for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
+      uint64_t packets = 0, bytes = 0;
+      if (now && found != metered_.end()) {
+        packets = link_packets(*now, hook) - link_packets(found->second.at_attach, hook);
+        bytes = link_bytes(*now, hook) - link_bytes(found->second.at_attach, hook);
+      }
+      if (found != metered_.end() && found->second.interface.is_loopback && hook == FM_HOOK_EGRESS)
+        continue;
+      accounts.push_back({std::string(name_of(each.index)), hook, each.hook[hook], packets, bytes});
+    }
+  }
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
+    if (datapath_.journal().departed[hook].seen > 0)
+      accounts.push_back({"(gone)", hook, datapath_.journal().departed[hook], 0, 0});
+  return accounts;
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Keeps the programs attached to every interface that the -i arguments name, as interfaces come,
+// change and go.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "kernel/attachment.h"
+#include "kernel/bpf_datapath.h"
+#include "kernel/interface_monitor.h"
+#include "kernel/interface_selector.h"
+
+namespace flowmeter {
+
+// One hook of one interface: what the program has counted and what the kernel has, since then.
+struct HookAccount {
+  std::string interface;
+  fm_hook hook;
+  fm_hook_counters counters;
+  uint64_t link_packets;  // by the interface's own counters; 0 if it is gone
+  uint64_t link_bytes;    // likewise
+};
+
+class MeteredInterfaces final : public InterfaceNames {
+ public:
+  struct Options {
+    std::vector<InterfaceSelector> selectors;
+    Hook hook = Hook::kAuto;
+    AttachOrder order = AttachOrder::kFirst;
+    std::string pin_directory;  // empty: nothing is pinned
+    bool verbose = false;
+  };
+
+  // Attaches to all interfaces that are there. Fails if one that is named cannot be metered; those
+  // that only match a pattern are left out with a warning.
+  static Result<std::unique_ptr<MeteredInterfaces>> open(const Options& options,
+                                                         BpfDatapath& datapath);
+
+  // Attaches to what has come since, lets go what has gone; slots of the latter are appended to
+  // departed. Fails once nothing is left and nothing can come.
+  Status update(std::vector<unsigned>& departed);
+  // Warns of a hook where the kernel counts packets and our program none, and of one that somebody
+  // has taken our program from. Once for each. at_end: also of interfaces met just now.
+  void check(bool at_end = false);
+
+  // No packet is seen afterwards, unless links are pinned and this is not for good.
+  void detach(bool for_good);
+
+  std::string_view name_of(unsigned ifindex) const override;
+  // "eth0, eth1"
+  std::string names() const;
+  size_t count() const { return metered_.size(); }
+  std::vector<HookAccount> accounts() const;
+
+ private:
+  struct Metered {
+    Interface interface;
+    std::vector<Attachment> attachments;
+    LinkCounters at_attach;
+    uint64_t since_ns = 0;
+    bool moved[FM_HOOK_COUNT] = {};  // the program has run
+    bool warned[FM_HOOK_COUNT] = {};
+  };
+
+  MeteredInterfaces(const Options& options, BpfDatapath& datapath)
+      : options_(options), datapath_(datapath) {}
+  Status begin();
+  Status attach(const Interface& interface);
+  Result<Attachment> attach_hook(const Interface& interface, fm_hook hook);
+  void let_go(unsigned index, std::vector<unsigned>& departed);
+  void forget_names();
+  bool wanted(const Interface& interface, bool* named) const;
+  std::string pin_of(unsigned index, fm_hook hook) const;
+  void remove_pins(unsigned index) const;
+
+  const Options options_;
+  BpfDatapath& datapath_;
+  std::unique_ptr<InterfaceMonitor> monitor_;
+  std::map<unsigned, Metered> metered_;    // by index
+  std::map<unsigned, std::string> names_;  // also of interfaces that have gone
+  std::vector<InterfaceMonitor::Change> changes_;
+  std::string last_gone_;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/rtnetlink.h"
+
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace flowmeter {
+namespace {
+
+using Octets = std::span<const uint8_t>;
+
+// The kernel cuts listings into datagrams of at most 32 KiB; a notification is one message of some
+// hundred octets.
+constexpr size_t kBufferBytes = 64 * 1024;
+// Some hundred notifications. What is lost beyond is made good by a listing.
+constexpr int kNotificationBytes = 1 << 20;
+
+// What stands at the beginning of the octets; false if they are too few.
+template <typename T>
+bool read(Octets octets, T& value) {
+  if (octets.size() < sizeof(T)) return false;
+  std::memcpy(&value, octets.data(), sizeof(T));
+  return true;
+}
+
+Octets behind(Octets octets, size_t length) {
+  return octets.subspan(std::min(length, octets.size()));
+}
+
+// Up to the first NUL, should there be one.
+std::string text(Octets octets) {
+  const auto* begin = reinterpret_cast<const char*>(octets.data());
+  return std::string(begin, ::strnlen(begin, octets.size()));
+}
+
+// Calls visit(type, payload) for each; false if they are damaged.
+template <typename Visit>
+bool for_each_attribute(Octets octets, Visit visit) {
+  while (!octets.empty()) {
+    struct rtattr attribute;
+    if (!read(octets, attribute) || attribute.rta_len < sizeof(attribute) ||
+        attribute.rta_len > octets.size())
+      return false;
+    visit(attribute.rta_type & NLA_TYPE_MASK,
+          octets.first(attribute.rta_len).subspan(sizeof(attribute)));
+    octets = behind(octets, RTA_ALIGN(attribute.rta_len));
+  }
+  return true;
+}
+
+// A link's message that describes it or says that it is gone; false if it is damaged.
+bool parse_link(bool deleted, Octets payload, std::vector<LinkMessage>& messages) {
+  struct ifinfomsg header;
+  if (!read(payload, header)) return false;
+  // Of other families: a bridge port, say, of which RTM_DELLINK only means that it left its bridge.
+  if (header.ifi_family != AF_UNSPEC || header.ifi_index <= 0) return true;
+
+  LinkMessage message;
+  message.interface.index = static_cast<unsigned>(header.ifi_index);
+  if (deleted) {
+    message.kind = LinkMessage::Kind::kDeleted;
+    messages.push_back(std::move(message));
+    return true;
+  }
+  message.interface.is_up = (header.ifi_flags & IFF_UP) != 0;
+  message.link_type = header.ifi_type;
+  message.is_known_link_type = set_link_type(message.interface, header.ifi_type);
+
+  bool has_mtu = false, whole = true;
+  const auto take = [&](int type, Octets value) {
+    switch (type) {
+      case IFLA_IFNAME:
+        message.interface.name = text(value);
+        break;
+      case IFLA_MTU:
+        has_mtu = read(value, message.interface.mtu);
+        break;
+      case IFLA_ADDRESS:
+        message.hardware_address.assign(value.begin(), value.end());
+        break;
+      case IFLA_LINKINFO:
+        whole = for_each_attribute(value, [&](int info, Octets kind) {
+          if (info == IFLA_INFO_KIND) message.interface.rank = rank_of_kind(text(kind));
+        });
+        break;
+      case IFLA_PROP_LIST:
+        whole = for_each_attribute(value, [&](int property, Octets name) {
+          if (property == IFLA_ALT_IFNAME)
+            message.interface.alternative_names.push_back(text(name));
+        });
+        break;
+      case IFLA_STATS64: {
+        // The kernel appends members from time to time; these have always been the first.
+        struct {
+          uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes;
+        } first;
+        if (read(value, first))
+          message.counters = {first.rx_packets, first.tx_packets, first.rx_bytes, first.tx_bytes};
+        break;
+      }
+      default:
+        break;
+    }
+  };
+  whole = for_each_attribute(behind(payload, NLMSG_ALIGN(sizeof(header))), take) && whole;
+  if (!whole) return false;
+  // Events of wireless drivers come as RTM_NEWLINK as well, and describe nothing.
+  if (has_mtu && !message.interface.name.empty()) messages.push_back(std::move(message));
+  return true;
+}
+
+Error rtnetlink_error(const char* doing, int os_error) {
+  return Error{std::string("cannot ") + doing + " network interfaces by rtnetlink", os_error};
+}
+
+}  // namespace
+
+bool parse_link_messages(Octets datagram, std::vector<LinkMessage>& messages) {
+  while (!datagram.empty()) {
+    struct nlmsghdr header;
+    if (!read(datagram, header) || header.nlmsg_len < NLMSG_HDRLEN ||
+        header.nlmsg_len > datagram.size())
+      return false;
+    const Octets payload = datagram.first(header.nlmsg_len).subspan(NLMSG_HDRLEN);
+    datagram = behind(datagram, NLMSG_ALIGN(size_t{header.nlmsg_len}));
+
+    const size_t before = messages.size();
+    switch (header.nlmsg_type) {
+      case RTM_NEWLINK:
+      case RTM_DELLINK:
+        if (!parse_link(header.nlmsg_type == RTM_DELLINK, payload, messages)) return false;
+        break;
+      case NLMSG_ERROR:
+      case NLMSG_DONE: {  // both begin with 0 or a negated errno value
+        int32_t status = 0;
+        const bool has_status = read(payload, status);
+        if (!has_status && header.nlmsg_type == NLMSG_ERROR) return false;
+        LinkMessage end;
+        // An error of 0 is an acknowledgement.
+        end.kind = status == 0 ? LinkMessage::Kind::kDone : LinkMessage::Kind::kError;
+        end.os_error = status < 0 && status > INT32_MIN ? -status : status ? EPROTO : 0;
+        messages.push_back(std::move(end));
+        break;
+      }
+      case NLMSG_OVERRUN:
+        return false;
+      default:
+        break;
+    }
+    if (messages.size() > before && (header.nlmsg_flags & NLM_F_DUMP_INTR))
+      messages.back().is_interrupted = true;
+  }
+  return true;
+}
+
+RtnetlinkSocket::RtnetlinkSocket(UniqueFd fd) : fd_(std::move(fd)), buffer_(kBufferBytes) {}
+
+Result<RtnetlinkSocket> RtnetlinkSocket::open(bool notifications) {
+  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd) return rtnetlink_error("read", errno);
+  if (notifications) {
+    // Beyond net.core.rmem_max if permitted; without, a flood is only lost a little earlier.
+    if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes,
+                     sizeof(kNotificationBytes)) != 0)
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kNotificationBytes,
+                   sizeof(kNotificationBytes));
+    struct sockaddr_nl address {};
+    address.nl_family = AF_NETLINK;
+    address.nl_groups = RTMGRP_LINK;
+    if (::bind(fd.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0)
+      return rtnetlink_error("watch", errno);
+  }
+  return RtnetlinkSocket(std::move(fd));
+}
+
+Status RtnetlinkSocket::request(unsigned index, bool with_counters) {
+  struct {
+    struct nlmsghdr header;
+    struct ifinfomsg link;
+    struct rtattr attribute;
+    uint32_t filter;
+  } request{};
+  static_assert(sizeof(request) == NLMSG_LENGTH(sizeof(struct ifinfomsg)) + RTA_LENGTH(4),
+                "padding would stand between header, link and attribute");
+  request.header.nlmsg_len = sizeof(request);
+  request.header.nlmsg_type = RTM_GETLINK;
+  request.header.nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | (index == 0 ? NLM_F_DUMP : 0));
+  request.link.ifi_family = AF_UNSPEC;
+  request.link.ifi_index = static_cast<int>(index);
+  request.attribute.rta_type = IFLA_EXT_MASK;
+  request.attribute.rta_len = RTA_LENGTH(sizeof(request.filter));
+  request.filter = with_counters ? 0 : RTEXT_FILTER_SKIP_STATS;
+
+  struct sockaddr_nl kernel {};
+  kernel.nl_family = AF_NETLINK;
+  if (::sendto(fd_.get(), &request, sizeof(request), 0, reinterpret_cast<struct sockaddr*>(&kernel),
+               sizeof(kernel)) < 0)
+    return rtnetlink_error("read", errno);
+  return Done{};
+}
+
+Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessage>& messages) {
+  struct sockaddr_nl sender {};
+  struct iovec part {
+    buffer_.data(), buffer_.size()
+  };
+  struct msghdr datagram {};
+  datagram.msg_name = &sender;
+  datagram.msg_namelen = sizeof(sender);
+  datagram.msg_iov = &part;
+  datagram.msg_iovlen = 1;
+  const ssize_t size = ::recvmsg(fd_.get(), &datagram, MSG_DONTWAIT);
+  if (size < 0) {
+    if (errno == EAGAIN) return Receipt::kNothing;
+    if (errno == ENOBUFS) return Receipt::kLost;
+    return rtnetlink_error("read", errno);
+  }
+  if (sender.nl_pid != 0) return Receipt::kMessages;  // not from the kernel: none
+  if (datagram.msg_flags & MSG_TRUNC) return Receipt::kLost;
+  return parse_link_messages(Octets(buffer_).first(static_cast<size_t>(size)), messages)
+             ? Receipt::kMessages
+             : Receipt::kLost;
+}
+
+namespace {
+
+// Sends the request and collects its answer. `is_whole` as in LinkList.
+Result<LinkList> ask(unsigned index, bool with_counters) {
+  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(false);
+  if (!socket) return socket.error();
+  if (Status sent = socket->request(index, with_counters); !sent) return sent.error();
+  LinkList list;
+  std::vector<LinkMessage> messages;
+  for (;;) {
+    messages.clear();
+    Result<RtnetlinkSocket::Receipt> receipt = socket->receive(messages);
+    if (!receipt) return receipt.error();
+    if (*receipt != RtnetlinkSocket::Receipt::kMessages)
+      return rtnetlink_error("read",
+                             *receipt == RtnetlinkSocket::Receipt::kLost ? ENOBUFS : EPROTO);
+    for (LinkMessage& message : messages) {
+      list.is_whole = list.is_whole && !message.is_interrupted;
+      if (message.kind == LinkMessage::Kind::kError)
+        return rtnetlink_error("read", message.os_error);
+      if (message.kind == LinkMessage::Kind::kDone) return list;
+      if (message.kind == LinkMessage::Kind::kLink) list.links.push_back(std::move(message));
+    }
+    if (index != 0 && !list.links.empty()) return list;  // one message, without an end
+  }
+}
+
+}  // namespace
+
+Result<LinkList> list_links() {
+  return ask(0, false);
+}
+
+Result<LinkMessage> read_link(unsigned index) {
+  if (index == 0) return rtnetlink_error("read", ENODEV);  // asks for all of them
+  Result<LinkList> list = ask(index, true);
+  if (!list) return list.error();
+  if (list->links.empty()) return rtnetlink_error("read", ENODEV);
+  return std::move(list->links.front());
+}
+
+}  // namespace flowmeter

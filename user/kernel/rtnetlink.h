@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Network interfaces ("links") as rtnetlink(7) tells of them: listing them, reading one, and the
+// notifications of their changes.
+//
+// The parser trusts no length that it reads, and needs no alignment. A socket belongs to the
+// network namespace in which it was opened.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "kernel/interface.h"
+
+namespace flowmeter {
+
+struct LinkMessage {
+  enum class Kind {
+    kLink,     // is there, and is like this
+    kDeleted,  // is gone from this network namespace; only interface.index is set
+    kDone,     // end of a listing
+    kError,    // os_error, in answer to a request
+  };
+  Kind kind = Kind::kLink;
+  int os_error = 0;
+  bool is_interrupted = false;  // links changed during the listing: it may not be whole
+  Interface interface;
+  unsigned short link_type = 0;  // ARPHRD_…
+  bool is_known_link_type = false;
+  std::string hardware_address;  // octets
+  std::optional<LinkCounters> counters;
+};
+
+// Appends the messages of one datagram, without those that are not about links. False if the
+// datagram is damaged; what stands before the damage is appended.
+bool parse_link_messages(std::span<const uint8_t> datagram, std::vector<LinkMessage>& messages);
+
+class RtnetlinkSocket {
+ public:
+  // Notifications of links come to it if asked for.
+  static Result<RtnetlinkSocket> open(bool notifications);
+
+  // Asks for one link, or for all of them (index 0).
+  Status request(unsigned index, bool with_counters);
+
+  enum class Receipt {
+    kMessages,  // one datagram's messages, perhaps none
+    kNothing,   // nothing is waiting
+    kLost,      // something did not fit into the socket's buffer or into ours, or was damaged
+  };
+  // Appends the messages of the next datagram. Never waits; the kernel's answer to a request is
+  // there when request() returns, and its next datagram when this does.
+  Result<Receipt> receive(std::vector<LinkMessage>& messages);
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  explicit RtnetlinkSocket(UniqueFd fd);
+
+  UniqueFd fd_;
+  std::vector<uint8_t> buffer_;
+};
+
+struct LinkList {
+  std::vector<LinkMessage> links;
+  bool is_whole = true;  // no link changed during the listing
+};
+// All links, without their counters.
+Result<LinkList> list_links();
+
+// With its counters.
+Result<LinkMessage> read_link(unsigned index);
+
+}  // namespace flowmeter

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Whether the driver of an interface runs XDP programs itself (native), as far as it can be told
+// without attaching one.
+#pragma once
+
+#include <optional>
+
+#include "kernel/interface.h"
+
+namespace flowmeter {
+
+// Nothing where the kernel does not say (before Linux 6.3).
+std::optional<bool> has_native_xdp(const Interface& interface);
+
+}  // namespace flowmeter
