@@ -11,13 +11,43 @@
 
 It is the program flowmeter-ebpf as a library: the same code, the same numbers. flowmeter.features() tells every column
 with unit and definition. flowmeter.sniffer has the interface of the Python cicflowmeter.
+
+The native module is loaded when a name below is first used. So flowmeter.diff, flowmeter.analysis and flowmeter.models
+also work in a source tree where nothing is built.
 """
-from ._errors import CaptureError, Error, MeterWarning
-from ._features import Feature, FeatureSet, feature_sets, features, further_columns
-from ._native import version as __version__
-from ._run import Flow, Flows, Settings, meter, read, read_frame
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._errors import CaptureError, Error, MeterWarning
+    from ._features import Feature, FeatureSet, feature_sets, features, further_columns
+    from ._native import version as __version__
+    from ._run import Flow, Flows, Settings, meter, read, read_frame
 
 __all__ = [
     "CaptureError", "Error", "Feature", "FeatureSet", "Flow", "Flows", "MeterWarning", "Settings",
     "feature_sets", "features", "further_columns", "meter", "read", "read_frame",
 ]
+
+_MODULES = {
+    "_errors": ("CaptureError", "Error", "MeterWarning"),
+    "_features": ("Feature", "FeatureSet", "feature_sets", "features", "further_columns"),
+    "_run": ("Flow", "Flows", "Settings", "meter", "read", "read_frame"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name == "__version__":
+        value = importlib.import_module("._native", __name__).version
+    elif name in _MODULE_OF:
+        value = getattr(importlib.import_module("." + _MODULE_OF[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # the next time it is found without this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

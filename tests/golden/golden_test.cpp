@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Golden cases: a capture, and the rows that an independent model (oracle.py) makes of it.
+// Golden cases: a capture, and the rows that an independent model makes of it
+// (flowmeter.models.cic82).
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -7,11 +7,12 @@ import gzip
 import os
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "python"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cases  # noqa: E402
-import java_oracle  # noqa: E402
 import meter  # noqa: E402
+from flowmeter.models import java_cicflowmeter  # noqa: E402
 
 SHARED = os.path.join(os.path.dirname(cases.ROOT), "shared")
 REFERENCE = os.path.join(SHARED, "reference", "java")
@@ -38,7 +39,7 @@ class JavaReferences(cases.Case):
         if done.code != 0:
             return f"{name}: exit status {done.code}: {done.err.strip()}"
         reference = os.path.join(REFERENCE, name + ".csv.gz")
-        rows = (java_oracle.HEADER + "\n").encode()
+        rows = (java_cicflowmeter.HEADER + "\n").encode()
         if int(expected["rows"]) > 0:
             with gzip.open(reference) as file:
                 rows = file.read()

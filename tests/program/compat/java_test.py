@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """--compat java: each rule by which the Java CICFlowMeter differs from what one would expect, on a capture made for it,
-with the cells worked out by hand, and random captures against java_oracle.py."""
+with the cells worked out by hand, and random captures against flowmeter.models.java_cicflowmeter."""
 import csv
 import io
 import os
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "python"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cases  # noqa: E402
-import java_oracle  # noqa: E402
 import meter  # noqa: E402
 from java_frames import (ACK, A, B, CWR, ECE, FIN, PSH, RST, SYN, URG, capture, ethernet, icmp, ipv4, ipv6,  # noqa: E402
                          l2tp, llc, ppp, random_capture, snap, tcp, udp, vlan)
+from flowmeter.models import java_cicflowmeter  # noqa: E402
 
 SECOND = 1000000
 START = 1600000000 * SECOND  # 13/09/2020 12:26:40 PM UTC
@@ -80,7 +81,7 @@ class JavaFlows(JavaCase):
         expected = ("10.0.0.1-10.0.0.2-4000-80-6,10.0.0.1,4000,10.0.0.2,80,6,13/09/2020 12:26:40 PM,2003000,2,2,40.0,4.0,"
                     "30.0,10.0,20.0,14.142135623730951,4.0,0.0,2.0,2.8284271247461903,")
         header, row, end = done.out.split("\n")
-        self.assertEqual(header, java_oracle.HEADER)
+        self.assertEqual(header, java_cicflowmeter.HEADER)
         self.assertEqual(end, "")
         self.assertEqual(row[:len(expected)], expected)
         cells = row.split(",")
@@ -99,7 +100,7 @@ class JavaFlows(JavaCase):
     def test_no_row(self):
         """The header is there, and a flow of one packet is not."""
         done = self.run_on(capture(steps((0, fwd(SYN)))))
-        self.assertEqual(done.out, java_oracle.HEADER + "\n")
+        self.assertEqual(done.out, java_cicflowmeter.HEADER + "\n")
         self.assertIn("one_packet_flows=1 ", done.err)
 
     def test_first_payload_counts_twice(self):
@@ -299,7 +300,7 @@ class JavaFlowEnds(JavaCase):
         with open(self.path("y.pcap"), "wb") as file:
             file.write(flows(12))
         done = self.run_on(flows(200), "-f", self.path("y.pcap"))
-        self.assertEqual(done.out.split("\n")[201:-1], java_oracle.rows(flows(12)).split("\n")[1:-1])
+        self.assertEqual(done.out.split("\n")[201:-1], java_cicflowmeter.rows(flows(12)).split("\n")[1:-1])
 
     def test_max_flows(self):
         """Where there is no room, a flow is written early and counted; no packet is lost."""
@@ -557,7 +558,7 @@ class JavaRandom(JavaCase):
         rows = 0
         for seed in range(self.SEEDS):
             octets = random_capture(seed)
-            expected = java_oracle.rows(octets)
+            expected = java_cicflowmeter.rows(octets)
             rows += expected.count("\n") - 1
             if self.run_on(octets).out != expected:
                 got = self.run_on(octets).out.split("\n")

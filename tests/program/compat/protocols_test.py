@@ -5,13 +5,13 @@ import os
 import random
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "python"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 import cases  # noqa: E402
-import java_oracle  # noqa: E402
 import meter  # noqa: E402
 import protocol_captures  # noqa: E402
-import python_oracle  # noqa: E402
+from flowmeter.models import java_cicflowmeter, python_cicflowmeter  # noqa: E402
 
 
 class Protocols(cases.Case):
@@ -38,10 +38,10 @@ class Protocols(cases.Case):
         self.assertGreater(rows, least_rows * self.CAPTURES)
 
     def test_python(self):
-        self.of_all_files("python", python_oracle.csv_of, 15)
+        self.of_all_files("python", python_cicflowmeter.csv_of, 15)
 
     def test_java(self):
-        self.of_all_files("java", lambda octets: java_oracle.rows(octets).encode(), 15)
+        self.of_all_files("java", lambda octets: java_cicflowmeter.rows(octets).encode(), 15)
 
 
 if __name__ == "__main__":

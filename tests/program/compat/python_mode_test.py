@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """--compat python: one small capture a quirk with cells worked out by hand, random captures against the independent
-model of python_oracle.py, and what the command line has to say about the mode."""
+model of flowmeter.models.python_cicflowmeter, and what the command line has to say about the mode."""
 import os
 import random
 import struct
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "python"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 import capture  # noqa: E402
 import cases  # noqa: E402
 import meter  # noqa: E402
-import python_oracle  # noqa: E402
 import random_captures  # noqa: E402
 from capture import ACK, CLIENT, FIN, PSH, SERVER, SYN, ethernet  # noqa: E402
+from flowmeter.models import python_cicflowmeter  # noqa: E402
 
 URG, CWR = 32, 128
-COLUMNS = python_oracle.HEADER
+COLUMNS = python_cicflowmeter.HEADER
 
 
 def tcp(flags=ACK, payload=0, back=False, window=1024, ports=(4000, 80)):
@@ -505,7 +506,7 @@ class Arithmetic(PythonCase):
                 time += r.randrange(4000)
                 frames.append((*divmod(time, 1_000_000), ethernet(udp(r.randrange(1000), r.random() < 0.4))))
             octets = pcap(frames)
-            self.assertEqual(self.run_on(octets).csv, python_oracle.csv_of(octets), f"{packets} packets")
+            self.assertEqual(self.run_on(octets).csv, python_cicflowmeter.csv_of(octets), f"{packets} packets")
 
 
 class RandomCaptures(PythonCase):
@@ -514,11 +515,11 @@ class RandomCaptures(PythonCase):
         rows = left_out = 0
         for seed in range(first, first + 60):
             octets = random_captures.capture(seed)
-            session = python_oracle.session_of(octets)
+            session = python_cicflowmeter.session_of(octets)
             rows += len(session.rows)
             left_out += session.left_out
             done = self.run_on(octets)
-            self.assertEqual(done.csv, python_oracle.csv_of(octets), f"FLOWMETER_SEED={seed}")
+            self.assertEqual(done.csv, python_cicflowmeter.csv_of(octets), f"FLOWMETER_SEED={seed}")
             self.assertEqual(f"left_out={session.left_out}" in done.err, session.left_out > 0, done.err)
         print(f"{rows} rows, {left_out} left out, of 60 captures from FLOWMETER_SEED={first}")
         self.assertGreater(rows, 1000)
@@ -542,7 +543,7 @@ class CommandLine(PythonCase):
 
     def test_standard_output_and_pipe(self):
         octets = capture.pcap(capture.conversation())
-        want = python_oracle.csv_of(octets).decode()
+        want = python_cicflowmeter.csv_of(octets).decode()
         done = meter.run("-f", "-", "--compat", "python", stdin=octets)
         self.assertEqual((done.code, done.out), (0, want))
 
@@ -579,7 +580,7 @@ class CommandLine(PythonCase):
         octets = capture.pcap([(1, ethernet(udp())), (2, ethernet(udp(20)))])[:-1]
         done = self.run_on(octets)
         self.assertIn("what came before stands", "\n".join(done.warnings))
-        self.assertEqual(done.csv, python_oracle.csv_of(octets))
+        self.assertEqual(done.csv, python_cicflowmeter.csv_of(octets))
 
     def test_number_of_packets(self):
         done = self.run_on(capture.pcap([(i, ethernet(udp())) for i in range(9)]), "--packets", "4")

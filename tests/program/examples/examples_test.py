@@ -15,7 +15,7 @@ import meter  # noqa: E402
 
 EXAMPLES = os.path.join(cases.ROOT, "docs", "examples")
 CAPTURE = os.path.join(EXAMPLES, "example.pcap")
-ORACLE = os.path.join(cases.ROOT, "tests", "golden", "oracle.py")
+PACKAGE = os.path.join(cases.ROOT, "python")
 
 
 def output_of(*command):
@@ -77,7 +77,7 @@ class Examples(cases.Case):
             self.assertGreater(len(rows), 9, name)
 
     def test_rows_are_those_of_the_independent_model(self):
-        expected = output_of(sys.executable, "-B", ORACLE, CAPTURE)
+        expected = output_of("env", f"PYTHONPATH={PACKAGE}", sys.executable, "-B", "-m", "flowmeter.models.cic82", CAPTURE)
         self.assert_same_tables(table(read(os.path.join(EXAMPLES, "cic82.csv"))), table(expected), "cic82.csv")
 
     def test_the_account_in_the_readme_is_that_of_the_program(self):

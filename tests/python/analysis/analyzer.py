@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", room) for room in ("support", "golden")] + [os.path.join(HERE, "..", "..", "scripts")]
+sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
 import cases  # noqa: E402
-from flowanalysis import interpreter  # noqa: E402
+
+sys.path.insert(0, os.path.join(cases.ROOT, "python"))
+from flowmeter.analysis import interpreter  # noqa: E402
 
 MISSING = interpreter.require("numpy", "pandas", "matplotlib")
 ANALYZER = os.path.join(cases.ROOT, "scripts", "flow_analyzer.py")

@@ -10,14 +10,11 @@ import sys
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-for room in ("support", "program/compat", "golden"):
-    sys.path.insert(0, os.path.join(HERE, "..", room))
-sys.path.insert(0, os.path.join(HERE, "..", "..", "scripts"))
+for room in ("python", "tests/support", "tests/program/compat"):
+    sys.path.insert(0, os.path.join(HERE, "..", "..", "..", room))
 import cases  # noqa: E402
-import java_oracle  # noqa: E402
-import oracle  # noqa: E402
-import python_oracle  # noqa: E402
-from flowdiff import columns, compare, flows, rules, table  # noqa: E402
+from flowmeter.diff import columns, compare, flows, rules, table  # noqa: E402
+from flowmeter.models import cic82, java_cicflowmeter, python_cicflowmeter  # noqa: E402
 from java_frames import (ACK, A, B, FIN, PSH, RST, SYN, URG, capture, ethernet, icmp, ipv4, ipv6, random_capture,  # noqa: E402
                          tcp, udp, vlan)
 
@@ -130,13 +127,13 @@ ELSEWHERE = {"whole-seconds", "python-link-type", "python-undissected", "other-c
 def csv_of(program, octets):
     """The rows of a capture by the independent models."""
     if program == "python":
-        return python_oracle.csv_of(octets).decode()
+        return python_cicflowmeter.csv_of(octets).decode()
     if program == "java":
-        return java_oracle.rows(octets)
-    lines = [",".join(oracle.ORDER)]
-    for flow in oracle.meter(octets)[0]:
-        of_flow = oracle.columns(flow)
-        lines.append(",".join(oracle.cell_text(of_flow[name]) for name in oracle.ORDER))
+        return java_cicflowmeter.rows(octets)
+    lines = [",".join(cic82.ORDER)]
+    for flow in cic82.meter(octets)[0]:
+        of_flow = cic82.columns(flow)
+        lines.append(",".join(cic82.cell_text(of_flow[name]) for name in cic82.ORDER))
     return "\n".join(lines) + "\n"
 
 
@@ -285,7 +282,7 @@ class DiffBoundaries(DiffCase):
 
     def test_a_row_that_the_capture_does_not_give_is_not_explained(self):
         octets = capture(VECTOR)
-        other = java_oracle.rows(octets).splitlines()
+        other = java_cicflowmeter.rows(octets).splitlines()
         cells = other[1].split(",")
         cells[8] = "4"  # one forward packet more than there is
         result = self.compared(csv_of("correct", octets), other[0] + "\n" + ",".join(cells) + "\n", octets)
@@ -364,7 +361,7 @@ class DiffRandom(DiffCase):
         explained = captures = 0
         for seed in range(self.SEEDS):
             octets = random_capture(seed)
-            if any(time >= 2**31 * 10**9 for time, *_ in oracle.frames(octets)):
+            if any(time >= 2**31 * 10**9 for time, *_ in cic82.frames(octets)):
                 continue  # the Java program's seconds are signed there
             captures += 1
             texts = {program: csv_of(program, octets) for program in ("correct", "python", "java")}
@@ -440,7 +437,7 @@ class DiffCommand(DiffCase):
 
     def test_empty_files(self):
         empty = self.write("empty.csv", "")
-        head = self.write("head.csv", ",".join(oracle.ORDER) + "\n")
+        head = self.write("head.csv", ",".join(cic82.ORDER) + "\n")
         self.assertEqual(self.run_diff(empty, head).returncode, 0)
         done = self.run_diff(self.a, empty)
         self.assertEqual(done.returncode, 1)
@@ -487,8 +484,8 @@ class DiffCommand(DiffCase):
             self.assertIn(f"`{name}`", done.stdout)
 
     def test_names_are_those_of_the_programs(self):
-        self.assertEqual(list(columns.COLUMNS), oracle.ORDER)
-        self.assertEqual({c.java for c in columns.COLUMNS.values()}, set(java_oracle.HEADER.split(",")) - {"Flow ID", "Label"})
+        self.assertEqual(list(columns.COLUMNS), cic82.ORDER)
+        self.assertEqual({c.java for c in columns.COLUMNS.values()}, set(java_cicflowmeter.HEADER.split(",")) - {"Flow ID", "Label"})
 
 
 if __name__ == "__main__":

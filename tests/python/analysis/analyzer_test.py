@@ -223,7 +223,7 @@ class Tables(analyzer.AnalyzerCase):
     def test_correlations_over_pieces(self):
         """Against numpy's own, over several pieces, with numbers missing and far from 0."""
         import numpy as np
-        from flowanalysis import analysis
+        from flowmeter.analysis import analysis
 
         random = np.random.default_rng(5)
         values = random.normal(size=(9000, 4)) @ random.normal(size=(4, 4)) + (1e6, 0, -3, 1e-6)
@@ -435,7 +435,7 @@ class Inputs(analyzer.AnalyzerCase):
 
     def test_time_stamps(self):
         import pandas as pd
-        from flowanalysis import flows as reading
+        from flowmeter.analysis import flows as reading
 
         texts = ["2024-05-01 10:00:00", "2024-05-01 10:00:00.25", "2024-05-01T10:00:00Z", "2024-05-01T12:00:00.5+02:00",
                  "01/05/2024 10:00:00 AM", "01/05/2024 10:00:00 PM", "1714557600.125", "2024-13-01 10:00:00", "yesterday", ""]
@@ -578,7 +578,7 @@ class Pictures(analyzer.AnalyzerCase):
     def figures(self, rows):
         """{name: figure} of a generated table of flows, and its analysis."""
         import generate_flows
-        from flowanalysis import analysis, classes, flows as reading, plots
+        from flowmeter.analysis import analysis, classes, flows as reading, plots
 
         path = self.path("flow.csv")
         generate_flows.table(rows).to_csv(path, index=False)
@@ -683,7 +683,7 @@ class Pictures(analyzer.AnalyzerCase):
                                  else axes.collections[0].get_segments()), 40_000)
 
     def test_without_time_stamps_rows_are_numbered(self):
-        from flowanalysis import plots
+        from flowmeter.analysis import plots
 
         _, result = self.figures(30)
         result.columns["time"][:] = float("nan")

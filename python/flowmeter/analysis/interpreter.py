@@ -7,11 +7,16 @@ import sys
 DEBIAN = "/usr/bin/python3"
 
 
+def missing(*modules):
+    """The names of the modules that this Python lacks."""
+    return [name for name in modules if importlib.util.find_spec(name) is None]
+
+
 def require(*modules):
-    """Starts the program again under Debian's Python if this one lacks a module; the names of those that neither has."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing and os.access(DEBIAN, os.X_OK) and "FLOW_ANALYZER_PYTHON" not in os.environ:
+    """Starts the script again under Debian's Python if this one lacks a module; the names of those that neither has."""
+    lacking = missing(*modules)
+    if lacking and os.access(DEBIAN, os.X_OK) and "FLOW_ANALYZER_PYTHON" not in os.environ:
         os.environ["FLOW_ANALYZER_PYTHON"] = sys.executable or "?"  # once: if it has not got them either, that is reported
         sys.stdout.flush()
         os.execv(DEBIAN, [DEBIAN, "-B", *sys.argv])
-    return missing
+    return lacking

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Writes a CSV of as many flows as wanted, with the 82 columns, for looking at the analyser's plots and for measuring it:
 
-    tests/analyzer/generate_flows.py ROWS [SEED] > flows.csv
+    tests/python/analysis/generate_flows.py ROWS [SEED] > flows.csv
 
 A mixture of look-ups, web pages, downloads, remote shells, beacons and scans. The columns that the analyser reads agree
 with each other; most others are 0, so the rows are as wide, if not as long, as real ones."""
@@ -10,14 +10,14 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", "..", "scripts"), os.path.join(HERE, "..", "golden")]
+sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "python"))
 sys.dont_write_bytecode = True
-from flowanalysis import interpreter  # noqa: E402
+from flowmeter.analysis import interpreter  # noqa: E402
 
 interpreter.require("numpy", "pandas")
 import numpy as np  # noqa: E402
-import oracle  # noqa: E402
 import pandas as pd  # noqa: E402
+from flowmeter.models import cic82  # noqa: E402
 
 _AT_ONCE = 50_000
 #         share, packets forward, backward, their sizes, mean gap (s), its spread, port
@@ -43,7 +43,7 @@ def table(rows, seed=1):
     gap = np.where(packets > 1, duration / np.maximum(packets - 1, 1), 0)
     deviation = np.where(packets > 2, gap * of_kind(6) * random.lognormal(0, .4, rows), 0)
     start = 1700000000 + np.sort(random.uniform(0, 3600, rows))
-    columns = dict.fromkeys(oracle.ORDER, 0) | {
+    columns = dict.fromkeys(cic82.ORDER, 0) | {
         "src_ip": [f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in random.integers(0, 1 << 24, rows).tolist()],
         "dst_ip": [f"192.0.2.{n}" for n in random.integers(1, 255, rows).tolist()],
         "src_port": random.integers(1024, 65536, rows), "dst_port": of_kind(7), "protocol": np.where(of_kind(7) == 53, 17, 6),

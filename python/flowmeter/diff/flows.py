@@ -2,22 +2,15 @@
 """A capture as each program sees it: its frames read three ways, and put into flows by each program's rules.
 
 Where a flow begins or ends, the boundary (rules.py) is named that made it so. How headers are read comes from the
-independent models that the tests hold the program against; the flow rules are here once more, since those do not say why.
+independent models (flowmeter.models); the flow rules are here once more, since those do not say why.
 """
 import gzip
-import pathlib
 import socket
 import struct
-import sys
 
+from ..models import cic82, java_cicflowmeter, python_cicflowmeter
 from .columns import CORRECT, JAVA, NS, PYTHON
 from .flow import Flow, Frame, View
-
-_TESTS = pathlib.Path(__file__).resolve().parent.parent.parent / "tests"
-sys.path += [str(_TESTS / "golden"), str(_TESTS / "program/compat")]
-import java_oracle  # noqa: E402
-import oracle  # noqa: E402
-import python_oracle  # noqa: E402
 
 US = 10**6
 FIN, SYN, RST, ACK = 1, 2, 4, 16
@@ -56,7 +49,7 @@ class Capture:
             order = "little" if little else "big"
             snap = int.from_bytes(octets[16:20], order)
             self._upper_link_bits = int.from_bytes(octets[20:24], order) > 0xFFFF
-        for time, captured, wire, link in oracle.frames(octets):
+        for time, captured, wire, link in cic82.frames(octets):
             first_link = link if first_link is None else first_link
             seen = captured[:snap] if 0 < snap < 2**31 else captured
             frame = Frame(len(self.frames), time, wire, min(len(seen), 0xFFFF))
@@ -79,8 +72,8 @@ class Capture:
 
     def _correct(self, frame, octets, wire, link, time, memory):
         try:
-            key, packet = oracle.dissect(octets, wire, link, time, memory)
-        except oracle.Refused as refused:
+            key, packet = cic82.dissect(octets, wire, link, time, memory)
+        except cic82.Refused as refused:
             frame.refused[CORRECT] = str(refused)
             return
         frame.views[CORRECT] = View(packet.header, packet.payload, packet.flags, packet.window)
@@ -90,9 +83,9 @@ class Capture:
         if link not in (0, 1, 12, 108, 113, 228, 276) or self._upper_link_bits:
             frame.refused[PYTHON] = "python-link-type"
             return
-        packet = python_oracle.packet_of(link, order, time, octets)
+        packet = python_cicflowmeter.packet_of(link, order, time, octets)
         if packet is None:
-            ip = python_oracle.ip_of(link, order, octets)
+            ip = python_cicflowmeter.ip_of(link, order, octets)
             frame.refused[PYTHON] = ("python-ipv4-only" if len(ip) < 20 else
                                      "python-later-fragment" if (ip[6] << 8 | ip[7]) & 0x1FFF else "python-undissected")
             return
@@ -100,7 +93,7 @@ class Capture:
         self._tables[PYTHON].add(frame, packet)
 
     def _java(self, frame, octets, wire, time):
-        packet = java_oracle.packet_of(octets, wire)
+        packet = java_cicflowmeter.packet_of(octets, wire)
         if packet is None:
             frame.refused[JAVA] = "java-not-ipv4"
             return
@@ -156,9 +149,9 @@ class _PythonTable:
         self.collected = set()  # keys whose row was taken
 
     def make(self, packet, key, number, direction, begun):
-        source, destination, first, second = python_oracle.key_of(packet, direction)
+        source, destination, first, second = python_cicflowmeter.key_of(packet, direction)
         icmp = packet.protocol == 1
-        undirected = frozenset((key, python_oracle.key_of(packet, 1 - direction)))
+        undirected = frozenset((key, python_cicflowmeter.key_of(packet, 1 - direction)))
         begun = begun or ("python-collection" if undirected in self.collected else None)
         flow = Flow(PYTHON, undirected, (source, destination, *((-1, -1) if icmp else (first, second)), packet.protocol), begun)
         flow.start = flow.latest = packet.time
@@ -169,13 +162,13 @@ class _PythonTable:
 
     def add(self, frame, packet):
         self.taken += 1
-        direction, key = 0, python_oracle.key_of(packet, 0)
+        direction, key = 0, python_cicflowmeter.key_of(packet, 0)
         flow = self.flows.get((key, 0))
         if flow is None:
-            direction, key = 1, python_oracle.key_of(packet, 1)
+            direction, key = 1, python_cicflowmeter.key_of(packet, 1)
             flow = self.flows.get((key, 0))
         if flow is None:
-            direction, key = 0, python_oracle.key_of(packet, 0)
+            direction, key = 0, python_cicflowmeter.key_of(packet, 0)
             flow = self.make(packet, key, 0, direction, None)
         else:
             timeout = (60 if packet.protocol == 1 else 240) * US

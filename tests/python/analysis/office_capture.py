@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Writes a capture of a made-up quarter of an hour in an office, with conversations of each class of the analyser:
 
-    tests/analyzer/office_capture.py OUT.pcap
+    tests/python/analysis/office_capture.py OUT.pcap
 
 Look-ups, pages and downloads by TLS, remote shells, beacons of a sensor, log messages, and a port scan. The same octets each
 time."""
@@ -10,7 +10,7 @@ import os
 import random
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 sys.dont_write_bytecode = True
 from capture import ACK, FIN, PSH, RST, SYN, ethernet, pcap, tcp, udp  # noqa: E402
 

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Analyses a CSV of flows: classes of flows, statistics, correlations, plots, and all of it on one page (report.html).
+
+Reads the 82 features of flowmeter-ebpf or of the Python cicflowmeter, the realtime-97 features, and those of the Java
+CICFlowMeter, plain or .gz. Needs pandas and matplotlib: pip install 'flowmeter[analysis]', or Debian's python3-pandas and
+python3-matplotlib (scripts/install-dependencies --analysis).
+The last and only line of standard output is the output directory.
+"""
+import argparse
+import logging
+import math
+import os
+import signal
+import sys
+
+from . import interpreter
+
+VERSION = "0.1.0"
+USUAL_INPUTS = ("cicflowmeter/output/flow.csv", "output/flow.csv", "flow.csv")
+DONE, NO_INPUT, REFUSED, NOT_WRITTEN = range(4)
+log = logging.getLogger("flowmeter.analysis")
+
+
+def number(text):
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def whole(text):
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+number.__name__, whole.__name__ = "number", "whole positive number"  # in argparse's messages
+
+
+def command_line(program):
+    parser = argparse.ArgumentParser(
+        prog=program, description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Exit status: 0 done, 1 input missing or unreadable, 2 wrong usage or a column missing, 3 an output could not "
+               "be written.")
+    parser.add_argument("input", nargs="?", metavar="INPUT",
+                        help=f"CSV of flows; - is standard input (default: the first there is of {', '.join(USUAL_INPUTS)})")
+    parser.add_argument("-o", "--output-dir", metavar="DIR",
+                        help="where to write (default: analysis beside INPUT; with -, the current directory)")
+    parser.add_argument("--compare", metavar="OTHER.csv", help="also compare with this CSV (comparison.csv)")
+    parser.add_argument("--no-plots", action="store_true", help="tables and page without pictures")
+    parser.add_argument("--dpi", type=whole, default=150, metavar="N", help="resolution of the pictures (default: %(default)s)")
+    parser.add_argument("--correlation", type=number, default=0.7, metavar="X",
+                        help="threshold of strong_correlations.csv (default: %(default)s)")
+    parser.add_argument("--correlate", choices=("key", "all"), default="key",
+                        help="correlate the eight key features or all numeric columns (default: %(default)s)")
+    limits = parser.add_argument_group("limits of the classes (times in seconds, sizes in bytes)")
+
+    def limit(option, default, text, metavar="X", **options):
+        shown = " ".join(f"{value:g}" for value in default) if isinstance(default, tuple) else f"{default:g}"
+        options.setdefault("type", number)
+        limits.add_argument(option, default=default, metavar=metavar, help=f"{text} (default: {shown})", **options)
+
+    limit("--large-bytes", 2000, "large data transfer: more bytes backward than this, and")
+    limit("--large-duration", 0.04, "longer than this")
+    limit("--quick-size", 200, "quick request: smaller mean packet size than this, and")
+    limit("--quick-duration", 0.05, "shorter than this")
+    limit("--interactive-sizes", (200, 400), "interactive: mean packet size from LOW to HIGH, and", ("LOW", "HIGH"), nargs=2)
+    limit("--interactive-iat-std", 0.01, "greater deviation of the inter-arrival time than this")
+    limit("--bulk-packets", 15, "bulk transfer: more packets than this")
+    limit("--timing", (0.001, 0.01, 0.1), "inter-arrival times that part very fast, fast, medium, slow", ("A", "B", "C"), nargs=3)
+    limit("--periodic-iat-std", 0.01, "periodic: smaller deviation of the inter-arrival time than this, and")
+    limit("--periodic-iat-mean", 0.001, "greater mean of it than this, and")
+    limit("--periodic-min-packets", 2, "at least so many packets; 4 or more is advised", "N", type=whole)
+    limit("--sizes", (200, 400, 1000), "mean packet sizes that part small, medium, large, very large", ("A", "B", "C"), nargs=3)
+    limits.add_argument("--precedence", choices=("guide", "last"), default="guide",
+                        help="of several flow types that hold, the first (guide) or the last counts (default: %(default)s)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("-q", "--quiet", action="store_true", help="warnings and errors only")
+    parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
+    arguments = parser.parse_args()
+    for name in ("timing", "sizes", "interactive_sizes"):
+        values = getattr(arguments, name)
+        if list(values) != sorted(values):
+            parser.error(f"argument --{name.replace('_', '-')}: the limits must rise")
+        setattr(arguments, name, tuple(values))
+    if not 0 <= arguments.correlation <= 1:
+        parser.error("argument --correlation: between 0 and 1")
+    if arguments.input == "-" == arguments.compare:
+        parser.error("argument --compare: standard input cannot be both files")
+    return arguments
+
+
+def start_log(arguments):
+    logging.captureWarnings(True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
+    for logger in (log, logging.getLogger("py.warnings")):
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if arguments.verbose else logging.WARNING if arguments.quiet else logging.INFO)
+
+
+class Progress:
+    """One line on a terminal, written again and again."""
+
+    def __init__(self, arguments):
+        self._on = sys.stderr.isatty() and not arguments.quiet
+
+    def show(self, text):
+        if self._on:
+            sys.stderr.write(f"\r\033[K{text}")
+            sys.stderr.flush()
+
+    def clear(self):
+        self.show("")
+
+
+def read(source, analysis, progress, sink=None):
+    """All flows of a FlowFile into the analysis, and with their classes to the sink."""
+    try:
+        for rows in source.pieces():
+            codes = analysis.add(*source.cells(rows, analysis.correlate_all))
+            if sink:
+                sink(rows, codes)
+            share = source.read_share()
+            progress.show(f"{analysis.flows:,} flows read" + (f", {100 * share:.0f} %" if share is not None else ""))
+    finally:
+        progress.clear()
+    return analysis.finish()
+
+
+def remarks_on(source, analysis):
+    """What a reader of the results must know about the input."""
+    if source.layout and source.layout.remark:
+        yield f"{source.path}: {source.layout.remark}"
+    if source.skipped:
+        yield f"{source.path}: {source.skipped:,} rows have another number of fields than the header and are left out"
+    if analysis.not_numbers:
+        cells = ", ".join(f"{name} {count:,}" for name, count in analysis.not_numbers.items())
+        yield f"{source.path}: cells that are not finite numbers are left out: {cells}"
+    if analysis.unparsed_times == analysis.flows > 0:
+        yield f"{source.path}: no usable timestamp: rows are in the plots by their number"
+    elif analysis.unparsed_times:
+        yield f"{source.path}: {analysis.unparsed_times:,} timestamps are not understood; their rows are not in plots over time"
+    if not analysis.flows:
+        yield f"{source.path}: no flows"
+
+
+def run(program, from_script):
+    arguments = command_line(program)
+    start_log(arguments)
+    needed = ["numpy", "pandas"] + ["matplotlib"] * (not arguments.no_plots)
+    if from_script:
+        missing = interpreter.require(*needed)
+        remedy = f"scripts/install-dependencies --analysis installs it (Debian's {', '.join(f'python3-{name}' for name in missing)})"
+    else:
+        missing = interpreter.missing(*needed)
+        remedy = "pip install 'flowmeter[analysis]' installs it"
+    if missing:
+        log.error("this Python has no %s: %s", " and no ".join(missing), remedy)
+        return NO_INPUT
+    path = arguments.input or next(filter(os.path.exists, USUAL_INPUTS), None)
+    if path is None:
+        log.error("no INPUT is named, and there is none of %s", ", ".join(USUAL_INPUTS))
+        return NO_INPUT
+    from . import flows  # loads pandas
+
+    try:
+        return analyse(arguments, path)
+    except flows.Unreadable as error:
+        log.error("%s", error)
+        return NO_INPUT
+    except flows.Refused as error:
+        log.error("%s", error)
+        return REFUSED
+
+
+def analyse(arguments, path):
+    import numpy as np
+
+    from . import analysis, classes, flows, page, tables
+
+    np.seterr(all="ignore")  # cells may be as large as floats are; what overflows has no value, and is empty in the tables
+    limits = classes.Limits(*(getattr(arguments, name) for name in classes.Limits._fields))
+    source = flows.FlowFile(path)
+    progress = Progress(arguments)
+    remarks = []
+
+    def done_with(source, result):
+        source.close()
+        for remark in remarks_on(source, result):
+            log.warning("%s", remark)
+            remarks.append(remark)
+
+    other = None
+    if arguments.compare:  # first, and only its numbers are kept: one file at a time is in memory
+        second = flows.FlowFile(arguments.compare)
+        result = read(second, analysis.Analysis(limits), progress)
+        done_with(second, result)
+        other = tables.compared(result)
+        del result
+
+    beside = "." if path == "-" else os.path.join(os.path.dirname(path), "analysis")
+    directory = arguments.output_dir if arguments.output_dir is not None else beside
+    status = DONE
+
+    def failed(name, error):
+        nonlocal status
+        log.error("%s: cannot be written: %s", os.path.join(directory, name), getattr(error, "strerror", None) or error)
+        status = NOT_WRITTEN
+
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        failed("", error)
+        return status
+
+    def write(name, table):
+        try:
+            tables.write(os.path.join(directory, name), table)
+            log.debug("%s: %d rows", name, len(table[1]))
+        except OSError as error:
+            failed(name, error)
+
+    log.debug("%s", limits)
+    result = analysis.Analysis(limits, arguments.correlate == "all")
+    name = "flows_classified.csv"
+    with tables.ClassifiedFlows(os.path.join(directory, name), source.titles) as classified:
+        read(source, result, progress, classified.add)
+    if classified.error:
+        failed(name, classified.error)
+    done_with(source, result)
+    log.info("%s: %s flows (%s)", source.path, f"{result.flows:,}", source.layout.name if source.layout else "empty file")
+
+    summary, sizes, report = tables.summary(result), tables.packet_sizes(result), tables.report(result)
+    strong = tables.strong_correlations(result, arguments.correlation)
+    write("summary_statistics.csv", summary)
+    write("packet_size_summary.csv", sizes)
+    write("strong_correlations.csv", strong)
+    write("summary_report.csv", report)
+    on_page = [("All flows", report, {1}), ("Flows and rates", summary, {1}), ("Packet sizes", sizes, {1, 2, 3}),
+               (f"Correlations beyond ±{arguments.correlation:g}", strong, {2})]
+    if other:
+        comparison = tables.comparison(tables.compared(result), other)
+        write("comparison.csv", comparison)
+        on_page.append((f"Compared with {arguments.compare}", comparison, {1, 2, 3, 4}))
+
+    pictures = []
+    if not arguments.no_plots:
+        import io
+
+        from . import plots
+
+        for name, draw in plots.PICTURES.items():
+            progress.show(f"drawing {name}")
+            octets = None
+            try:
+                image = io.BytesIO()
+                draw(result).savefig(image, format="png", dpi=arguments.dpi)
+                octets = image.getvalue()
+                with tables.replacing(os.path.join(directory, name), "wb") as file:
+                    file.write(octets)
+                log.debug("%s: %d kB", name, len(octets) // 1000)
+            except OSError as error:
+                failed(name, error)
+            except Exception as error:  # of matplotlib: one plot less, but the rest
+                progress.clear()
+                log.warning("%s: cannot be drawn: %s", name, error, exc_info=arguments.verbose)
+                status = NOT_WRITTEN
+            pictures.append((name.removesuffix(".png").replace("_", " "), octets))
+        progress.clear()
+    try:
+        with tables.replacing(os.path.join(directory, "report.html")) as file:
+            file.write(page.page(source.path, result, on_page, pictures, remarks))
+    except OSError as error:
+        failed("report.html", error)
+    try:
+        print(directory, flush=True)
+    except OSError as error:  # full, or whoever reads it has gone
+        log.error("standard output: cannot be written: %s", error.strerror)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer would fail again
+        status = NOT_WRITTEN
+    return status
+
+
+def main(program="flowmeter-analyze", from_script=False):
+    """The exit status. from_script: it runs from a source tree or a Debian package, not where pip installed it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds: no temporary file is left
+    try:
+        return run(program, from_script)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
