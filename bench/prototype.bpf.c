@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The least program that does the work of the product's: what datapath_bench measures the product
- * against. An IPv4 TCP or UDP header, a canonical 40-octet key, the clock, a lookup, a lock of its
- * own, the plain counters of a 136-octet value, and one 24-octet ring-buffer record without a
- * wake-up. No VLAN, IPv6, fragment, segmentation, end of a flow, eviction or loss is looked at; the
- * ring and map sizes are set by the loader. */
+/* The smallest program that does the product's work: datapath_bench compares the product with it.
+ * It reads an IPv4 TCP or UDP header, makes a canonical 40-byte key, reads the clock, looks the
+ * flow up, takes a lock of its own, updates the plain counters of a 136-byte value, and writes one
+ * 24-byte ring-buffer record without a wake-up. It ignores VLAN tags, IPv6, fragments,
+ * segmentation, flow ends, evictions and losses. The loader sets the sizes of ring buffer and map.
+ */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -27,7 +28,7 @@ struct prototype_value {
   struct prototype_direction direction[2];
   __u32 flags[8];
 };
-_Static_assert(sizeof(struct prototype_value) == 136, "what the comparison is said to be with");
+_Static_assert(sizeof(struct prototype_value) == 136, "docs/benchmarks.md names this size");
 
 struct prototype_record {
   __u64 time_ns;
@@ -35,9 +36,9 @@ struct prototype_record {
   __u16 segments, window;
   __u8 header_bytes, flags, direction, protocol;
 };
-_Static_assert(sizeof(struct prototype_record) == 24, "what the comparison is said to be with");
+_Static_assert(sizeof(struct prototype_record) == 24, "docs/benchmarks.md names this size");
 
-/* LRU, as the product's. */
+/* LRU like the product's map. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 1024);
@@ -50,7 +51,7 @@ struct {
   __uint(max_entries, 1 << 20);
 } prototype_events SEC(".maps");
 
-/* What the caller holds against what it sent. */
+/* The caller compares these with what it sent. */
 __u64 counted, slots, lost;
 
 struct headers {

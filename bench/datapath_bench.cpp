@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the BPF program costs a packet, by BPF_PROG_TEST_RUN, beside a prototype of the same work
-// (prototype.bpf.c), both net of the same run with an empty program. Needs root.
+// What the BPF program costs per packet, by BPF_PROG_TEST_RUN, beside a prototype of the same work
+// (prototype.bpf.c). scripts/bench subtracts the same run with an empty program. Needs root.
 //
-// TEST_RUN repeats one packet. To visit many flows a driver program, which is what is run, changes
-// the packet's source address and tail-calls the program under test. The ring buffers are drained
+// TEST_RUN repeats one packet. To visit many flows, it runs a driver program, which changes the
+// packet's source address and tail-calls the program under test. The ring buffers are drained
 // between the timed runs, so no event is lost and no consumer disturbs. The programs take turns in
-// short slices, of which the median counts: what else the machine does meets all of them alike.
+// short slices, so other work on the machine disturbs all of them alike; the median slice counts.
 //
-// datapath_bench ROUNDS [FLOWS ...]    prints one JSON object a line, for each program and round
+// datapath_bench ROUNDS [FLOWS ...]    prints one JSON object per line, for each program and round
 // datapath_bench --sets ROUNDS         the same for each feature set and some kinds of packets
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -23,18 +23,18 @@
 #include <utility>
 #include <vector>
 
-#include "kernel/bpf_datapath.h"
 #include "features/feature_sets.h"
+#include "kernel/bpf_datapath.h"
 #include "prototype.skel.h"
 #include "support/raw_bpf.h"
 
 namespace flowmeter {
 namespace {
 
-// Packets a timed run: some ms. Their records fit into the ring.
+// Packets per timed run, which takes some ms. Their records fit into the ring buffer.
 constexpr uint32_t kRepeat = 1 << 16;
 constexpr uint32_t kRingBytes = 8 << 20;
-// Timed runs a round: all flows are visited in a round of 2^20 flows.
+// Timed runs per round. A round visits all flows even if there are 2^20.
 constexpr uint32_t kSlices = 16;
 
 [[noreturn]] void fail(const char* doing, int os_error) {
@@ -42,7 +42,7 @@ constexpr uint32_t kSlices = 16;
   std::exit(1);
 }
 
-// Changes the source address as next_source_address() says, then goes on in the only program of
+// Changes the source address by next_source_address(), then tail-calls the only program in
 // programs_fd.
 UniqueFd load_driver(int counter_fd, int programs_fd, uint32_t mask) {
   using namespace bpf;
@@ -87,7 +87,7 @@ class Subject {
   }
   Subject(Subject&&) = default;
 
-  // Mean ns of a packet, the loop and the driver included.
+  // Mean ns per packet, including the loop and the driver.
   double slice() {
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame_.data(),
                 .data_size_in = static_cast<__u32>(frame_.size()),
@@ -99,7 +99,7 @@ class Subject {
     return options.duration;
   }
 
-  // What came before is not in the octets of the stream.
+  // Earlier packets do not count in stream_bytes.
   void mark() {
     marked_packets_ = sent_;
     if (count) marked_bytes_ = count().stream_bytes;
@@ -134,7 +134,7 @@ class Subject {
   uint64_t sent_ = 0, marked_packets_ = 0, marked_bytes_ = 0;
 };
 
-// Map entries for this many flows: none is evicted.
+// So many map entries that no flow is evicted.
 uint32_t map_size(uint32_t flows) {
   return std::max(131072u, 2 * flows);
 }
@@ -155,7 +155,7 @@ struct Product {
       std::exit(1);
     }
     datapath = std::move(*loaded);
-    interface.index = 1;  // where BPF_PROG_TEST_RUN lets a packet come from
+    interface.index = 1;  // where the packets of BPF_PROG_TEST_RUN come from
     if (Status added = datapath->add_interface(interface, false); !added) {
       std::fprintf(stderr, "datapath_bench: %s\n", added.error().message().c_str());
       std::exit(1);
@@ -215,7 +215,7 @@ struct Prototype {
   ring_buffer* ring = nullptr;
 };
 
-// The subjects take turns in slices; prints the median slice of each round.
+// Runs the subjects in turn, slice by slice, and prints the median slice of each round.
 void time_rounds(std::vector<Subject>& subjects, uint32_t flows, int rounds) {
   for (int round = 0; round < rounds; round++) {
     std::vector<std::array<double, kSlices>> ns(subjects.size());
@@ -246,11 +246,11 @@ void bench(uint32_t flows, int rounds) {
   time_rounds(subjects, flows, rounds);
 }
 
-// What a feature set costs by what a packet carries: 1400 octets of no interest, the same beginning
-// like an HTTP request (handed over where payload is looked into), a DNS datagram.
+// What each feature set costs for three kinds of payload: 1400 bytes without a known message, the
+// same starting like an HTTP request (which realtime97 hands over), and a DNS datagram.
 void bench_sets(int rounds) {
   constexpr uint32_t kFlows = 1024;
-  constexpr uint32_t kPackets = 4096;  // a slice: their payload fits into half of a stream
+  constexpr uint32_t kPackets = 4096;  // per slice: their payload fits into half of a stream
   constexpr uint32_t kStreamBytes = 32 << 20;
   constexpr size_t kPorts = 34, kTcpPayload = 54;
   const std::string request = "GET / HTTP/1.1\r\n";
@@ -274,7 +274,7 @@ void bench_sets(int rounds) {
       subjects.push_back(products.back()->subject(std::string(kind) + " " + std::string(set.name),
                                                   kFlows, frame, kPackets));
     }
-    for (Subject& subject : subjects)  // creates the flows, and is the head of each
+    for (Subject& subject : subjects)  // creates the flows and sends the head of each
       for (int slice = 0; slice < 4; slice++) subject.slice();
     for (Subject& subject : subjects) subject.mark();
     time_rounds(subjects, kFlows, rounds);

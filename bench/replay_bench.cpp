@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Replay, step by step, on captures of make_bench_capture: what each layer costs, and the whole
-// packet phase and row phase apart from each other. Each repetition is one pass over a capture;
+// Replay, step by step, on captures from make_bench_capture: what each layer costs, and the whole
+// packet phase and the whole row phase separately. Each repetition is one pass over a capture;
 // scripts/bench takes medians.
 //
 // replay_bench [Google Benchmark's options] NAME=CAPTURE …
@@ -130,8 +130,8 @@ void read_parse_hash(benchmark::State& state, const std::string& path) {
   set_items(state, packets);
 }
 
-// The flow table alone, filled and then met again: packets parsed beforehand, in batches as Replay
-// makes them.
+// The flow table alone. The packets are parsed beforehand and the table is filled; then the same
+// packets are added again, in batches like those of Replay.
 void update_table(benchmark::State& state, const std::string& path) {
   constexpr size_t kBatch = 32;
   NullSink sink;
@@ -154,7 +154,7 @@ void update_table(benchmark::State& state, const std::string& path) {
   set_items(state, packets.size());
 }
 
-// File to flow table; no rows.
+// From file to flow table, without rows.
 void packet_phase(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
   uint64_t packets = 0;
   for (auto _ : state) {
@@ -166,14 +166,14 @@ void packet_phase(benchmark::State& state, const std::string& path, const NamedF
     while (reader.next(&frame)) replay->add(frame);
     replay->settle();
     packets = replay->account().metered();
-    state.PauseTiming();  // giving the memory back is no part of it
+    state.PauseTiming();  // freeing the memory is not part of it
     replay.reset();
     state.ResumeTiming();
   }
   set_items(state, packets);
 }
 
-// Flow table to rows.
+// From flow table to rows.
 void row_phase(benchmark::State& state, const std::string& path, const NamedFeatureSet& set,
                RecordSink& sink) {
   uint64_t rows = 0;
@@ -222,7 +222,7 @@ constexpr Step kSteps[] = {
     {"reader+parse+hash", read_parse_hash},
     {"table", update_table},
 };
-// Once for each feature set, as STEP:SET.
+// Runs once for each feature set, as STEP:SET.
 struct StepOfSet {
   const char* name;
   void (*run)(benchmark::State&, const std::string&, const NamedFeatureSet&);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Sends 64-octet UDP packets out of an interface at a given rate, evenly (each millisecond), over a
-// given number of flows (a power of two, by source address), by a packet socket. Needs root.
-// Beyond some 200,000 packets/s: tests/kernel/live_frames.
+// Sends 64-byte UDP packets out of an interface through a packet socket, at a given rate, evenly
+// (each millisecond), in a given number of flows (a power of two, by source address). Needs root.
+// For more than about 200,000 packets/s use tests/kernel/live_frames.
 //
 // send_bench_packets INTERFACE RATE FLOWS SECONDS    prints {"sent": …, "seconds": …}
 #include <linux/if_packet.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Writes the capture of the replay benchmarks: Ethernet, IPv4, three flows in four TCP and the rest
-// UDP, small payloads, both directions. Each packet is of a flow drawn at random, which is the
-// worst locality that a flow table can meet. The same arguments give the same octets.
+// Writes the capture of the replay benchmarks: Ethernet, IPv4, small payloads, both directions. Of
+// four flows three are TCP and one is UDP. Each packet belongs to a flow drawn at random, which is
+// the worst locality that a flow table can meet. The same arguments give the same bytes.
 //
 // make_bench_capture FILE FLOWS PACKETS
 #include <cstdint>
@@ -27,7 +27,7 @@ class Random {
   uint64_t state_ = 0x666c6f776d65746d;
 };
 
-class Octets {
+class Bytes {
  public:
   void u8(uint32_t value) { at_[size_++] = static_cast<uint8_t>(value); }
   void u16(uint32_t value) { u8(value >> 8), u8(value); }
@@ -51,7 +51,7 @@ class Octets {
 
 constexpr uint32_t kSyn = 0x02, kPush = 0x08, kAck = 0x10, kUrgent = 0x20, kEce = 0x40;
 
-// No packet closes its flow: flows stay as many as asked for.
+// No packet closes its flow, so there are as many flows as the caller asked for.
 uint32_t tcp_flags(Random& random, bool first, uint32_t payload) {
   if (first) return kSyn;
   uint32_t flags = kAck | (payload ? kPush : 0);
@@ -61,7 +61,7 @@ uint32_t tcp_flags(Random& random, bool first, uint32_t payload) {
   return flags;
 }
 
-void put_packet(Octets& out, Random& random, uint32_t flow, bool first, uint64_t time_us) {
+void put_packet(Bytes& out, Random& random, uint32_t flow, bool first, uint64_t time_us) {
   const bool tcp = flow % 4 != 0;
   const bool from_client = first || random.below(2) == 0;
   const uint32_t client = 0x0a000000 + flow, server = 0xc6120000 + flow % 509;
@@ -100,7 +100,7 @@ void put_packet(Octets& out, Random& random, uint32_t flow, bool first, uint64_t
 }
 
 bool write_capture(std::FILE* file, uint32_t flows, uint64_t packets) {
-  Octets out;
+  Bytes out;
   for (const uint32_t word : {0xa1b2c3d4u, 0x00040002u, 0u, 0u, 262144u, 1u}) out.native32(word);
   if (std::fwrite(out.data(), out.size(), 1, file) != 1) return false;
   Random random;

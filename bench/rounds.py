@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every part needs: its context, commands, rounds, and numbers as text."""
+import dataclasses
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import typing
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLOWS = [("1k", 1_000), ("100k", 100_000), ("1M", 1_000_000)]
+PYTHON = "/usr/bin/python3"  # has the packages that install-dependencies installs
+DATAPATHS = ["events", "kernel"]  # values of --datapath
+
+
+@dataclasses.dataclass
+class Context:
+    """What one run of scripts/bench was asked for, and where its files are."""
+    rounds: int
+    packets: int  # per capture
+    seconds: int  # of the long runs at full load
+    max_flows: int
+    quick: bool
+    build: pathlib.Path
+    directory: pathlib.Path  # temporary
+    captures: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+
+    @property
+    def meter(self):
+        return self.build / "flowmeter-ebpf"
+
+    @property
+    def tools(self):
+        return self.build / "bench"
+
+    @property
+    def live_frames(self):
+        return self.build / "tests" / "kernel" / "live_frames" / "send_live_frames"
+
+
+@dataclasses.dataclass
+class Part:
+    """bench() returns the text below each title, in the order of the titles."""
+    name: str
+    summary: str
+    titles: tuple[str, ...]
+    bench: typing.Callable[[Context], list[str]]
+    needs_root: bool = False
+    needs_captures: bool = False
+
+
+# ---- commands ------------------------------------------------------------------------------------------------------
+
+
+def note(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def run(*command, **options):
+    options.setdefault("check", True)
+    options.setdefault("text", True)
+    return subprocess.run([str(word) for word in command], **options)
+
+
+def output(*command):
+    return run(*command, stdout=subprocess.PIPE).stdout
+
+
+def tmpfs():
+    """A directory in memory: what is written to it costs no disk time."""
+    return tempfile.TemporaryDirectory(dir="/dev/shm", prefix="flowmeter-bench.")
+
+
+def timed(command, directory):
+    """Wall seconds, CPU seconds, peak resident MiB."""
+    # Measured by time(1): a child of this process would start with the peak of this process.
+    figures = directory / "time"
+    start = time.monotonic()
+    done = run("time", "-q", "-o", figures, "-f", "%U %S %M", *command, check=False, stdout=subprocess.DEVNULL,
+               stderr=subprocess.PIPE)
+    wall = time.monotonic() - start
+    if done.returncode != 0:
+        sys.exit(f"bench: {' '.join(map(str, command))} failed:\n{done.stderr}")
+    user, system, peak_kib = figures.read_text().split()
+    return wall, float(user) + float(system), int(peak_kib) / 1024
+
+
+# ---- rounds --------------------------------------------------------------------------------------------------------
+
+
+def rotated(variants, turn):
+    """The variants, starting with another one in each round: none is always the first to run."""
+    variants = list(variants)
+    start = turn % len(variants)
+    return variants[start:] + variants[:start]
+
+
+def replay_rounds(context, part, variants, sample):
+    """Samples of each (capture, variant): sample(capture, variant, turn) in each round."""
+    samples = {(name, variant): [] for name, _ in FLOWS for variant in variants}
+    for turn in range(context.rounds):
+        for name, _ in FLOWS:
+            for variant in rotated(variants, turn):
+                samples[name, variant].append(sample(name, variant, turn))
+        note(f"{part}: round {turn + 1} of {context.rounds}")
+    return samples
+
+
+# ---- numbers as text -----------------------------------------------------------------------------------------------
+
+
+def spread(samples, scale=1.0, digits=2):
+    """median [least-greatest]"""
+    values = [sample * scale for sample in samples]
+    middle, least, greatest = (f"{v:,.{digits}f}" for v in (statistics.median(values), min(values), max(values)))
+    return f"{middle} [{least}-{greatest}]"
+
+
+def ratios(samples, reference):
+    """Spread of the ratios, each of two samples from the same round."""
+    return spread([sample / base for sample, base in zip(samples, reference)])
+
+
+def table(head, rows):
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [head] + rows) for i in range(len(head))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in [head] + rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n"
