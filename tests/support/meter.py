@@ -3,7 +3,6 @@
 import csv
 import ctypes
 import io
-import os
 import re
 import signal
 import subprocess

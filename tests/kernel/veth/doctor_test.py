@@ -116,8 +116,8 @@ class Doctor(cases.Case):
         self.assertEqual({each["owner"] for each in seen["attached"]}, {""})
 
         table = self.doctor("veth0").out
-        self.assertRegex(table, rf"attached +limited +xdp-generic: program \d+ \"others_xdp\", held by python3 \(pid")
-        self.assertRegex(table, rf"attached +ok +clsact/ingress: filter u32")
+        self.assertRegex(table, r"attached +limited +xdp-generic: program \d+ \"others_xdp\", held by python3 \(pid")
+        self.assertRegex(table, r"attached +ok +clsact/ingress: filter u32")
 
     def test_native_xdp_and_an_ingress_qdisc(self):
         xdp = foreign_programs.Program(self, XDP, "others_native", XDP_PASS)

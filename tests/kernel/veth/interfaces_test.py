@@ -524,7 +524,7 @@ class Forwarded(Interfaces):
         self.quiet()
         live = self.start_on(self.router, ["veth*"]).wait_attached()
         client = self.udp(self.client, self.CLIENT, 43000, (self.SERVER, 9))
-        changed, times = threading.Event(), []
+        changed, changed_at, times = threading.Event(), 0.0, []
         changer = threading.Thread(target=lambda: (time.sleep(0.3), self.change_way(), changed.set()))
         changer.start()
         while not times or not changed.is_set() or len(times) < 60 or times[-1] < changed_at + 0.5:

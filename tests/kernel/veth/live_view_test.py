@@ -12,7 +12,6 @@ import subprocess
 import sys
 import termios
 import time
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 import cases  # noqa: E402
