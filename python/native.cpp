@@ -274,8 +274,7 @@ class Meter {
 
   py::list lines() {
     py::list lines;
-    for (const Metering::Line& line : run_->lines())
-      lines.append(py::make_tuple(line.level, line.text));
+    for (const LogLine& line : run_->lines()) lines.append(py::make_tuple(line.level, line.text));
     return lines;
   }
 

@@ -10,27 +10,27 @@
 #include <string_view>
 #include <vector>
 
-#include "base/log.h"
-#include "kernel/interface.h"
-#include "kernel/interface_selector.h"
 #include "cli/commands.h"
-#include "run/run.h"
 #include "cli/options.h"
 #include "compat/java_engine.h"
 #include "compat/python_engine.h"
 #include "features/columns_extra.h"
 #include "features/select.h"
+#include "kernel/interface.h"
+#include "kernel/interface_selector.h"
 #include "ops/network_namespace.h"
 #include "ops/privileges.h"
+#include "ops/program_host.h"
 #include "ops/signals.h"
 #include "output/flow_printer.h"
+#include "run/run.h"
 #include "view/live_view.h"
 
 namespace flowmeter {
 namespace {
 
 // What can be seen to be wrong before the output is truncated.
-Status check_inputs(const Config& config) {
+Status check_inputs(const Config& config, Host& host) {
   if (!config.interfaces.empty()) {
     for (const std::string& text : config.interfaces) {
       auto selector = InterfaceSelector::parse(text);
@@ -43,7 +43,7 @@ Status check_inputs(const Config& config) {
                    " (run as root, or give the program these file capabilities)"};
   }
   if (config.top)
-    if (auto view = LiveView::open(config.outputs.uses_stdout()); !view) return view.error();
+    if (auto view = LiveView::open(config.outputs.uses_stdout(), host); !view) return view.error();
   const std::vector<std::string> outputs = config.outputs.paths();
   for (const std::string& path : config.captures) {
     struct stat input {};
@@ -71,8 +71,8 @@ void occupy_standard_streams() {
     if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-ExitCode fail(const Error& error) {
-  log_error(error.message());
+ExitCode fail(Host& host, const Error& error) {
+  host.log_error(error.message());
   return error.usage ? kUsage : kRunFailed;
 }
 
@@ -82,54 +82,57 @@ Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
 }
 
 // The feature set's own file, which is announced because nobody has named it.
-Status prepare_default_output(const std::string& path) {
+Status prepare_default_output(const std::string& path, Host& host) {
   const std::string directory = path.substr(0, path.rfind('/'));
   if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
     return Error{"cannot create directory " + directory, errno};
-  log_info("rows go to " + path + " (-c names another file)");
+  host.log_info("rows go to " + path + " (-c names another file)");
   return Done{};
 }
 
-ExitCode run_compat(const Config& config) {
-  if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
+ExitCode run_compat(const Config& config, Host& host) {
+  if (Status inputs = check_inputs(config, host); !inputs) return fail(host, inputs.error());
   handle_signals();
   auto engine = open_compat_engine(config);
-  if (!engine) return fail(engine.error());
-  return config.interfaces.empty() ? run_compat_replay(config, **engine)
-                                   : run_compat_live(config, **engine);
+  if (!engine) return fail(host, engine.error());
+  return config.interfaces.empty() ? run_compat_replay(config, **engine, host)
+                                   : run_compat_live(config, **engine, host);
 }
 
-ExitCode run(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == "doctor") return run_doctor(argc - 1, argv + 1);
-  if (argc > 1 && std::string_view(argv[1]) == "features") return run_features(argc - 1, argv + 1);
-  auto parsed = parse_options(argc, argv);
+ExitCode run(int argc, char** argv, Host& host) {
+  if (argc > 1 && std::string_view(argv[1]) == "doctor")
+    return run_doctor(argc - 1, argv + 1, host);
+  if (argc > 1 && std::string_view(argv[1]) == "features")
+    return run_features(argc - 1, argv + 1, host);
+  auto parsed = parse_options(argc, argv, OptionsFrom::kAnywhere, host);
   if (const auto* code = std::get_if<ExitCode>(&parsed)) return *code;
   const Config& config = std::get<Config>(parsed);
 
   if (!config.netns.empty())
     if (Status entered = enter_network_namespace(config.netns); !entered)
-      return fail(entered.error());
-  if (config.compat != Compat::kNone) return run_compat(config);
+      return fail(host, entered.error());
+  if (config.compat != Compat::kNone) return run_compat(config, host);
 
   auto columns =
       select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
-  if (!columns) return fail(columns.error());
-  if (Status inputs = check_inputs(config); !inputs) return fail(inputs.error());
+  if (!columns) return fail(host, columns.error());
+  if (Status inputs = check_inputs(config, host); !inputs) return fail(host, inputs.error());
 
   if (config.features->name != "cic82" &&
       config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
-    log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
+    host.log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
 
   if (config.outputs.is_default_file)
-    if (Status prepared = prepare_default_output(config.outputs.csv.front()); !prepared)
-      return fail(prepared.error());
+    if (Status prepared = prepare_default_output(config.outputs.csv.front(), host); !prepared)
+      return fail(host, prepared.error());
   handle_signals();
-  auto sinks = open_outputs(config.outputs, *columns, !config.interfaces.empty(), config.quiet);
-  if (!sinks) return fail(sinks.error());
+  auto sinks =
+      open_outputs(config.outputs, *columns, !config.interfaces.empty(), config.quiet, host);
+  if (!sinks) return fail(host, sinks.error());
   FlowPrinter printer(**sinks);
-  const ExitCode code = config.interfaces.empty() ? run_replay(config, **sinks)
-                        : config.print            ? run_live(config, printer)
-                                                  : run_live(config, **sinks);
+  const ExitCode code = config.interfaces.empty() ? run_replay(config, **sinks, host)
+                        : config.print            ? run_live(config, printer, host)
+                                                  : run_live(config, **sinks, host);
   return code == kOk && !(*sinks)->complete() ? kRunFailed : code;
 }
 
@@ -138,14 +141,15 @@ ExitCode run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   flowmeter::occupy_standard_streams();
+  flowmeter::ProgramHost host;
   try {
-    const flowmeter::ExitCode code = flowmeter::run(argc, argv);
-    flowmeter::log_suppressed();
+    const flowmeter::ExitCode code = flowmeter::run(argc, argv, host);
+    host.log_suppressed();
     return code;
   } catch (const std::bad_alloc&) {
-    flowmeter::log_error("out of memory (--max-flows and --max-fragments bound it)");
+    host.log_error("out of memory (--max-flows and --max-fragments bound it)");
   } catch (const std::exception& error) {
-    flowmeter::log_error(error.what());
+    host.log_error(error.what());
   }
   return flowmeter::kRunFailed;
 }

@@ -7,16 +7,15 @@
 #include <csignal>
 #include <exception>
 
-#include "base/log.h"
-#include "kernel/interface.h"
-#include "kernel/interface_selector.h"
 #include "cli/options.h"
-#include "run/run.h"
-#include "run/outputs.h"
 #include "features/columns_extra.h"
 #include "features/select.h"
+#include "kernel/interface.h"
+#include "kernel/interface_selector.h"
 #include "ops/network_namespace.h"
 #include "ops/privileges.h"
+#include "run/outputs.h"
+#include "run/run.h"
 
 namespace flowmeter {
 namespace {
@@ -39,16 +38,12 @@ Status check_interfaces(const Config& config) {
 Result<Config> Metering::configure(const std::vector<std::string>& arguments) {
   std::vector<const char*> argv = {"flowmeter-ebpf"};
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  Error error{"these arguments are not those of a run", 0, true};
-  Embedding listener;
-  listener.log = [&](std::string_view level, std::string_view message) {
-    if (level == "error") error.doing = message;
-  };
-  embedding = &listener;
-  auto parsed = parse_options(static_cast<int>(argv.size()), argv.data());
-  embedding = nullptr;
+  EmbeddedHost listener;
+  auto parsed = parse_options(static_cast<int>(argv.size()), argv.data(),
+                              OptionsFrom::kArgumentsOnly, listener);
   if (const Config* config = std::get_if<Config>(&parsed)) return *config;
-  return error;
+  return Error{listener.take_last_error().value_or("these arguments are not those of a run"), 0,
+               true};
 }
 
 Result<std::unique_ptr<Metering>> Metering::start(Config config) {
@@ -63,9 +58,8 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
       return Error{"metering an interface needs " + missing, EPERM};
   std::unique_ptr<Metering> run(new Metering(std::move(config), std::move(*columns)));
   if (!run->config_.outputs.none()) {
-    embedding = &run->embedding_;
-    auto sinks = open_outputs(run->config_.outputs, run->columns_, live, /*quiet=*/true);
-    embedding = nullptr;
+    auto sinks =
+        open_outputs(run->config_.outputs, run->columns_, live, /*quiet=*/true, run->host_);
     if (!sinks) return sinks.error();
     run->sinks_ = std::move(*sinks);
   } else {
@@ -81,22 +75,13 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   run->thread_ = std::thread([meter = run.get()] { meter->run(); });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (live && run->queue_ && !run->queue_->wait_begun()) {
-    Error error{"metering could not begin"};
-    for (const Line& line : run->lines())
-      if (line.level == "error") error.doing = line.text;
-    return error;
-  }
+  if (live && run->queue_ && !run->queue_->wait_begun())
+    return Error{run->host_.take_last_error().value_or("metering could not begin")};
   return run;
 }
 
 Metering::Metering(Config config, std::vector<Column> columns)
-    : config_(std::move(config)), columns_(std::move(columns)), process_(::getpid()) {
-  embedding_.log = [this](std::string_view level, std::string_view message) {
-    const std::lock_guard lock(mutex_);
-    lines_.push_back({std::string(level), std::string(message)});
-  };
-}
+    : config_(std::move(config)), columns_(std::move(columns)), process_(::getpid()) {}
 
 Metering::~Metering() {
   if (!thread_.joinable()) return;
@@ -111,14 +96,13 @@ Metering::~Metering() {
 }
 
 void Metering::run() {
-  embedding = &embedding_;
   ExitCode code = kRunFailed;
   try {
     code = meter();
   } catch (const std::bad_alloc&) {
-    log_error("out of memory (max_flows and max_fragments bound it)");
+    host_.log_error("out of memory (max_flows and max_fragments bound it)");
   } catch (const std::exception& error) {
-    log_error(error.what());
+    host_.log_error(error.what());
   }
   if (queue_) queue_->end();
   const std::lock_guard lock(mutex_);
@@ -128,8 +112,8 @@ void Metering::run() {
 }
 
 ExitCode Metering::meter() {
-  const auto fail = [](const Error& error) {
-    log_error(error.message());
+  const auto fail = [this](const Error& error) {
+    host_.log_error(error.message());
     return kRunFailed;
   };
   if (!config_.netns.empty())
@@ -137,24 +121,20 @@ ExitCode Metering::meter() {
       return fail(entered.error());
   if (Status there = check_interfaces(config_); !there) return fail(there.error());
   RecordSink& sink = queue_ ? static_cast<RecordSink&>(*queue_) : *sinks_;
-  const ExitCode code =
-      config_.interfaces.empty() ? run_replay(config_, sink) : run_live(config_, sink);
+  const ExitCode code = config_.interfaces.empty() ? run_replay(config_, sink, host_)
+                                                   : run_live(config_, sink, host_);
   return code == kOk && sinks_ && !sinks_->complete() ? kRunFailed : code;
 }
 
 std::unique_ptr<FlowBatch> Metering::take(std::chrono::milliseconds wait) {
-  if (embedding_.stop) interrupt_reading();
+  if (host_.stop_requested()) interrupt_reading();
   return queue_->take(wait);
 }
 
 bool Metering::finished(std::chrono::milliseconds wait) {
-  if (embedding_.stop) interrupt_reading();
+  if (host_.stop_requested()) interrupt_reading();
   std::unique_lock lock(mutex_);
   return over_.wait_for(lock, wait, [this] { return done_; }) && (!queue_ || queue_->ended());
-}
-
-void Metering::stop() {
-  embedding_.stop = 1;
 }
 
 bool Metering::forked() const {
@@ -181,11 +161,6 @@ void Metering::interrupt_reading() {
     ::sigaction(SIGURG, &interrupt, nullptr);
   }
   ::pthread_kill(thread_.native_handle(), SIGURG);
-}
-
-std::vector<Metering::Line> Metering::lines() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(lines_, {});
 }
 
 }  // namespace flowmeter

@@ -12,21 +12,15 @@
 #include <thread>
 #include <vector>
 
+#include "api/embedded_host.h"
 #include "api/flow_batch.h"
-#include "base/embedding.h"
-#include "run/config.h"
 #include "output/sink_group.h"
+#include "run/config.h"
 
 namespace flowmeter {
 
 class Metering {
  public:
-  // What the program would have written to standard error.
-  struct Line {
-    std::string level;  // "info", "warning", "error"
-    std::string text;
-  };
-
   // The configuration that these arguments are on the command line. Fails as it would there.
   static Result<Config> configure(const std::vector<std::string>& arguments);
 
@@ -49,12 +43,12 @@ class Metering {
   bool forked() const;
 
   // Metering ends; the flows that are open come as the last ones. Any thread may call this.
-  void stop();
+  void stop() { host_.stop(); }
   // Likewise, but nobody wants any more flows. take() and finished() tell the end.
   void abandon();
 
-  // Those since the last call.
-  std::vector<Line> lines();
+  // Returns the log lines since the last call.
+  std::vector<LogLine> lines() { return host_.take_lines(); }
   // Requires: finished.
   bool succeeded() const { return code_ == kOk; }
   // Whether all outputs have all flows. Requires: finished.
@@ -72,13 +66,12 @@ class Metering {
   Config config_;
   const std::vector<Column> columns_;
   std::unique_ptr<FlowBatchQueue> queue_;
+  EmbeddedHost host_;  // which the sinks log to
   std::unique_ptr<SinkGroup> sinks_;
-  Embedding embedding_;
   const int process_;
 
   std::mutex mutex_;
   std::condition_variable over_;
-  std::vector<Line> lines_;
   bool done_ = false;
   ExitCode code_ = kOk;
   std::thread thread_;

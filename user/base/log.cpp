@@ -5,31 +5,15 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <mutex>
 #include <utility>
 
 #include "base/clock.h"
-#include "base/embedding.h"
-#include "base/repeat_limit.h"
 
 namespace flowmeter {
 namespace {
 
 constexpr const char* kLevels[] = {"error", "warning", "info", "debug"};
 constexpr const char* kFormats[] = {"text", "logfmt", "json"};
-
-struct Log {
-  std::mutex mutex;
-  LogLevel level = LogLevel::kInfo;
-  LogFormat format = LogFormat::kText;
-  RepeatLimit limit;
-  std::function<bool(std::string_view)> observer;
-};
-
-Log& the_log() {
-  static Log log;
-  return log;
-}
 
 template <typename Value, size_t kCount>
 std::optional<Value> named(std::string_view name, const char* const (&names)[kCount]) {
@@ -141,19 +125,15 @@ bool is_number(std::string_view text) {
          (text.size() == 1 || text[0] != '0');
 }
 
-// Requires: log.mutex is held.
-void print(Log& log, LogLevel level, std::string_view message, std::string_view fields = "") {
-  std::string line = format_log_line(log.format, level, wall_ns(), message, fields);
-  if (log.observer && log.observer(line)) return;
-  line += '\n';
-  std::fwrite(line.data(), 1, line.size(), stderr);  // is unbuffered: one write(2)
-}
-
 std::string with_suppressed(std::string_view message, uint64_t suppressed) {
   return std::string(message).append(" (" + std::to_string(suppressed) + " suppressed)");
 }
 
 }  // namespace
+
+const char* log_level_name(LogLevel level) {
+  return kLevels[static_cast<size_t>(level)];
+}
 
 std::optional<LogLevel> log_level_of(std::string_view name) {
   return named<LogLevel>(name, kLevels);
@@ -163,23 +143,9 @@ std::optional<LogFormat> log_format_of(std::string_view name) {
   return named<LogFormat>(name, kFormats);
 }
 
-void set_log_level(LogLevel most) {
-  the_log().level = most;
-}
-
-void set_log_format(LogFormat format) {
-  the_log().format = format;
-}
-
-void set_log_observer(std::function<bool(std::string_view)> observer) {
-  Log& log = the_log();
-  const std::lock_guard lock(log.mutex);
-  log.observer = std::move(observer);
-}
-
 std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
                             std::string_view message, std::string_view fields) {
-  const char* const name = kLevels[static_cast<size_t>(level)];
+  const char* const name = log_level_name(level);
   if (format == LogFormat::kText) {
     std::string line = "flowmeter-ebpf: ";
     line.append(name).append(": ").append(harmless(message));
@@ -210,35 +176,50 @@ std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
   return line;
 }
 
-void log_line(LogLevel level, std::string_view message) {
-  if (embedding) return embedding->log(kLevels[static_cast<size_t>(level)], message);
-  Log& log = the_log();
-  const std::lock_guard lock(log.mutex);
-  if (level > log.level) return;
+void Log::set_level(LogLevel most) {
+  const std::lock_guard lock(mutex_);
+  level_ = most;
+}
+
+void Log::set_format(LogFormat format) {
+  const std::lock_guard lock(mutex_);
+  format_ = format;
+}
+
+void Log::set_observer(std::function<bool(std::string_view)> observer) {
+  const std::lock_guard lock(mutex_);
+  observer_ = std::move(observer);
+}
+
+// Requires: mutex_ is held.
+void Log::print(LogLevel level, std::string_view message, std::string_view fields) {
+  std::string line = format_log_line(format_, level, wall_ns(), message, fields);
+  if (observer_ && observer_(line)) return;
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);  // is unbuffered: one write(2)
+}
+
+void Log::line(LogLevel level, std::string_view message) {
+  const std::lock_guard lock(mutex_);
+  if (level > level_) return;
   uint64_t suppressed = 0;
-  std::string key = kLevels[static_cast<size_t>(level)];
+  std::string key = log_level_name(level);
   key.append(" ").append(message);
-  if (!log.limit.admit(key, monotonic_ns(), &suppressed)) return;
-  print(log, level, suppressed ? with_suppressed(message, suppressed) : std::string(message));
+  if (!limit_.admit(key, monotonic_ns(), &suppressed)) return;
+  print(level, suppressed ? with_suppressed(message, suppressed) : std::string(message));
 }
 
-void log_account(std::string_view counters, std::string_view of) {
-  if (embedding) {
-    const std::string line = std::string(of).append(of.empty() ? "" : ": ").append(counters);
-    return embedding->log(kLevels[static_cast<size_t>(LogLevel::kInfo)], line);
-  }
-  Log& log = the_log();
-  const std::lock_guard lock(log.mutex);
-  if (LogLevel::kInfo <= log.level) print(log, LogLevel::kInfo, of, counters);
+void Log::account(std::string_view counters, std::string_view of) {
+  const std::lock_guard lock(mutex_);
+  if (LogLevel::kInfo <= level_) print(LogLevel::kInfo, of, counters);
 }
 
-void log_suppressed() {
-  Log& log = the_log();
-  const std::lock_guard lock(log.mutex);
-  for (const auto& [key, suppressed] : log.limit.take_suppressed()) {
+void Log::suppressed() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [key, times] : limit_.take_suppressed()) {
     const size_t blank = key.find(' ');
-    print(log, *log_level_of(std::string_view(key).substr(0, blank)),
-          with_suppressed(std::string_view(key).substr(blank + 1), suppressed));
+    print(*log_level_of(std::string_view(key).substr(0, blank)),
+          with_suppressed(std::string_view(key).substr(blank + 1), times));
   }
 }
 

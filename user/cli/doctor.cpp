@@ -5,9 +5,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "kernel/bpf_datapath.h"
 #include "cli/commands.h"
 #include "cli/standard_output.h"
+#include "kernel/bpf_datapath.h"
 #include "ops/diagnosis.h"
 #include "ops/interface_findings.h"
 #include "ops/kernel_findings.h"
@@ -41,7 +41,7 @@ std::vector<std::string> all_interfaces() {
 
 }  // namespace
 
-ExitCode run_doctor(int argc, const char* const* argv) {
+ExitCode run_doctor(int argc, const char* const* argv, Host& host) {
   std::vector<std::string> names;
   bool json = false;
   CLI::App app("Says what this kernel, these privileges and these interfaces allow.",
@@ -56,7 +56,7 @@ ExitCode run_doctor(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return end_of_parsing(app, error);
+    return end_of_parsing(host, app, error);
   }
 
   Diagnosis diagnosis;
@@ -68,8 +68,9 @@ ExitCode run_doctor(int argc, const char* const* argv) {
   for (const std::string& name : demanded ? names : all_interfaces())
     diagnosis.interfaces.push_back(diagnose_interface(name, demanded));
 
-  const ExitCode printed = print_out(
-      json ? diagnosis_json(diagnosis) : diagnosis_table(diagnosis, ::isatty(STDOUT_FILENO) != 0));
+  const ExitCode printed =
+      print_out(host, json ? diagnosis_json(diagnosis)
+                           : diagnosis_table(diagnosis, ::isatty(STDOUT_FILENO) != 0));
   if (printed != kOk) return printed;
   return missing_requirements(diagnosis).empty() ? kOk : kRunFailed;
 }

@@ -2,14 +2,14 @@
 // flowmeter-ebpf features: the feature sets, and the columns of one.
 #include <CLI/CLI.hpp>
 
-#include "base/log.h"
+#include "base/host.h"
 #include "cli/commands.h"
 #include "cli/standard_output.h"
 #include "features/listing.h"
 
 namespace flowmeter {
 
-ExitCode run_features(int argc, const char* const* argv) {
+ExitCode run_features(int argc, const char* const* argv, Host& host) {
   std::string name;
   bool json = false;
   CLI::App app("Lists the feature sets, or the columns of one with unit and definition.",
@@ -21,15 +21,15 @@ ExitCode run_features(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return end_of_parsing(app, error);
+    return end_of_parsing(host, app, error);
   }
   const NamedFeatureSet* set = find_feature_set(name);
   if (!set && app.count("SET") > 0) {
-    log_error("no feature set \"" + name + "\" (there are: " + feature_set_names() + ")");
+    host.log_error("no feature set \"" + name + "\" (there are: " + feature_set_names() + ")");
     return kUsage;
   }
-  return print_out(set ? (json ? feature_set_json(*set) : columns_text(set->columns))
-                       : (json ? feature_sets_json() : feature_sets_text()));
+  return print_out(host, set ? (json ? feature_set_json(*set) : columns_text(set->columns))
+                             : (json ? feature_sets_json() : feature_sets_text()));
 }
 
 }  // namespace flowmeter

@@ -6,8 +6,7 @@
 #include <cstring>
 #include <set>
 
-#include "base/embedding.h"
-#include "base/log.h"
+#include "base/host.h"
 #include "cli/configuration_file.h"
 #include "run/outputs.h"
 
@@ -69,7 +68,7 @@ void OptionSources::complete(std::string path) {
   for (CLI::Option* option : app_.get_options([](CLI::Option*) { return true; }))
     if (option->count() > 0 && option->get_configurable())
       given_[option] = {option->results(), kCommandLine};
-  if (embedding) return;  // what another program gives is all there is
+  if (from_ == OptionsFrom::kArgumentsOnly) return;
   from_environment();
   if (const char* variable = std::getenv("FLOWMETER_CONFIG"); path.empty() && variable)
     path = variable;
@@ -87,7 +86,7 @@ void OptionSources::complete(std::string path) {
   }
   // No errors: they may be other programs'. Said now that the log has its format.
   for (const std::string& name : unknown_)
-    log_warning("the environment's " + name + " is the name of no option");
+    host_.log_warning("the environment's " + name + " is the name of no option");
 }
 
 void OptionSources::give(CLI::Option* option, std::vector<std::string> values,

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/options.h"
+
 namespace flowmeter {
 
 // "--idle-timeout" -> "FLOWMETER_IDLE_TIMEOUT"
@@ -18,7 +20,8 @@ std::string environment_name(const std::string& long_name);
 class OptionSources {
  public:
   // Requires: outlives app's parsing.
-  explicit OptionSources(CLI::App& app) : app_(app) {}
+  OptionSources(CLI::App& app, OptionsFrom from, Host& host)
+      : app_(app), from_(from), host_(host) {}
 
   // The callback of --config, which must be the first of app's options and forced: the command line
   // is read by then, and no other callback has run. Gives the options not on the command line their
@@ -41,6 +44,8 @@ class OptionSources {
   void give(CLI::Option* option, std::vector<std::string> values, const std::string& source);
 
   CLI::App& app_;
+  const OptionsFrom from_;
+  Host& host_;
   std::string path_;
   std::map<const CLI::Option*, Given> given_;
   std::vector<std::string> unknown_;  // variables

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "base/log.h"
+#include "base/host.h"
 #include "cli/option_sources.h"
 #include "cli/standard_output.h"
 #include "features/columns_extra.h"
@@ -160,7 +160,8 @@ void name_output(Config& config) {
   }
 }
 
-std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) {
+std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv, OptionsFrom from,
+                                             Host& host) {
   constexpr char kInput[] = "Input", kOutput[] = "Output", kStop[] = "When to stop",
                  kTimes[] = "Time-outs and gaps", kLimits[] = "Limits", kLive[] = "Live metering",
                  kOther[] = "Other";
@@ -176,7 +177,7 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   app.set_help_flag("");  // set below: groups are printed in the order of their first option
   app.allow_extras();
 
-  OptionSources sources(app);
+  OptionSources sources(app, from, host);
   app.add_option_function<std::string>(
          "--config", [&](const std::string& path) { sources.complete(path); },
          "Take options from this file: a line is an option's\n"
@@ -195,12 +196,12 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
   // Next, so that what is wrong with the others is said as is wanted.
   app.add_option_function<std::string>(
          "--log-format",
-         [](const std::string& name) {
+         [&host](const std::string& name) {
            const auto format = log_format_of(name);
            if (!format)
              throw CLI::ValidationError(
                  "--log-format", "\"" + name + "\" is no format (there are: text, logfmt, json)");
-           set_log_format(*format);
+           host.set_log_format(*format);
          },
          "Of lines on standard error: text, logfmt or json")
       ->type_name("FORMAT")
@@ -208,13 +209,13 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       ->group(kOther);
   app.add_option_function<std::string>(
          "--log-level",
-         [&config](const std::string& name) {
+         [&config, &host](const std::string& name) {
            const auto level = log_level_of(name);
            if (!level)
              throw CLI::ValidationError(
                  "--log-level",
                  "\"" + name + "\" is no level (there are: error, warning, info, debug)");
-           set_log_level(*level);
+           host.set_log_level(*level);
            config.verbose = config.verbose || *level == LogLevel::kDebug;
          },
          "The least that is said: error, warning, info, or\n"
@@ -466,14 +467,14 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
     app.parse(argc, argv);
     const auto usage = [](const char* text) { throw CLI::ValidationError(text); };
     if (want_list)
-      return print_out(columns_text(config.features->columns) +
-                       "\nfurther columns, for --extra and --fields:\n" +
-                       columns_text(columns_extra()));
+      return print_out(host, columns_text(config.features->columns) +
+                                 "\nfurther columns, for --extra and --fields:\n" +
+                                 columns_text(columns_extra()));
     if (print_config) {
       for (CLI::Option* option : app.get_options([](CLI::Option*) { return true; }))
         if (option->get_type_name() == "SECONDS") option->capture_default_str();  // by --features
       app.get_option("--max-flows")->default_str(std::to_string(default_max_flows(config)));
-      return print_out(sources.text());
+      return print_out(host, sources.text());
     }
     if (config.captures.empty() == config.interfaces.empty())
       usage(config.interfaces.empty()
@@ -539,7 +540,7 @@ std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv) 
       if (config.interfaces.empty()) usage("--top goes with -i only");
     }
   } catch (const CLI::ParseError& error) {
-    return end_of_parsing(app, error);
+    return end_of_parsing(host, app, error);
   }
   if (config.quiet || config.top)
     config.print = false;

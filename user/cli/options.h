@@ -8,8 +8,14 @@
 
 namespace flowmeter {
 
+class Host;
+
+// kArgumentsOnly: neither the environment nor a configuration file is read.
+enum class OptionsFrom { kAnywhere, kArgumentsOnly };
+
 // The configuration, or the exit code if there is nothing to run: help was printed, or an error was
-// reported.
-std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv);
+// reported to host.
+std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv, OptionsFrom from,
+                                             Host& host);
 
 }  // namespace flowmeter

@@ -6,26 +6,26 @@
 #include <cstdio>
 #include <sstream>
 
-#include "base/log.h"
+#include "base/host.h"
 #include "base/result.h"
 
 namespace flowmeter {
 
-ExitCode print_out(const std::string& text) {
+ExitCode print_out(Host& host, const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
     return kOk;
-  log_error(Error{"cannot write to standard output", errno}.message());
+  host.log_error(Error{"cannot write to standard output", errno}.message());
   return kRunFailed;
 }
 
-ExitCode end_of_parsing(const CLI::App& app, const CLI::ParseError& error) {
+ExitCode end_of_parsing(Host& host, const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() != 0) {
-    log_error(error.what());
+    host.log_error(error.what());
     return kUsage;
   }
   std::ostringstream text;
   app.exit(error, text, text);
-  return print_out(text.str());
+  return print_out(host, text.str());
 }
 
 }  // namespace flowmeter

@@ -13,10 +13,12 @@ class ParseError;
 
 namespace flowmeter {
 
+class Host;
+
 // kOk; or, if the text could not be written, kRunFailed, and standard error says so.
-ExitCode print_out(const std::string& text);
+ExitCode print_out(Host& host, const std::string& text);
 
 // What parsing ended with: help or version is printed, anything else is wrong usage.
-ExitCode end_of_parsing(const CLI::App& app, const CLI::ParseError& error);
+ExitCode end_of_parsing(Host& host, const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace flowmeter

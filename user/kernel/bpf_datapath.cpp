@@ -17,26 +17,29 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/log.h"
-#include "kernel/pins.h"
+#include "base/host.h"
 #include "flowmeter.skel.h"
 #include "flowmeter/fragment.h"
 #include "flowmeter_xdp.skel.h"
+#include "kernel/pins.h"
 
 namespace flowmeter {
 namespace {
 
-bool libbpf_verbose = false;
+// Who gets libbpf's messages. libbpf has one print function per process, without a context, and
+// calls it on the thread that called libbpf: so the host of a run is that of its thread.
+thread_local Host* libbpf_log = nullptr;
 
 // A message may have many lines (the verifier's log).
 __attribute__((format(printf, 2, 0))) int print_libbpf(libbpf_print_level level, const char* format,
                                                        va_list arguments) {
-  if (!libbpf_verbose) return 0;
+  if (!libbpf_log) return 0;
   char* message = nullptr;
   if (::vasprintf(&message, format, arguments) < 0) return 0;
   for (std::string_view rest = message; !rest.empty();) {
     const size_t end = std::min(rest.find('\n'), rest.size());
-    log_line(level == LIBBPF_DEBUG ? LogLevel::kDebug : LogLevel::kInfo, rest.substr(0, end));
+    libbpf_log->log(level == LIBBPF_DEBUG ? LogLevel::kDebug : LogLevel::kInfo,
+                    rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   std::free(message);
@@ -135,10 +138,12 @@ void BpfDatapath::Unmap::operator()(fm_journal* journal) const {
   ::munmap(journal, sizeof(*journal));
 }
 
-BpfDatapath::~BpfDatapath() = default;
+BpfDatapath::~BpfDatapath() {
+  libbpf_log = nullptr;
+}
 
 Result<std::unique_ptr<BpfDatapath>> BpfDatapath::load(const Config& config, Consumer consumer) {
-  libbpf_verbose = config.verbose;
+  libbpf_log = config.libbpf_log;
   libbpf_set_print(print_libbpf);
   std::unique_ptr<BpfDatapath> datapath(new BpfDatapath);
   datapath->consumer_ = std::move(consumer);

@@ -15,14 +15,16 @@
 #include <vector>
 
 #include "base/result.h"
+#include "flowmeter/abi.h"
 #include "kernel/event_streams.h"
 #include "kernel/interface.h"
-#include "flowmeter/abi.h"
 
 struct flowmeter_bpf;
 struct flowmeter_xdp_bpf;
 
 namespace flowmeter {
+
+class Host;
 
 // Where timing is kept: user space (from an event a packet), or the kernel's map.
 enum class Datapath { kEvents, kKernel };
@@ -49,8 +51,8 @@ class BpfDatapath {
     // program Linux (6.18) hands on a copy of the packet without its mac_len, and every tc program
     // behind it, whoever's, would look for the Ethernet header where the IP header is.
     bool xdp_takes_frags = false;
-    bool verbose = false;     // libbpf's messages to standard error
-    bool test_input = false;  // bpf/settings.bpf.h
+    Host* libbpf_log = nullptr;  // gets libbpf's messages; null: nobody does
+    bool test_input = false;     // bpf/settings.bpf.h
     std::string pin_directory;
   };
   using Consumer = EventStreams::Consumer;

@@ -7,7 +7,7 @@
 #include <cerrno>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/host.h"
 #include "kernel/clsact.h"
 #include "kernel/offloads.h"
 #include "kernel/pins.h"
@@ -37,8 +37,9 @@ std::string row_name(std::string name) {
 }  // namespace
 
 Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options& options,
-                                                                   BpfDatapath& datapath) {
-  std::unique_ptr<MeteredInterfaces> self(new MeteredInterfaces(options, datapath));
+                                                                   BpfDatapath& datapath,
+                                                                   Host& host) {
+  std::unique_ptr<MeteredInterfaces> self(new MeteredInterfaces(options, datapath, host));
   if (Status begun = self->begin(); !begun) {
     self->detach(!datapath.resumed());
     return begun.error();
@@ -49,7 +50,8 @@ Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options
 Status MeteredInterfaces::begin() {
   // Of a meter that was killed together with its guardian.
   if (auto stale = remove_stale_filters(); stale && *stale > 0)
-    log_warning("removed " + std::to_string(*stale) + " filters that a killed flowmeter-ebpf left");
+    host_.log_warning("removed " + std::to_string(*stale) +
+                      " filters that a killed flowmeter-ebpf left");
   auto monitor = InterfaceMonitor::open();
   if (!monitor) return monitor.error();
   monitor_ = std::move(*monitor);
@@ -62,7 +64,7 @@ Status MeteredInterfaces::begin() {
       continue;
     if (Status attached = attach(change.interface); !attached) {
       if (named) return attached;
-      log_warning(attached.error().message());
+      host_.log_warning(attached.error().message());
     }
   }
   changes_.clear();
@@ -74,7 +76,8 @@ Status MeteredInterfaces::begin() {
         std::none_of(metered_.begin(), metered_.end(),
                      [&](const auto& each) { return selector.matches(each.second.interface); }))
       return Error{"no interface " + selector.text()};
-  if (metered_.empty()) log_warning("no interface matches yet; those that come will be metered");
+  if (metered_.empty())
+    host_.log_warning("no interface matches yet; those that come will be metered");
   return Done{};
 }
 
@@ -127,7 +130,8 @@ Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm
 
 Status MeteredInterfaces::attach(const Interface& interface) {
   if (options_.hook == Hook::kXdp)
-    if (const std::string caution = xdp_caution(interface); !caution.empty()) log_warning(caution);
+    if (const std::string caution = xdp_caution(interface); !caution.empty())
+      host_.log_warning(caution);
   if (Status added = datapath_.add_interface(interface, merges_on_receive(interface.name)); !added)
     return added;
   Metered metered;
@@ -179,7 +183,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
     if (change.kind == Kind::kVanished) {
       if (found == metered_.end()) continue;
       let_go(index, departed);
-      if (options_.verbose) log_info("metering " + last_gone_ + " no more: it has gone away");
+      if (options_.verbose) host_.log_info("metering " + last_gone_ + " no more: it has gone away");
     } else if (found != metered_.end() &&
                found->second.interface.has_link_header == change.interface.has_link_header) {
       found->second.interface = change.interface;  // under a name that no longer matches, too
@@ -189,9 +193,9 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
       bool named = false;
       if (!wanted(change.interface, &named) || !change.is_known_link_type) continue;
       if (Status attached = attach(change.interface); !attached)
-        log_warning(attached.error().message());
+        host_.log_warning(attached.error().message());
       else if (options_.verbose)
-        log_info("metering " + change.interface.name);
+        host_.log_info("metering " + change.interface.name);
     }
   }
   const bool may_come = std::any_of(options_.selectors.begin(), options_.selectors.end(),
@@ -210,9 +214,9 @@ void MeteredInterfaces::check(bool at_end) {
       if (!attachment.in_place()) {
         metered.warned[hook] = true;
         if (link_counters(index))  // else the news of its end is on the way
-          log_warning(attachment.what() +
-                      ": somebody has removed the program; its packets are "
-                      "metered no more");
+          host_.log_warning(attachment.what() +
+                            ": somebody has removed the program; its packets are "
+                            "metered no more");
         continue;
       }
       if (metered.moved[hook]) continue;
@@ -226,7 +230,7 @@ void MeteredInterfaces::check(bool at_end) {
       if (now &&
           link_packets(*now, hook) - link_packets(metered.at_attach, hook) >= kEnoughToKnow) {
         metered.warned[hook] = true;
-        log_warning(
+        host_.log_warning(
             attachment.what() +
             ": the kernel counts packets, but none reaches the program: another one takes "
             "them before (flowmeter-ebpf doctor shows it; --attach-order chooses the place)");

@@ -16,6 +16,8 @@
 
 namespace flowmeter {
 
+class Host;
+
 // One hook of one interface: what the program has counted and what the kernel has, since then.
 struct HookAccount {
   std::string interface;
@@ -38,7 +40,7 @@ class MeteredInterfaces final : public InterfaceNames {
   // Attaches to all interfaces that are there. Fails if one that is named cannot be metered; those
   // that only match a pattern are left out with a warning.
   static Result<std::unique_ptr<MeteredInterfaces>> open(const Options& options,
-                                                         BpfDatapath& datapath);
+                                                         BpfDatapath& datapath, Host& host);
 
   // Attaches to what has come since, lets go what has gone; slots of the latter are appended to
   // departed. Fails once nothing is left and nothing can come.
@@ -66,8 +68,8 @@ class MeteredInterfaces final : public InterfaceNames {
     bool warned[FM_HOOK_COUNT] = {};
   };
 
-  MeteredInterfaces(const Options& options, BpfDatapath& datapath)
-      : options_(options), datapath_(datapath) {}
+  MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
+      : options_(options), datapath_(datapath), host_(host) {}
   Status begin();
   Status attach(const Interface& interface);
   Result<Attachment> attach_hook(const Interface& interface, fm_hook hook);
@@ -79,6 +81,7 @@ class MeteredInterfaces final : public InterfaceNames {
 
   const Options options_;
   BpfDatapath& datapath_;
+  Host& host_;
   std::unique_ptr<InterfaceMonitor> monitor_;
   std::map<unsigned, Metered> metered_;    // by index
   std::map<unsigned, std::string> names_;  // also of interfaces that have gone

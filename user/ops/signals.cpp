@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include "base/embedding.h"
-
 namespace flowmeter {
 namespace {
 
@@ -42,12 +40,11 @@ void handle_signals() {
   ::sigaction(SIGXFSZ, &action, nullptr);
 }
 
-const volatile std::sig_atomic_t& stop_requested() {
-  return embedding ? embedding->stop : stop;
+const volatile std::sig_atomic_t& stop_signal() {
+  return stop;
 }
 
-bool report_requested() {
-  if (embedding) return false;
+bool report_signal() {
   const bool requested = report != 0;
   report = 0;
   return requested;

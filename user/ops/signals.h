@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once. SIGUSR1 asks for
-// the account. SIGPIPE is ignored: a closed output is an error of write(2), reported like any
-// other.
+// Signals of the program. The first SIGINT or SIGTERM asks to stop, the second ends the process at
+// once. SIGUSR1 asks for the account. SIGPIPE is ignored: a closed output is an error of write(2),
+// reported like any other.
+//
+// A process has one set of signal handlers, so what they write is global, and only the program's
+// host (program_host.h) reads it.
 #pragma once
 
 #include <csignal>
@@ -9,12 +12,12 @@
 namespace flowmeter {
 
 void handle_signals();
-// Set once a stop was asked for (within another program: of this thread's run).
-const volatile std::sig_atomic_t& stop_requested();
+// Becomes 1 with the first signal that asks to stop.
+const volatile std::sig_atomic_t& stop_signal();
 // Whether the account was asked for since the last call.
-bool report_requested();
+bool report_signal();
 
-// What the second signal is to do before it ends the process; null: nothing. Requires:
+// What the second signal does before it ends the process; null: nothing. Requires:
 // async-signal-safe.
 void call_before_forced_exit(void (*restore)());
 

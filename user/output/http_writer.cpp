@@ -13,8 +13,6 @@
 #include <cstdio>
 #include <string_view>
 
-#include "base/log.h"
-
 namespace flowmeter {
 namespace {
 
@@ -54,8 +52,7 @@ Result<Url> parse_url(const std::string& text) {
                        "\" is not a URL (http://host:port/path or https://...)");
   const std::string scheme = part(CURLUPART_SCHEME);
   if (scheme != "http" && scheme != "https")
-    return usage_error("-u \"" + text.substr(0, text.find('?')) +
-                       "\" is not an http or https URL");
+    return usage_error("-u \"" + text.substr(0, text.find('?')) + "\" is not an http or https URL");
   if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty())
     return usage_error(
         "-u must not hold a user or password, which every process list would show: use "
@@ -202,18 +199,20 @@ Status HttpWriter::check_url(const std::string& url) {
   return Done{};
 }
 
-HttpWriter::HttpWriter(HttpOptions options) : options_(std::move(options)), batch_limit_(options_.batch) {}
+HttpWriter::HttpWriter(HttpOptions options, Host& host)
+    : options_(std::move(options)), host_(host), batch_limit_(options_.batch) {}
 
 HttpWriter::~HttpWriter() = default;
 
-Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, HttpOptions options) {
+Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, HttpOptions options,
+                                                     Host& host) {
   auto parsed = parse_url(url);
   if (!parsed) return parsed.error();
-  auto writer = std::unique_ptr<HttpWriter>(new HttpWriter(std::move(options)));
+  auto writer = std::unique_ptr<HttpWriter>(new HttpWriter(std::move(options), host));
   writer->name_ = parsed->name;
   if (!writer->options_.authorization.empty() && !parsed->encrypted)
-    log_warning("output " + writer->name_ +
-                ": the Authorization header goes over http unencrypted");
+    host.log_warning("output " + writer->name_ +
+                     ": the Authorization header goes over http unencrypted");
   auto transfer = Transfer::open(url, writer->options_);
   if (!transfer) return transfer.error();
   writer->transfer_ = std::move(*transfer);
@@ -280,7 +279,7 @@ void HttpWriter::send_from_spool() {
   size_t at = 0;
   auto text = spool_->first(&at);
   if (!text) {
-    log_error("output " + name_ + ": " + text.error().message() + "; it is set aside");
+    host_.log_error("output " + name_ + ": " + text.error().message() + "; it is set aside");
     spool_->set_aside();
     return;
   }
@@ -289,8 +288,8 @@ void HttpWriter::send_from_spool() {
     if (at < text->size() && post(*text, at, &batch) == Answer::kLater) return;
     at = batch.end;
     if (Status noted = spool_->acknowledge(at < text->size() ? at : SIZE_MAX, batch.rows); !noted)
-      log_error("output " + name_ + ": " + noted.error().message() +
-                "; rows may be sent again by the next run");
+      host_.log_error("output " + name_ + ": " + noted.error().message() +
+                      "; rows may be sent again by the next run");
     spooled_ = spool_->rows();
     make_room();
   } while (at < text->size() && !queue_->overdue());
@@ -334,8 +333,9 @@ HttpWriter::Answer HttpWriter::post(const std::string& text, size_t at, Batch* b
   Transfer::Outcome outcome = transfer_->post(body_, meanwhile);
   while (outcome.status == kContentTooLarge && batch->rows > 1) {
     batch_limit_ = batch->rows / 2;
-    log_warning("output " + name_ + ": " + outcome.reason + " to " + of_rows(batch->rows, "at once") +
-                "; at most " + std::to_string(batch_limit_) + " from now on");
+    host_.log_warning("output " + name_ + ": " + outcome.reason + " to " +
+                      of_rows(batch->rows, "at once") + "; at most " +
+                      std::to_string(batch_limit_) + " from now on");
     queue_->note_progress();
     *batch = make_body(text, at);
     outcome = transfer_->post(body_, meanwhile);
@@ -359,7 +359,7 @@ void HttpWriter::note_answer(Answer answer, const std::string& reason, double re
     if (!failing_) {
       failing_since_ = now;
       attempts_ = 0;
-      log_warning("output " + name_ + ": " + reason + "; trying again");
+      host_.log_warning("output " + name_ + ": " + reason + "; trying again");
     }
     failing_ = true;
     last_reason_ = reason;
@@ -376,12 +376,12 @@ void HttpWriter::note_answer(Answer answer, const std::string& reason, double re
     const double outage = std::chrono::duration<double>(now - failing_since_).count();
     char text[64];
     std::snprintf(text, sizeof(text), ": answers again after %.1f s", outage);
-    log_info("output " + name_ + text);
+    host_.log_info("output " + name_ + text);
   }
   failing_ = false;
   if (answer == Answer::kRefused && refusal_.empty()) {
     refusal_ = reason;
-    log_warning("output " + name_ + ": rows are refused with " + reason);
+    host_.log_warning("output " + name_ + ": rows are refused with " + reason);
   }
 }
 
@@ -390,7 +390,7 @@ void HttpWriter::keep(std::string_view rows, uint64_t count, uint64_t number) {
   if (spool_->keep(number, rows) < rows.size()) {
     lost_ += count - (spool_->rows() - before);
     if (spool_error_ != spool_->error())
-      log_error("output " + name_ + ": " + spool_->error() + "; rows are lost");
+      host_.log_error("output " + name_ + ": " + spool_->error() + "; rows are lost");
     spool_error_ = spool_->error();
   }
   spooled_ = spool_->rows();
@@ -415,8 +415,8 @@ void HttpWriter::take_rest() {
 
 Status HttpWriter::result() const {
   if (spooled_ > 0)
-    log_warning("output " + name_ + ": " + of_rows(spooled_, "wait in ") + spool_->directory() +
-                " for the next run with this URL and --url-spool");
+    host_.log_warning("output " + name_ + ": " + of_rows(spooled_, "wait in ") +
+                      spool_->directory() + " for the next run with this URL and --url-spool");
   if (lost_ == 0 && refused_ == 0) return Done{};
   std::string text = "output " + name_ + ": ";
   if (lost_ > 0)

@@ -13,6 +13,7 @@
 #include <random>
 #include <string>
 
+#include "base/host.h"
 #include "output/queued_sink.h"
 #include "output/spool.h"
 
@@ -32,7 +33,8 @@ class HttpWriter final : public RowWriter {
  public:
   // Whether url can be used, or a usage error.
   static Status check_url(const std::string& url);
-  static Result<std::unique_ptr<HttpWriter>> open(const std::string& url, HttpOptions options);
+  static Result<std::unique_ptr<HttpWriter>> open(const std::string& url, HttpOptions options,
+                                                  Host& host);
   ~HttpWriter() override;
 
   const std::string& name() const override { return name_; }
@@ -47,7 +49,7 @@ class HttpWriter final : public RowWriter {
   };
   class Transfer;  // libcurl's side
 
-  explicit HttpWriter(HttpOptions options);
+  HttpWriter(HttpOptions options, Host& host);
   void send_from_queue(const Rows& rows, uint64_t number);
   void send_from_spool();
   Batch make_body(const std::string& text, size_t at);
@@ -61,8 +63,9 @@ class HttpWriter final : public RowWriter {
   Status result() const;
 
   const HttpOptions options_;
+  Host& host_;
   uint32_t batch_limit_;  // options_.batch, or what the server found not too large
-  std::string name_;  // the URL without its query, which may hold secrets
+  std::string name_;      // the URL without its query, which may hold secrets
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<Spool> spool_;
   RowQueue* queue_ = nullptr;

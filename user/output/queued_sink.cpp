@@ -6,8 +6,6 @@
 #include <csignal>
 #include <new>
 
-#include "base/embedding.h"
-
 namespace flowmeter {
 namespace {
 
@@ -61,8 +59,7 @@ void QueuedSink::hand_over() {
 
 void QueuedSink::start() {
   const SignalsBlocked blocked;
-  thread_ = std::thread([this, host = embedding] {
-    embedding = host;  // it logs as the run does
+  thread_ = std::thread([this] {
     try {
       result_ = writer_->run(queue_);
     } catch (const std::bad_alloc&) {

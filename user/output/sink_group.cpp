@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "base/log.h"
-
 namespace flowmeter {
 
 bool SinkGroup::failed() const {
@@ -18,11 +16,11 @@ Status SinkGroup::flush() {
     Status flushed = member.sink->flush();
     if (flushed || member.told) continue;
     member.told = true;
-    if (!result) log_error(result.error().message());
+    if (!result) host_.log_error(result.error().message());
     result = flushed;
   }
   if (result || failed()) return result;
-  log_error(result.error().message());
+  host_.log_error(result.error().message());
   return Done{};
 }
 
@@ -31,10 +29,10 @@ Status SinkGroup::finish() {
     Status finished = member.sink->finish();
     if (finished || member.told) continue;
     member.told = true;
-    log_error(finished.error().message());
+    host_.log_error(finished.error().message());
   }
   if (!quiet_)
-    for (const std::string& account : accounts()) log_info(account);
+    for (const std::string& account : accounts()) host_.log_info(account);
   return Done{};
 }
 

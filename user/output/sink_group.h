@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/host.h"
 #include "flows/flow_record.h"
 
 namespace flowmeter {
@@ -13,7 +14,7 @@ namespace flowmeter {
 class SinkGroup final : public RecordSink {
  public:
   // quiet: without the accounts at the end.
-  explicit SinkGroup(bool quiet) : quiet_(quiet) {}
+  SinkGroup(Host& host, bool quiet) : host_(host), quiet_(quiet) {}
 
   void add(std::unique_ptr<RecordSink> sink) { members_.push_back({std::move(sink)}); }
 
@@ -36,6 +37,7 @@ class SinkGroup final : public RecordSink {
     bool told = false;
   };
 
+  Host& host_;
   const bool quiet_;
   std::vector<Member> members_;
 };

@@ -4,18 +4,14 @@
 #include <algorithm>
 
 #include "base/clock.h"
-#include "base/embedding.h"
-#include "base/log.h"
-#include "kernel/bpf_datapath.h"
-#include "kernel/metered_interfaces.h"
-#include "kernel/pins.h"
-#include "run/run.h"
 #include "compat/live_feed.h"
 #include "flows/account.h"
 #include "flows/live_flows.h"
+#include "kernel/bpf_datapath.h"
+#include "kernel/metered_interfaces.h"
+#include "kernel/pins.h"
 #include "ops/privileges.h"
-#include "ops/service_notification.h"
-#include "ops/signals.h"
+#include "run/run.h"
 #include "view/live_view.h"
 
 namespace flowmeter {
@@ -26,8 +22,9 @@ constexpr uint64_t kMillisecond = 1'000'000;
 // The run, from attached programs to the last row.
 class LiveRun {
  public:
-  LiveRun(const Config& config, RecordSink& sink, LiveFeed* compat = nullptr)
+  LiveRun(const Config& config, RecordSink& sink, LiveFeed* compat, Host& host)
       : config_(config),
+        host_(host),
         sink_(sink),
         compat_(compat),
         flows_(config.settings, config.max_flows, sink, config.datapath == Datapath::kKernel) {
@@ -44,7 +41,7 @@ class LiveRun {
     kernel.max_entries = config_.max_flows + config_.max_flows / 8 + 1024;
     kernel.max_fragments = config_.max_fragments;
     kernel.stream_bytes = config_.ring_mib << 20;
-    kernel.verbose = config_.verbose;
+    if (config_.verbose) kernel.libbpf_log = &host_;
     kernel.with_xdp = config_.hook == Hook::kXdp || config_.hook == Hook::kXdpGeneric;
     kernel.xdp_takes_frags = config_.hook == Hook::kXdp;
     kernel.pin_directory = config_.pin;
@@ -73,7 +70,7 @@ class LiveRun {
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
     flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
-    auto interfaces = MeteredInterfaces::open(options, *datapath_);
+    auto interfaces = MeteredInterfaces::open(options, *datapath_, host_);
     if (!interfaces) {
       if (!datapath_->resumed()) datapath_->unpin();
       return interfaces.error();
@@ -82,9 +79,8 @@ class LiveRun {
     flows_.set_interface_names(interfaces_.get());
     rows_before_ = datapath_->journal().packets_written;
     const bool hooks_change = patterns_ || options.hook == Hook::kTc || !kernel_has_tcx();
-    if (!embedding)  // whose privileges are not this run's to give up
-      if (Status dropped = drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
-        return dropped;
+    if (Status dropped = host_.drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
+      return dropped;
     return datapath_->resumed() ? resume() : Done{};
   }
 
@@ -97,7 +93,7 @@ class LiveRun {
         config_.duration_s ? begin + static_cast<uint64_t>(*config_.duration_s * 1e9) : UINT64_MAX;
     uint64_t pause = kShortest, next_second = begin, next_look = begin;
     uint64_t next_summary = begin + kSummaryEvery;
-    while (!stop_requested()) {
+    while (!host_.stop_requested()) {
       const size_t drained = drain();
       const uint64_t now = monotonic_ns();
       if (Status status = expire(now); !status) return status;
@@ -112,7 +108,7 @@ class LiveRun {
         if (view->due(now))
           if (Status status = show(*view, now); !status) return status;
       }
-      if (report_requested())
+      if (host_.report_requested())
         if (Status status = report_now(); !status) return status;
       if (now >= next_second) {
         next_second = now + FM_SECOND_NS;
@@ -170,55 +166,58 @@ class LiveRun {
   // Prints the account; returns whether it balances and the output has all of it.
   bool report() {
     const Totals totals = count();
-    if (compat_ && !config_.quiet) log_account(compat_->engine().account());
+    if (compat_ && !config_.quiet) host_.log_account(compat_->engine().account());
     if (!config_.quiet) {
-      log_account(totals.text + (stays() ? " kernel_only=" : " lost=") +
-                  std::to_string(totals.kernel_only));
+      host_.log_account(totals.text + (stays() ? " kernel_only=" : " lost=") +
+                        std::to_string(totals.kernel_only));
       if (config_.verbose) print_hooks();
       if (config_.print) print_summary(totals.kernel_only);
     }
     const fm_cpu_counters counters = datapath_->counters();
     if (config_.verbose)
-      log_account("events_lost=" + std::to_string(counters.events_lost) +
-                  " uncounted=" + std::to_string(counters.uncounted) +
-                  " evicted=" + std::to_string(flows_.evicted()) +
-                  " recreated=" + std::to_string(flows_.recreated()) +
-                  " handover_lost=" + std::to_string(counters.handover_packets));
+      host_.log_account("events_lost=" + std::to_string(counters.events_lost) +
+                        " uncounted=" + std::to_string(counters.uncounted) +
+                        " evicted=" + std::to_string(flows_.evicted()) +
+                        " recreated=" + std::to_string(flows_.recreated()) +
+                        " handover_lost=" + std::to_string(counters.handover_packets));
     if (totals.uncertain)
-      log_warning(std::to_string(totals.uncertain) +
-                  " packets came merged by the device or before XDP, so their lengths and number "
-                  "on the wire are not sure (ethtool -K IFACE lro off rx-gro-hw off)");
+      host_.log_warning(
+          std::to_string(totals.uncertain) +
+          " packets came merged by the device or before XDP, so their lengths and number "
+          "on the wire are not sure (ethtool -K IFACE lro off rx-gro-hw off)");
     if (compat_) return report_compat(totals);
     if (flows_.flows_with_losses())
-      log_warning("times are missing: " + std::to_string(flows_.flows_with_losses()) +
-                  " flows have exact counts, but times without " +
-                  std::to_string(flows_.packets_without_timing()) +
-                  " of their packets (--ring-size makes room for more; --quality shows which)");
+      host_.log_warning(
+          "times are missing: " + std::to_string(flows_.flows_with_losses()) +
+          " flows have exact counts, but times without " +
+          std::to_string(flows_.packets_without_timing()) +
+          " of their packets (--ring-size makes room for more; --quality shows which)");
     if (counters.payload_lost)
-      log_warning(
+      host_.log_warning(
           std::to_string(counters.payload_lost) +
           " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
           "and DNS columns of their flows are empty");
-    report_application(config_, flows_.applications());
+    report_application(config_, flows_.applications(), host_);
     if (flows_.forced_out())
-      log_warning(std::to_string(flows_.forced_out()) +
-                  " flows ended early because there were more than --max-flows");
+      host_.log_warning(std::to_string(flows_.forced_out()) +
+                        " flows ended early because there were more than --max-flows");
     if (counters.uncounted && interfaces_->count() > 1 && !config_.per_interface)
-      log_warning(std::to_string(counters.uncounted) +
-                  " packets found no place in the flow map; those of them that passed several "
-                  "interfaces count at each (--max-flows)");
+      host_.log_warning(
+          std::to_string(counters.uncounted) +
+          " packets found no place in the flow map; those of them that passed several "
+          "interfaces count at each (--max-flows)");
     if (flows_.evicted())
-      log_warning(std::to_string(flows_.evicted()) +
-                  " times the kernel's map dropped a flow for newer ones (--max-flows); " +
-                  std::to_string(flows_.recreated()) + " came back and went on");
+      host_.log_warning(std::to_string(flows_.evicted()) +
+                        " times the kernel's map dropped a flow for newer ones (--max-flows); " +
+                        std::to_string(flows_.recreated()) + " came back and went on");
     if (stays()) {
-      log_info("the kernel goes on metering; start again with --pin " + config_.pin +
-               " to take its flows over, add --unpin to end it");
+      host_.log_info("the kernel goes on metering; start again with --pin " + config_.pin +
+                     " to take its flows over, add --unpin to end it");
     } else if (totals.kernel_only) {
-      log_warning(std::to_string(totals.kernel_only) + " metered packets are in no row");
+      host_.log_warning(std::to_string(totals.kernel_only) + " metered packets are in no row");
     }
     if (totals.balanced) return true;
-    log_error("the account does not balance; please report this");
+    host_.log_error("the account does not balance; please report this");
     return false;
   }
 
@@ -240,11 +239,12 @@ class LiveRun {
 
   bool report_compat(const Totals& totals) const {
     if (totals.kernel_only)
-      log_warning(std::to_string(totals.kernel_only) +
-                  " metered packets are in no flow: their events were lost (--ring-size makes "
-                  "room for more)");
-    for (const std::string& warning : compat_->engine().warnings()) log_warning(warning);
-    if (!totals.balanced) log_error("the account does not balance; please report this");
+      host_.log_warning(
+          std::to_string(totals.kernel_only) +
+          " metered packets are in no flow: their events were lost (--ring-size makes "
+          "room for more)");
+    for (const std::string& warning : compat_->engine().warnings()) host_.log_warning(warning);
+    if (!totals.balanced) host_.log_error("the account does not balance; please report this");
     return totals.balanced;
   }
 
@@ -295,9 +295,9 @@ class LiveRun {
       seen += hook.seen;
       dropped += hook.by_reason[FM_UNRECORDED];
     });
-    log_info("flows written " + std::to_string(flows_.flows_written()) + ", open " +
-             std::to_string(flows_.open_flows()) + ", packets seen " + std::to_string(seen) +
-             ", dropped " + std::to_string(dropped));
+    host_.log_info("flows written " + std::to_string(flows_.flows_written()) + ", open " +
+                   std::to_string(flows_.open_flows()) + ", packets seen " + std::to_string(seen) +
+                   ", dropped " + std::to_string(dropped));
   }
 
   // Of all interfaces, those that have gone included.
@@ -314,10 +314,11 @@ class LiveRun {
       account.seen = each.counters.seen;
       std::copy(std::begin(each.counters.by_reason), std::end(each.counters.by_reason),
                 account.by_reason.begin());
-      log_account(account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
-                      " uncertain=" + std::to_string(each.counters.uncertain) +
-                      " link_packets=" + std::to_string(each.link_packets),
-                  each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
+      host_.log_account(account_text(account) +
+                            " buffers=" + std::to_string(each.counters.buffers) +
+                            " uncertain=" + std::to_string(each.counters.uncertain) +
+                            " link_packets=" + std::to_string(each.link_packets),
+                        each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
     }
   }
 
@@ -364,9 +365,9 @@ class LiveRun {
   Status report_now() {
     if (Status told = learn_states(); !told) return told;
     const Totals totals = count();
-    if (compat_) log_account(compat_->engine().account());
-    log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
-    for (const std::string& each : sink_.accounts()) log_info(each);
+    if (compat_) host_.log_account(compat_->engine().account());
+    host_.log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
+    for (const std::string& each : sink_.accounts()) host_.log_info(each);
     print_hooks();
     return Done{};
   }
@@ -389,7 +390,8 @@ class LiveRun {
     }
     flows_.set_resuming(false);
     if (!config_.quiet)
-      log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " + config_.pin);
+      host_.log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " +
+                     config_.pin);
     return learned;
   }
 
@@ -484,6 +486,7 @@ class LiveRun {
   }
 
   const Config& config_;
+  Host& host_;
   RecordSink& sink_;
   LiveFeed* const compat_;  // a compatibility mode's; null: none
   LiveFlows flows_;
@@ -501,34 +504,33 @@ class LiveRun {
   bool output_failed_ = false;
 };
 
-ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
+ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat, Host& host) {
   std::unique_ptr<LiveView> view;
   if (config.top) {
-    auto opened = LiveView::open(config.outputs.uses_stdout());
+    auto opened = LiveView::open(config.outputs.uses_stdout(), host);
     if (!opened) {
-      log_error(opened.error().message());
+      host.log_error(opened.error().message());
       return kRunFailed;
     }
     view = std::move(*opened);
   }
-  LiveRun live(config, sink, compat);
+  LiveRun live(config, sink, compat, host);
   if (Status started = live.start(); !started) {
-    log_error(started.error().message());
+    host.log_error(started.error().message());
     return kRunFailed;
   }
   if (Status header = sink.flush(); !header) {
-    log_error(header.error().message());
+    host.log_error(header.error().message());
     return kRunFailed;
   }
-  if (config.verbose) log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
-  const auto tell_manager = [](const std::string& lines) {
-    if (embedding) return;  // another program's service
-    if (Status told = notify_service(lines); !told) log_warning(told.error().message());
+  if (config.verbose) host.log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
+  const auto tell_manager = [&host](const std::string& lines) {
+    if (Status told = host.notify_service(lines); !told) host.log_warning(told.error().message());
   };
   tell_manager("READY=1\nSTATUS=metering " + live.interfaces().names());
   bool good = true;
-  const auto check = [&good](Status status) {
-    if (!status) log_error(status.error().message());
+  const auto check = [&good, &host](Status status) {
+    if (!status) host.log_error(status.error().message());
     good = good && static_cast<bool>(status);
   };
   if (view) check(view->enter(monotonic_ns()));
@@ -543,13 +545,13 @@ ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat) {
 
 }  // namespace
 
-ExitCode run_live(const Config& config, RecordSink& sink) {
-  return run(config, sink, nullptr);
+ExitCode run_live(const Config& config, RecordSink& sink, Host& host) {
+  return run(config, sink, nullptr, host);
 }
 
-ExitCode run_compat_live(const Config& config, CompatEngine& engine) {
+ExitCode run_compat_live(const Config& config, CompatEngine& engine, Host& host) {
   LiveFeed feed(engine);
-  return run(config, feed, &feed);
+  return run(config, feed, &feed, host);
 }
 
 }  // namespace flowmeter

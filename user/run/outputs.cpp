@@ -12,8 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "base/embedding.h"
-#include "base/log.h"
+#include "base/host.h"
 #include "output/csv.h"
 #include "output/file_sink.h"
 #include "output/json.h"
@@ -91,12 +90,8 @@ bool is_stdout(const std::string& path) {
 }
 
 // The value for the Authorization header, which no command line shows.
-Result<std::string> read_authorization(const std::string& file) {
-  std::string value;
-  if (const char* variable = std::getenv(kAuthorizationVariable)) {
-    value = variable;
-    if (!embedding) ::unsetenv(kAuthorizationVariable);
-  }
+Result<std::string> read_authorization(const std::string& file, Host& host) {
+  std::string value = host.take_secret(kAuthorizationVariable);
   std::string from = std::string("the environment's ") + kAuthorizationVariable;
   if (!file.empty()) {
     from = "--url-auth-file " + file;
@@ -107,7 +102,7 @@ Result<std::string> read_authorization(const std::string& file) {
     if (got < 0 || ::fstat(fd.get(), &status) != 0) return Error{"cannot read " + from, errno};
     value.resize(static_cast<size_t>(got));
     if (S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
-      log_warning(from + " can be read by everyone (chmod 600)");
+      host.log_warning(from + " can be read by everyone (chmod 600)");
     while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
     if (value.empty()) return Error{from + " is empty: it must hold the header's value"};
   }
@@ -248,8 +243,8 @@ std::string settle_outputs(const CLI::App& app, OutputOptions& options) {
 
 Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
                                                 const std::vector<Column>& columns, bool live,
-                                                bool quiet) {
-  auto group = std::make_unique<SinkGroup>(quiet);
+                                                bool quiet, Host& host) {
+  auto group = std::make_unique<SinkGroup>(host, quiet);
   const OnFull on_full = options.on_full.value_or(live ? OnFull::kDrop : OnFull::kBlock);
   const auto queue = [&](std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer,
                          double drain_s) {
@@ -279,12 +274,12 @@ Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
   // What can be refused comes before what makes files.
   HttpOptions http = options.http;
   if (!options.urls.empty()) {
-    auto authorization = read_authorization(options.authorization_file);
+    auto authorization = read_authorization(options.authorization_file, host);
     if (!authorization) return authorization.error();
     http.authorization = std::move(*authorization);
   }
   for (const std::string& url : options.urls) {
-    auto writer = HttpWriter::open(url, http);
+    auto writer = HttpWriter::open(url, http, host);
     if (!writer) return writer.error();
     queue(std::make_unique<JsonFormat>(columns, options.style), std::move(*writer),
           options.drain_s);

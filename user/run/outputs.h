@@ -56,9 +56,10 @@ void add_output_options(CLI::App& app, const char* group, OutputOptions& options
 // wrong with the options as a whole, or "".
 std::string settle_outputs(const CLI::App& app, OutputOptions& options);
 
-// Opens all of them. Requires: no privilege has been given up, and no thread runs.
+// Opens all of them. Requires: no privilege has been given up, and no thread runs; host lives
+// longer than they do.
 Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
                                                 const std::vector<Column>& columns, bool live,
-                                                bool quiet);
+                                                bool quiet, Host& host);
 
 }  // namespace flowmeter

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pcap/pcap.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <set>
 
-#include "base/embedding.h"
-#include "base/log.h"
 #include "capture/capture_reader.h"
-#include "run/run.h"
 #include "flows/replay.h"
-#include "ops/signals.h"
+#include "run/run.h"
 
 namespace flowmeter {
 namespace {
@@ -24,20 +20,20 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void report_speed(const Config& config, Clock::time_point start, uint64_t packets) {
+void report_speed(const Config& config, Host& host, Clock::time_point start, uint64_t packets) {
   if (!config.verbose) return;
   const double seconds = seconds_since(start);
   char text[128];
   std::snprintf(text, sizeof(text), "%.3f s, %.0f packets/s", seconds,
                 static_cast<double>(packets) / seconds);
-  log_info(text);
+  host.log_info(text);
 }
 
 // One line on a terminal that is written over; nothing elsewhere.
 class Progress {
  public:
-  explicit Progress(bool quiet)
-      : on_(!quiet && !embedding && ::isatty(STDERR_FILENO)), start_(Clock::now()) {}
+  Progress(const Config& config, const Host& host)
+      : on_(!config.quiet && host.shows_progress()), start_(Clock::now()) {}
   ~Progress() { clear(); }
 
   void show(const CaptureReader& reader, uint64_t packets) {
@@ -78,33 +74,33 @@ std::string link_type_name(uint32_t link_type) {
 
 // Says what ended the reading of a capture, if it was not its end. Returns false if the run has
 // failed.
-bool report_end(const CaptureReader& reader, const Config& config, uint64_t packets) {
+bool report_end(const CaptureReader& reader, const Config& config, uint64_t packets, Host& host) {
   if (reader.read_error()) {
-    log_error(Error{"cannot read capture " + reader.path(), reader.read_error()}.message());
+    host.log_error(Error{"cannot read capture " + reader.path(), reader.read_error()}.message());
     return false;
   }
   if (!reader.valid_header()) {
-    log_error("cannot read capture " + reader.path() + ": " + reader.damage());
+    host.log_error("cannot read capture " + reader.path() + ": " + reader.damage());
     return false;
   }
   if (!reader.damage().empty()) {
     const std::string text = reader.path() + ": " + reader.damage() + " behind packet " +
                              std::to_string(packets) + "; what came before stands";
     if (config.strict) {
-      log_error(text);
+      host.log_error(text);
       return false;
     }
-    log_warning(text);
+    host.log_warning(text);
   }
   return true;
 }
 
 // Reads one capture into replay. Returns false if the run has failed.
 bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, RecordSink& sink,
-                  Progress& progress, std::set<uint32_t>& warned) {
+                  Progress& progress, std::set<uint32_t>& warned, Host& host) {
   if (config.settings.with_application) reader.on_refill([&] { replay.settle(); });
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
-  const volatile std::sig_atomic_t& stop = stop_requested();
+  const volatile std::sig_atomic_t& stop = host.stop_flag();
   uint32_t link_type = FM_LINK_ETHERNET;
   const uint64_t seen_before = replay.account().seen;
   CapturedFrame frame;
@@ -113,41 +109,42 @@ bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, R
       link_type = frame.link_type;
       if (!fm_link_known(link_type) && warned.insert(link_type).second) {
         progress.clear();
-        log_warning(reader.path() + ": link type " + link_type_name(link_type) +
-                    " is not known; its packets count as not_ip");
+        host.log_warning(reader.path() + ": link type " + link_type_name(link_type) +
+                         " is not known; its packets count as not_ip");
       }
     }
     replay.add(frame);
     if (replay.account().seen % kLookEvery == 0) {
       if (sink.failed()) return false;
       progress.show(reader, replay.account().seen);
-      if (report_requested()) {
+      if (host.report_requested()) {
         progress.clear();
-        log_account(account_text(replay.account()) +
-                    " flows=" + std::to_string(replay.flows().flows_written()));
-        for (const std::string& each : sink.accounts()) log_info(each);
+        host.log_account(account_text(replay.account()) +
+                         " flows=" + std::to_string(replay.flows().flows_written()));
+        for (const std::string& each : sink.accounts()) host.log_info(each);
       }
     }
   }
   replay.settle();  // the reader's frames end with it
   progress.clear();
-  return report_end(reader, config, replay.account().seen - seen_before);
+  return report_end(reader, config, replay.account().seen - seen_before, host);
 }
 
 // Reads one capture into a compatibility mode. Returns false if the run has failed.
 bool read_capture(CaptureReader& reader, const Config& config, CompatEngine& engine,
-                  Progress& progress) {
+                  Progress& progress, Host& host) {
   const uint64_t limit = config.packets.value_or(UINT64_MAX);
-  const volatile std::sig_atomic_t& stop = stop_requested();
+  const volatile std::sig_atomic_t& stop = host.stop_flag();
   const uint64_t seen_before = engine.seen();
   CapturedFrame frame;
   engine.begin(reader);
   while (engine.seen() < limit && !stop && reader.next(&frame)) {
     if (!engine.add(frame)) {
       progress.clear();
-      log_warning(reader.path() + ": the reading ends behind packet " +
-                  std::to_string(engine.seen() - seen_before) +
-                  ", where libpcap's does (a file version, interface or section that it refuses)");
+      host.log_warning(
+          reader.path() + ": the reading ends behind packet " +
+          std::to_string(engine.seen() - seen_before) +
+          ", where libpcap's does (a file version, interface or section that it refuses)");
       return true;
     }
     if (engine.seen() % kLookEvery == 0) {
@@ -156,98 +153,99 @@ bool read_capture(CaptureReader& reader, const Config& config, CompatEngine& eng
     }
   }
   progress.clear();
-  return report_end(reader, config, engine.seen() - seen_before);
+  return report_end(reader, config, engine.seen() - seen_before, host);
 }
 
 }  // namespace
 
-void report_application(const Config& config, const FlowApplications& applications) {
+void report_application(const Config& config, const FlowApplications& applications, Host& host) {
   if (!config.settings.with_application) return;
   const ApplicationLayer::Statistics& met = applications.statistics();
   if (config.verbose)
-    log_account("malformed_tls_hellos=" + std::to_string(met.malformed_hellos) +
-                " malformed_dns=" + std::to_string(met.malformed_dns) +
-                " heads_dropped=" + std::to_string(met.heads_dropped));
+    host.log_account("malformed_tls_hellos=" + std::to_string(met.malformed_hellos) +
+                     " malformed_dns=" + std::to_string(met.malformed_dns) +
+                     " heads_dropped=" + std::to_string(met.heads_dropped));
   if (met.heads_dropped > 0)
-    log_warning("there was no memory for the payload of " + std::to_string(met.heads_dropped) +
-                " directions of flows; their HTTP, TLS and DNS columns are empty");
+    host.log_warning("there was no memory for the payload of " + std::to_string(met.heads_dropped) +
+                     " directions of flows; their HTTP, TLS and DNS columns are empty");
 }
 
-ExitCode run_replay(const Config& config, RecordSink& sink) {
+ExitCode run_replay(const Config& config, RecordSink& sink, Host& host) {
   const auto start = Clock::now();
   bool good = true;
   Replay replay(config.settings, {config.max_flows, config.max_fragments}, sink);
   std::set<uint32_t> warned;
-  Progress progress(config.quiet);
+  Progress progress(config, host);
   for (const std::string& path : config.captures) {
-    auto reader = CaptureReader::open(path, &stop_requested());
+    auto reader = CaptureReader::open(path, &host.stop_flag());
     if (!reader) {
-      log_error(reader.error().message());
+      host.log_error(reader.error().message());
       good = false;
       break;
     }
-    good = read_capture(*reader, config, replay, sink, progress, warned);
-    if (!good || stop_requested()) break;
+    good = read_capture(*reader, config, replay, sink, progress, warned, host);
+    if (!good || host.stop_requested()) break;
   }
   replay.finish();
   if (Status written = sink.flush(); !written) {
-    log_error(written.error().message());
+    host.log_error(written.error().message());
     good = false;
   }
   if (Status finished = sink.finish(); !finished) {
-    log_error(finished.error().message());
+    host.log_error(finished.error().message());
     good = false;
   }
   const Account& account = replay.account();
   const FlowTable& flows = replay.flows();
   if (!config.quiet)
-    log_account(account_text(account) + " flows=" + std::to_string(flows.flows_written()) +
-                (flows.forced_out() ? " forced_out=" + std::to_string(flows.forced_out()) : ""));
+    host.log_account(
+        account_text(account) + " flows=" + std::to_string(flows.flows_written()) +
+        (flows.forced_out() ? " forced_out=" + std::to_string(flows.forced_out()) : ""));
   if (!account.balanced() || account.metered() != flows.packets_written()) {
-    log_error("the account does not balance: " + std::to_string(flows.packets_written()) +
-              " packets are in rows; please report this");
+    host.log_error("the account does not balance: " + std::to_string(flows.packets_written()) +
+                   " packets are in rows; please report this");
     good = false;
   }
   if (flows.forced_out())
-    log_warning(std::to_string(flows.forced_out()) +
-                " flows were written early because --max-flows was reached");
-  report_application(config, flows.applications());
-  report_speed(config, start, account.seen);
-  if (stop_requested() && !embedding) {
-    log_error("stopped by a signal; the rows are of the packets up to there");
+    host.log_warning(std::to_string(flows.forced_out()) +
+                     " flows were written early because --max-flows was reached");
+  report_application(config, flows.applications(), host);
+  report_speed(config, host, start, account.seen);
+  if (host.stop_requested() && host.stop_is_interruption()) {
+    host.log_error("stopped by a signal; the rows are of the packets up to there");
     good = false;
   }
   return good ? kOk : kRunFailed;
 }
 
-ExitCode run_compat_replay(const Config& config, CompatEngine& engine) {
+ExitCode run_compat_replay(const Config& config, CompatEngine& engine, Host& host) {
   const auto start = Clock::now();
   bool good = true;
-  Progress progress(config.quiet);
+  Progress progress(config, host);
   for (const std::string& path : config.captures) {
-    auto reader = CaptureReader::open(path, &stop_requested());
+    auto reader = CaptureReader::open(path, &host.stop_flag());
     if (!reader) {
-      log_error(reader.error().message());
+      host.log_error(reader.error().message());
       good = false;
       break;
     }
     reader->take_lengths_as_libpcap();
-    good = read_capture(*reader, config, engine, progress);
-    if (!good || stop_requested()) break;
+    good = read_capture(*reader, config, engine, progress, host);
+    if (!good || host.stop_requested()) break;
   }
   if (Status written = engine.finish(); !written) {
-    log_error(written.error().message());
+    host.log_error(written.error().message());
     good = false;
   }
-  if (!config.quiet) log_account(engine.account());
+  if (!config.quiet) host.log_account(engine.account());
   if (!engine.balanced()) {
-    log_error("the account does not balance; please report this");
+    host.log_error("the account does not balance; please report this");
     good = false;
   }
-  for (const std::string& warning : engine.warnings()) log_warning(warning);
-  report_speed(config, start, engine.seen());
-  if (stop_requested()) {
-    log_error("stopped by a signal; the rows are of the packets up to there");
+  for (const std::string& warning : engine.warnings()) host.log_warning(warning);
+  report_speed(config, host, start, engine.seen());
+  if (host.stop_requested() && host.stop_is_interruption()) {
+    host.log_error("stopped by a signal; the rows are of the packets up to there");
     good = false;
   }
   return good ? kOk : kRunFailed;

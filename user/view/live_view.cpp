@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "base/log.h"
 #include "features/identity.h"
 
 namespace flowmeter {
@@ -241,15 +240,15 @@ std::vector<std::string> view_lines(const ViewCounters& now, const ViewCounters&
   return lines;
 }
 
-Result<std::unique_ptr<LiveView>> LiveView::open(bool output_in_use) {
+Result<std::unique_ptr<LiveView>> LiveView::open(bool output_in_use, Host& host) {
   auto terminal = Terminal::open(output_in_use);
   if (!terminal) return terminal.error();
-  return std::unique_ptr<LiveView>(new LiveView(std::move(*terminal)));
+  return std::unique_ptr<LiveView>(new LiveView(std::move(*terminal), host));
 }
 
 LiveView::~LiveView() {
   if (begin_ns_ == 0) return;
-  set_log_observer(nullptr);
+  host_.set_log_observer(nullptr);
   terminal_->leave();
   if (not_kept_ > 0) kept_.push_front("(" + std::to_string(not_kept_) + " lines before these)");
   for (const std::string& line : kept_) std::fprintf(stderr, "%s\n", line.c_str());
@@ -258,7 +257,7 @@ LiveView::~LiveView() {
 Status LiveView::enter(uint64_t now_ns) {
   if (Status entered = terminal_->enter(); !entered) return entered;
   begin_ns_ = next_ns_ = now_ns;
-  set_log_observer([this, shared = ::isatty(STDERR_FILENO) != 0](std::string_view line) {
+  host_.set_log_observer([this, shared = ::isatty(STDERR_FILENO) != 0](std::string_view line) {
     const std::lock_guard lock(log_mutex_);
     log_.emplace_back(line);
     if (log_.size() > kLogLines) log_.pop_front();

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "base/host.h"
 #include "flowmeter/abi.h"
 #include "flows/account.h"
 #include "view/terminal.h"
@@ -53,7 +53,7 @@ std::string short_number(double value);
 
 class LiveView {
  public:
-  static Result<std::unique_ptr<LiveView>> open(bool output_in_use);
+  static Result<std::unique_ptr<LiveView>> open(bool output_in_use, Host& host);
   ~LiveView();
 
   // Takes the terminal. What is logged meanwhile is shown, and printed at the end, or at once where
@@ -67,9 +67,11 @@ class LiveView {
   void show(ViewCounters now);
 
  private:
-  explicit LiveView(std::unique_ptr<Terminal> terminal) : terminal_(std::move(terminal)) {}
+  LiveView(std::unique_ptr<Terminal> terminal, Host& host)
+      : host_(host), terminal_(std::move(terminal)) {}
   void draw();
 
+  Host& host_;
   std::unique_ptr<Terminal> terminal_;
   TopFlows top_;
   bool pass_pending_ = true;

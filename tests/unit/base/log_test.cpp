@@ -68,36 +68,37 @@ TEST(LogNames, AreKnown) {
   EXPECT_EQ(log_format_of(""), std::nullopt);
 }
 
-TEST(Log, IsObservedByItsLevel) {
+// What the log would print to standard error.
+struct ObservedLog : Log {
+  ObservedLog() {
+    set_observer([this](std::string_view each) {
+      lines.emplace_back(each);
+      return true;
+    });
+  }
   std::vector<std::string> lines;
-  set_log_observer([&lines](std::string_view each) {
-    lines.emplace_back(each);
-    return true;
-  });
-  set_log_level(LogLevel::kWarning);
-  log_info("a line of less");
-  log_account("seen=5");
-  log_warning("a line of its own");
-  set_log_level(LogLevel::kInfo);
-  log_account("seen=6");
-  set_log_observer(nullptr);
-  EXPECT_EQ(lines, (std::vector<std::string>{"flowmeter-ebpf: warning: a line of its own",
-                                             "flowmeter-ebpf: info: seen=6"}));
+};
+
+TEST(Log, IsObservedByItsLevel) {
+  ObservedLog log;
+  log.set_level(LogLevel::kWarning);
+  log.line(LogLevel::kInfo, "a line of less");
+  log.account("seen=5");
+  log.line(LogLevel::kWarning, "a line of its own");
+  log.set_level(LogLevel::kInfo);
+  log.account("seen=6");
+  EXPECT_EQ(log.lines, (std::vector<std::string>{"flowmeter-ebpf: warning: a line of its own",
+                                                 "flowmeter-ebpf: info: seen=6"}));
 }
 
 TEST(Log, SaysWhatWasSuppressed) {
-  std::vector<std::string> lines;
-  set_log_observer([&lines](std::string_view each) {
-    lines.emplace_back(each);
-    return true;
-  });
-  for (int i = 0; i < 12; i++) log_error("again");
-  log_suppressed();
-  log_suppressed();
-  set_log_observer(nullptr);
-  ASSERT_EQ(lines.size(), RepeatLimit::kBurst + 1);
-  EXPECT_EQ(lines.front(), "flowmeter-ebpf: error: again");
-  EXPECT_EQ(lines.back(), "flowmeter-ebpf: error: again (7 suppressed)");
+  ObservedLog log;
+  for (int i = 0; i < 12; i++) log.line(LogLevel::kError, "again");
+  log.suppressed();
+  log.suppressed();
+  ASSERT_EQ(log.lines.size(), RepeatLimit::kBurst + 1);
+  EXPECT_EQ(log.lines.front(), "flowmeter-ebpf: error: again");
+  EXPECT_EQ(log.lines.back(), "flowmeter-ebpf: error: again (7 suppressed)");
 }
 
 TEST(RepeatLimit, CountsWhatItSuppresses) {

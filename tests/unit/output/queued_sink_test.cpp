@@ -7,6 +7,7 @@
 #include <cstring>
 #include <future>
 
+#include "api/embedded_host.h"
 #include "output/sink_group.h"
 
 namespace flowmeter {
@@ -167,18 +168,19 @@ class FakeSink final : public RecordSink {
 TEST(SinkGroup, FailsWithTheLastOfThem) {
   unsigned rows[2] = {};
   bool broken[2] = {};
-  SinkGroup group(true);
+  EmbeddedHost host;
+  SinkGroup group(host, true);
   for (int i = 0; i < 2; i++) group.add(std::make_unique<FakeSink>(&rows[i], &broken[i]));
   group.write(any_record());
   EXPECT_TRUE(group.flush());
   EXPECT_TRUE(group.complete());
 
   broken[0] = true;
-  ::testing::internal::CaptureStderr();
   EXPECT_TRUE(group.flush()) << "the other goes on";
   EXPECT_TRUE(group.flush());
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "flowmeter-ebpf: error: broken\n")
-      << "told of once";
+  const std::vector<LogLine> lines = host.take_lines();
+  ASSERT_EQ(lines.size(), 1u) << "told of once";
+  EXPECT_EQ(lines[0].text, "broken");
   EXPECT_FALSE(group.failed());
   EXPECT_FALSE(group.complete());
   group.write(any_record());

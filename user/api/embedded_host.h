@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The host of a run inside another program: log lines go to a list, any thread may ask for a stop,
+// and the process is left alone.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/host.h"
+
+namespace flowmeter {
+
+// What the program would have written to standard error.
+struct LogLine {
+  std::string level;  // "info", "warning", "error"
+  std::string text;
+};
+
+class EmbeddedHost final : public Host {
+ public:
+  void log(LogLevel level, std::string_view message) override {
+    const std::lock_guard lock(mutex_);
+    lines_.push_back({log_level_name(level), std::string(message)});
+  }
+  const volatile std::sig_atomic_t& stop_flag() const override { return stop_; }
+
+  void stop() { stop_ = 1; }
+  // Returns the lines since the last call.
+  std::vector<LogLine> take_lines() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(lines_, {});
+  }
+  // The last error among them, if there is one. Takes all lines.
+  std::optional<std::string> take_last_error() {
+    std::optional<std::string> text;
+    for (LogLine& line : take_lines())
+      if (line.level == "error") text = std::move(line.text);
+    return text;
+  }
+
+ private:
+  volatile std::sig_atomic_t stop_ = 0;
+  std::mutex mutex_;
+  std::vector<LogLine> lines_;
+};
+
+}  // namespace flowmeter
