@@ -172,7 +172,7 @@ struct Product {
     s.count = [this] {
       const fm_cpu_counters c = datapath->counters();
       const fm_hook_counters hook = datapath->interface_counters().at(0).hook[FM_HOOK_INGRESS];
-      return Subject::Counts{hook.by_reason[FM_METERED], c.entries_inserted, c.events_lost,
+      return Subject::Counts{hook.by_class[FM_METERED], c.entries_inserted, c.events_lost,
                              c.payload_lost, stream_bytes};
     };
     return s;

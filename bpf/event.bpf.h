@@ -134,7 +134,7 @@ static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p
 
 #define FM_STATE_ANSWER 0x100 /* to the daemon's request */
 
-/* Sends what the entry holds: the flow has ended, or (FM_END_COUNT) lives on. Returns 0 if there is
+/* Sends what the entry holds: the flow has ended, or (FM_END_NONE) lives on. Returns 0 if there is
  * no room. Requires: entry is locked. (A function has five arguments at most.) */
 static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* entry,
                                                    const struct fm_flow_key* key, __u64 now_ns,
@@ -148,7 +148,7 @@ static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* en
   __builtin_memset(&state->head, 0, sizeof(state->head));
   state->head.time_ns = now_ns;
   state->head.flow_id = word >> FM_LOCK_ID_SHIFT;
-  state->head.what = end == FM_END_COUNT ? FM_RECORD_STATE : FM_RECORD_CLOSED;
+  state->head.what = end == FM_END_NONE ? FM_RECORD_STATE : FM_RECORD_CLOSED;
   state->key = *key;
   state->events_lost = entry->events_lost;
   state->ifindex = entry->ifindex;

@@ -77,7 +77,7 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   if (request.force == FM_REPORT_STATE || (!request.force && !idle)) {
     __u64 next = word;
     if ((request.force || timing_in_kernel) && entry->counters.begun &&
-        fm_send_state(entry, &request.key, now_ns, word, FM_END_COUNT | FM_STATE_ANSWER))
+        fm_send_state(entry, &request.key, now_ns, word, FM_END_NONE | FM_STATE_ANSWER))
       next |= FM_LOCK_ANNOUNCED;
     fm_unlock(entry, word, next);
     return 1;

@@ -20,9 +20,9 @@ FM_INLINE struct fm_interface* fm_find_interface(__u32 ifindex, __u32* slot) {
 }
 
 /* Joins fragments. Their time is taken here, before the flow's lock. */
-FM_INLINE enum fm_reason fm_join_fragments(fm_context* context, struct fm_packet* p,
-                                           const struct fm_fragment_key* fragment,
-                                           enum fm_fragment_role role) {
+FM_INLINE enum fm_packet_class fm_join_fragments(fm_context* context, struct fm_packet* p,
+                                                 const struct fm_fragment_key* fragment,
+                                                 enum fm_fragment_role role) {
   p->time_ns = fm_context_time_ns(context);
   if (role == FM_LATER_FRAGMENT)
     return fm_fragment_join(p, bpf_map_lookup_elem(&fragments, fragment), fm_loaded_settings());
@@ -51,14 +51,14 @@ FM_INLINE struct fm_flow_sizes* fm_entry_sizes(struct fm_map_entry* entry) {
 }
 
 /* Makes the entry ready for the flow that begins with this packet. ended: why the one before it has
- * ended; FM_END_COUNT if the entry is new. Returns the new lock word. Requires: entry is locked. */
+ * ended; FM_END_NONE if the entry is new. Returns the new lock word. Requires: entry is locked. */
 static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
                                                      const struct fm_packet* p, __u64 word,
                                                      __u32 ended) {
   if (!entry || !p) return word;
   const struct fm_inheritance inherited =
-      fm_flow_inheritance(&entry->counters, p, (enum fm_end)ended);
-  if (ended != FM_END_COUNT) {
+      fm_flow_inheritance(&entry->counters, p, (enum fm_end_reason)ended);
+  if (ended != FM_END_NONE) {
     if (!fm_send_state(entry, &p->key, p->time_ns, word, ended)) {
       struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
       if (cpu) {
@@ -100,8 +100,8 @@ __attribute__((noinline)) int fm_update_sizes(struct fm_map_entry* entry,
 }
 
 /* Adds a parsed packet to its flow in the map and tells the daemon. */
-FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet* p, __u32 ifindex,
-                                          __u32 point, __u8 hook) {
+FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_packet* p,
+                                                __u32 ifindex, __u32 point, __u8 hook) {
   const struct fm_settings* s = fm_loaded_settings();
   __u64 held = 0;
   struct fm_map_entry* entry = fm_lock_entry(&p->key, 1, &held);
@@ -119,10 +119,10 @@ FM_INLINE enum fm_reason fm_record_packet(fm_context* context, struct fm_packet*
 
   __u64 word = held;
   __u8 new_entry_bit = 0;
-  enum fm_end ended = FM_END_COUNT;
+  enum fm_end_reason ended = FM_END_NONE;
   const int begun = entry->counters.begun;
   if (FM_LIKELY(begun)) ended = fm_flow_ended(&entry->counters, p, s);
-  if (FM_UNLIKELY(!begun || ended != FM_END_COUNT)) {
+  if (FM_UNLIKELY(!begun || ended != FM_END_NONE)) {
     word = fm_begin_flow(entry, p, word, ended);
     entry->ifindex = ifindex;
     entry->hook = hook;
@@ -158,28 +158,28 @@ FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
   struct fm_packet packet = {};
   struct fm_fragment_key fragment;
   enum fm_fragment_role role;
-  enum fm_reason reason =
+  enum fm_packet_class packet_class =
       fm_parse(context, fm_frame(context), fm_context_link_type(context, link_type), &packet,
                &fragment, &role);
-  if (reason == FM_METERED && FM_UNLIKELY(role != FM_NOT_FRAGMENT))
-    reason = fm_join_fragments(context, &packet, &fragment, role);
+  if (packet_class == FM_METERED && FM_UNLIKELY(role != FM_NOT_FRAGMENT))
+    packet_class = fm_join_fragments(context, &packet, &fragment, role);
   __u32 packets;
-  if (FM_LIKELY(reason == FM_METERED)) {
+  if (FM_LIKELY(packet_class == FM_METERED)) {
     packets = fm_packet_segments(&packet);
     if (per_interface) packet.key.interface = (__u16)(slot + 1);
-    reason = fm_record_packet(context, &packet, ifindex, fm_point(interface, hook), hook);
+    packet_class = fm_record_packet(context, &packet, ifindex, fm_point(interface, hook), hook);
   } else {
     packets = fm_context_segments(context);
   }
   /* Verifier (all versions): what a function of its own returns is any number to it, while clang
    * knows the range and would remove the check; the barrier hides it from clang. */
-  __u32 index = reason;
+  __u32 index = packet_class;
   barrier_var(index);
-  if (index >= FM_REASON_COUNT) index = FM_MALFORMED;
+  if (index >= FM_PACKET_CLASS_COUNT) index = FM_MALFORMED;
   struct fm_hook_counters* counters = &interface->hook[hook];
   counters->seen += packets;
   counters->buffers += 1;
-  counters->by_reason[index] += packets;
+  counters->by_class[index] += packets;
   if (FM_UNLIKELY(fm_context_uncertain(context, interface, hook))) counters->uncertain += packets;
   return FM_NEXT;
 }

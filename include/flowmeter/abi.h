@@ -14,6 +14,7 @@
 
 #include "flowmeter/application.h"
 #include "flowmeter/flow.h"
+#include "flowmeter/packet_class.h"
 
 /* Raised when the meaning of what lies in the maps changes and no size does. */
 #define FM_ABI_VERSION 6
@@ -70,8 +71,8 @@ struct fm_state_record {
   __u64 events_lost; /* packets (buffers) in counters for which the stream had no room */
   __u32 ifindex;     /* where the flow's first packet was met */
   __u8 hook;
-  __u8 announced;    /* the daemon was told of the flow before */
-  __u8 end;          /* enum fm_end; FM_END_EVICTED: the map has no such flow, counters are zero */
+  __u8 announced; /* the daemon was told of the flow before */
+  __u8 end; /* enum fm_end_reason; FM_END_EVICTED: the map has no such flow, counters are zero */
   __u8 payload_lost; /* the stream had no room for some of its payload records */
   struct fm_flow_counters counters;
   /* What the kernel keeps beside them: timing (datapath "kernel"), sizes (with_sizes), both, or
@@ -223,7 +224,7 @@ FM_INLINE __u32 fm_map_value_size(int with_timing, int with_sizes) {
 struct fm_close_request {
   struct fm_flow_key key;
   __u64 flow_id; /* 0: whichever it is */
-  __u64 force;   /* enum fm_end to end it with, plus one; 0: end it only if it is idle;
+  __u64 force;   /* enum fm_end_reason to end it with, plus one; 0: end it only if it is idle;
                     FM_REPORT_STATE: do not end it */
 };
 #define FM_REPORT_STATE 255
@@ -248,7 +249,7 @@ struct fm_hook_counters {
   __u64 seen;      /* packets on the wire */
   __u64 buffers;   /* the same as the kernel's link counters may count them: skbs or XDP frames */
   __u64 uncertain; /* of seen: merged by hardware or driver, so that their wire form is not sure */
-  __u64 by_reason[FM_REASON_COUNT];
+  __u64 by_class[FM_PACKET_CLASS_COUNT];
 };
 struct fm_interface {
   __u32 ifindex;     /* 0: the slot is free */

@@ -4,10 +4,10 @@
 #ifndef FLOWMETER_FLOW_H
 #define FLOWMETER_FLOW_H
 
+#include "flowmeter/end_reason.h"
 #include "flowmeter/flow_counters.h"
 #include "flowmeter/flow_sizes.h"
 #include "flowmeter/flow_timing.h"
-#include "flowmeter/reason.h"
 
 struct fm_flow {
   struct fm_flow_counters counters;
@@ -37,21 +37,22 @@ FM_INLINE int fm_flow_is_idle(const struct fm_flow_counters* c, __u8 protocol, _
   return now_ns > c->last_ns && now_ns - c->last_ns > fm_idle_timeout_ns(c, protocol, s);
 }
 
-/* Returns why the current flow c of the packet's key ended before this packet, or FM_END_COUNT if
+/* Returns why the current flow c of the packet's key ended before this packet, or FM_END_NONE if
  * the packet belongs to it. */
-FM_INLINE enum fm_end fm_flow_ended(const struct fm_flow_counters* c, const struct fm_packet* p,
-                                    const struct fm_settings* s) {
+FM_INLINE enum fm_end_reason fm_flow_ended(const struct fm_flow_counters* c,
+                                           const struct fm_packet* p, const struct fm_settings* s) {
   if (fm_flow_is_idle(c, p->key.protocol, p->time_ns, s)) return FM_END_IDLE;
   if (fm_flow_closed(c) && (p->flags & (FM_SYN | FM_ACK)) == FM_SYN) return FM_END_REOPENED;
   if (p->time_ns > c->first_ns && p->time_ns - c->first_ns > s->active_timeout_ns)
     return FM_END_ACTIVE;
-  return FM_END_COUNT;
+  return FM_END_NONE;
 }
 
 /* What the flow that this packet opens inherits. ended: of its predecessor c on the same key, if
  * there was one. */
 FM_INLINE struct fm_inheritance fm_flow_inheritance(const struct fm_flow_counters* c,
-                                                    const struct fm_packet* p, enum fm_end ended) {
+                                                    const struct fm_packet* p,
+                                                    enum fm_end_reason ended) {
   struct fm_inheritance i = {p->direction, 0, 0};
   if (ended == FM_END_ACTIVE) {
     i.forward_direction = c->forward_direction;

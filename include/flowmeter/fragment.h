@@ -8,7 +8,7 @@
 #define FLOWMETER_FRAGMENT_H
 
 #include "flowmeter/packet.h"
-#include "flowmeter/reason.h"
+#include "flowmeter/packet_class.h"
 #include "flowmeter/settings.h"
 
 enum fm_fragment_role {
@@ -49,9 +49,9 @@ FM_INLINE struct fm_first_fragment fm_fragment_remember(const struct fm_packet* 
 
 /* Gives a later fragment the key of its first, or refuses it. first: what the table has for its
  * datagram, or null. The memory runs from the first fragment's stamp and is not renewed. */
-FM_INLINE enum fm_reason fm_fragment_join(struct fm_packet* later,
-                                          const struct fm_first_fragment* first,
-                                          const struct fm_settings* s) {
+FM_INLINE enum fm_packet_class fm_fragment_join(struct fm_packet* later,
+                                                const struct fm_first_fragment* first,
+                                                const struct fm_settings* s) {
   if (!first) return FM_UNATTRIBUTED_FRAGMENT;
   if (later->time_ns > first->time_ns && later->time_ns - first->time_ns > s->fragment_memory_ns)
     return FM_UNATTRIBUTED_FRAGMENT;

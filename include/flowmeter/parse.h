@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From the octets of a frame to a struct fm_packet, or to the reason why it is not metered.
+/* From the octets of a frame to a struct fm_packet, or to the class that says why it is not
+ * metered.
  *
  * Checks go from the outside in: link, IP header and lengths, protocol, fragment, transport. Octets
  * are read only through fm_peek, which BPF defines over its context before it includes this file;
@@ -193,7 +194,7 @@ struct fm_walk {
   __u8 shims;         /* there may be something between link header and IP header */
 };
 
-FM_INLINE enum fm_reason fm_walk_version_nibble(fm_context* frame, struct fm_walk* w) {
+FM_INLINE enum fm_packet_class fm_walk_version_nibble(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const __u8* first = (const __u8*)fm_peek(frame, w->offset, 1, &scratch);
   if (!first) return FM_NOT_IP;
@@ -201,7 +202,7 @@ FM_INLINE enum fm_reason fm_walk_version_nibble(fm_context* frame, struct fm_wal
   return w->ip_version == 4 || w->ip_version == 6 ? FM_METERED : FM_NOT_IP;
 }
 
-FM_INLINE enum fm_reason fm_walk_mpls(fm_context* frame, struct fm_walk* w) {
+FM_INLINE enum fm_packet_class fm_walk_mpls(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   for (int i = 0; i < FM_MPLS_LABELS_MAX; i++) {
     const struct fm_be32_header* label =
@@ -214,7 +215,7 @@ FM_INLINE enum fm_reason fm_walk_mpls(fm_context* frame, struct fm_walk* w) {
   return FM_NOT_IP;
 }
 
-FM_INLINE enum fm_reason fm_walk_ppp(fm_context* frame, struct fm_walk* w) {
+FM_INLINE enum fm_packet_class fm_walk_ppp(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const struct fm_be16_header* protocol =
       (const struct fm_be16_header*)fm_peek(frame, w->offset, sizeof(*protocol), &scratch);
@@ -237,7 +238,7 @@ FM_INLINE int fm_is_vlan(__u16 ethertype) {
 }
 
 /* Opens VLAN tags, MPLS labels and PPPoE. w->offset: behind the EtherType w->ethertype. */
-FM_SLOW_PATH enum fm_reason fm_walk_shims(fm_context* frame, struct fm_walk* w) {
+FM_SLOW_PATH enum fm_packet_class fm_walk_shims(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   if (!w) return FM_NOT_IP; /* the verifier does not know better */
   w->shims = 1;
@@ -270,8 +271,8 @@ FM_SLOW_PATH enum fm_reason fm_walk_shims(fm_context* frame, struct fm_walk* w) 
 
 /* Reads the 2-octet protocol at protocol_offset as an EtherType; what it announces begins at
  * payload_offset. */
-FM_INLINE enum fm_reason fm_walk_link_header(fm_context* frame, struct fm_walk* w,
-                                             __u32 protocol_offset, __u32 payload_offset) {
+FM_INLINE enum fm_packet_class fm_walk_link_header(fm_context* frame, struct fm_walk* w,
+                                                   __u32 protocol_offset, __u32 payload_offset) {
   union fm_scratch scratch;
   const struct fm_be16_header* protocol =
       (const struct fm_be16_header*)fm_peek(frame, protocol_offset, sizeof(*protocol), &scratch);
@@ -285,7 +286,7 @@ FM_INLINE enum fm_reason fm_walk_link_header(fm_context* frame, struct fm_walk* 
 }
 
 /* BSD null and loop: a 4-octet address family, whose byte order is the writer's. */
-FM_INLINE enum fm_reason fm_walk_family(fm_context* frame, struct fm_walk* w) {
+FM_INLINE enum fm_packet_class fm_walk_family(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const struct fm_be32_header* header =
       (const struct fm_be32_header*)fm_peek(frame, 0, sizeof(*header), &scratch);
@@ -308,7 +309,7 @@ FM_INLINE enum fm_reason fm_walk_family(fm_context* frame, struct fm_walk* w) {
 }
 
 /* From the first octet of the frame to the IP header. */
-FM_INLINE enum fm_reason fm_walk_link(fm_context* frame, __u32 link_type, struct fm_walk* w) {
+FM_INLINE enum fm_packet_class fm_walk_link(fm_context* frame, __u32 link_type, struct fm_walk* w) {
   union fm_scratch scratch;
   w->offset = 0;
   switch (link_type) {
@@ -344,13 +345,13 @@ FM_INLINE enum fm_reason fm_walk_link(fm_context* frame, __u32 link_type, struct
 }
 
 /* A length of 0 (captured before segmentation, or IPv6 jumbo) means "up to the frame end". */
-FM_INLINE enum fm_reason fm_walk_set_end(struct fm_walk* w, __u32 ip_length) {
+FM_INLINE enum fm_packet_class fm_walk_set_end(struct fm_walk* w, __u32 ip_length) {
   w->packet_end = w->ip_start + ip_length;
   return w->packet_end <= w->wire_length ? FM_METERED : FM_MALFORMED;
 }
 
-FM_INLINE enum fm_reason fm_walk_ipv4(fm_context* frame, struct fm_walk* w,
-                                      struct fm_flow_key* key) {
+FM_INLINE enum fm_packet_class fm_walk_ipv4(fm_context* frame, struct fm_walk* w,
+                                            struct fm_flow_key* key) {
   union fm_scratch scratch;
   const struct fm_ipv4_header* ip =
       (const struct fm_ipv4_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -402,7 +403,7 @@ FM_INLINE int fm_is_ext_header(__u8 next_header) {
 }
 
 /* Moves w behind one extension header. */
-FM_INLINE enum fm_reason fm_walk_ext_header(fm_context* frame, struct fm_walk* w) {
+FM_INLINE enum fm_packet_class fm_walk_ext_header(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const struct fm_ext_header* ext =
       (const struct fm_ext_header*)fm_peek(frame, w->offset, sizeof(*ext), &scratch);
@@ -426,7 +427,7 @@ FM_INLINE enum fm_reason fm_walk_ext_header(fm_context* frame, struct fm_walk* w
 }
 
 /* Moves w behind all extension headers, or behind the fragment header of a later fragment. */
-FM_SLOW_PATH enum fm_reason fm_walk_ext_headers(fm_context* frame, struct fm_walk* w) {
+FM_SLOW_PATH enum fm_packet_class fm_walk_ext_headers(fm_context* frame, struct fm_walk* w) {
   if (!w) return FM_MALFORMED;
   for (int i = 0; i < FM_IPV6_EXT_HEADERS_MAX && fm_is_ext_header(w->next_protocol); i++) {
     if (fm_walk_ext_header(frame, w) != FM_METERED) return FM_MALFORMED;
@@ -435,8 +436,8 @@ FM_SLOW_PATH enum fm_reason fm_walk_ext_headers(fm_context* frame, struct fm_wal
   return FM_METERED;
 }
 
-FM_INLINE enum fm_reason fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
-                                      struct fm_flow_key* key) {
+FM_INLINE enum fm_packet_class fm_walk_ipv6(fm_context* frame, struct fm_walk* w,
+                                            struct fm_flow_key* key) {
   union fm_scratch scratch;
   const struct fm_ipv6_header* ip =
       (const struct fm_ipv6_header*)fm_peek(frame, w->offset, sizeof(*ip), &scratch);
@@ -527,22 +528,24 @@ struct fm_frame_facts {
  * why it is not metered. If *role becomes FM_FIRST_FRAGMENT and the packet is metered, the caller
  * must remember it under *fragment; if it becomes FM_LATER_FRAGMENT, p->key
  * is not yet one and the caller must have fm_fragment_join set it. */
-FM_INLINE enum fm_reason fm_parse(fm_context* frame, struct fm_frame_facts facts, __u32 link_type,
-                                  struct fm_packet* p, struct fm_fragment_key* fragment,
-                                  enum fm_fragment_role* role) {
+FM_INLINE enum fm_packet_class fm_parse(fm_context* frame, struct fm_frame_facts facts,
+                                        __u32 link_type, struct fm_packet* p,
+                                        struct fm_fragment_key* fragment,
+                                        enum fm_fragment_role* role) {
   /* Verifier (all versions): zeroed, because clang may spill what is undefined on a path that ends
    * in a refusal, and reading an unset register is refused whatever becomes of it. */
   struct fm_walk w = {};
-  enum fm_reason reason;
+  enum fm_packet_class packet_class;
   __u32 transport_length = 0;
 
   *role = FM_NOT_FRAGMENT;
   w.wire_length = facts.wire_length;
   w.tags = facts.tags_beside;
-  reason = fm_walk_link(frame, link_type, &w);
-  if (reason != FM_METERED) return reason;
-  reason = w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &p->key) : fm_walk_ipv6(frame, &w, &p->key);
-  if (reason != FM_METERED) return reason;
+  packet_class = fm_walk_link(frame, link_type, &w);
+  if (packet_class != FM_METERED) return packet_class;
+  packet_class =
+      w.ip_version == 4 ? fm_walk_ipv4(frame, &w, &p->key) : fm_walk_ipv6(frame, &w, &p->key);
+  if (packet_class != FM_METERED) return packet_class;
 
   if (FM_UNLIKELY(w.fragment_role != FM_NOT_FRAGMENT)) {
     *role = (enum fm_fragment_role)w.fragment_role;

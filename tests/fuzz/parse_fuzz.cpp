@@ -18,7 +18,7 @@ void require(bool holds) {
 }
 
 struct Parsed {
-  fm_reason reason = FM_NOT_IP;
+  fm_packet_class packet_class = FM_NOT_IP;
   fm_packet packet{};
   fm_fragment_key fragment{};
   fm_fragment_role role = FM_NOT_FRAGMENT;
@@ -29,7 +29,8 @@ Parsed parse(const uint8_t* data, size_t size, uint32_t wire_length, uint8_t tag
   std::copy(data, data + size, exact.get());
   const fm_captured captured{exact.get(), static_cast<uint32_t>(size)};
   Parsed p;
-  p.reason = fm_parse(&captured, {wire_length, 0, tags}, link, &p.packet, &p.fragment, &p.role);
+  p.packet_class =
+      fm_parse(&captured, {wire_length, 0, tags}, link, &p.packet, &p.fragment, &p.role);
   return p;
 }
 
@@ -48,8 +49,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       extra == 0xffff ? UINT32_MAX : static_cast<uint32_t>(size) + (extra & 0x7fff);
 
   const Parsed p = parse(data, size, wire, tags, link);
-  require(p.reason <= FM_MALFORMED);
-  if (p.reason != FM_METERED) return 0;
+  require(p.packet_class <= FM_MALFORMED);
+  if (p.packet_class != FM_METERED) return 0;
   require(p.packet.wire_length == wire);
   require(uint64_t{p.packet.header_bytes} + p.packet.payload_bytes <= wire);
   require(p.packet.header_bytes >= 20);
@@ -68,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   // A cut changes nothing or makes a refusal.
   const Parsed cut = parse(data, size / 2, wire, tags, link);
-  if (cut.reason == FM_METERED)
+  if (cut.packet_class == FM_METERED)
     require(std::memcmp(&cut.packet, &p.packet, offsetof(fm_packet, segment_bytes)) == 0 &&
             cut.role == p.role);
   return 0;

@@ -22,7 +22,7 @@ class Row {
   double number(const std::string& column) const;
   uint64_t packets() const;
   const std::vector<std::string>& cells() const { return cells_; }
-  fm_end end() const { return end_; }
+  fm_end_reason end() const { return end_; }
 
  private:
   friend class RowCollector;
@@ -30,7 +30,7 @@ class Row {
   FeatureSet set_;
   std::vector<std::string> cells_;
   std::vector<double> numbers_;
-  fm_end end_ = FM_END_COUNT;
+  fm_end_reason end_ = FM_END_NONE;
 };
 
 // The names of the columns in their order.

@@ -8,10 +8,10 @@ namespace {
 
 using Record = const FlowRecord&;
 
-std::string_view end_name(fm_end end) {
+std::string_view end_name(fm_end_reason end) {
   static constexpr std::string_view kNames[] = {
 #define FM_END_NAME(constant, name, description) name,
-      FM_END_LIST(FM_END_NAME)
+      FM_END_REASON_LIST(FM_END_NAME)
 #undef FM_END_NAME
   };
   return kNames[end];

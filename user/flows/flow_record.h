@@ -35,7 +35,7 @@ struct FlowRecord {
   const fm_flow_key& key;
   const fm_flow& flow;
   ClockOrigin clock;
-  fm_end end;
+  fm_end_reason end;
   // Live: packets that counters have and timing lacks, because their events were lost or came from
   // before this daemon's time.
   uint64_t packets_without_timing = 0;

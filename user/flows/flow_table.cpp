@@ -50,7 +50,7 @@ void FlowTable::set_era(int64_t era) {
   era_ = era;
 }
 
-void FlowTable::write(uint32_t slot, fm_end end) {
+void FlowTable::write(uint32_t slot, fm_end_reason end) {
   const FlowEntry& entry = pool_[slot];
   flows_written_++;
   packets_written_ += fm_flow_packets(&entry.flow.counters);
@@ -75,13 +75,13 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,
   if (FM_UNLIKELY(slot == HashIndex::kNone)) {
     slot = pool_.take();
     if (slot == SlotPool<FlowEntry>::kNone) slot = force_one_out(packet.time_ns);
-    begin(slot, packet, fm_flow_inheritance(nullptr, &packet, FM_END_COUNT));
+    begin(slot, packet, fm_flow_inheritance(nullptr, &packet, FM_END_NONE));
     index_.insert(hash, slot);
   } else {
     const FlowEntry& entry = pool_[slot];
     if (FM_UNLIKELY(many_eras_) && era_ != eras_[slot]) return add_in_era(packet, slot, payload);
-    const fm_end ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
-    if (FM_UNLIKELY(ended != FM_END_COUNT)) {
+    const fm_end_reason ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
+    if (FM_UNLIKELY(ended != FM_END_NONE)) {
       const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
       write(slot, ended);
       begin(slot, packet, inherited);
@@ -95,13 +95,13 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,
 void FlowTable::add_in_era(const fm_packet& met, uint32_t slot, std::span<const uint8_t> payload) {
   const FlowEntry& entry = pool_[slot];
   fm_packet packet = met;
-  fm_end ended = FM_END_IDLE;
+  fm_end_reason ended = FM_END_IDLE;
   if (era_ < eras_[slot]) {
     packet.time_ns = entry.flow.counters.last_ns;
     ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
-    if (ended != FM_END_COUNT) packet.time_ns = met.time_ns;  // the next flow has its own era
+    if (ended != FM_END_NONE) packet.time_ns = met.time_ns;  // the next flow has its own era
   }
-  if (ended != FM_END_COUNT) {
+  if (ended != FM_END_NONE) {
     const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
     write(slot, ended);
     begin(slot, packet, inherited);
@@ -130,7 +130,7 @@ uint32_t FlowTable::force_one_out(uint64_t now_ns) {
   return victim;
 }
 
-void FlowTable::finish(fm_end end) {
+void FlowTable::finish(fm_end_reason end) {
   for (uint32_t slot = 0; slot < pool_.used(); slot++) write(slot, end);
 }
 

@@ -59,7 +59,7 @@ class FlowTable {
 
   // Writes all flows, in the order of their slots (that of first packets as long as none was forced
   // out).
-  void finish(fm_end end);
+  void finish(fm_end_reason end);
 
   uint64_t flows_written() const { return flows_written_; }
   // Σ packets of the flows written.
@@ -72,7 +72,7 @@ class FlowTable {
  private:
   void begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited);
   void update(uint32_t slot, const fm_packet& packet, std::span<const uint8_t> payload);
-  void write(uint32_t slot, fm_end end);
+  void write(uint32_t slot, fm_end_reason end);
   void add_in_era(const fm_packet& packet, uint32_t slot, std::span<const uint8_t> payload);
   uint32_t force_one_out(uint64_t now_ns);
 

@@ -140,10 +140,10 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   if (older != kNoSlot) {
     if (goes_on(older, record, packet, id)) return;
     const LiveFlow& live = pool_[older];
-    fm_end ended = fm_flow_ended(&live.flow.counters, &packet, &settings_);
+    fm_end_reason ended = fm_flow_ended(&live.flow.counters, &packet, &settings_);
     if (record.packet.what & FM_RECORD_NEW_ENTRY)
       inherited = fm_flow_inheritance(&live.flow.counters, &packet, ended);
-    if (ended == FM_END_COUNT) ended = FM_END_EVICTED;
+    if (ended == FM_END_NONE) ended = FM_END_EVICTED;
     write(older, ended);
     drop(older);
   }
@@ -164,7 +164,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
     note_eviction(slot);
   }
   if (timing_in_kernel_ && live.id < kOwnId) return false;  // what the kernel knew is gone
-  if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_COUNT) return false;
+  if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_NONE) return false;
   recreated_++;
   live.lacking = fm_flow_packets(&live.flow.counters);
   Lacking& lacking = lacking_[slot];
@@ -260,7 +260,7 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
 }
 
 void LiveFlows::closed(const fm_state_record& record) {
-  auto end = static_cast<fm_end>(std::min<unsigned>(record.end, FM_END_COUNT - 1));
+  auto end = static_cast<fm_end_reason>(std::min<unsigned>(record.end, FM_END_COUNT - 1));
   const uint64_t counted = fm_flow_packets(&record.counters);
   const uint32_t slot = find(record.head.flow_id);
   if (slot == kNoSlot) {
@@ -331,7 +331,8 @@ const fm_flow_sizes& LiveFlows::sizes_in(const fm_state_record& record) const {
   return timing_in_kernel_ ? record.sizes : record.sizes_only;
 }
 
-void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes, fm_end end) {
+void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes,
+                      fm_end_reason end) {
   flows_written_++;
   forced_out_ += end == FM_END_RESOURCES;
   packets_written_ += fm_flow_packets(&live.flow.counters);
@@ -372,7 +373,7 @@ void LiveFlows::drop(uint32_t slot) {
   pool_.give_back(slot);
 }
 
-void LiveFlows::want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
+void LiveFlows::want_close(LiveFlow& live, uint32_t slot, fm_end_reason end, uint64_t now_ns,
                            std::vector<fm_close_request>& requests) {
   if (end == FM_END_RESOURCES && !live.closing()) closing_++;
   live.close_wanted = true;
@@ -465,7 +466,7 @@ void LiveFlows::request_states(std::vector<fm_close_request>& requests) {
       requests.push_back({pool_[slot].key, pool_[slot].id, FM_REPORT_STATE});
 }
 
-void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests) {
+void LiveFlows::request_all(fm_end_reason end, std::vector<fm_close_request>& requests) {
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
     if (pool_[slot].id == 0) continue;
     if (pool_[slot].closing()) closing_--;
@@ -475,7 +476,7 @@ void LiveFlows::request_all(fm_end end, std::vector<fm_close_request>& requests)
   }
 }
 
-void LiveFlows::request_slot(unsigned interface_slot, fm_end end,
+void LiveFlows::request_slot(unsigned interface_slot, fm_end_reason end,
                              std::vector<fm_close_request>& requests) {
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
     LiveFlow& live = pool_[slot];
@@ -511,7 +512,7 @@ void LiveFlows::hand_over(uint64_t since_ns) {
   }
 }
 
-void LiveFlows::finish(fm_end end) {
+void LiveFlows::finish(fm_end_reason end) {
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
     if (pool_[slot].id == 0) continue;
     write(slot, end);

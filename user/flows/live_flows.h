@@ -20,13 +20,13 @@
 #include <vector>
 
 #include "base/slot_pool.h"
-#include "kernel/interface.h"
 #include "flowmeter/abi.h"
 #include "flows/expiry_wheel.h"
 #include "flows/flow_applications.h"
 #include "flows/flow_record.h"
 #include "flows/hash_index.h"
 #include "flows/key_hash.h"
+#include "kernel/interface.h"
 
 namespace flowmeter {
 
@@ -44,7 +44,7 @@ struct alignas(64) LiveFlow {
   uint32_t ifindex;
   uint8_t hook;
   bool close_wanted;  // the kernel has been asked to close it, with this end
-  fm_end wanted_end;
+  fm_end_reason wanted_end;
 
   // Asked to be closed for want of room.
   bool closing() const { return close_wanted && wanted_end == FM_END_RESOURCES; }
@@ -87,10 +87,10 @@ class LiveFlows {
   // Appends a request for the state of every flow: open_packets() is the kernel's once answered.
   void request_states(std::vector<fm_close_request>& requests);
   // Appends a request for every flow, idle or not.
-  void request_all(fm_end end, std::vector<fm_close_request>& requests);
+  void request_all(fm_end_reason end, std::vector<fm_close_request>& requests);
   // Writes what is still open from what is known here: for the end, when the kernel has not
   // answered.
-  void finish(fm_end end);
+  void finish(fm_end_reason end);
   // Writes what another daemon, which takes over what the kernel has, could not know: flows that
   // the kernel does not have, and packets that its counters lack. Requires: all states were asked
   // for (request_states) at since_ns or later, and the answers are taken.
@@ -99,7 +99,7 @@ class LiveFlows {
   bool knows(uint64_t flow_id) const;
 
   // Appends a request for every flow whose key names the interface of this slot (--per-interface).
-  void request_slot(unsigned slot, fm_end end, std::vector<fm_close_request>& requests);
+  void request_slot(unsigned slot, fm_end_reason end, std::vector<fm_close_request>& requests);
 
   uint32_t open_flows() const { return pool_.in_use(); }
   // Σ packets of the open flows, as far as known here. A walk over all of them.
@@ -157,9 +157,9 @@ class LiveFlows {
   fm_flow_sizes& sizes_of(uint32_t slot) { return sizes_[settings_.with_sizes ? slot : 0]; }
   const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
   void payload(const fm_payload_record& record);
-  void write(uint32_t slot, fm_end end) { write(pool_[slot], slot, sizes_of(slot), end); }
+  void write(uint32_t slot, fm_end_reason end) { write(pool_[slot], slot, sizes_of(slot), end); }
   // slot: UINT32_MAX if the flow has none.
-  void write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes, fm_end end);
+  void write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes, fm_end_reason end);
   void note_eviction(uint32_t slot);
   void drop(uint32_t slot);
   static uint64_t spared_until(const LiveFlow& live);
@@ -167,7 +167,7 @@ class LiveFlows {
   uint32_t most_dispensable(uint32_t looks, MayBeTaken&& may_be_taken);
   uint32_t make_room();
   uint64_t deadline(const LiveFlow& live) const;
-  void want_close(LiveFlow& live, uint32_t slot, fm_end end, uint64_t now_ns,
+  void want_close(LiveFlow& live, uint32_t slot, fm_end_reason end, uint64_t now_ns,
                   std::vector<fm_close_request>& requests);
 
   const fm_settings settings_;

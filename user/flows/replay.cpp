@@ -29,16 +29,16 @@ void Replay::add(const CapturedFrame& captured) {
   fm_fragment_role role = FM_NOT_FRAGMENT;
   packet = fm_packet{};
   packet.time_ns = time_ns;
-  fm_reason reason =
+  fm_packet_class packet_class =
       fm_parse(&frame, {captured.wire_length, 0, 0}, captured.link_type, &packet, &fragment, &role);
-  if (FM_UNLIKELY(role != FM_NOT_FRAGMENT) && reason == FM_METERED) {
+  if (FM_UNLIKELY(role != FM_NOT_FRAGMENT) && packet_class == FM_METERED) {
     if (role == FM_FIRST_FRAGMENT)
       fragments_.remember(fragment, packet, era_);
     else
-      reason = fm_fragment_join(&packet, fragments_.find(fragment, era_), &settings_);
+      packet_class = fm_fragment_join(&packet, fragments_.find(fragment, era_), &settings_);
   }
-  account_.count(reason);
-  if (reason != FM_METERED) return;
+  account_.count(packet_class);
+  if (packet_class != FM_METERED) return;
 
   if (FM_UNLIKELY(settings_.with_application))
     payloads_[parsed_ % kRing] = payload_of(packet, captured);

@@ -96,7 +96,7 @@ constexpr uint64_t abi_schema() {
                            offsetof(fm_interface, hook),
                            offsetof(fm_journal, departed),
                            FM_INTERFACE_SLOTS,
-                           FM_REASON_COUNT,
+                           FM_PACKET_CLASS_COUNT,
                            FM_ABI_VERSION};
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   for (const size_t number : layout)
@@ -412,7 +412,7 @@ std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
   const auto whole = [](const fm_interface& one) {
     for (const fm_hook_counters& hook : one.hook) {
       uint64_t sum = 0;
-      for (const uint64_t packets : hook.by_reason) sum += packets;
+      for (const uint64_t packets : hook.by_class) sum += packets;
       if (sum != hook.seen) return false;
     }
     return true;

@@ -266,8 +266,7 @@ class LiveRun {
     each_hook([&](const fm_hook_counters& hook) {
       account.seen += hook.seen;
       totals.uncertain += hook.uncertain;
-      for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
-        account.by_reason[reason] += hook.by_reason[reason];
+      for (size_t i = 0; i < FM_PACKET_CLASS_COUNT; i++) account.by_class[i] += hook.by_class[i];
     });
     if (compat_) {
       const uint64_t packets = compat_->packets();
@@ -293,7 +292,7 @@ class LiveRun {
     uint64_t seen = 0, dropped = lost;
     each_hook([&](const fm_hook_counters& hook) {
       seen += hook.seen;
-      dropped += hook.by_reason[FM_UNRECORDED];
+      dropped += hook.by_class[FM_UNRECORDED];
     });
     host_.log_info("flows written " + std::to_string(flows_.flows_written()) + ", open " +
                    std::to_string(flows_.open_flows()) + ", packets seen " + std::to_string(seen) +
@@ -312,8 +311,8 @@ class LiveRun {
     for (const HookAccount& each : interfaces_->accounts()) {
       Account account;
       account.seen = each.counters.seen;
-      std::copy(std::begin(each.counters.by_reason), std::end(each.counters.by_reason),
-                account.by_reason.begin());
+      std::copy(std::begin(each.counters.by_class), std::end(each.counters.by_class),
+                account.by_class.begin());
       host_.log_account(account_text(account) +
                             " buffers=" + std::to_string(each.counters.buffers) +
                             " uncertain=" + std::to_string(each.counters.uncertain) +
@@ -335,8 +334,8 @@ class LiveRun {
     counters.flows_ended = flows_.flows_written();
     for (const HookAccount& each : interfaces_->accounts()) {
       counters.account.seen += each.counters.seen;
-      for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
-        counters.account.by_reason[reason] += each.counters.by_reason[reason];
+      for (size_t i = 0; i < FM_PACKET_CLASS_COUNT; i++)
+        counters.account.by_class[i] += each.counters.by_class[i];
       if (counters.interfaces.empty() || counters.interfaces.back().name != each.interface)
         counters.interfaces.push_back({each.interface, {}});
       counters.interfaces.back().hook[each.hook] = {each.counters.seen, each.link_bytes};

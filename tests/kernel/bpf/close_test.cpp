@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "bpf/parity.h"
-#include "kernel/bpf_datapath.h"
 #include "flows/live_flows.h"
+#include "kernel/bpf_datapath.h"
 #include "support/packet_builder.h"
 
 namespace flowmeter::testing {
@@ -97,7 +97,7 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
   const fm_cpu_counters counters = datapath.counters();
   EXPECT_EQ(failed, 0u);
   EXPECT_EQ(counters.events_lost, 0u);
-  EXPECT_EQ(datapath.interface_counters().at(0).hook[FM_HOOK_INGRESS].by_reason[FM_METERED], sent);
+  EXPECT_EQ(datapath.interface_counters().at(0).hook[FM_HOOK_INGRESS].by_class[FM_METERED], sent);
   EXPECT_EQ(flows.packets_written(), sent);
   EXPECT_EQ(sink.wrong_rows, 0u);
 }

@@ -14,8 +14,8 @@
 
 #include "base/clock.h"
 #include "bpf/parity.h"
-#include "kernel/bpf_datapath.h"
 #include "flows/live_flows.h"
+#include "kernel/bpf_datapath.h"
 #include "support/packet_builder.h"
 #include "veth/own_namespaces.h"
 
@@ -29,7 +29,7 @@ constexpr uint32_t kFewEvents = 1;          // the least there is
 struct Row {
   fm_flow_counters counters;
   uint64_t gaps, without_timing;
-  fm_end end;
+  fm_end_reason end;
   uint64_t forward_packets() const {
     return counters.direction[counters.forward_direction].length.count;
   }
@@ -157,8 +157,8 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     for (const InterfaceCounters& each : datapath_->interface_counters())
       for (const fm_hook_counters& hook : each.hook) {
         sum.seen += hook.seen;
-        for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
-          sum.by_reason[reason] += hook.by_reason[reason];
+        for (size_t packet_class = 0; packet_class < FM_PACKET_CLASS_COUNT; packet_class++)
+          sum.by_class[packet_class] += hook.by_class[packet_class];
       }
     return sum;
   }
@@ -214,7 +214,7 @@ TEST_P(Contention, OneFlowOnTwoCpusIsExact) {
   const Row& row = sink_.rows[0];
   const fm_hook_counters classes = this->classes();
   EXPECT_EQ(classes.seen, 2u * kPacketsPerThread);
-  EXPECT_EQ(classes.by_reason[FM_METERED], 2u * kPacketsPerThread);
+  EXPECT_EQ(classes.by_class[FM_METERED], 2u * kPacketsPerThread);
   EXPECT_EQ(datapath_->counters().events_lost, 0u);
   // Which of the two was first is chance.
   for (int end = 0; end < 2; end++) {
@@ -242,8 +242,8 @@ TEST_P(Contention, LostEventsAreToldToThePacket) {
   finish();
   const fm_hook_counters classes = this->classes();
   EXPECT_EQ(classes.seen, (kSegments + 1) * kPacketsPerThread);
-  EXPECT_EQ(classes.by_reason[FM_METERED] + classes.by_reason[FM_UNRECORDED], classes.seen);
-  EXPECT_EQ(flows_->packets_written(), classes.by_reason[FM_METERED]);
+  EXPECT_EQ(classes.by_class[FM_METERED] + classes.by_class[FM_UNRECORDED], classes.seen);
+  EXPECT_EQ(flows_->packets_written(), classes.by_class[FM_METERED]);
   ASSERT_EQ(sink_.rows.size(), 1u);
   const Row& row = sink_.rows[0];
   EXPECT_EQ(flows_->packets_without_timing(), row.without_timing);
@@ -265,9 +265,9 @@ TEST_P(Contention, WhereEveryPacketIsABufferLostEventsAreThePacketsWithoutTiming
               [&] { meter(backward_, FM_HOOK_EGRESS, kPacketsPerThread); });
   finish();
   const fm_hook_counters classes = this->classes();
-  const uint64_t metered = classes.by_reason[FM_METERED];
+  const uint64_t metered = classes.by_class[FM_METERED];
   EXPECT_EQ(classes.seen, 2u * kPacketsPerThread);
-  EXPECT_EQ(metered + classes.by_reason[FM_UNRECORDED], classes.seen);
+  EXPECT_EQ(metered + classes.by_class[FM_UNRECORDED], classes.seen);
   EXPECT_EQ(flows_->packets_written(), metered);
   ASSERT_EQ(sink_.rows.size(), 1u);
   if (in_kernel()) {
@@ -294,10 +294,10 @@ TEST_P(Contention, AFlowWhoseOpeningRecordWasLostIsFound) {
   on_two_cpus([&] { meter(forward_, FM_HOOK_INGRESS, kPackets); },
               [&] { meter(backward_, FM_HOOK_EGRESS, kPackets); });
   const fm_hook_counters classes = this->classes();
-  const uint64_t unrecorded = classes.by_reason[FM_UNRECORDED];
+  const uint64_t unrecorded = classes.by_class[FM_UNRECORDED];
   EXPECT_EQ(datapath_->counters().events_lost - before, 2 * kPackets - unrecorded);
   finish();
-  EXPECT_EQ(flows_->packets_written(), classes.by_reason[FM_METERED]);
+  EXPECT_EQ(flows_->packets_written(), classes.by_class[FM_METERED]);
   uint64_t found = 0;
   for (const Row& row : sink_.rows)
     if (fm_flow_packets(&row.counters) > 100) {
@@ -323,7 +323,7 @@ TEST_P(Contention, PacketsWhoseEntryIsHeldComeUncounted) {
   set_held(false);
   meter(forward_, FM_HOOK_INGRESS, 7);
   finish();
-  EXPECT_EQ(classes().by_reason[FM_METERED], 21u);
+  EXPECT_EQ(classes().by_class[FM_METERED], 21u);
   ASSERT_EQ(sink_.rows.size(), 1u);
   const Row& row = sink_.rows[0];
   EXPECT_EQ(row.forward_packets(), 15u);
@@ -344,13 +344,13 @@ TEST_P(Contention, WhatNeitherMapNorStreamTakesIsUnrecorded) {
   meter(forward_, FM_HOOK_INGRESS, 2'000);
   const fm_hook_counters classes = this->classes();
   EXPECT_EQ(classes.seen, 2'001u);
-  EXPECT_GT(classes.by_reason[FM_UNRECORDED], 0u);
-  EXPECT_EQ(classes.by_reason[FM_METERED], 1 + datapath_->counters().uncounted);
-  EXPECT_EQ(classes.by_reason[FM_METERED] + classes.by_reason[FM_UNRECORDED], classes.seen);
+  EXPECT_GT(classes.by_class[FM_UNRECORDED], 0u);
+  EXPECT_EQ(classes.by_class[FM_METERED], 1 + datapath_->counters().uncounted);
+  EXPECT_EQ(classes.by_class[FM_METERED] + classes.by_class[FM_UNRECORDED], classes.seen);
   drain();
   set_held(false);
   finish();
-  EXPECT_EQ(flows_->packets_written(), classes.by_reason[FM_METERED]);
+  EXPECT_EQ(flows_->packets_written(), classes.by_class[FM_METERED]);
 }
 
 // Each packet passes two interfaces, at the same time on two CPUs.
@@ -378,15 +378,15 @@ TEST_P(Contention, APacketOfTwoInterfacesCountsOnce) {
   finish();
   const fm_hook_counters classes = this->classes();
   EXPECT_EQ(classes.seen, 4u * kPacketsPerThread + 2);
-  EXPECT_EQ(classes.by_reason[FM_METERED] + classes.by_reason[FM_SEEN_BEFORE], classes.seen);
-  EXPECT_EQ(flows_->packets_written(), classes.by_reason[FM_METERED]);
+  EXPECT_EQ(classes.by_class[FM_METERED] + classes.by_class[FM_SEEN_BEFORE], classes.seen);
+  EXPECT_EQ(flows_->packets_written(), classes.by_class[FM_METERED]);
   uint64_t twice = 0;  // a packet that did not get the lock is counted wherever it is met
   for (const InterfaceCounters& each : datapath_->interface_counters())
     for (const fm_hook_counters& hook : each.hook) {
       if (each.index == second)
-        twice += hook.by_reason[FM_METERED];
+        twice += hook.by_class[FM_METERED];
       else
-        EXPECT_EQ(hook.by_reason[FM_METERED], kPacketsPerThread + 1);
+        EXPECT_EQ(hook.by_class[FM_METERED], kPacketsPerThread + 1);
     }
   EXPECT_LE(twice, datapath_->counters().uncounted);
   ASSERT_EQ(sink_.rows.size(), 1u);

@@ -9,10 +9,10 @@
 #include <cmath>
 #include <iterator>
 
-#include "kernel/bpf_datapath.h"
 #include "features/feature_sets.h"
 #include "flows/live_flows.h"
 #include "flows/replay.h"
+#include "kernel/bpf_datapath.h"
 #include "ops/privileges.h"
 
 namespace flowmeter::testing {
@@ -203,11 +203,11 @@ class Run final : public ParityRun {
     if (counters.events_lost || counters.payload_lost || counters.uncounted || flows_.evicted() ||
         flows_.open_flows())
       differ("the BPF side lost records, evicted flows or left some open");
-    for (size_t reason = 0; reason < FM_REASON_COUNT; reason++)
-      if (hook.by_reason[reason] != replay_.account().by_reason[reason])
-        differ("class " + std::to_string(reason) + ": replay " +
-               std::to_string(replay_.account().by_reason[reason]) + ", BPF " +
-               std::to_string(hook.by_reason[reason]));
+    for (size_t packet_class = 0; packet_class < FM_PACKET_CLASS_COUNT; packet_class++)
+      if (hook.by_class[packet_class] != replay_.account().by_class[packet_class])
+        differ("class " + std::to_string(packet_class) + ": replay " +
+               std::to_string(replay_.account().by_class[packet_class]) + ", BPF " +
+               std::to_string(hook.by_class[packet_class]));
     compare_rows();
     return report_;
   }

@@ -22,7 +22,7 @@ struct RowOfFate {
   State state;
   uint64_t time_ns;
   uint8_t flags;
-  fm_end expected;
+  fm_end_reason expected;
 };
 
 fm_flow_counters counters(const State& s) {
@@ -43,7 +43,7 @@ fm_packet packet(uint8_t protocol, uint64_t time_ns, uint8_t flags) {
   return p;
 }
 
-constexpr fm_end kBelongs = FM_END_COUNT;
+constexpr fm_end_reason kBelongs = FM_END_NONE;
 
 TEST(Flow, Fate) {
   const uint64_t active = 1800 * kS;
@@ -127,7 +127,7 @@ TEST(Flow, Inheritance) {
   c.forward_direction = 1;
   fm_packet p = packet(FM_TCP, 10, 0);
   p.direction = 0;
-  for (const fm_end ended : {FM_END_IDLE, FM_END_REOPENED, FM_END_COUNT}) {
+  for (const fm_end_reason ended : {FM_END_IDLE, FM_END_REOPENED, FM_END_NONE}) {
     const fm_inheritance i = fm_flow_inheritance(&c, &p, ended);
     EXPECT_EQ(i.forward_direction, 0) << "oriented by this packet";
     EXPECT_EQ(i.fin_seen, 0);
@@ -142,7 +142,7 @@ TEST(Flow, Inheritance) {
 TEST(Flow, ThePacketThatClosesBelongs) {
   fm_flow f{};
   fm_packet p = packet(FM_TCP, 5, FM_RST);
-  fm_flow_counters_begin(&f.counters, &p, fm_flow_inheritance(nullptr, &p, FM_END_COUNT));
+  fm_flow_counters_begin(&f.counters, &p, fm_flow_inheritance(nullptr, &p, FM_END_NONE));
   fm_flow_update(&f, &p, &kDefaults);
   EXPECT_TRUE(fm_flow_closed(&f.counters));
   EXPECT_EQ(fm_flow_packets(&f.counters), 1u);

@@ -15,7 +15,7 @@ fm_packet first_fragment(uint64_t time_ns) {
   return p;
 }
 
-fm_reason join(uint64_t first_ns, uint64_t later_ns, fm_packet* later) {
+fm_packet_class join(uint64_t first_ns, uint64_t later_ns, fm_packet* later) {
   const fm_settings settings = fm_default_settings();
   const fm_packet first = first_fragment(first_ns);
   const fm_first_fragment remembered = fm_fragment_remember(&first);

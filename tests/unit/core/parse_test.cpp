@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // include/flowmeter/parse.h: every link type, class and limit. Each row also runs at every captured
-// length, from a heap block of exactly that length: a cut inside the headers gives a reason, one
-// behind them changes nothing, and AddressSanitizer sees a read outside.
+// length, from a heap block of exactly that length: a cut inside the headers gives a class other
+// than metered, one behind them changes nothing, and AddressSanitizer sees a read outside.
 #include "flowmeter/parse.h"
 
 #include <arpa/inet.h>
@@ -20,7 +20,7 @@ namespace flowmeter::testing {
 namespace {
 
 struct Parsed {
-  fm_reason reason = FM_NOT_IP;
+  fm_packet_class packet_class = FM_NOT_IP;
   fm_packet packet{};
   fm_fragment_key fragment{};
   fm_fragment_role role = FM_NOT_FRAGMENT;
@@ -31,13 +31,14 @@ Parsed parse(const Frame& frame, uint8_t tags_beside = 0) {
   std::copy(frame.octets.begin(), frame.octets.end(), exact.get());
   const fm_captured captured{exact.get(), static_cast<uint32_t>(frame.octets.size())};
   Parsed p;
-  p.reason = fm_parse(&captured, {frame.wire_length, 0, tags_beside}, frame.link_type, &p.packet,
-                      &p.fragment, &p.role);
+  p.packet_class = fm_parse(&captured, {frame.wire_length, 0, tags_beside}, frame.link_type,
+                            &p.packet, &p.fragment, &p.role);
   return p;
 }
 
 bool same(const Parsed& a, const Parsed& b) {
-  if (a.reason != FM_METERED || b.reason != FM_METERED) return a.reason == b.reason;
+  if (a.packet_class != FM_METERED || b.packet_class != FM_METERED)
+    return a.packet_class == b.packet_class;
   return a.role == b.role &&
          std::memcmp(&a.packet, &b.packet, offsetof(fm_packet, segment_bytes)) == 0 &&
          std::memcmp(&a.fragment, &b.fragment, sizeof(a.fragment)) == 0;
@@ -45,7 +46,7 @@ bool same(const Parsed& a, const Parsed& b) {
 
 // What a row expects beyond the class. Not given: not looked at.
 struct Expected {
-  fm_reason reason = FM_METERED;
+  fm_packet_class packet_class = FM_METERED;
   int header = -1;
   int payload = -1;
   fm_fragment_role role = FM_NOT_FRAGMENT;
@@ -314,8 +315,8 @@ TEST(Parse, Rows) {
     SCOPED_TRACE(row.claim);
     const Frame frame = row.packet.frame();
     const Parsed p = parse(frame);
-    EXPECT_EQ(p.reason, row.expected.reason);
-    if (p.reason != FM_METERED) continue;
+    EXPECT_EQ(p.packet_class, row.expected.packet_class);
+    if (p.packet_class != FM_METERED) continue;
     EXPECT_EQ(p.role, row.expected.role);
     EXPECT_EQ(p.packet.wire_length, frame.wire_length);
     EXPECT_EQ(p.packet.header_bytes, row.expected.header);
@@ -348,9 +349,9 @@ TEST(Parse, EveryCut) {
       const Parsed p = parse(shorter);
       if (cut >= needed) {
         EXPECT_TRUE(same(p, whole)) << "cut behind the headers, at " << cut;
-      } else if (whole.reason == FM_METERED) {
-        EXPECT_NE(p.reason, FM_METERED) << "cut inside the headers, at " << cut;
-        EXPECT_NE(p.reason, FM_OTHER_PROTOCOL) << "cut inside the headers, at " << cut;
+      } else if (whole.packet_class == FM_METERED) {
+        EXPECT_NE(p.packet_class, FM_METERED) << "cut inside the headers, at " << cut;
+        EXPECT_NE(p.packet_class, FM_OTHER_PROTOCOL) << "cut inside the headers, at " << cut;
       }
     }
   }
@@ -392,10 +393,10 @@ TEST(Parse, ClassOfACut) {
     for (size_t cut = 0; cut < frame.octets.size(); cut++) {
       Frame shorter = frame;
       shorter.octets.resize(cut);
-      const fm_reason expected = cut < row.link_octets     ? FM_NOT_IP
-                                 : cut < row.header_octets ? FM_MALFORMED
-                                                           : FM_METERED;
-      EXPECT_EQ(parse(shorter).reason, expected) << "cut at " << cut;
+      const fm_packet_class expected = cut < row.link_octets     ? FM_NOT_IP
+                                       : cut < row.header_octets ? FM_MALFORMED
+                                                                 : FM_METERED;
+      EXPECT_EQ(parse(shorter).packet_class, expected) << "cut at " << cut;
     }
   }
 }
@@ -404,15 +405,15 @@ TEST(Parse, ClassOfACut) {
 // its link header.
 TEST(Parse, CookedV2Cut) {
   for (size_t cut = 0; cut < 20; cut++)
-    EXPECT_EQ(parse(udp4().link(276).cut_to(cut)).reason, FM_NOT_IP) << "cut at " << cut;
-  EXPECT_EQ(parse(udp4().link(276).cut_to(20)).reason, FM_MALFORMED);
+    EXPECT_EQ(parse(udp4().link(276).cut_to(cut)).packet_class, FM_NOT_IP) << "cut at " << cut;
+  EXPECT_EQ(parse(udp4().link(276).cut_to(20)).packet_class, FM_MALFORMED);
 }
 
 // ---- keys ----
 
 TEST(Parse, TcpFields) {
   const Parsed p = parse(ipv4("10.9.8.7", "10.0.0.2").tcp(4242, 80, 0xc5, 513).payload(3));
-  ASSERT_EQ(p.reason, FM_METERED);
+  ASSERT_EQ(p.packet_class, FM_METERED);
   const unsigned sender = p.packet.direction;
   EXPECT_EQ(p.packet.key.port[sender], 4242);
   EXPECT_EQ(p.packet.key.port[!sender], 80);
@@ -457,7 +458,7 @@ TEST(Parse, IcmpKeys) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.claim);
     const Parsed p = parse(c.packet);
-    ASSERT_EQ(p.reason, FM_METERED);
+    ASSERT_EQ(p.packet_class, FM_METERED);
     EXPECT_EQ(p.packet.key.kind, c.kind);
     EXPECT_EQ(p.packet.key.port[0], c.discriminator);
     EXPECT_EQ(p.packet.key.port[1], 0);
@@ -468,8 +469,8 @@ TEST(Parse, BothDirectionsHaveOneKey) {
   for (const RowOfParse& row : rows()) {
     SCOPED_TRACE(row.claim);
     const Parsed there = parse(row.packet), back = parse(row.packet.reversed());
-    EXPECT_EQ(there.reason, back.reason);
-    if (there.reason != FM_METERED || there.role == FM_LATER_FRAGMENT) continue;
+    EXPECT_EQ(there.packet_class, back.packet_class);
+    if (there.packet_class != FM_METERED || there.role == FM_LATER_FRAGMENT) continue;
     EXPECT_TRUE(fm_key_equal(&there.packet.key, &back.packet.key));
     EXPECT_NE(there.packet.direction, back.packet.direction);
   }
@@ -521,9 +522,9 @@ TEST(Parse, ShimsAreTold) {
 }
 
 TEST(Parse, TagsBesideTheFrameCount) {
-  EXPECT_EQ(parse(tags(3), 1).reason, FM_METERED);
-  EXPECT_EQ(parse(tags(4), 1).reason, FM_NOT_IP) << "5 in all";
-  EXPECT_EQ(parse(tags(0), 1).reason, FM_METERED);
+  EXPECT_EQ(parse(tags(3), 1).packet_class, FM_METERED);
+  EXPECT_EQ(parse(tags(4), 1).packet_class, FM_NOT_IP) << "5 in all";
+  EXPECT_EQ(parse(tags(0), 1).packet_class, FM_METERED);
 }
 
 // Arbitrary octets behind each link type: every outcome keeps the lengths consistent. (parse_fuzz
@@ -541,7 +542,7 @@ TEST(Parse, RandomOctets) {
           static_cast<uint8_t>(random());
     frame.octets.resize(random() % (frame.octets.size() + 1));
     const Parsed p = parse(frame);
-    if (p.reason != FM_METERED) continue;
+    if (p.packet_class != FM_METERED) continue;
     ASSERT_LE(uint64_t{p.packet.header_bytes} + p.packet.payload_bytes, frame.wire_length);
   }
 }

@@ -336,8 +336,8 @@ TEST(Columns82, VectorFragments) {
   const auto later = ipv4("10.0.0.1", "10.0.0.2").protocol(17).payload(7).fragment(4, false, 9);
   const auto first = ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(24).fragment(0, true, 9);
   const Replayed r = replay({later.at(0), first.at(0), later.at(30), later.at(30.000000001)});
-  EXPECT_EQ(r.account.by_reason[FM_METERED], 2u);
-  EXPECT_EQ(r.account.by_reason[FM_UNATTRIBUTED_FRAGMENT], 2u);
+  EXPECT_EQ(r.account.by_class[FM_METERED], 2u);
+  EXPECT_EQ(r.account.by_class[FM_UNATTRIBUTED_FRAGMENT], 2u);
   ASSERT_EQ(r.rows.size(), 1u);
   expect_cells(r.rows[0], {{"fwd_header_len", "48"}, {"fwd_seg_size_avg", "15.5"}});
 }
@@ -351,9 +351,9 @@ TEST(Columns82, VectorClasses) {
   const Replayed r = replay({tags(0).ip_length(38).at(0),
                              ipv4("10.0.0.1", "10.0.0.3").udp(1, 2).ip_length(0).pad_to(72).at(0),
                              tags(4).at(0), tags(5).at(0)});
-  EXPECT_EQ(r.account.by_reason[FM_MALFORMED], 1u);
-  EXPECT_EQ(r.account.by_reason[FM_NOT_IP], 1u);
-  EXPECT_EQ(r.account.by_reason[FM_METERED], 2u);
+  EXPECT_EQ(r.account.by_class[FM_MALFORMED], 1u);
+  EXPECT_EQ(r.account.by_class[FM_NOT_IP], 1u);
+  EXPECT_EQ(r.account.by_class[FM_METERED], 2u);
   ASSERT_EQ(r.rows.size(), 2u);
   EXPECT_EQ(r.rows[0].text("fwd_seg_size_min"), "30");
 }
@@ -482,7 +482,7 @@ TEST_F(Columns82Property, SwappedEndsChangeIdentityOnly) {
   for (int round = 0; round < 20; round++) {
     const Traffic traffic = random_traffic(random_, 300);
     const Replayed there = replay(traffic.frames()), back = replay(traffic.frames(true));
-    EXPECT_EQ(there.account.by_reason, back.account.by_reason);
+    EXPECT_EQ(there.account.by_class, back.account.by_class);
     ASSERT_EQ(there.rows.size(), back.rows.size());
     for (size_t i = 0; i < there.rows.size(); i++) {
       for (const std::string& column : column_names())

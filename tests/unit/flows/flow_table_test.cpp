@@ -14,7 +14,7 @@ namespace {
 
 struct Written {
   uint16_t port;
-  fm_end end;
+  fm_end_reason end;
   uint64_t packets;
   ClockOrigin clock;
   uint64_t first_ns;

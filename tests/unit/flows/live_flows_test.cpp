@@ -13,7 +13,7 @@ namespace {
 struct Row {
   uint64_t packets;
   uint64_t gaps;
-  fm_end end;
+  fm_end_reason end;
   int64_t start_s;
   uint64_t duration_ns;
 };
@@ -88,13 +88,14 @@ class LiveFlowsTest : public ::testing::Test {
     flows.take(&record, sizeof(record));
   }
   // packets: what the kernel counted.
-  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end end, bool announced = false) {
+  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end,
+             bool announced = false) {
     tell(FM_RECORD_CLOSED, id, port, packets, end, announced);
   }
   void state(uint64_t id, uint16_t port, uint64_t packets, bool announced = true) {
-    tell(FM_RECORD_STATE, id, port, packets, FM_END_COUNT, announced);
+    tell(FM_RECORD_STATE, id, port, packets, FM_END_NONE, announced);
   }
-  void tell(uint8_t what, uint64_t id, uint16_t port, uint64_t packets, fm_end end,
+  void tell(uint8_t what, uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end,
             bool announced) {
     fm_state_record record{};
     record.head.flow_id = id;

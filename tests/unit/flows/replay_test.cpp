@@ -49,7 +49,7 @@ TEST(Replay, AnUnbalancedAccountIsSeen) {
 TEST(Replay, FragmentsJoinTheirFlow) {
   const Replayed r = replay({first(1, 7).at(0), first(2, 8).at(0), later(2).at(1), later(1).at(2),
                              later(3).at(3), later(1).reversed().at(4)});
-  EXPECT_EQ(r.account.by_reason[FM_UNATTRIBUTED_FRAGMENT], 2u);
+  EXPECT_EQ(r.account.by_class[FM_UNATTRIBUTED_FRAGMENT], 2u);
   ASSERT_EQ(r.rows.size(), 2u);
   EXPECT_EQ(r.rows[0].text("src_port"), "7");
   EXPECT_EQ(r.rows[0].text("tot_fwd_pkts"), "2");
@@ -59,14 +59,14 @@ TEST(Replay, FragmentsJoinTheirFlow) {
 
 TEST(Replay, AMalformedFirstFragmentIsNotRemembered) {
   const Replayed r = replay({first(1).ip_length(24).at(0), later(1).at(1)});
-  EXPECT_EQ(r.account.by_reason[FM_MALFORMED], 1u);
-  EXPECT_EQ(r.account.by_reason[FM_UNATTRIBUTED_FRAGMENT], 1u);
+  EXPECT_EQ(r.account.by_class[FM_MALFORMED], 1u);
+  EXPECT_EQ(r.account.by_class[FM_UNATTRIBUTED_FRAGMENT], 1u);
 }
 
 TEST(Replay, FragmentMemoryIsNotRenewed) {
   const Replayed r = replay({first(1).at(0), later(1).at(20), later(1).at(30), later(1).at(31)});
   EXPECT_EQ(r.account.metered(), 3u);
-  EXPECT_EQ(r.account.by_reason[FM_UNATTRIBUTED_FRAGMENT], 1u);
+  EXPECT_EQ(r.account.by_class[FM_UNATTRIBUTED_FRAGMENT], 1u);
   // A new first fragment of the same identity does renew it.
   EXPECT_EQ(replay({first(1).at(0), first(1).at(20), later(1).at(50)}).account.metered(), 3u);
 }
@@ -76,7 +76,7 @@ TEST(Replay, ABoundedFragmentTableForgets) {
                              later(2).at(1), later(3).at(1)},
                             fm_default_settings(), {16, 2});
   EXPECT_EQ(r.account.metered(), 5u);
-  EXPECT_EQ(r.account.by_reason[FM_UNATTRIBUTED_FRAGMENT], 1u);
+  EXPECT_EQ(r.account.by_class[FM_UNATTRIBUTED_FRAGMENT], 1u);
 }
 
 TEST(Replay, Ipv6LaterFragmentInAnExtensionChain) {

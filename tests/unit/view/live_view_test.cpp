@@ -121,8 +121,8 @@ class ViewLines : public TopFlowsTest {
     before.interfaces.push_back({"eth0", {{1'000, 1'000'000}, {10, 500}}});
     now.interfaces.push_back({"veth-with-a-\033[31mname", {{5, 500}, {0, 0}}});
     now.account.seen = 2'015;
-    now.account.by_reason[FM_METERED] = 2'000;
-    now.account.by_reason[FM_MALFORMED] = 15;
+    now.account.by_class[FM_METERED] = 2'000;
+    now.account.by_class[FM_MALFORMED] = 15;
     now.losses = {{"events_lost", 3}, {"evicted", 0}};
     now.flows_open = 2;
     packet(1, 1500), packet(2, 100, /*ipv6=*/true);
