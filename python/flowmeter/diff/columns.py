@@ -2,7 +2,7 @@
 """The one table of columns: a name in each program, a unit, and how a cell is read.
 
 A row is a dict from the names of the 82 columns to numbers in the unit of *its* program: the Java program's times are
-microseconds, all others' seconds. `canonical` brings two of them to one unit. Time stamps are integer nanoseconds.
+microseconds, all others' seconds. `canonical` converts both to one unit. Time stamps are integer nanoseconds.
 """
 import datetime
 import math
@@ -25,9 +25,8 @@ class Column(NamedTuple):
     unit_java: str
 
 
-def _columns():
-    """name | Java's name | unit [| Java's unit]"""
-    lines = """
+# name | Java's name | unit [| Java's unit]
+_TABLE = """
 src_ip|Src IP|text
 dst_ip|Dst IP|text
 src_port|Src Port|-
@@ -111,7 +110,10 @@ subflow_bwd_pkts|Subflow Bwd Packets|packets
 subflow_fwd_byts|Subflow Fwd Bytes|B
 subflow_bwd_byts|Subflow Bwd Bytes|B
 """
-    for line in lines.strip().splitlines():
+
+
+def _columns():
+    for line in _TABLE.strip().splitlines():
         name, java, unit, *unit_java = line.split("|")
         yield Column(name, java, unit, unit_java[0] if unit_java else "us" if unit == "s" else unit)
 
@@ -120,7 +122,7 @@ COLUMNS = {column.name: column for column in _columns()}
 FROM_JAVA = {column.java: column.name for column in COLUMNS.values()}
 MICROSECONDS = frozenset(c.name for c in COLUMNS.values() if c.unit_java == "us")
 TEXT = ("src_ip", "dst_ip")
-# Columns that say nothing about a flow: not compared, not an error.
+# Columns that say nothing about a flow. They are not compared, and they are no error.
 UNCOMPARED = {"Flow ID": "made of other columns", "Label": "always NeedManualLabel",
               "src_mac": "only some versions of the Python program", "dst_mac": "only some versions of the Python program"}
 
@@ -181,7 +183,7 @@ def cell(name, text):
 
 
 def canonical(name, value, program):
-    """The value in seconds and octets, whatever program wrote it."""
+    """The value in seconds and bytes, whichever program wrote it."""
     return value / 1e6 if program == JAVA and name in MICROSECONDS else value
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The 82 cells of a flow from its packets, with any set of quirks switched on: none gives the correct mode's, all of a
-program's give that program's. So a step from one program to another can be taken quirk by quirk."""
+"""The 82 cells of a flow from its packets, with any set of quirks switched on. No quirk gives the cells of the correct
+mode; all quirks of a program give those of that program. So one can go from one program to another quirk by quirk."""
 import math
 
 from .columns import CORRECT, JAVA, MICROSECONDS, NS, PYTHON
@@ -29,115 +29,57 @@ def _neighbours(times):
     return [b - a for a, b in zip(times, times[1:])]
 
 
+class _Reading:
+    """A flow's packets as the quirks have them read: lists with one value per packet, times in ns."""
+
+    def __init__(self, members, q):
+        frames = [frame for frame, _ in members]
+        header_of = PYTHON if "ip-header" in q else JAVA if "transport-header" in q else CORRECT
+        payload_of = PYTHON if "padding-is-payload" in q else JAVA if "captured-payload" in q else CORRECT
+        walk_of = JAVA if "java-walk" in q else CORRECT
+        self.forward = [way for _, way in members]
+        self.payload = [frame.view(payload_of).payload for frame in frames]
+        self.header = [frame.view(header_of).header for frame in frames]
+        self.walk = [frame.view(walk_of) for frame in frames]
+        self.length = (self.payload if "payload-length" in q else
+                       [f.captured if "captured-length" in q else f.wire for f in frames])
+        self._read_times([frame.time // 1000 * 1000 if "microseconds" in q else frame.time for frame in frames], q)
+        every = range(len(frames))
+        self.by_way = {"fwd": [i for i in every if self.forward[i]], "bwd": [i for i in every if not self.forward[i]]}
+        # Indices, the first one twice where it counts twice.
+        twice = "first-packet-twice" in q
+        self.listed = [0] * twice + list(every)
+        self.lists = {way: [0] * (twice and self.forward[0] == (way == "fwd")) + self.by_way[way] for way in self.by_way}
+
+    def _read_times(self, stamps, q):
+        latest = []
+        for stamp in stamps:
+            latest.append(max(latest[-1], stamp) if latest else stamp)
+        self.start = stamps[0]
+        if "raw-gaps-java" in q:
+            self.times, self.gaps, self.duration = stamps, _neighbours(stamps), stamps[-1] - stamps[0]
+        elif "raw-gaps-python" in q:
+            self.times, self.gaps = stamps, [t - before for before, t in zip(latest, stamps[1:])]
+            self.duration = latest[-1] - stamps[0]
+        else:
+            self.times, self.gaps, self.duration = latest, _neighbours(latest), latest[-1] - latest[0]
+
+
 def cells(identity, members, q):
     """identity: src_ip, dst_ip, src_port, dst_port, protocol; members: (Frame, forward), in order; q: names of quirks."""
     source, destination, first_port, second_port, protocol = identity
-    zero_protocol = "protocol-0" in q
-    icmp = protocol in (0, 1, 58) and not zero_protocol
+    icmp = protocol in (0, 1, 58) and "protocol-0" not in q
     if icmp:
         protocol, first_port, second_port = protocol or 1, -1, -1
-    elif zero_protocol and protocol in (0, 1, 58):
+    elif protocol in (0, 1, 58):
         protocol, first_port, second_port = 0, 0, 0
-
-    header_of = PYTHON if "ip-header" in q else JAVA if "transport-header" in q else CORRECT
-    payload_of = PYTHON if "padding-is-payload" in q else JAVA if "captured-payload" in q else CORRECT
-    walk_of = JAVA if "java-walk" in q else CORRECT
-    forward = [way for _, way in members]
-    frames = [frame for frame, _ in members]
-    payload = [frame.view(payload_of).payload for frame in frames]
-    header = [frame.view(header_of).header for frame in frames]
-    walk = [frame.view(walk_of) for frame in frames]
-    length = payload if "payload-length" in q else [f.captured if "captured-length" in q else f.wire for f in frames]
-
-    # Times in ns.
-    stamps = [frame.time // 1000 * 1000 if "microseconds" in q else frame.time for frame in frames]
-    latest = []
-    for stamp in stamps:
-        latest.append(max(latest[-1], stamp) if latest else stamp)
-    if "raw-gaps-java" in q:
-        times, gaps, duration = stamps, _neighbours(stamps), stamps[-1] - stamps[0]
-    elif "raw-gaps-python" in q:
-        times, gaps = stamps, [t - before for before, t in zip(latest, stamps[1:])]
-        duration = latest[-1] - stamps[0]
-    else:
-        times, gaps, duration = latest, _neighbours(latest), latest[-1] - latest[0]
-
-    n = len(frames)
-    every = list(range(n))
-    by_way = {"fwd": [i for i in every if forward[i]], "bwd": [i for i in every if not forward[i]]}
-    # Indices, the first one twice where it counts twice.
-    twice = "first-packet-twice" in q
-    listed = [0] + every if twice else every
-    lists = {way: ([0] if twice and forward[0] == (way == "fwd") else []) + by_way[way] for way in by_way}
+    r = _Reading(members, q)
     c = {"src_ip": source, "dst_ip": destination, "src_port": first_port, "dst_port": second_port, "protocol": protocol,
-         "timestamp": stamps[0] // NS * NS if "whole-seconds" in q else stamps[0] // 1000 * 1000,
-         "flow_duration": duration / NS}
-
-    def rate(count, without):
-        if duration == 0:
-            return without
-        return count / (duration / NS)
-
-    total = sum(length[i] for i in listed)
-    odd = "rates-without-duration" in q
-    c["flow_byts_s"] = rate(total, (math.inf if total else math.nan) if odd else 0)
-    c["flow_pkts_s"] = rate(len(listed), math.inf if odd else 0)
-    for way, index in lists.items():
-        sizes = [length[i] for i in index]
-        c[f"{way}_pkts_s"] = rate(len(index), 0) if duration > 0 else 0
-        c[f"tot_{way}_pkts"], c[f"totlen_{way}_pkts"] = len(index), sum(sizes)
-        least, most, mean, variance = _statistics(sizes, q)
-        c |= {f"{way}_pkt_len_max": most, f"{way}_pkt_len_min": least, f"{way}_pkt_len_mean": mean,
-              f"{way}_pkt_len_std": math.sqrt(variance)}
-        c[f"{way}_seg_size_avg"] = (_ratio(sum(sizes), len(sizes)) if "segment-is-frame" in q
-                                    else _ratio(sum(payload[i] for i in index), len(index)))
-        c[f"{way}_header_len"] = sum(header[i] for i in index)
-        for flag, bit in (("psh", _PSH), ("urg", _URG)):
-            count = sum(bool(walk[i].flags & bit) for i in index)
-            if "first-flags-only" in q:
-                count = int(way == "fwd" and bool(walk[0].flags & bit))
-            c[f"{way}_{flag}_flags"] = -1 if icmp else count
-        windows = [walk[i].window for i in by_way[way] if walk[i].window is not None]
-        if "window-not-zero" in q:
-            windows = [w for w in windows if w] or [0]
-        c[f"init_{way}_win_byts"] = -1 if icmp else (windows or [0])[-1 if way == "bwd" and "last-backward-window" in q else 0]
-    # The first packet's payload twice, in the lengths of all packets only.
-    sizes = [length[i] for i in listed] + ([length[0]] if "first-payload-twice" in q else [])
-    least, most, mean, variance = _statistics(sizes, q)
-    c |= {"pkt_len_max": most, "pkt_len_min": least, "pkt_len_mean": mean, "pkt_len_std": math.sqrt(variance),
-          "pkt_len_var": variance, "pkt_size_avg": sum(sizes) / len(listed)}
-    if "least-header" in q:
-        c["fwd_seg_size_min"] = min((header[i] for i in lists["fwd"]), default=0)
-    else:
-        c["fwd_seg_size_min"] = min((payload[i] for i in lists["fwd"]), default=0)
-    data = [i for i in lists["fwd"] if payload[i] > 0]
-    c["fwd_act_data_pkts"] = sum(i > 0 for i in data) if "data-without-first" in q else len(data)
-
-    samples = {"flow": [0] + gaps if twice else gaps,
-               "fwd": _neighbours([times[i] for i in lists["fwd"]]), "bwd": _neighbours([times[i] for i in lists["bwd"]])}
-    for name, values in samples.items():
-        if "short-lists-zero" in q and len(values) < 2:
-            values = []
-        least, most, mean, variance = _statistics(values, q)
-        c |= {f"{name}_iat_max": most / NS, f"{name}_iat_min": least / NS, f"{name}_iat_mean": mean / NS,
-              f"{name}_iat_std": math.sqrt(variance) / NS, f"{name}_iat_tot": sum(values) / NS}
-    for name, bit in _FLAGS.items():
-        c[name] = -1 if icmp else sum(bool(walk[i].flags & bit) for i in listed)
-    if "cwr-is-urg" in q:
-        c["cwr_flag_count"] = c["fwd_urg_flags"]
+         "timestamp": r.start // NS * NS if "whole-seconds" in q else r.start // 1000 * 1000,
+         "flow_duration": r.duration / NS}
+    c |= _totals(r, q) | _lengths(r, q) | _iats(r, q) | _flags(r, q, icmp) | _active_and_idle(r, q) | _bulk_averages(r, q)
     c["down_up_ratio"] = _ratio(c["tot_bwd_pkts"], c["tot_fwd_pkts"])
-
-    active, idle = _activity(times, q)
-    for name, values in (("active", active), ("idle", idle)):
-        least, most, mean, variance = _statistics(values, q)
-        c |= {f"{name}_max": most / NS, f"{name}_min": least / NS, f"{name}_mean": mean / NS,
-              f"{name}_std": math.sqrt(variance) / NS}
-    for way, (count, packets, octets, time) in _bulks(forward, payload, times, q).items():
-        c |= {f"{way}_byts_b_avg": _ratio(octets, count), f"{way}_pkts_b_avg": _ratio(packets, count),
-              f"{way}_blk_rate_avg": _ratio(octets, time / NS)}
-    parts = sum(gap > NS for gap in gaps) + ("subflow-per-gap" not in q)
-    if "subflow-totals" in q:
-        parts = 1
+    parts = 1 if "subflow-totals" in q else sum(gap > NS for gap in r.gaps) + ("subflow-per-gap" not in q)
     for way in ("fwd", "bwd"):
         c[f"subflow_{way}_pkts"] = _ratio(c[f"tot_{way}_pkts"], parts)
         c[f"subflow_{way}_byts"] = _ratio(c[f"totlen_{way}_pkts"], parts)
@@ -149,6 +91,92 @@ def cells(identity, members, q):
     if "microseconds-unit" in q:
         for name in MICROSECONDS:
             c[name] *= 10**6
+    return c
+
+
+def _totals(r, q):
+    """Packets, bytes and their rates."""
+    def rate(count, without):
+        return count / (r.duration / NS) if r.duration else without
+
+    total = sum(r.length[i] for i in r.listed)
+    odd = "rates-without-duration" in q
+    c = {"flow_byts_s": rate(total, (math.inf if total else math.nan) if odd else 0),
+         "flow_pkts_s": rate(len(r.listed), math.inf if odd else 0)}
+    for way, index in r.lists.items():
+        c[f"{way}_pkts_s"] = rate(len(index), 0) if r.duration > 0 else 0
+        c[f"tot_{way}_pkts"], c[f"totlen_{way}_pkts"] = len(index), sum(r.length[i] for i in index)
+        c[f"{way}_header_len"] = sum(r.header[i] for i in index)
+    forward = r.lists["fwd"]
+    c["fwd_seg_size_min"] = min(((r.header if "least-header" in q else r.payload)[i] for i in forward), default=0)
+    data = [i for i in forward if r.payload[i] > 0]
+    c["fwd_act_data_pkts"] = sum(i > 0 for i in data) if "data-without-first" in q else len(data)
+    return c
+
+
+def _lengths(r, q):
+    c = {}
+    for way, index in r.lists.items():
+        sizes = [r.length[i] for i in index]
+        least, most, mean, variance = _statistics(sizes, q)
+        c |= {f"{way}_pkt_len_max": most, f"{way}_pkt_len_min": least, f"{way}_pkt_len_mean": mean,
+              f"{way}_pkt_len_std": math.sqrt(variance)}
+        segments = sizes if "segment-is-frame" in q else [r.payload[i] for i in index]
+        c[f"{way}_seg_size_avg"] = _ratio(sum(segments), len(segments))
+    # The first packet's payload twice, in the lengths of all packets only.
+    sizes = [r.length[i] for i in r.listed] + [r.length[0]] * ("first-payload-twice" in q)
+    least, most, mean, variance = _statistics(sizes, q)
+    return c | {"pkt_len_max": most, "pkt_len_min": least, "pkt_len_mean": mean, "pkt_len_std": math.sqrt(variance),
+                "pkt_len_var": variance, "pkt_size_avg": sum(sizes) / len(r.listed)}
+
+
+def _iats(r, q):
+    c = {}
+    samples = {"flow": [0] * ("first-packet-twice" in q) + r.gaps}
+    samples |= {way: _neighbours([r.times[i] for i in index]) for way, index in r.lists.items()}
+    for name, values in samples.items():
+        if "short-lists-zero" in q and len(values) < 2:
+            values = []
+        least, most, mean, variance = _statistics(values, q)
+        c |= {f"{name}_iat_max": most / NS, f"{name}_iat_min": least / NS, f"{name}_iat_mean": mean / NS,
+              f"{name}_iat_std": math.sqrt(variance) / NS, f"{name}_iat_tot": sum(values) / NS}
+    return c
+
+
+def _flags(r, q, icmp):
+    """Flags and initial windows."""
+    def count(index, bit):
+        return -1 if icmp else sum(bool(r.walk[i].flags & bit) for i in index)
+
+    c = {name: count(r.listed, bit) for name, bit in _FLAGS.items()}
+    for way, index in r.lists.items():
+        if "first-flags-only" in q:
+            index = [0] if way == "fwd" else []
+        c |= {f"{way}_psh_flags": count(index, _PSH), f"{way}_urg_flags": count(index, _URG)}
+        windows = [r.walk[i].window for i in r.by_way[way] if r.walk[i].window is not None]
+        if "window-not-zero" in q:
+            windows = [w for w in windows if w]
+        last = way == "bwd" and "last-backward-window" in q
+        c[f"init_{way}_win_byts"] = -1 if icmp else (windows or [0])[-1 if last else 0]
+    if "cwr-is-urg" in q:
+        c["cwr_flag_count"] = c["fwd_urg_flags"]
+    return c
+
+
+def _active_and_idle(r, q):
+    c = {}
+    for name, values in zip(("active", "idle"), _activity(r.times, q)):
+        least, most, mean, variance = _statistics(values, q)
+        c |= {f"{name}_max": most / NS, f"{name}_min": least / NS, f"{name}_mean": mean / NS,
+              f"{name}_std": math.sqrt(variance) / NS}
+    return c
+
+
+def _bulk_averages(r, q):
+    c = {}
+    for way, (count, packets, size, time) in _bulks(r.forward, r.payload, r.times, q).items():
+        c |= {f"{way}_byts_b_avg": _ratio(size, count), f"{way}_pkts_b_avg": _ratio(packets, count),
+              f"{way}_blk_rate_avg": _ratio(size, time / NS)}
     return c
 
 
@@ -169,11 +197,11 @@ def _activity(times, q):
 
 
 def _bulks(forward, payload, times, q):
-    """{way: [bulks, packets, octets, ns]}"""
+    """{way: [bulks, packets, bytes, ns]}"""
     totals = {"fwd": [0] * 4, "bwd": [0] * 4}
-    run = {}  # way -> [first time, latest time, packets, octets]
-    for way, octets, time in zip(("fwd" if f else "bwd" for f in forward), payload, times):
-        if octets == 0:
+    run = {}  # way -> [first time, latest time, packets, bytes]
+    for way, size, time in zip(("fwd" if f else "bwd" for f in forward), payload, times):
+        if size == 0:
             continue
         if "bulk-all-backward" in q:
             way = "bwd"
@@ -184,11 +212,11 @@ def _bulks(forward, payload, times, q):
         else:
             run.pop(other, None)
         if way not in run or time - run[way][1] > NS:
-            run[way] = [time, time, 1, octets]
+            run[way] = [time, time, 1, size]
             continue
         mine, total = run[way], totals[way]
         mine[2] += 1
-        mine[3] += octets
+        mine[3] += size
         if mine[2] == 4:
             total[0] += 1
             total[1] += 4
@@ -196,7 +224,7 @@ def _bulks(forward, payload, times, q):
             total[3] += time - mine[0]
         elif mine[2] > 4:
             total[1] += 1
-            total[2] += octets
+            total[2] += size
             total[3] += time - mine[1]
         mine[1] = time
     return totals

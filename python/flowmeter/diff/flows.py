@@ -6,9 +6,8 @@ independent models (flowmeter.models); the flow rules are here once more, since 
 """
 import gzip
 import socket
-import struct
 
-from ..models import cic82, java_cicflowmeter, python_cicflowmeter
+from ..models import captures, cic82, java_cicflowmeter, python_cicflowmeter
 from .columns import CORRECT, JAVA, NS, PYTHON
 from .flow import Flow, Frame, View
 
@@ -22,16 +21,10 @@ def _capture_octets(path):
     return gzip.decompress(octets) if octets[:2] == b"\x1f\x8b" else octets
 
 
-def _stated_below_captured(octets):
+def _stated_below_captured(octets, header):
     """Numbers of the records of a pcap file whose stated wire length is below the captured one."""
-    order = "<" if octets[:1] in (b"\xd4", b"\x4d") else ">"
-    numbers, at, number = set(), 24, 0
-    while octets[:4] != b"\x0a\x0d\x0d\x0a" and at + 16 <= len(octets):
-        captured, wire = struct.unpack_from(order + "2I", octets, at + 8)
-        if wire < captured:
-            numbers.add(number)
-        at, number = at + 16 + captured, number + 1
-    return numbers
+    records = captures.pcap_records(octets, header.order) if header else ()
+    return {number for number, (_, _, frame, wire) in enumerate(records) if wire < len(frame)}
 
 
 class Capture:
@@ -41,14 +34,11 @@ class Capture:
         self.flows = {CORRECT: [], PYTHON: [], JAVA: []}
         self.flow_of = {program: {} for program in self.flows}  # Frame -> Flow
         self._tables = {CORRECT: _CorrectTable(), PYTHON: _PythonTable(), JAVA: _JavaTable()}
-        memory, first_link, below = {}, None, _stated_below_captured(octets)
-        self._upper_link_bits = False
-        little = octets[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
-        snap = 0
-        if octets[:4] != b"\x0a\x0d\x0d\x0a":
-            order = "little" if little else "big"
-            snap = int.from_bytes(octets[16:20], order)
-            self._upper_link_bits = int.from_bytes(octets[20:24], order) > 0xFFFF
+        header = captures.pcap_header(octets)  # None: pcapng
+        order = header.order if header else "<"
+        snap = header.snap if header else 0
+        self._upper_link_bits = bool(header) and header.link > 0xFFFF
+        memory, first_link, below = {}, None, _stated_below_captured(octets, header)
         for time, captured, wire, link in cic82.frames(octets):
             first_link = link if first_link is None else first_link
             seen = captured[:snap] if 0 < snap < 2**31 else captured
@@ -56,7 +46,7 @@ class Capture:
             self.frames.append(frame)
             self._correct(frame, captured, wire, link, time, memory)
             if link == first_link:  # libpcap ends at an interface of another link type
-                self._python(frame, seen, link, "<" if little else ">", time // 1000)
+                self._python(frame, seen, link, order, time // 1000)
                 if frame.number in below or wire >= 2**31:  # it takes the length as signed
                     frame.refused[JAVA] = "java-wire-length"
                 else:

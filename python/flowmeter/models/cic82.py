@@ -1,21 +1,21 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The 82 columns of a capture, by an independent model.
 
-    oracle.py CAPTURE > expected.csv        rows, in the order of the flows' first packets
-    oracle.py --counts CAPTURE              what became of the packets
+    python3 -m flowmeter.models.cic82 CAPTURE > expected.csv    rows, in the order of the flows' first packets
+    python3 -m flowmeter.models.cic82 --counts CAPTURE          what became of the packets
 
-Written from the definition of the features, not from the meter: it keeps every packet of every flow and works out
-each column from the lists, in exact fractions that are rounded once. Slow, and that is its merit. Python 3.9 or newer.
+It is written from the definition of the features, not from the meter. It keeps every packet of every flow and computes
+each column from these lists, in exact fractions that are rounded once. It is slow so that it can be simple.
 """
 import argparse
 import collections
 import socket
-import struct
 import sys
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
+
+from . import captures
 
 IDLE = {6: 240, 17: 240, 1: 60, 58: 60}
 LINGER, ACTIVE, ACTIVITY_GAP, SUBFLOW_GAP, BULK_GAP, BULK_PACKETS, FRAGMENT_MEMORY = 5, 1800, 5, 1, 1, 4, 30
@@ -24,73 +24,40 @@ FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << n for n in range(8))
 
 
 # ---- captures ---------------------------------------------------------------------------------------------------
-def frames(octets):
-    """(time in ns, captured octets, wire length, link type) of each packet."""
-    magic = octets[:4]
-    if magic == b"\n\r\r\n":
-        yield from pcapng_frames(octets)
+def frames(data):
+    """(time in ns, captured bytes, wire length, link type) of each packet."""
+    if captures.is_pcapng(data):
+        yield from pcapng_frames(data)
         return
-    kinds = {b"\xa1\xb2\xc3\xd4": (">", 1000), b"\xd4\xc3\xb2\xa1": ("<", 1000),
-             b"\xa1\xb2\x3c\x4d": (">", 1), b"\x4d\x3c\xb2\xa1": ("<", 1)}
-    if magic not in kinds or len(octets) < 24:
+    header = captures.pcap_header(data)
+    if header is None:
         return
-    order, unit = kinds[magic]
-    link = struct.unpack(order + "I", octets[20:24])[0] & 0xffff
-    at = 24
-    while at + 16 <= len(octets):
-        second, fraction, captured, wire = struct.unpack(order + "4I", octets[at:at + 16])
-        at += 16
-        if captured > 262144 or at + captured > len(octets):
-            return
-        yield second * NS + fraction * unit, octets[at:at + captured], max(wire, captured), link
-        at += captured
+    unit = 1 if header.nanoseconds else 1000
+    for second, fraction, captured, wire in captures.pcap_records(data, header.order):
+        yield second * NS + fraction * unit, captured, max(wire, len(captured)), header.link & 0xffff
 
 
-def pcapng_frames(octets):
-    at, order, interfaces = 0, "<", []
-    while at + 12 <= len(octets):
-        kind = octets[at:at + 4]
-        if kind == b"\n\r\r\n":
-            order = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}.get(octets[at + 8:at + 12])
-            if order is None:
-                return
+def pcapng_frames(data):
+    interfaces = []
+    for order, kind, body in captures.pcapng_blocks(data):
+        if kind == captures.SECTION:
             interfaces = []
-        number, length = struct.unpack(order + "2I", octets[at:at + 8])
-        if length < 12 or length % 4 or at + length > len(octets):
-            return
-        body = octets[at + 8:at + length - 4]
-        at += length
-        if number == 1:
-            link, _, snap = struct.unpack(order + "2HI", body[:8])
-            resolution, offset, option = 6, 0, 8
-            while option + 4 <= len(body):
-                code, size = struct.unpack(order + "2H", body[option:option + 4])
-                value = body[option + 4:option + 4 + size]
-                if code == 0 or len(value) < size:
-                    break
-                if code == 9 and size:
-                    resolution = value[0]
-                if code == 14 and size >= 8:
-                    offset = struct.unpack(order + "q", value[:8])[0]
-                option += 4 + (size + 3) // 4 * 4
-            interfaces.append((link, snap, resolution, offset))
-        elif number in (2, 6):
-            if number == 6:
-                index, high, low, captured, wire = struct.unpack(order + "5I", body[:20])
-            else:
-                index, _, high, low, captured, wire = struct.unpack(order + "2H4I", body[:20])
-            if index >= len(interfaces) or captured > 262144 or 20 + captured > len(body):
+        elif kind == captures.INTERFACE:
+            interfaces.append(captures.pcapng_interface(order, body))
+        elif kind in (captures.PACKET, captures.OLD_PACKET):
+            packet = captures.pcapng_packet(order, kind, body)
+            if packet is None or packet[0] >= len(interfaces):
                 return
-            link, _, resolution, offset = interfaces[index]
+            number, stamp, captured, wire = packet
+            link, _, resolution, offset = interfaces[number]
             unit = Fraction(1, 2**(resolution & 127)) if resolution & 128 else Fraction(1, 10**resolution)
-            time = (high << 32 | low) * unit * NS // 1 + offset * NS
-            yield time, body[20:20 + captured], max(wire, captured), link
-        elif number == 3:
+            yield stamp * unit * NS // 1 + offset * NS, body[20:20 + captured], max(wire, captured), link
+        elif kind == captures.SIMPLE_PACKET:
             if not interfaces:
                 return
             link, snap, _, _ = interfaces[0]
-            wire = struct.unpack(order + "I", body[:4])[0]
-            captured = min(wire, len(body) - 4, snap or 262144)
+            wire = int.from_bytes(body[:4], "big" if order == ">" else "little")
+            captured = min(wire, len(body) - 4, snap or captures.CAPTURED_MAX)
             yield 0, body[4:4 + captured], max(wire, captured), link
 
 
@@ -172,83 +139,98 @@ def network_start(octets, link):
     raise Refused("not_ip")
 
 
+Network = collections.namedtuple("Network", "at end protocol source destination fragment")
+"""What the IP headers say. at: start of the transport header; fragment: None or (identity, offset in 8 bytes)."""
+
+
+def ipv4(octets, start, wire):
+    get = lambda at, size: number(octets, at, size, "malformed")
+    if get(start, 1) >> 4 != 4:
+        raise Refused("malformed")
+    size = (get(start, 1) & 15) * 4
+    get(start, max(size, 20))
+    if size < 20:
+        raise Refused("malformed")
+    total = get(start + 2, 2) or wire - start
+    if total < size or start + total > wire:
+        raise Refused("malformed")
+    protocol = get(start + 9, 1)
+    if protocol not in (1, 6, 17):
+        raise Refused("other_protocol")
+    source, destination = octets[start + 12:start + 16], octets[start + 16:start + 20]
+    fragment, field = None, get(start + 6, 2)
+    if field & 0x3fff:
+        fragment = ((4, source, destination, protocol, get(start + 4, 2)), field & 0x1fff)
+    return Network(start + size, start + total, protocol, source, destination, fragment)
+
+
+def ipv6(octets, start, wire):
+    get = lambda at, size: number(octets, at, size, "malformed")
+    get(start, 40)
+    if get(start, 1) >> 4 != 6:
+        raise Refused("malformed")
+    length = get(start + 4, 2)
+    end = start + 40 + length if length else wire
+    if end > wire:
+        raise Refused("malformed")
+    source, destination = octets[start + 8:start + 24], octets[start + 24:start + 40]
+    at, protocol, fragment = start + 40, get(start + 6, 1), None
+    extensions = (0, 43, 44, 51, 60, 135, 139, 140)
+    for _ in range(8):
+        if protocol not in extensions:
+            break
+        get(at, 8)
+        size = {44: 8, 51: (get(at + 1, 1) + 2) * 4}.get(protocol, (get(at + 1, 1) + 1) * 8)
+        if protocol == 44 and get(at + 2, 2) & 0xfff9:
+            fragment = ((6, source, destination, get(at + 4, 4)), get(at + 2, 2) >> 3)
+        protocol = get(at, 1)
+        at += size
+        if at > end:
+            raise Refused("malformed")
+        if fragment and fragment[1]:
+            break
+    later_in_chain = fragment and fragment[1] and protocol in extensions
+    if protocol not in (6, 17, 58) and not later_in_chain:
+        raise Refused("other_protocol")
+    return Network(at, end, protocol, source, destination, fragment)
+
+
 def dissect(octets, wire, link, time, memory):
     """(flow key without direction, Packet); memory: first fragments."""
     start, version = network_start(octets, link)
-    get = lambda at, size: number(octets, at, size, "malformed")
-    fragment = None  # (identity, offset)
-    if version == 4:
-        if get(start, 1) >> 4 != 4:
-            raise Refused("malformed")
-        size = (get(start, 1) & 15) * 4
-        get(start, max(size, 20))
-        if size < 20:
-            raise Refused("malformed")
-        total = get(start + 2, 2) or wire - start
-        if total < size or start + total > wire:
-            raise Refused("malformed")
-        end, protocol = start + total, get(start + 9, 1)
-        source, destination = octets[start + 12:start + 16], octets[start + 16:start + 20]
-        if protocol not in (1, 6, 17):
-            raise Refused("other_protocol")
-        field = get(start + 6, 2)
-        if field & 0x3fff:
-            fragment = ((4, source, destination, protocol, get(start + 4, 2)), field & 0x1fff)
-        at = start + size
-    else:
-        get(start, 40)
-        if get(start, 1) >> 4 != 6:
-            raise Refused("malformed")
-        length = get(start + 4, 2)
-        end = start + 40 + length if length else wire
-        if end > wire:
-            raise Refused("malformed")
-        protocol = get(start + 6, 1)
-        source, destination = octets[start + 8:start + 24], octets[start + 24:start + 40]
-        at, followed, extensions = start + 40, 0, (0, 43, 44, 51, 60, 135, 139, 140)
-        while protocol in extensions and followed < 8:
-            followed += 1
-            get(at, 8)
-            size = {44: 8, 51: (get(at + 1, 1) + 2) * 4}.get(protocol, (get(at + 1, 1) + 1) * 8)
-            if protocol == 44 and get(at + 2, 2) & 0xfff9:
-                fragment = ((6, source, destination, get(at + 4, 4)), get(at + 2, 2) >> 3)
-            protocol = get(at, 1)
-            at += size
-            if at > end:
-                raise Refused("malformed")
-            if fragment and fragment[1]:
-                break
-        later_in_chain = fragment and fragment[1] and protocol in extensions
-        if protocol not in (6, 17, 58) and not later_in_chain:
-            raise Refused("other_protocol")
-
-    if fragment and fragment[1]:
-        first = memory.get(fragment[0])
+    ip = (ipv4 if version == 4 else ipv6)(octets, start, wire)
+    if ip.fragment and ip.fragment[1]:
+        first = memory.get(ip.fragment[0])
         if first is None or time - first[0] > FRAGMENT_MEMORY * NS:
             raise Refused("unattributed_fragment")
         _, key, ends = first
-        return key, Packet(time, wire, at - start, end - at, 0, None, *ends)
+        return key, Packet(time, wire, ip.at - start, ip.end - ip.at, 0, None, *ends)
+    key, packet = transport(octets, start, version, ip, time, wire)
+    if ip.fragment:
+        memory[ip.fragment[0]] = (time, key, (packet.source, packet.destination))
+    return key, packet
 
+
+def transport(octets, start, version, ip, time, wire):
+    get = lambda at, size: number(octets, at, size, "malformed")
+    at, protocol = ip.at, ip.protocol
     fixed = 20 if protocol == 6 else 8
     get(at, fixed)
     size = (get(at + 12, 1) >> 4) * 4 if protocol == 6 else fixed
-    if size < fixed or at + size > end:
+    if size < fixed or at + size > ip.end:
         raise Refused("malformed")
     flags = get(at + 13, 1) if protocol == 6 else 0
     window = get(at + 14, 2) if protocol == 6 else None
-    ends = ((source, 0), (destination, 0))
     if protocol in (6, 17):
-        ends = ((source, get(at, 2)), (destination, get(at + 2, 2)))
+        ends = ((ip.source, get(at, 2)), (ip.destination, get(at + 2, 2)))
         key = (protocol, frozenset(ends))
     else:
+        ends = ((ip.source, 0), (ip.destination, 0))
         kind = get(at, 1)
         echo = kind in ((0, 8) if version == 4 else (128, 129))
         what = ("echo", get(at + 4, 2)) if echo else ("type", kind)
         key = (protocol, frozenset(ends), what)
-    packet = Packet(time, wire, at + size - start, end - at - size, flags, window, *ends)
-    if fragment:
-        memory[fragment[0]] = (time, key, ends)
-    return key, packet
+    return key, Packet(time, wire, at + size - start, ip.end - at - size, flags, window, *ends)
 
 
 # ---- flows ------------------------------------------------------------------------------------------------------
@@ -345,7 +327,7 @@ def gaps(times):
 
 
 def bulks(flow):
-    """{forward?: [bulks, packets, octets, seconds]}"""
+    """{forward?: [bulks, packets, bytes, seconds]}"""
     runs = []  # lists of (time, payload), with their direction
     for packet, time in zip(flow.packets, flow.times):
         if packet.payload == 0:
@@ -362,58 +344,85 @@ def bulks(flow):
     return total
 
 
+class Side:
+    """The packets of a direction, or of both, with their times."""
+
+    def __init__(self, flow, chosen):
+        picked = [(packet, time) for packet, time in zip(flow.packets, flow.times) if chosen(packet)]
+        self.packets, self.times = [p for p, _ in picked], [t for _, t in picked]
+        self.count, self.size = len(picked), sum(p.length for p in self.packets)
+        self.icmp = flow.protocol in (1, 58)
+
+    def flag(self, bit):
+        return -1 if self.icmp else sum(bool(p.flags & bit) for p in self.packets)
+
+    def window(self):
+        return -1 if self.icmp else next((p.window for p in self.packets if p.window is not None), 0)
+
+
 def columns(flow):
-    everything = list(zip(flow.packets, flow.times))
-    f = [(p, t) for p, t in everything if flow.forward(p)]
-    b = [(p, t) for p, t in everything if not flow.forward(p)]
-    duration = seconds(flow.times[-1] - flow.times[0])
-    icmp = flow.protocol in (1, 58)
-    size = lambda packets: sum(p.length for p, _ in packets)
-    flag = lambda packets, bit: -1 if icmp else sum(bool(p.flags & bit) for p, _ in packets)
+    every = Side(flow, lambda packet: True)
+    f, b = Side(flow, flow.forward), Side(flow, lambda packet: not flow.forward(packet))
+    return (identity(flow, every.icmp) | totals(flow, every, f, b) | lengths(every, f, b) | iats(every, f, b) |
+            flag_counts(every, f, b) | activity(flow) | bulk_averages(flow) | subflows(flow, f, b))
 
-    def window(packets):
-        if icmp:
-            return -1
-        return next((p.window for p, _ in packets if p.window is not None), 0)
 
-    def text(octets):
-        return socket.inet_ntop(socket.AF_INET if len(octets) == 4 else socket.AF_INET6, octets)
-
-    cells = {
+def identity(flow, icmp):
+    text = lambda octets: socket.inet_ntop(socket.AF_INET if len(octets) == 4 else socket.AF_INET6, octets)
+    return {
         "src_ip": text(flow.source[0]), "dst_ip": text(flow.destination[0]),
         "src_port": -1 if icmp else flow.source[1], "dst_port": -1 if icmp else flow.destination[1],
         "protocol": flow.protocol,
         "timestamp": time_text(flow.times[0]),
-        "flow_duration": duration, "flow_byts_s": ratio(size(everything), duration),
-        "flow_pkts_s": ratio(len(everything), duration), "fwd_pkts_s": ratio(len(f), duration),
-        "bwd_pkts_s": ratio(len(b), duration), "tot_fwd_pkts": len(f), "tot_bwd_pkts": len(b),
-        "totlen_fwd_pkts": size(f), "totlen_bwd_pkts": size(b),
     }
-    for name, packets in (("fwd_pkt_len", f), ("bwd_pkt_len", b), ("pkt_len", everything)):
-        least, greatest, mean, variance = moments([p.length for p, _ in packets])
+
+
+def totals(flow, every, f, b):
+    duration = seconds(flow.times[-1] - flow.times[0])
+    return {
+        "flow_duration": duration, "flow_byts_s": ratio(every.size, duration), "flow_pkts_s": ratio(every.count, duration),
+        "fwd_pkts_s": ratio(f.count, duration), "bwd_pkts_s": ratio(b.count, duration),
+        "tot_fwd_pkts": f.count, "tot_bwd_pkts": b.count, "totlen_fwd_pkts": f.size, "totlen_bwd_pkts": b.size,
+        "down_up_ratio": ratio(b.count, f.count),
+    }
+
+
+def lengths(every, f, b):
+    cells = {}
+    for name, side in (("fwd_pkt_len", f), ("bwd_pkt_len", b), ("pkt_len", every)):
+        least, greatest, mean, variance = moments([p.length for p in side.packets])
         cells |= {name + "_max": int(greatest), name + "_min": int(least), name + "_mean": Fraction(mean),
                   name + "_std": Root(variance)}
-        if name == "pkt_len":
-            cells |= {"pkt_len_var": variance, "pkt_size_avg": Fraction(mean)}
-    cells |= {
-        "fwd_header_len": sum(p.header for p, _ in f), "bwd_header_len": sum(p.header for p, _ in b),
-        "fwd_seg_size_min": min((p.payload for p, _ in f), default=0),
-        "fwd_act_data_pkts": sum(p.payload > 0 for p, _ in f),
+    payloads = {side: [p.payload for p in side.packets] for side in (f, b)}
+    return cells | {
+        "pkt_len_var": variance, "pkt_size_avg": Fraction(mean),  # of the last: all packets
+        "fwd_header_len": sum(p.header for p in f.packets), "bwd_header_len": sum(p.header for p in b.packets),
+        "fwd_seg_size_min": min(payloads[f], default=0), "fwd_act_data_pkts": sum(size > 0 for size in payloads[f]),
+        "fwd_seg_size_avg": ratio(sum(payloads[f]), f.count), "bwd_seg_size_avg": ratio(sum(payloads[b]), b.count),
     }
-    for name, packets in (("flow", everything), ("fwd", f), ("bwd", b)):
-        samples = gaps([t for _, t in packets])
+
+
+def iats(every, f, b):
+    cells = {}
+    for name, side in (("flow", every), ("fwd", f), ("bwd", b)):
+        samples = gaps(side.times)
         least, greatest, mean, variance = moments(samples)
         cells |= {name + "_iat_mean": mean, name + "_iat_max": greatest, name + "_iat_min": least,
                   name + "_iat_std": Root(variance), name + "_iat_tot": Fraction(sum(samples))}
-    cells |= {
-        "fwd_psh_flags": flag(f, PSH), "bwd_psh_flags": flag(b, PSH), "fwd_urg_flags": flag(f, URG),
-        "bwd_urg_flags": flag(b, URG), "fin_flag_cnt": flag(everything, FIN),
-        "syn_flag_cnt": flag(everything, SYN), "rst_flag_cnt": flag(everything, RST),
-        "psh_flag_cnt": flag(everything, PSH), "ack_flag_cnt": flag(everything, ACK),
-        "urg_flag_cnt": flag(everything, URG), "ece_flag_cnt": flag(everything, ECE),
-        "cwr_flag_count": flag(everything, CWR), "down_up_ratio": ratio(len(b), len(f)),
-        "init_fwd_win_byts": window(f), "init_bwd_win_byts": window(b),
+    return cells
+
+
+def flag_counts(every, f, b):
+    return {
+        "fwd_psh_flags": f.flag(PSH), "bwd_psh_flags": b.flag(PSH), "fwd_urg_flags": f.flag(URG),
+        "bwd_urg_flags": b.flag(URG), "fin_flag_cnt": every.flag(FIN), "syn_flag_cnt": every.flag(SYN),
+        "rst_flag_cnt": every.flag(RST), "psh_flag_cnt": every.flag(PSH), "ack_flag_cnt": every.flag(ACK),
+        "urg_flag_cnt": every.flag(URG), "ece_flag_cnt": every.flag(ECE), "cwr_flag_count": every.flag(CWR),
+        "init_fwd_win_byts": f.window(), "init_bwd_win_byts": b.window(),
     }
+
+
+def activity(flow):
     idle = [g for g in gaps(flow.times) if g > ACTIVITY_GAP]
     pieces = [[flow.times[0]]]
     for before, time in zip(flow.times, flow.times[1:]):
@@ -421,23 +430,29 @@ def columns(flow):
             pieces.append([])
         pieces[-1].append(time)
     active = [seconds(piece[-1] - piece[0]) for piece in pieces if piece[-1] > piece[0]]
+    cells = {}
     for name, samples in (("active", active), ("idle", idle)):
         least, greatest, mean, variance = moments(samples)
         cells |= {name + "_max": Fraction(greatest), name + "_min": Fraction(least), name + "_mean": mean,
                   name + "_std": Root(variance)}
-    of_bulks = bulks(flow)
-    for name, direction in (("fwd", True), ("bwd", False)):
-        count, packets, octets, time = of_bulks[direction]
-        cells |= {name + "_byts_b_avg": ratio(octets, count), name + "_pkts_b_avg": ratio(packets, count),
-                  name + "_blk_rate_avg": ratio(octets, time)}
-    subflows = 1 + sum(g > SUBFLOW_GAP for g in gaps(flow.times))
-    cells |= {
-        "fwd_seg_size_avg": ratio(sum(p.payload for p, _ in f), len(f)),
-        "bwd_seg_size_avg": ratio(sum(p.payload for p, _ in b), len(b)),
-        "subflow_fwd_pkts": Fraction(len(f), subflows), "subflow_bwd_pkts": Fraction(len(b), subflows),
-        "subflow_fwd_byts": Fraction(size(f), subflows), "subflow_bwd_byts": Fraction(size(b), subflows),
-    }
     return cells
+
+
+def bulk_averages(flow):
+    cells, of_bulks = {}, bulks(flow)
+    for name, direction in (("fwd", True), ("bwd", False)):
+        count, packets, size, time = of_bulks[direction]
+        cells |= {name + "_byts_b_avg": ratio(size, count), name + "_pkts_b_avg": ratio(packets, count),
+                  name + "_blk_rate_avg": ratio(size, time)}
+    return cells
+
+
+def subflows(flow, f, b):
+    parts = 1 + sum(g > SUBFLOW_GAP for g in gaps(flow.times))
+    return {
+        "subflow_fwd_pkts": Fraction(f.count, parts), "subflow_bwd_pkts": Fraction(b.count, parts),
+        "subflow_fwd_byts": Fraction(f.size, parts), "subflow_bwd_byts": Fraction(b.size, parts),
+    }
 
 
 ORDER = """src_ip dst_ip src_port dst_port protocol timestamp flow_duration flow_byts_s flow_pkts_s fwd_pkts_s bwd_pkts_s
@@ -468,7 +483,7 @@ def cell_text(value):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python3 -m flowmeter.models.cic82", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", action="store_true", help="print the classes of the packets instead")
     parser.add_argument("capture")
     arguments = parser.parse_args()

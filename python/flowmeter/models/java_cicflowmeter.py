@@ -4,6 +4,7 @@ which the program's --compat java is held. Slow, and without any bound."""
 import math
 import struct
 import time
+from typing import NamedTuple, Optional
 
 HEADER = (
     "Flow ID,Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Flow Duration,Total Fwd Packet,Total Bwd packets,"
@@ -39,81 +40,97 @@ NEEDS = {"eth": 14, "vlan": 4, "llc": 4, "snap": 4, "ip4": 20, "ip6": 40, "icmp"
          "ppp": 4, "sctp": 0, "chunk": 4, "arp": 6}
 
 
+class Header(NamedTuple):
+    """A header as the walk takes it."""
+
+    length: int
+    following: str = "data"
+    payload: int = 0  # 0: all that is left
+    postfix: int = 0  # bytes after the payload
+    end: Optional[int] = None  # where the frame ends now
+
+
+def be16(data, at):
+    return int.from_bytes(data[at:at + 2], "big")
+
+
+def link_header(data, kind, off, buf):
+    length = 14 if kind == "eth" else 4
+    ether_type = be16(data, length - 2)
+    if ether_type >= 0x600:
+        return Header(length, TYPES.get(ether_type, "data"))
+    return Header(length, "llc", ether_type - length - off, buf - ether_type if kind == "eth" else 0)
+
+
+def ip4_header(data, off, buf, under_ethernet):
+    length, total, fragment = (data[0] & 15) * 4, be16(data, 2), be16(data, 6)
+    if under_ethernet and total <= buf:
+        buf = min(buf, off + total)  # what follows is padding
+    payload = buf - off - length if fragment & 0x2000 else total - length
+    known = not fragment & 0x1FFF and buf != off
+    return Header(length, IP4_NEXT.get(data[9], "data") if known else "data", payload, end=buf)
+
+
+def ip6_header(data, off, buf):
+    length, protocol = 40, data[6]
+    while protocol in (0, 43, 44, 50, 51, 60, 135):
+        if buf - off < length + 2:
+            return Header(length)
+        protocol, extra = data[length], (data[length + 1] + 1) * 8
+        if 2 * off + extra > buf:
+            return Header(length)
+        length += extra
+    return Header(length, IP6_NEXT.get(protocol, "data"))
+
+
+def udp_header(data, _):
+    tunnel = be16(data, 2) == 1701 or (be16(data, 0) == 1701 and be16(data, 2) not in (5004, 5005, 5060))
+    return Header(8, "l2tp" if tunnel else "data")
+
+
+def l2tp_header(data, _):
+    bits = be16(data, 0)
+    length = 6 + 2 * bool(bits & 0x4000) + 4 * bool(bits & 0x800) + 4 * bool(bits & 0x200)
+    return Header(length, "data" if bits & 0x8000 else "ppp")
+
+
+# Functions of the data from the header on and of how much of it is there.
+HEADERS = {
+    "llc": lambda data, _: Header(3 if data[2] & 1 else 4, "snap" if data[0] == 0xAA else "data"),
+    "snap": lambda data, have: Header(5, TYPES.get(be16(data, 3), "data") if have >= 5 and data[:3] == b"\0\0\0" else "data"),
+    "icmp": lambda data, _: Header(8, "ip4" if data[0] in (3, 12) else "data"),
+    "tcp": lambda data, _: Header(data[12] // 16 * 4),
+    "udp": udp_header,
+    "l2tp": l2tp_header,
+    "ppp": lambda data, _: Header(4, {0x21: "ip4", 0x57: "ip6"}.get(be16(data, 2), "data")),
+    "sctp": lambda _, have: Header(12, "chunk" if have >= 12 else "data"),
+    "chunk": lambda data, _: Header(16) if data[0] == 0 else Header(-(-be16(data, 2) // 4) * 4, "chunk"),
+    "arp": lambda data, _: Header(2 * (data[4] + data[5]) + 8),
+}
+
+
+def header_at(kind, data, off, buf, under_ethernet):
+    """data: the frame from the header on; buf: where the frame ends."""
+    if kind == "data":
+        return Header(buf - off)
+    if buf - off < NEEDS[kind]:
+        return Header(0)
+    if kind in ("eth", "vlan"):
+        return link_header(data, kind, off, buf)
+    if kind == "ip4":
+        return ip4_header(data, off, buf, under_ethernet)
+    if kind == "ip6":
+        return ip6_header(data, off, buf)
+    return HEADERS[kind](data, buf - off)
+
+
 def walk(frame, wire, kind):
     """The headers of a frame that are seen: (kind, offset, length, payload length)."""
     records, off, buf = [], 0, len(frame)
-    be16 = lambda at: int.from_bytes(frame[off + at:off + at + 2], "big")
     while True:
-        length, payload, postfix, following = 0, 0, 0, "data"
-        have = buf - off
-        if kind == "data":
-            length = have
-        elif have >= NEEDS[kind]:
-            first = frame[off] if off < len(frame) else 0
-            if kind in ("eth", "vlan"):
-                length = 14 if kind == "eth" else 4
-                etype = be16(length - 2)
-                if etype >= 0x600:
-                    following = TYPES.get(etype, "data")
-                else:
-                    following = "llc"
-                    payload = etype - length - off
-                    if kind == "eth":
-                        postfix = buf - etype
-            elif kind == "llc":
-                length = 3 if frame[off + 2] & 1 else 4
-                following = "snap" if first == 0xAA else "data"
-            elif kind == "snap":
-                length = 5
-                if have >= 5 and frame[off:off + 3] == b"\0\0\0":
-                    following = TYPES.get(be16(3), "data")
-            elif kind == "ip4":
-                length = (first & 15) * 4
-                total, fragment = be16(2), be16(6)
-                payload = total - length
-                if records and records[-1][0] == "eth" and total <= buf:
-                    buf = min(buf, off + total)
-                if fragment & 0x2000:
-                    payload = buf - off - length
-                if not fragment & 0x1FFF and buf != off:
-                    following = IP4_NEXT.get(frame[off + 9], "data")
-            elif kind == "ip6":
-                length, protocol = 40, frame[off + 6]
-                following = None
-                while protocol in (0, 43, 44, 50, 51, 60, 135):
-                    if have < length + 2:
-                        following = "data"
-                        break
-                    protocol, extra = frame[off + length], (frame[off + length + 1] + 1) * 8
-                    if 2 * off + extra > buf:
-                        following = "data"
-                        break
-                    length += extra
-                following = following or IP6_NEXT.get(protocol, "data")
-            elif kind == "icmp":
-                length = 8
-                following = "ip4" if first in (3, 12) else "data"
-            elif kind == "tcp":
-                length = frame[off + 12] // 16 * 4
-            elif kind == "udp":
-                length = 8
-                if be16(2) == 1701 or (be16(0) == 1701 and be16(2) not in (5004, 5005, 5060)):
-                    following = "l2tp"
-            elif kind == "l2tp":
-                bits = be16(0)
-                length = 6 + 2 * bool(bits & 0x4000) + 4 * bool(bits & 0x800) + 4 * bool(bits & 0x200)
-                following = "data" if bits & 0x8000 else "ppp"
-            elif kind == "ppp":
-                length = 4
-                following = {0x21: "ip4", 0x57: "ip6"}.get(be16(2), "data")
-            elif kind == "sctp":
-                length = 12
-                following = "chunk" if have >= 12 else "data"
-            elif kind == "chunk":
-                length = 16 if first == 0 else -(-be16(2) // 4) * 4
-                following = "data" if first == 0 else "chunk"
-            elif kind == "arp":
-                length = 2 * (frame[off + 4] + frame[off + 5]) + 8
+        data = frame[off:]
+        length, following, payload, postfix, end = header_at(kind, data, off, buf, bool(records) and records[-1][0] == "eth")
+        buf = buf if end is None else end
         if length == 0:
             if kind == "data":
                 break

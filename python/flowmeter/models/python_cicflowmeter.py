@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """What nqmn/cicflowmeter 0.4.1 writes for a capture, by the plainest means: an independent model that the program's
 --compat python is held against. Flows are lists of packets in a dict that each collection walks; every cell is computed
 from the lists when the row is written; text comes from Python's own float, Decimal and datetime. Standard library only.
 
-    python_oracle.py CAPTURE > OUT.csv
+    python3 -m flowmeter.models.python_cicflowmeter CAPTURE > OUT.csv
 """
 import datetime
 import decimal
@@ -12,102 +11,69 @@ import math
 import struct
 import sys
 
+from . import captures
+
 FORWARD, REVERSE = 0, 1
 MASK32 = 0xFFFFFFFF
 SECOND = 1_000_000
-NO_SNAP = 262144
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
 def snap_of(stated):
-    return NO_SNAP if stated == 0 or stated > 0x7FFFFFFF else stated
+    return captures.CAPTURED_MAX if stated == 0 or stated > 0x7FFFFFFF else stated
 
 
 def read_pcap(data):
-    """link type, byte order, (time in microseconds, octets) of each frame."""
-    order = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
-    nanoseconds = data[:4] in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
-    major, minor = struct.unpack_from(order + "HH", data, 4)
-    snap, link = struct.unpack_from(order + "II", data, 16)
-    if link > 0xFFFF or not (major == 2 and minor <= 4 or (major, minor) == (543, 0)):
+    """(link type, byte order, time in microseconds, bytes) of each frame."""
+    header = captures.pcap_header(data)
+    if header is None or header.link > 0xFFFF or not ((2, 0) <= header.version <= (2, 4) or header.version == (543, 0)):
         return
-    at = 24
-    while at + 16 <= len(data):
-        seconds, sub, captured, _ = struct.unpack_from(order + "4I", data, at)
-        if captured > NO_SNAP or at + 16 + captured > len(data):
-            return
-        if nanoseconds:
-            signed = sub - (1 << 32) if sub >> 31 else sub
-            sub = int(signed / 1000) & MASK32
-        yield link, order, seconds * SECOND + sub, data[at + 16:at + 16 + min(captured, snap_of(snap))]
-        at += 16 + captured
+    for seconds, fraction, frame, _ in captures.pcap_records(data, header.order):
+        if header.nanoseconds:
+            signed = fraction - (1 << 32) if fraction >> 31 else fraction
+            fraction = int(signed / 1000) & MASK32
+        yield header.link, header.order, seconds * SECOND + fraction, frame[:snap_of(header.snap)]
 
 
 def read_pcapng(data):
-    first = file_order = order = None
+    first = file_order = None
     interfaces = []
-    at = 0
-    while at + 12 <= len(data):
-        if data[at:at + 4] == b"\x0a\x0d\x0d\x0a":
-            order = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}.get(data[at + 8:at + 12])
-            if order is None or file_order not in (None, order):
+    for order, kind, body in captures.pcapng_blocks(data):
+        if kind == captures.SECTION:
+            if file_order not in (None, order):
                 return
-            file_order = order
-            interfaces = []
-        kind, length = struct.unpack_from(order + "II", data, at)
-        if length < 12 or length % 4 or at + length > len(data):
-            return
-        body = data[at + 8:at + length - 4]
-        at += length
-        if kind == 1:
-            if len(body) < 8:
+            file_order, interfaces = order, []
+        elif kind == captures.INTERFACE:
+            interface = captures.pcapng_interface(order, body)
+            if interface is None or interface.resolution > 0x80 + 63 or 19 < interface.resolution < 0x80:
                 return
-            link, _, snap = struct.unpack_from(order + "HHI", body)
-            resolution, offset, i = 6, 0, 8
-            while i + 4 <= len(body):
-                code, size = struct.unpack_from(order + "HH", body, i)
-                if code == 0:
-                    break
-                if code == 9:
-                    resolution = body[i + 4]
-                if code == 14:
-                    offset, = struct.unpack_from(order + "q", body, i + 4)
-                i += 4 + (size + 3) // 4 * 4
-            if resolution > 0x80 + 63 or 19 < resolution < 0x80:
+            kind_of_frames = (interface.link, snap_of(interface.snap))
+            if first not in (None, kind_of_frames):
                 return
-            if first is None:
-                first = (link, snap_of(snap))
-            elif first != (link, snap_of(snap)):
+            first = kind_of_frames
+            interfaces.append(interface)
+        elif kind in (captures.PACKET, captures.OLD_PACKET):
+            packet = captures.pcapng_packet(order, kind, body)
+            if packet is None or packet[0] >= len(interfaces):
                 return
-            interfaces.append((resolution, offset))
-        elif kind in (2, 3, 6):
-            stamp = 0
-            if kind == 3:
-                if not interfaces or len(body) < 4:
-                    return
-                captured = min(struct.unpack_from(order + "I", body)[0], first[1])
-                start, resolution, offset = 4, 6, 0
-            else:
-                if len(body) < 20:
-                    return
-                number, high, low, captured, _ = struct.unpack_from(order + "5I", body)
-                if kind == 2:
-                    number, = struct.unpack_from(order + "H", body)
-                if number >= len(interfaces):
-                    return
-                stamp, start = high << 32 | low, 20
-                resolution, offset = interfaces[number]
-            if captured > NO_SNAP or start + captured > len(body):
-                return
+            number, stamp, captured, _ = packet
+            _, _, resolution, offset = interfaces[number]
             per_second = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10 ** resolution
             time = (stamp // per_second + offset) % 2 ** 32 * SECOND + stamp % per_second * SECOND // per_second
-            yield first[0], order, time, body[start:start + min(captured, first[1])]
+            yield first[0], order, time, body[20:20 + min(captured, first[1])]
+        elif kind == captures.SIMPLE_PACKET:
+            if not interfaces or len(body) < 4:
+                return
+            captured = min(struct.unpack_from(order + "I", body)[0], first[1])
+            if captured > captures.CAPTURED_MAX or 4 + captured > len(body):
+                return
+            yield first[0], order, 0, body[4:4 + captured]
 
 
 def read(data):
-    return read_pcapng(data) if data[:4] == b"\x0a\x0d\x0d\x0a" else read_pcap(data)
+    return read_pcapng(data) if captures.is_pcapng(data) else read_pcap(data)
 
 
 # ---- packets ---------------------------------------------------------------------------------------------------------
