@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._errors import CaptureError, Error, MeterWarning
     from ._features import Feature, FeatureSet, feature_sets, features, further_columns
-    from ._native import version as __version__
+    from . import _native
     from ._run import Flow, Flows, Settings, meter, read, read_frame
+
+    __version__ = _native.version
 
 __all__ = [
     "CaptureError", "Error", "Feature", "FeatureSet", "Flow", "Flows", "MeterWarning", "Settings",

@@ -175,112 +175,147 @@ def run(program, from_script):
         return REFUSED
 
 
-def analyse(arguments, path):
-    import numpy as np
+class Outputs:
+    """The files of a run. One that cannot be written is logged and makes the exit status NOT_WRITTEN; the others follow."""
 
-    from . import analysis, classes, flows, page, tables
+    def __init__(self, directory):
+        self.directory, self.status = directory, DONE
 
-    np.seterr(all="ignore")  # cells may be as large as floats are; what overflows has no value, and is empty in the tables
-    limits = classes.Limits(*(getattr(arguments, name) for name in classes.Limits._fields))
-    source = flows.FlowFile(path)
-    progress = Progress(arguments)
-    remarks = []
+    def path(self, name):
+        return os.path.join(self.directory, name)
 
-    def done_with(source, result):
-        source.close()
-        for remark in remarks_on(source, result):
-            log.warning("%s", remark)
-            remarks.append(remark)
+    def failed(self, name, error):
+        log.error("%s: cannot be written: %s", self.path(name), getattr(error, "strerror", None) or error)
+        self.status = NOT_WRITTEN
 
-    other = None
-    if arguments.compare:  # first, and only its numbers are kept: one file at a time is in memory
-        second = flows.FlowFile(arguments.compare)
-        result = read(second, analysis.Analysis(limits), progress)
-        done_with(second, result)
-        other = tables.compared(result)
-        del result
+    def write_table(self, name, table):
+        from . import tables
 
-    beside = "." if path == "-" else os.path.join(os.path.dirname(path), "analysis")
-    directory = arguments.output_dir if arguments.output_dir is not None else beside
-    status = DONE
-
-    def failed(name, error):
-        nonlocal status
-        log.error("%s: cannot be written: %s", os.path.join(directory, name), getattr(error, "strerror", None) or error)
-        status = NOT_WRITTEN
-
-    try:
-        os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        failed("", error)
-        return status
-
-    def write(name, table):
         try:
-            tables.write(os.path.join(directory, name), table)
+            tables.write(self.path(name), table)
             log.debug("%s: %d rows", name, len(table[1]))
         except OSError as error:
-            failed(name, error)
+            self.failed(name, error)
 
-    log.debug("%s", limits)
-    result = analysis.Analysis(limits, arguments.correlate == "all")
+    def write_file(self, name, content):
+        from . import tables
+
+        try:
+            with tables.replacing(self.path(name), "wb") as file:
+                file.write(content)
+        except OSError as error:
+            self.failed(name, error)
+            return False
+        return True
+
+    def print_directory(self):
+        try:
+            print(self.directory, flush=True)
+        except OSError as error:  # full, or whoever reads it has gone
+            log.error("standard output: cannot be written: %s", error.strerror)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer would fail again
+            self.status = NOT_WRITTEN
+
+
+def read_other(path, limits, progress, remarks):
+    """What comparison() needs of the other file. It is read first, so that only one file at a time is in memory."""
+    from . import analysis, flows, tables
+
+    source = flows.FlowFile(path)
+    result = read(source, analysis.Analysis(limits), progress)
+    close(source, result, remarks)
+    return tables.compared(result)
+
+
+def close(source, result, remarks):
+    source.close()
+    for remark in remarks_on(source, result):
+        log.warning("%s", remark)
+        remarks.append(remark)
+
+
+def classify(source, result, progress, outputs):
+    """Reads all flows into the result and writes them with their classes."""
+    from . import tables
+
     name = "flows_classified.csv"
-    with tables.ClassifiedFlows(os.path.join(directory, name), source.titles) as classified:
+    with tables.ClassifiedFlows(outputs.path(name), source.titles) as classified:
         read(source, result, progress, classified.add)
     if classified.error:
-        failed(name, classified.error)
-    done_with(source, result)
-    log.info("%s: %s flows (%s)", source.path, f"{result.flows:,}", source.layout.name if source.layout else "empty file")
+        outputs.failed(name, classified.error)
+
+
+def write_tables(arguments, result, other, outputs):
+    """What the page shows of them: (title, table, columns that are numbers), …"""
+    from . import tables
 
     summary, sizes, report = tables.summary(result), tables.packet_sizes(result), tables.report(result)
     strong = tables.strong_correlations(result, arguments.correlation)
-    write("summary_statistics.csv", summary)
-    write("packet_size_summary.csv", sizes)
-    write("strong_correlations.csv", strong)
-    write("summary_report.csv", report)
+    outputs.write_table("summary_statistics.csv", summary)
+    outputs.write_table("packet_size_summary.csv", sizes)
+    outputs.write_table("strong_correlations.csv", strong)
+    outputs.write_table("summary_report.csv", report)
     on_page = [("All flows", report, {1}), ("Flows and rates", summary, {1}), ("Packet sizes", sizes, {1, 2, 3}),
                (f"Correlations beyond ±{arguments.correlation:g}", strong, {2})]
     if other:
         comparison = tables.comparison(tables.compared(result), other)
-        write("comparison.csv", comparison)
+        outputs.write_table("comparison.csv", comparison)
         on_page.append((f"Compared with {arguments.compare}", comparison, {1, 2, 3, 4}))
+    return on_page
+
+
+def draw_pictures(arguments, result, progress, outputs):
+    """(title, PNG or None if it could not be drawn), …"""
+    import io
+
+    from . import plots
 
     pictures = []
-    if not arguments.no_plots:
-        import io
+    for name, draw in plots.PICTURES.items():
+        progress.show(f"drawing {name}")
+        content = None
+        try:
+            image = io.BytesIO()
+            draw(result).savefig(image, format="png", dpi=arguments.dpi)
+            content = image.getvalue()
+        except Exception as error:  # of matplotlib: one plot less, but the rest
+            progress.clear()
+            log.warning("%s: cannot be drawn: %s", name, error, exc_info=arguments.verbose)
+            outputs.status = NOT_WRITTEN
+        if content and outputs.write_file(name, content):
+            log.debug("%s: %d kB", name, len(content) // 1000)
+        pictures.append((name.removesuffix(".png").replace("_", " "), content))
+    progress.clear()
+    return pictures
 
-        from . import plots
 
-        for name, draw in plots.PICTURES.items():
-            progress.show(f"drawing {name}")
-            octets = None
-            try:
-                image = io.BytesIO()
-                draw(result).savefig(image, format="png", dpi=arguments.dpi)
-                octets = image.getvalue()
-                with tables.replacing(os.path.join(directory, name), "wb") as file:
-                    file.write(octets)
-                log.debug("%s: %d kB", name, len(octets) // 1000)
-            except OSError as error:
-                failed(name, error)
-            except Exception as error:  # of matplotlib: one plot less, but the rest
-                progress.clear()
-                log.warning("%s: cannot be drawn: %s", name, error, exc_info=arguments.verbose)
-                status = NOT_WRITTEN
-            pictures.append((name.removesuffix(".png").replace("_", " "), octets))
-        progress.clear()
+def analyse(arguments, path):
+    import numpy as np
+
+    from . import analysis, classes, flows, page
+
+    np.seterr(all="ignore")  # cells may be as large as floats are; what overflows has no value, and is empty in the tables
+    limits = classes.Limits(*(getattr(arguments, name) for name in classes.Limits._fields))
+    source = flows.FlowFile(path)
+    progress, remarks = Progress(arguments), []
+    other = read_other(arguments.compare, limits, progress, remarks) if arguments.compare else None
+    beside = "." if path == "-" else os.path.join(os.path.dirname(path), "analysis")
+    outputs = Outputs(arguments.output_dir if arguments.output_dir is not None else beside)
     try:
-        with tables.replacing(os.path.join(directory, "report.html")) as file:
-            file.write(page.page(source.path, result, on_page, pictures, remarks))
+        os.makedirs(outputs.directory, exist_ok=True)
     except OSError as error:
-        failed("report.html", error)
-    try:
-        print(directory, flush=True)
-    except OSError as error:  # full, or whoever reads it has gone
-        log.error("standard output: cannot be written: %s", error.strerror)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer would fail again
-        status = NOT_WRITTEN
-    return status
+        outputs.failed("", error)
+        return outputs.status
+    log.debug("%s", limits)
+    result = analysis.Analysis(limits, arguments.correlate == "all")
+    classify(source, result, progress, outputs)
+    close(source, result, remarks)
+    log.info("%s: %s flows (%s)", source.path, f"{result.flows:,}", source.layout.name if source.layout else "empty file")
+    on_page = write_tables(arguments, result, other, outputs)
+    pictures = [] if arguments.no_plots else draw_pictures(arguments, result, progress, outputs)
+    outputs.write_file("report.html", page.page(source.path, result, on_page, pictures, remarks).encode())
+    outputs.print_directory()
+    return outputs.status
 
 
 def main(program="flowmeter-analyze", from_script=False):

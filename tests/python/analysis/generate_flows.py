@@ -17,7 +17,7 @@ from flowmeter.analysis import interpreter  # noqa: E402
 interpreter.require("numpy", "pandas")
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from flowmeter.models import cic82  # noqa: E402
+from flowmeter.models.column_names import COLUMNS_82  # noqa: E402
 
 _AT_ONCE = 50_000
 #         share, packets forward, backward, their sizes, mean gap (s), its spread, port
@@ -43,7 +43,7 @@ def table(rows, seed=1):
     gap = np.where(packets > 1, duration / np.maximum(packets - 1, 1), 0)
     deviation = np.where(packets > 2, gap * of_kind(6) * random.lognormal(0, .4, rows), 0)
     start = 1700000000 + np.sort(random.uniform(0, 3600, rows))
-    columns = dict.fromkeys(cic82.ORDER, 0) | {
+    columns = dict.fromkeys(COLUMNS_82, 0) | {
         "src_ip": [f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in random.integers(0, 1 << 24, rows).tolist()],
         "dst_ip": [f"192.0.2.{n}" for n in random.integers(1, 255, rows).tolist()],
         "src_port": random.integers(1024, 65536, rows), "dst_port": of_kind(7), "protocol": np.where(of_kind(7) == 53, 17, 6),

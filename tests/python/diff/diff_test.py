@@ -130,10 +130,10 @@ def csv_of(program, octets):
         return python_cicflowmeter.csv_of(octets).decode()
     if program == "java":
         return java_cicflowmeter.rows(octets)
-    lines = [",".join(cic82.ORDER)]
+    lines = [",".join(cic82.COLUMNS_82)]
     for flow in cic82.meter(octets)[0]:
         of_flow = cic82.columns(flow)
-        lines.append(",".join(cic82.cell_text(of_flow[name]) for name in cic82.ORDER))
+        lines.append(",".join(cic82.cell_text(of_flow[name]) for name in cic82.COLUMNS_82))
     return "\n".join(lines) + "\n"
 
 
@@ -437,7 +437,7 @@ class DiffCommand(DiffCase):
 
     def test_empty_files(self):
         empty = self.write("empty.csv", "")
-        head = self.write("head.csv", ",".join(cic82.ORDER) + "\n")
+        head = self.write("head.csv", ",".join(cic82.COLUMNS_82) + "\n")
         self.assertEqual(self.run_diff(empty, head).returncode, 0)
         done = self.run_diff(self.a, empty)
         self.assertEqual(done.returncode, 1)
@@ -484,7 +484,7 @@ class DiffCommand(DiffCase):
             self.assertIn(f"`{name}`", done.stdout)
 
     def test_names_are_those_of_the_programs(self):
-        self.assertEqual(list(columns.COLUMNS), cic82.ORDER)
+        self.assertEqual(list(columns.COLUMNS), cic82.COLUMNS_82)
         self.assertEqual({c.java for c in columns.COLUMNS.values()}, set(java_cicflowmeter.HEADER.split(",")) - {"Flow ID", "Label"})
 
 
