@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Batches of columns to a pandas DataFrame, without a Python object for a number."""
+"""Makes a pandas DataFrame of batches of columns, without a Python object for each number."""
 from typing import Any
 
-import numpy
-import numpy.typing
-import pandas
+try:
+    import numpy
+    import numpy.typing
+    import pandas
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(f"a DataFrame needs {missing.name}: pip install 'flowmeter[frame]'", name=missing.name) from None
 
 from . import _native
 
-# Texts of few values, whatever the traffic; in small letters.
+# Texts that have few values, whatever the traffic is; in lower case.
 _RECURRING = {"protocol", "interface", "direction", "end_reason"}
 _EMPTY = {"integer": numpy.int64, "real": numpy.float64, "text": object}
 
 
 def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]],
                begun: list[tuple[_native.Batch, int]]) -> pandas.DataFrame:
-    """Of the batches begun so many last rows, and all batches to come."""
+    """The last rows of the batches that were begun (batch, how many), and all batches to come."""
     parts: list[list[numpy.typing.NDArray[Any]]] = [[] for _ in columns]
     for batch, rest in begun:
         for i, arrays in enumerate(parts):
@@ -26,7 +29,7 @@ def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]],
     data = {}
     for i, (name, _, _, kind) in enumerate(columns):
         values = numpy.concatenate(parts[i]) if parts[i] else numpy.empty(0, _EMPTY[kind])
-        parts[i] = []  # a column at a time is in memory twice, not all
+        parts[i] = []  # only one column at a time is in memory twice
         if kind == "text":
             values = pandas.Categorical(values) if name.lower() in _RECURRING else pandas.array(values, dtype="string")
         data[name] = values

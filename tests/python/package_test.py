@@ -90,3 +90,25 @@ def test_pip_installs_it(tmp_path, small):
     said = subprocess.run([sys.executable, "-c", script, small], env={**os.environ, "PYTHONPATH": str(target)},
                           capture_output=True, text=True, check=True, timeout=60).stdout
     assert said.split() == [str(target / "flowmeter" / "__init__.py"), "3"]
+    for entry_point, option, begin in (("flowmeter-diff", "--modes", "| column |"),
+                                       ("flowmeter-analyze", "--version", "flowmeter-analyze ")):
+        said = subprocess.run([sys.executable, target / "bin" / entry_point, option], capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": str(target)}, check=True, timeout=60).stdout
+        assert said.startswith(begin)
+
+
+def test_tools_need_nothing_built():
+    """From the source tree, and without pandas: one line says what is missing."""
+    script = ("import sys\nfrom flowmeter.diff.command_line import main\nfrom flowmeter.analysis import command_line\n"
+              "assert 'flowmeter._native' not in sys.modules\n"
+              "command_line.interpreter.missing = lambda *modules: ['pandas']\nsys.argv[1:] = ['flows.csv']\n"
+              "sys.exit(command_line.main())\n")
+    done = subprocess.run([sys.executable, "-B", "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.endswith("this Python has no pandas: pip install 'flowmeter[analysis]'\n")
+
+
+def test_frame_says_what_to_install(small):
+    script = "import sys\nsys.modules['pandas'] = None\nimport flowmeter\nflowmeter.read_frame(sys.argv[1])\n"
+    done = subprocess.run([sys.executable, "-c", script, small], capture_output=True, text=True, timeout=60)
+    assert done.stderr.endswith("a DataFrame needs pandas: pip install 'flowmeter[frame]'\n")

@@ -155,7 +155,7 @@ def run(program, from_script):
         remedy = f"scripts/install-dependencies --analysis installs it (Debian's {', '.join(f'python3-{name}' for name in missing)})"
     else:
         missing = interpreter.missing(*needed)
-        remedy = "pip install 'flowmeter[analysis]' installs it"
+        remedy = "pip install 'flowmeter[analysis]'"
     if missing:
         log.error("this Python has no %s: %s", " and no ".join(missing), remedy)
         return NO_INPUT
