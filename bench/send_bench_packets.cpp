@@ -22,7 +22,7 @@ namespace flowmeter {
 namespace {
 
 double now_s() {
-  struct timespec now {};
+  timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
@@ -62,7 +62,7 @@ int64_t send(unsigned interface, double rate, uint32_t flows, double seconds) {
       sent += done;
       due -= done;
     }
-    const struct timespec pause { 0, 1'000'000 };
+    const timespec pause{0, 1'000'000};
     ::nanosleep(&pause, nullptr);
   }
   return sent;
