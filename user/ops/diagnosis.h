@@ -48,7 +48,7 @@ struct Diagnosis {
   std::vector<InterfaceDiagnosis> interfaces;
 };
 
-// The required findings that are missing, as "event_streams, CAP_BPF"; empty if metering is possible.
+// The missing required findings, as "event_streams, CAP_BPF"; empty if metering is possible.
 std::string missing_requirements(const Diagnosis& diagnosis);
 
 std::string diagnosis_table(const Diagnosis& diagnosis, bool colour);

@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kernel/bpf_datapath.h"
 #include "capture/capture_reader.h"
 #include "flowmeter/settings.h"
+#include "kernel/bpf_datapath.h"
 
 namespace flowmeter::testing {
 

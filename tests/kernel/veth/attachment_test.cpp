@@ -34,11 +34,11 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "support/raw_bpf.h"
 #include "kernel/clsact.h"
 #include "kernel/interface.h"
 #include "kernel/traffic_control.h"
 #include "ops/privileges.h"
+#include "support/raw_bpf.h"
 
 namespace flowmeter::testing {
 namespace {
