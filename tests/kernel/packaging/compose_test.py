@@ -106,7 +106,7 @@ class Recipe(cases.Case):
         if shutil.which("dpkg-query") is None:
             self.skipTest("needs dpkg-query")
         done = subprocess.run([os.path.join(COMPOSE, "runtime-packages"), cases.meter_path], check=True,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=200)
         packages = done.stdout.split()
         for name in ("libbpf", "libpcap", "libstdc++", "libc6"):
             self.assertTrue([each for each in packages if each.startswith(name)], (name, packages))
