@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is known of all flows after one pass over the file: the columns that plots and statistics need, classes, extremes,
-correlations. Some 100 bytes a flow stay in memory; extremes, addresses and correlations are gathered on the way."""
+"""What is known about all flows after one pass over the file: the columns that plots and statistics need, classes, extremes
+and correlations. About 100 bytes per flow stay in memory; extremes, addresses and correlations are updated on the way."""
 import collections
 
 import numpy as np
@@ -18,7 +18,7 @@ class Correlation:
     """Pearson's r of all pairs of columns, over the rows where both are numbers.
 
     Means and squared deviations are of each pair's own rows, and those of two sets of rows are merged (Chan, Golub and
-    LeVeque): sums from one origin would lose a pair whose rows all lie far from it. A constant column deviates by exactly 0."""
+    LeVeque): sums from one origin would lose precision for a pair whose rows all lie far from it. A constant column deviates by exactly 0."""
 
     def __init__(self):
         self.names = []

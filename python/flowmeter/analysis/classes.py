@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The classes of a flow: flow type, timing, traffic pattern, periodic or not. A class is a code, its place in the tuple of
-names; the code behind the last name means none. Comparisons with NaN are false, so a flow without a value is in no class
-that asks for it."""
+"""The classes of a flow: flow type, timing, traffic pattern, periodic or not. A class is a code: its index in the tuple of
+names; the code after the last name means none. Comparisons with NaN are false, so a flow without a value is in no class
+that needs it."""
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ class Limits(NamedTuple):
         """[(kind, class, rule)], for people."""
         low, high = self.interactive_sizes
         fast, medium, slow = self.timing
-        last = " (of several the last one counts)" if self.precedence == "last" else ""
+        last = " (if several match, the last one counts)" if self.precedence == "last" else ""
         return [
             ("Flow type", FLOW_TYPES[0], f"backward bytes > {self.large_bytes:g} and duration > {self.large_duration:g} s{last}"),
             ("Flow type", FLOW_TYPES[1], f"mean packet size < {self.quick_size:g} B and duration < {self.quick_duration:g} s"),

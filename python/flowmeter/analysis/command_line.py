@@ -44,7 +44,7 @@ def command_line(program):
         epilog="Exit status: 0 done, 1 input missing or unreadable, 2 wrong usage or a column missing, 3 an output could not "
                "be written.")
     parser.add_argument("input", nargs="?", metavar="INPUT",
-                        help=f"CSV of flows; - is standard input (default: the first there is of {', '.join(USUAL_INPUTS)})")
+                        help=f"CSV of flows; - is standard input (default: the first of {', '.join(USUAL_INPUTS)} that exists)")
     parser.add_argument("-o", "--output-dir", metavar="DIR",
                         help="where to write (default: analysis beside INPUT; with -, the current directory)")
     parser.add_argument("--compare", metavar="OTHER.csv", help="also compare with this CSV (comparison.csv)")
@@ -68,14 +68,14 @@ def command_line(program):
     limit("--interactive-sizes", (200, 400), "interactive: mean packet size from LOW to HIGH, and", ("LOW", "HIGH"), nargs=2)
     limit("--interactive-iat-std", 0.01, "greater deviation of the inter-arrival time than this")
     limit("--bulk-packets", 15, "bulk transfer: more packets than this")
-    limit("--timing", (0.001, 0.01, 0.1), "inter-arrival times that part very fast, fast, medium, slow", ("A", "B", "C"), nargs=3)
+    limit("--timing", (0.001, 0.01, 0.1), "inter-arrival times that separate very fast, fast, medium, slow", ("A", "B", "C"), nargs=3)
     limit("--periodic-iat-std", 0.01, "periodic: smaller deviation of the inter-arrival time than this, and")
     limit("--periodic-iat-mean", 0.001, "greater mean of it than this, and")
-    limit("--periodic-min-packets", 2, "at least so many packets; 4 or more is advised", "N", type=whole)
-    limit("--sizes", (200, 400, 1000), "mean packet sizes that part small, medium, large, very large", ("A", "B", "C"), nargs=3)
+    limit("--periodic-min-packets", 2, "at least this many packets; 4 or more is recommended", "N", type=whole)
+    limit("--sizes", (200, 400, 1000), "mean packet sizes that separate small, medium, large, very large", ("A", "B", "C"), nargs=3)
     limits.add_argument("--precedence", choices=("guide", "last"), default="guide",
-                        help="of several flow types that hold, the first (guide) or the last counts (default: %(default)s)")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+                        help="if several flow types match, the first (guide) or the last one counts (default: %(default)s)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="more log lines")
     parser.add_argument("-q", "--quiet", action="store_true", help="warnings and errors only")
     parser.add_argument("--version", action="version", version=f"{program} {VERSION}")
     arguments = parser.parse_args()
@@ -101,7 +101,7 @@ def start_log(arguments):
 
 
 class Progress:
-    """One line on a terminal, written again and again."""
+    """One line on a terminal that is rewritten in place."""
 
     def __init__(self, arguments):
         self._on = sys.stderr.isatty() and not arguments.quiet
@@ -134,12 +134,12 @@ def remarks_on(source, analysis):
     if source.layout and source.layout.remark:
         yield f"{source.path}: {source.layout.remark}"
     if source.skipped:
-        yield f"{source.path}: {source.skipped:,} rows have another number of fields than the header and are left out"
+        yield f"{source.path}: {source.skipped:,} rows have a number of fields other than the header's and are left out"
     if analysis.not_numbers:
         cells = ", ".join(f"{name} {count:,}" for name, count in analysis.not_numbers.items())
         yield f"{source.path}: cells that are not finite numbers are left out: {cells}"
     if analysis.unparsed_times == analysis.flows > 0:
-        yield f"{source.path}: no usable timestamp: rows are in the plots by their number"
+        yield f"{source.path}: no usable timestamp: the plots show rows by their number"
     elif analysis.unparsed_times:
         yield f"{source.path}: {analysis.unparsed_times:,} timestamps are not understood; their rows are not in plots over time"
     if not analysis.flows:
@@ -161,7 +161,7 @@ def run(program, from_script):
         return NO_INPUT
     path = arguments.input or next(filter(os.path.exists, USUAL_INPUTS), None)
     if path is None:
-        log.error("no INPUT is named, and there is none of %s", ", ".join(USUAL_INPUTS))
+        log.error("no INPUT is given, and none of %s exists", ", ".join(USUAL_INPUTS))
         return NO_INPUT
     from . import flows  # loads pandas
 

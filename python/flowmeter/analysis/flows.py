@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reads a CSV of flows, once and in pieces, so that memory does not grow with the number of its columns.
 
-Each row is checked to have the header's number of fields before pandas sees it: pandas would fill a short row up. The
-text of the rows goes on unchanged; of the cells, only those of the needed columns become numbers, in the names and units
-of the 82 columns (seconds, bytes), whatever the names and units of the file.
+A row must have as many fields as the header before pandas sees it, because pandas would fill up a short row. The text of
+the rows is passed on unchanged. Only the cells of the needed columns become numbers, with the names and units of the 82
+columns (seconds, bytes), whatever names and units the file has.
 """
 import collections
 import contextlib
@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 ROWS = 50_000  # of a piece: some tens of MB of text
-# pandas 1 takes each time stamp by itself; from 2 on it would hold all to the form of the first, unless told.
+# pandas 1 parses each time stamp by itself; from version 2 on, all must have the form of the first unless told otherwise.
 _ISO = None if pd.__version__.startswith("1.") else "ISO8601"
-_RECORD_LINES = 100  # a quoted cell that has not ended by then was never meant as one
+_RECORD_LINES = 100  # a quoted cell that is still open after so many lines was not meant as one
 
 ADDRESSES = ("src_ip", "dst_ip")
 NUMBERS = ("flow_duration", "tot_fwd_pkts", "tot_bwd_pkts", "totlen_bwd_pkts", "pkt_size_avg", "flow_byts_s", "flow_iat_mean",
@@ -55,7 +55,7 @@ LAYOUTS = (
         "tot_fwd_pkts": "Total Fwd Packet", "tot_bwd_pkts": "Total Bwd packets",
         "totlen_bwd_pkts": "Total Length of Bwd Packet", "pkt_len_max": "Packet Length Max",
         "pkt_len_min": "Packet Length Min"}, dict.fromkeys(("flow_duration", "flow_iat_mean", "flow_iat_std"), 1e6),
-        "the Java program's packet lengths are payload, the limits of the classes are meant for frames: classes shift"),
+        "the Java program's packet lengths are payload, but the class limits are meant for frames: classes shift"),
 )
 
 

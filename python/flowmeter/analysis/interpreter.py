@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Finds a Python that has the packages: Debian's are in /usr/bin/python3, which a version manager may have put second."""
+"""Finds a Python that has the packages: Debian's are for /usr/bin/python3, and a version manager may have put another first."""
 import importlib.util
 import os
 import sys
@@ -13,10 +13,10 @@ def missing(*modules):
 
 
 def require(*modules):
-    """Starts the script again under Debian's Python if this one lacks a module; the names of those that neither has."""
+    """Starts the script again under Debian's Python if this one lacks a module; returns the names of those that neither has."""
     lacking = missing(*modules)
     if lacking and os.access(DEBIAN, os.X_OK) and "FLOW_ANALYZER_PYTHON" not in os.environ:
-        os.environ["FLOW_ANALYZER_PYTHON"] = sys.executable or "?"  # once: if it has not got them either, that is reported
+        os.environ["FLOW_ANALYZER_PYTHON"] = sys.executable or "?"  # only once: if that lacks them, too, it is reported
         sys.stdout.flush()
         os.execv(DEBIAN, [DEBIAN, "-B", *sys.argv])
     return lacking

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""report.html: classes, tables and pictures on one page that needs nothing else (pictures are in it, as data URLs)."""
+"""report.html: classes, tables and pictures on one self-contained page (pictures are data URLs)."""
 import base64
 import html
 
@@ -41,7 +41,7 @@ def _classes(a):
         rows.append(f"<tr><td>{kind}<td>{key}{name}<td class=n>{count:,}<td class=n>{share}<td>{html.escape(rule)}</tr>")
     first = "first" if a.limits.precedence == "guide" else "last"
     return ("<div class=wide><table><tr><th>kind<th>class<th class=n>flows<th class=n>share<th>rule</tr>" + "".join(rows) +
-            f"</table></div><p class=dim>Where the rules of several flow types hold, the {first} of them counts. A flow "
+            f"</table></div><p class=dim>If the rules of several flow types match, the {first} one counts. A flow "
             "whose inter-arrival times are not known has no timing category or pattern.</p>")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tables, as (header, rows of text), and the writing of files: each appears whole or not at all."""
+"""The tables, as (header, rows of text), and the writing of files: each is written completely or not at all."""
 import contextlib
 import csv
 import itertools
@@ -14,7 +14,7 @@ from .analysis import KEY_FEATURES
 
 @contextlib.contextmanager
 def replacing(path, mode="w"):
-    """A file that takes the place of the one at path when the block ends well, and is gone when it does not."""
+    """A file that replaces the one at path if the block succeeds, and is deleted if it fails."""
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}.{secrets.token_hex(4)}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
@@ -131,8 +131,8 @@ def comparison(ours, others):
 
 
 class ClassifiedFlows:
-    """Writes the rows as they were, with their classes behind them; a column of that name which the input has already goes.
-    What cannot be written is left in `error` and ends the writing, but not the reading of the rows."""
+    """Writes the rows unchanged, with their classes appended; columns of these names that the input already has are dropped.
+    A write error is kept in `error`. It ends the writing, but not the reading of the rows."""
 
     def __init__(self, path, titles):
         self.error = None

@@ -4,11 +4,11 @@
     PROGRAM A.csv B.csv [--capture X.pcap] [--text] [--csv OUT.csv] [--html OUT.html]
     PROGRAM --modes
 
-A and B (or .gz) are of flowmeter-ebpf in any mode, of the Python cicflowmeter (nqmn, hieulw) or of the Java CICFlowMeter
-4.0; which one is seen from header and time stamps. Flows are matched by their ends and times, or better, with --capture,
+A and B (plain or .gz) come from flowmeter-ebpf in any mode, the Python cicflowmeter (nqmn, hieulw) or the Java CICFlowMeter
+4.0; the header and the time stamps show which. Flows are matched by addresses, ports and times, or better, with --capture,
 by their packets: then every cell of both files is computed from the packets, and a difference counts as explained only if
-named rules lead from one to the other exactly. Without it, rules predict from the correct row what it tells, if one of
-the two files is of the correct mode. Time stamps are taken as UTC: run the Java and Python programs with TZ=UTC.
+named rules lead exactly from one cell to the other. Without it, rules predict the other program's row from the correct one,
+if one of the files comes from the correct mode. Time stamps are read as UTC: run the Java and Python programs with TZ=UTC.
 
   --capture X.pcap   the capture that both were made from (pcap or pcapng, or .gz)
   --text             the report as text; the default unless --csv or --html is given
@@ -71,7 +71,7 @@ def main(program="flowmeter-diff"):
     try:
         a, b = map(table.read, arguments.files)
         if not a.rows and not b.rows:
-            print("both files are without flows")
+            print("neither file has any flows")
             return 0
         result = compare.compare(a, b, capture_of(arguments.capture) if arguments.capture else None)
         if arguments.text or not (arguments.csv or arguments.html):

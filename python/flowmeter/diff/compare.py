@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Matches the flows of two tables, compares their cells and looks for the rules that explain a difference.
 
-A rule explains a cell only if what it predicts holds for that very cell: with a capture, the cell of *both* programs must
-come out of the flow's packets; without, the other program's cell out of the correct row. Anything else is without an
-explanation, and is listed.
+A rule explains a cell only if its prediction is right for exactly this cell. With a capture, the flow's packets must give the
+cell of *both* programs; without one, the correct row must give the other program's cell. Everything else is listed as
+unexplained.
 """
 import collections
 from typing import NamedTuple, Optional
@@ -28,7 +28,7 @@ class Cell(NamedTuple):
 
 
 class Side(NamedTuple):
-    """A row without a partner, or one more row of a flow that is several."""
+    """A row without a partner, or a further row of a flow that is split into several."""
 
     side: str  # "A" or "B"
     row: object
@@ -66,7 +66,7 @@ class Result:
 
 
 def _locate(table, capture):
-    """{line: Flow}: the flow of the capture that a row is of."""
+    """{line: Flow}: each row's flow in the capture."""
     waiting = collections.defaultdict(list)
     for flow in capture.flows[table.program]:
         if flow.unwritten is None:
@@ -171,7 +171,7 @@ def _group(a, b, located):
                     other = seen.setdefault(frame, (side, row.line))
                     if other[0] != side:
                         groups.join(other, (side, row.line))
-    # What the capture does not tell: by ends and time.
+    # Rows that the capture does not match are matched by addresses, ports and time.
     by_ends = collections.defaultdict(list)
     for side, table in (("A", a), ("B", b)):
         for row in table.rows:
@@ -193,7 +193,7 @@ def _group(a, b, located):
 
 
 def _pair(group, located):
-    """[(Row, Row)]: the rows of a group that have most in common, and what is left of each side."""
+    """[(Row, Row)]: the rows of a group that have most in common, and the remaining rows of each side."""
     rated = []
     frames = {}
     if located:
@@ -223,7 +223,7 @@ def _pair(group, located):
 
 
 def _boundaries(flow, other, owners):
-    """The boundaries by which two flows that share packets have not the same; None if one of them is not known.
+    """The boundaries that explain why two flows share some packets but not all; None if one of them is unknown.
     owners: of the packets, on the side of the first and of the other."""
     names = set()
     key_rule = "java-key" if JAVA in (flow.program, other.program) else "python-key"
@@ -234,7 +234,7 @@ def _boundaries(flow, other, owners):
                 names.add(frame.refused[theirs.program])
             elif owner[frame].key != theirs.key:
                 names.add(key_rule)
-            else:  # two flows on one key: what parted them began the later one
+            else:  # two flows with one key: the boundary that separates them started the later one
                 names.add(max(owner[frame], theirs, key=lambda f: f.members[0][0].number).begun)
     if not names:  # the same packets, of other directions or ends
         names = {one.begun for one in (flow, other) if one.begun in ("python-timeout", "java-120s", "active")} or {key_rule}
@@ -242,7 +242,7 @@ def _boundaries(flow, other, owners):
 
 
 def _why_alone(flow, theirs, owner):
-    """The boundaries by which the other table has no row of any packet of the flow."""
+    """The boundaries because of which the other table has no row for any packet of the flow."""
     names = set()
     without_icmp = theirs.program == PYTHON and not any(row.cells["protocol"] == 1 for row in theirs.rows)
     for frame, _ in flow.members:

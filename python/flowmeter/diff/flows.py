@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A capture as each program sees it: its frames read three ways, and put into flows by each program's rules.
+"""A capture as each program sees it: its frames are read in three ways and put into flows by each program's rules.
 
-Where a flow begins or ends, the boundary (rules.py) is named that made it so. How headers are read comes from the
-independent models (flowmeter.models); the flow rules are here once more, since those do not say why.
+Wherever a flow starts or ends, the boundary (rules.py) that caused it is named. The independent models (flowmeter.models)
+read the headers. The flow rules are repeated here, because the models do not say why a flow starts or ends.
 """
 import gzip
 import socket
@@ -45,7 +45,7 @@ class Capture:
             frame = Frame(len(self.frames), time, wire, min(len(seen), 0xFFFF))
             self.frames.append(frame)
             self._correct(frame, captured, wire, link, time, memory)
-            if link == first_link:  # libpcap ends at an interface of another link type
+            if link == first_link:  # libpcap stops at an interface with another link type
                 self._python(frame, seen, link, order, time // 1000)
                 if frame.number in below or wire >= 2**31:  # it takes the length as signed
                     frame.refused[JAVA] = "java-wire-length"

@@ -42,14 +42,14 @@ def _remarks(result):
             yield f"columns only in {side}: {', '.join(result.only_columns[side])}"
     for side, table in (("A", result.a), ("B", result.b)):
         if not table.columns:
-            yield f"{side} is empty: what the Python program leaves where there is no flow"
+            yield f"{side} is empty: the Python program writes this if there are no flows"
         if result.not_in_capture[side]:
-            yield (f"{result.not_in_capture[side]} rows of {side} do not come out of the capture as rows of this program "
-                   "with its default settings: of them the rows alone were looked at")
+            yield (f"the capture does not give {result.not_in_capture[side]} rows of {side} with this program's default "
+                   "settings: these rows were compared without it")
     if result.a.rows and result.b.rows and not result.pairs:
-        yield "no flow of one is in the other: are both of the same capture, and both made with TZ=UTC?"
+        yield "no flow of A is in B: do both come from the same capture, and were both made with TZ=UTC?"
     if result.capture is None and result.unexplained():
-        yield "without --capture only what a row itself tells is explained"
+        yield "without --capture only differences that follow from a row itself can be explained"
 
 
 def _largest(column):

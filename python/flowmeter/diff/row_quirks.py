@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The quirks from a row alone, without a capture: what the correct row says about the other program's cell.
+"""Predicts the other program's cells from the correct row alone, without a capture.
 
-Each function takes what is known so far and gives the cells that the quirk changes; None means that a row does not tell.
-Lengths are taken as captured whole, headers as of IPv4 without options: where that is wrong the prediction fails, and
-the cell is left without an explanation.
+Each function takes what is known so far and returns the cells that the quirk changes; None means that the row does not tell.
+Packets are assumed to be captured completely and to have IPv4 headers without options. If that is wrong, the prediction
+fails and the cell stays unexplained.
 """
 import math
 
@@ -154,7 +154,7 @@ _FROM_ROW = {
 
 
 class _Known(dict):
-    """Cells; one that is not there is not known."""
+    """Cells; None for one that is not known."""
 
     def __missing__(self, name):
         return None
@@ -170,7 +170,7 @@ def path(correct, program):
             continue
         try:
             new = _FROM_ROW[quirk](known)
-        except TypeError:  # something it needs is not known: then nor is what it changes
+        except TypeError:  # it needs an unknown value, so what it changes is unknown, too
             new = {name: None for name in COLUMNS if QUIRK[quirk].touches(name)}
         known = _Known(known | new)
         if quirk in ("first-packet-twice", "payload-length"):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rules: why a cell of one program differs from the correct one. What is named here is what an explanation can say.
+"""The rules that can explain why a cell of one program differs from the correct one.
 
-A *quirk* is about the cells of a flow whose packets are given. `features.py` computes the cells with any set of quirks
-switched on from the packets of a capture, `row_quirks.py` some of them from the correct row alone.
-A *boundary* is about which packets make a flow; `flows.py` names the one that holds wherever a flow begins or ends.
+A *quirk* changes the cells of a flow whose packets are given. `features.py` computes the cells from the packets of a capture
+with any set of quirks switched on; `row_quirks.py` computes some of them from the correct row alone.
+A *boundary* decides which packets make a flow; `flows.py` names it wherever a flow starts or ends.
 """
 import fnmatch
 from typing import NamedTuple
@@ -31,18 +31,18 @@ _BULK = ("*_b_avg", "*_blk_rate_avg")
 QUIRKS = [
     Quirk("active-idle-zero", (PYTHON,), "active and idle are always 0", ("active_*", "idle_*")),
     Quirk("subflow-totals", (PYTHON,), "subflow columns are the flow's totals", ("subflow_*",)),
-    Quirk("java-walk", (JAVA,), "flags and windows of the first TCP header in the frame, of whatever layer",
+    Quirk("java-walk", (JAVA,), "flags and windows come from the first TCP header in the frame, at any layer",
           _FLAGS + ("init_*",)),
     Quirk("whole-seconds", (PYTHON, JAVA), "the time stamp is cut to seconds", ("timestamp",)),
     Quirk("microseconds", (PYTHON, JAVA), "times are cut to microseconds", _TIMES),
-    Quirk("raw-gaps-python", (PYTHON,), "where the clock steps back, gaps are negative; the flow's count from its latest time",
+    Quirk("raw-gaps-python", (PYTHON,), "if the clock steps back, gaps are negative; the flow's gaps start at its latest time",
           ("*_iat_*", *_BULK)),
-    Quirk("raw-gaps-java", (JAVA,), "where the clock steps back, gaps are negative, and the duration is to the last packet",
+    Quirk("raw-gaps-java", (JAVA,), "if the clock steps back, gaps are negative, and the duration ends at the last packet",
           _TIMES),
     Quirk("segment-is-frame", (PYTHON,), "the average segment size is the average packet length", ("*_seg_size_avg",)),
     Quirk("least-header", (PYTHON, JAVA), "the least segment size is the least header length", ("fwd_seg_size_min",)),
     Quirk("captured-length", (PYTHON,), "the length is what was captured, not what was on the wire", _LENGTHS),
-    Quirk("padding-is-payload", (PYTHON,), "what lies behind the IP packet (Ethernet padding) is payload",
+    Quirk("padding-is-payload", (PYTHON,), "what follows the IP packet (Ethernet padding) is payload",
           ("fwd_act_data_pkts", *_BULK)),
     Quirk("payload-length", (JAVA,), "a packet's length is its payload, not the frame",
           ("totlen_*", "*pkt_len_*", "pkt_size_avg", "flow_byts_s", "subflow_*_byts")),
@@ -58,7 +58,7 @@ QUIRKS = [
           ("pkt_len_mean", "pkt_len_std", "pkt_len_var", "pkt_size_avg")),
     Quirk("sample-deviation", (JAVA,), "standard deviation and variance of a sample (n - 1), not of the population",
           ("*_std", "pkt_len_var")),
-    Quirk("short-lists-zero", (PYTHON,), "of fewer than two gaps all statistics are 0", ("*_iat_*",)),
+    Quirk("short-lists-zero", (PYTHON,), "with fewer than two gaps all statistics are 0", ("*_iat_*",)),
     Quirk("last-active-left-out", (JAVA,), "the active period in which the flow ends is left out", ("active_*",)),
     Quirk("bulk-by-time", (PYTHON,), "a bulk ends at a later time of the other direction, not at its packet", _BULK),
     Quirk("bulk-all-backward", (JAVA,), "packets of both directions make the backward bulks, none the forward ones", _BULK),
@@ -82,17 +82,17 @@ QUIRK = {quirk.name: quirk for quirk in QUIRKS}
 BOUNDARIES = {
     "idle": ("correct", "a silence above 240 s (ICMP 60 s) ends a flow"),
     "linger": ("correct", "5 s after it was closed, a TCP flow ends"),
-    "reopened": ("correct", "a SYN on a closed TCP flow begins the next"),
-    "active": ("correct", "1800 s after its start a flow goes on in the next"),
+    "reopened": ("correct", "a SYN on a closed TCP flow starts the next one"),
+    "active": ("correct", "1800 s after its start a flow is continued by the next one"),
     "not_ip": ("correct", "the frame is not IP to this meter"),
     "other_protocol": ("correct", "neither TCP nor UDP nor ICMP"),
-    "malformed": ("correct", "headers or lengths do not hold"),
+    "malformed": ("correct", "headers or lengths are inconsistent"),
     "unattributed_fragment": ("correct", "a later fragment whose first is not known"),
-    "python-timeout": (PYTHON, "a silence above 240 s (ICMP 60 s) begins a flow that keeps the direction"),
-    "python-collection": (PYTHON, "a collection took the flow's row: each 1000 packets, and at each packet of a flow above "
+    "python-timeout": (PYTHON, "a silence above 240 s (ICMP 60 s) starts a flow that keeps the direction"),
+    "python-collection": (PYTHON, "a collection wrote the flow's row: every 1000 packets, and at each packet of a flow above "
                                   "120 s, flows silent for 240 s (ICMP 60 s) or 90 s (ICMP 30 s) long"),
-    "other-collection": (PYTHON, "a collection took the flow's row at another moment than nqmn's (hieulw's is not the same each time)"),
-    "python-without-icmp": (PYTHON, "the file has no ICMP flow at all: hieulw's program reads TCP and UDP"),
+    "other-collection": (PYTHON, "a collection wrote the flow's row at another time than nqmn's (hieulw's time varies)"),
+    "python-without-icmp": (PYTHON, "the file has no ICMP flow at all: hieulw's program reads only TCP and UDP"),
     "python-key": (PYTHON, "its flow key: no protocol, ICMP by type and identifier, a reply finds its request only"),
     "python-no-forward": (PYTHON, "a flow without forward packets has no row"),
     "python-later-fragment": (PYTHON, "later fragments are ignored"),
@@ -104,8 +104,8 @@ BOUNDARIES = {
     "java-120s": (JAVA, "120 s after its start a flow ends, and the next keeps its direction"),
     "java-repeated-fin": (JAVA, "further FINs of the initiator are ignored"),
     "java-one-packet": (JAVA, "a flow of one packet is not written"),
-    "java-key": (JAVA, "its flow key: all without TCP or UDP header is one flow of two hosts, ports of inner packets count"),
-    "java-wire-length": (JAVA, "records whose wire length is below the captured one, or above 2^31, are passed over"),
+    "java-key": (JAVA, "its flow key: all without TCP or UDP header is one flow per pair of hosts, and ports of inner packets count"),
+    "java-wire-length": (JAVA, "records whose wire length is below the captured one, or above 2^31, are skipped"),
     "java-not-ipv4": (JAVA, "there is no IPv4 header where it looks: no IPv6, no labels, no sessions, other link types"),
 }
 
@@ -113,7 +113,7 @@ BOUNDARIES = {
 ROW_RULES = {
     "own-quotient": "follows from other columns of its own row, which differ",
     "repeated-row": "the row is there more than once (the hieulw program writes some twice)",
-    "parts-add-up": "the flow is several rows of the other file, and their sum agrees",
+    "parts-add-up": "the flow is several rows of the other file, and their sum is equal",
 }
 
 

@@ -46,7 +46,7 @@ def read(path):
     text = _text_of(path)
     lines = csv.reader(io.StringIO(text, newline=""))
     header = next(lines, None)
-    if header is None:  # what the Python program leaves where there is no flow
+    if header is None:  # the Python program writes this if there are no flows
         return Table(path, PYTHON, [], [], [])
     found = recognise(header)
     if found is None:

@@ -324,9 +324,9 @@ class Inputs(analyzer.AnalyzerCase):
         bad = [lines[0] + ",1", lines[0].rsplit(",", 1)[0], '"' + lines[0], "what is this"]
         mixed = [header] + [line for pair in zip(lines, bad) for line in pair] + lines[4:]
         done = self.run_analyzer(self.write("flow.csv", "\n".join(mixed)))
-        self.assertIn("4 rows have another number of fields", done.stderr)
+        self.assertIn("4 rows have a number of fields other", done.stderr)
         self.expect_five()
-        self.assertIn("4 rows have another number of fields", self.text("report.html"))
+        self.assertIn("4 rows have a number of fields other", self.text("report.html"))
 
     def test_quotes_inside_cells(self):
         """A quote that does not begin its cell is a character like others, and takes no row with it; a quoted cell that does
@@ -337,7 +337,7 @@ class Inputs(analyzer.AnalyzerCase):
             done = self.run_analyzer(self.write("flow.csv", text))
             self.assertEqual([row[len(COLUMNS)] for row in self.rows("flows_classified.csv")[1:]],
                              [cell for cell in cells if not cell.startswith('"')])
-            self.assertEqual("1 rows have another number of fields" in done.stderr, gone == 1)
+            self.assertEqual("1 rows have a number of fields other" in done.stderr, gone == 1)
 
     def test_numbers_beside_texts(self):
         """A number means the same whatever else is in its column: here one just below a limit of 200, and True, which is none."""
