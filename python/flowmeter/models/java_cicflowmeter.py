@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rows of the Java CICFlowMeter for a pcap file, by the plainest means: an independent model of its rules, against
-which the program's --compat java is held. Slow, and without any bound."""
+"""The rows that the Java CICFlowMeter 4.0 writes for a pcap file: an independent model of its rules, with which the tests
+check --compat java. It is slow and its memory has no bound.
+
+    TZ=UTC python3 -m flowmeter.models.java_cicflowmeter CAPTURE > OUT.csv
+"""
 import math
 import struct
 import time
@@ -210,7 +213,7 @@ def packet_of(frame, wire):
 
 
 def packets(octets):
-    """Of a little-endian pcap file in microseconds: (time, packet)."""
+    """(time in microseconds, packet) of each record of a little-endian pcap file."""
     at = 24
     snap_length = struct.unpack_from("<I", octets, 16)[0]
     while at + 16 <= len(octets):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What nqmn/cicflowmeter 0.4.1 writes for a capture, by the plainest means: an independent model that the program's
---compat python is held against. Flows are lists of packets in a dict that each collection walks; every cell is computed
-from the lists when the row is written; text comes from Python's own float, Decimal and datetime. Standard library only.
+"""What nqmn/cicflowmeter 0.4.1 writes for a capture: an independent model with which the tests check --compat python.
+Flows are lists of packets in a dict that each collection walks. Every cell is computed from the lists when the row is
+written. Python's own float, Decimal and datetime make the text.
 
     python3 -m flowmeter.models.python_cicflowmeter CAPTURE > OUT.csv
 """
@@ -369,7 +369,7 @@ def row_of(flow):
 
 
 def session_of(data):
-    """The session after this capture (its octets)."""
+    """The session after this capture (its bytes)."""
     session = Session()
     for link, order, time, frame in read(data):
         p = packet_of(link, order, time, frame)

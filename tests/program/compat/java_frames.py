@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames for tests of --compat java, and captures of random ones: conversations with odd flags and times, and stacks of
-headers with wrong lengths, cut frames and changed octets, which only the header walk of the original tells apart."""
+"""Frames for tests of --compat java, and captures of random frames: conversations with odd flags and times, and stacks of
+headers with wrong lengths, cut frames and changed bytes, which only the header walk of the original reads correctly."""
 import random
 import struct
 
@@ -60,7 +60,7 @@ def ppp(body, protocol=0x0021):
 
 
 def record(us, frame, wire=None, swapped=False):
-    """us: microseconds, or (seconds, microseconds) as they stand."""
+    """us: microseconds, or the fields (seconds, microseconds) themselves."""
     seconds, fraction = us if isinstance(us, tuple) else divmod(us, 1000000)
     return struct.pack(">4I" if swapped else "<4I", seconds % 2**32, fraction % 2**32, len(frame),
                        (len(frame) if wire is None else wire) % 2**32) + frame
@@ -80,7 +80,7 @@ def random_payload(r):
 
 
 def random_conversation(r, packets):
-    """Few ends, so that flows meet, end and begin again; gaps around every limit."""
+    """Few addresses and ports, so that flows meet, end and start again; gaps around every limit."""
     hosts = [f"10.{r.randrange(3)}.{r.randrange(9)}.{r.randrange(250)}" for _ in range(r.choice((2, 3, 60)))]
     ports = [r.randrange(65536) for _ in range(r.choice((1, 2, 30)))]
     flags = [r.choice((FIN, FIN | ACK, RST, SYN, ACK, PSH | ACK, URG, 255, 0)) for _ in range(8)] + [ACK] * r.choice((4, 60))
@@ -109,7 +109,7 @@ def random_conversation(r, packets):
 
 
 def random_layer(r, depth):
-    """Octets, and the kind that announces them."""
+    """The kind of a layer, and its bytes."""
     kind = "data" if depth > 5 else r.choice(("ip4", "ip4", "tcp", "udp", "udp", "icmp", "ip6", "sctp", "l2tp", "data"))
     if kind == "data":
         return r.choice(("tcp", "udp", "icmp", "sctp", "l2tp", "ip4")), r.randbytes(r.randrange(90))
