@@ -95,8 +95,8 @@ ExitCode run_compat(const Config& config, Host& host) {
   handle_signals();
   auto engine = open_compat_engine(config);
   if (!engine) return fail(host, engine.error());
-  return config.interfaces.empty() ? run_compat_replay(config, **engine, host)
-                                   : run_compat_live(config, **engine, host);
+  return config.interfaces.empty() ? run_replay(config, **engine, host)
+                                   : run_live(config, **engine, host);
 }
 
 ExitCode run(int argc, char** argv, Host& host) {

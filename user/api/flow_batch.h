@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Finished flows as columns of numbers and texts, some thousand rows at a time: what a program that
-// embeds the meter takes them as. The meter's thread fills a batch and puts it into a bounded
-// queue; another thread takes it from there and owns it.
+// Finished flows as columns of numbers and texts, some thousand rows at a time, for a program that
+// embeds the meter. The meter's thread fills a batch and puts it into a bounded queue; another
+// thread takes it from there and owns it.
 #pragma once
 
 #include <atomic>
@@ -32,7 +32,7 @@ class CellArray {
   void put(const Cell& cell);
 
   ColumnType type() const { return type_; }
-  // Of a column of that type.
+  // Requires: the column has that type.
   const std::vector<int64_t>& integers() const { return integers_; }
   const std::vector<double>& reals() const { return reals_; }
   std::string_view text(size_t row) const {
@@ -69,19 +69,19 @@ class FlowBatchQueue final : public RecordSink {
   // Waits while the queue is full and not abandoned.
   void write(const FlowRecord& record) override;
   bool failed() const override { return abandoned_.load(std::memory_order_relaxed); }
-  // Hands over what there is.
+  // Hands over the rows written so far.
   Status flush() override;
   // No more will come.
   void end();
 
   // ---- the other ----
-  // Null if none came in that time, or at the end.
+  // Returns null if none came in that time, or at the end.
   std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
   bool ended() const;
-  // Waits until the first flush, which comes when metering has begun. Returns false if that was
-  // never.
+  // Waits until the first flush, which comes when metering has started. Returns false if it never
+  // did.
   bool wait_begun();
-  // Nobody will take any more: what is written from now on is dropped.
+  // Nobody will take any more batches: rows written from now on are dropped.
   void abandon();
 
   const std::vector<Column>& columns() const { return columns_; }

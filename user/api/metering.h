@@ -24,18 +24,18 @@ class Metering {
   // The configuration that these arguments are on the command line. Fails as it would there.
   static Result<Config> configure(const std::vector<std::string>& arguments);
 
-  // Begins. Flows go to config.outputs, or come as batches if there is none. With batches, live
-  // metering is under way when this returns.
+  // Starts a run. Flows go to config.outputs, or come as batches if there are none. With batches,
+  // live metering is under way when this returns.
   static Result<std::unique_ptr<Metering>> start(Config config);
 
-  // Abandons what is still there, and waits for the thread.
+  // Abandons the flows that are still there, and waits for the thread.
   ~Metering();
   Metering(const Metering&) = delete;
   Metering& operator=(const Metering&) = delete;
 
-  // Null if none came in that time, or if there is none any more. Requires: no outputs.
+  // Returns null if none came in that time, or if no more will come. Requires: no outputs.
   std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
-  // Whether the thread is done and every batch was taken. Waits for that for so long.
+  // Whether the thread is done and every batch was taken. Waits that long for it.
   bool finished(std::chrono::milliseconds wait);
 
   // Whether this is a child that was forked meanwhile. The thread is the parent's: here only
@@ -44,7 +44,7 @@ class Metering {
 
   // Metering ends; the flows that are open come as the last ones. Any thread may call this.
   void stop() { host_.stop(); }
-  // Likewise, but nobody wants any more flows. take() and finished() tell the end.
+  // The same, but nobody wants any more flows. take() and finished() tell when it has ended.
   void abandon();
 
   // Returns the log lines since the last call.

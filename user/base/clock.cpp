@@ -34,9 +34,9 @@ bool to_number(std::string_view word, int64_t& number) {
   return error == std::errc() && end == word.data() + word.size();
 }
 
-// timens_offsets speaks of the namespace that new children get. This one is the process's own
-// unless it was just unshared, when the process itself may still be in the initial one, whose inode
-// number is fixed (TIME_NS_INIT_INO).
+// timens_offsets tells about the namespace that new children get. That is the process's own, unless
+// it was just unshared: then the process itself may still be in the initial one, whose inode number
+// is fixed (TIME_NS_INIT_INO).
 bool in_initial_time_namespace() {
   constexpr std::string_view kInitial = "time:[4026531834]";
   char name[64];
@@ -50,7 +50,7 @@ std::optional<int64_t> parse_monotonic_shift_ns(std::string_view timens_offsets)
   while (!timens_offsets.empty()) {
     std::string_view line = timens_offsets.substr(0, timens_offsets.find('\n'));
     timens_offsets.remove_prefix(std::min(line.size() + 1, timens_offsets.size()));
-    // Linux 5.6 has the clock's number here.
+    // Linux 5.6 writes the clock's number here.
     if (const auto clock = next_word(line); clock != "monotonic" && clock != "1") continue;
     int64_t seconds = 0, nanoseconds = 0;
     if (!to_number(next_word(line), seconds) || !to_number(next_word(line), nanoseconds) ||
@@ -83,7 +83,7 @@ uint64_t wall_ns() {
 }
 
 __int128 monotonic_origin_unix_ns() {
-  // The process may be put aside between the readings: of a few, the tightest is right to some ten
+  // The process may lose the CPU between the readings. The tightest of a few is right to some ten
   // nanoseconds.
   constexpr int kReadings = 5;
   uint64_t tightest = UINT64_MAX;

@@ -43,7 +43,7 @@ bool is_control(char c) {
   return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
 }
 
-// Length of the UTF-8 character that text begins with; 0 if it begins with none.
+// Length of the UTF-8 character that text starts with; 0 if it starts with none.
 size_t utf8_length(std::string_view text) {
   const auto octet = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = octet(0);
@@ -52,7 +52,7 @@ size_t utf8_length(std::string_view text) {
   if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
   for (size_t i = 1; i < length; i++)
     if ((octet(i) & 0xc0) != 0x80) return 0;
-  // Overlong forms, surrogates, beyond U+10FFFF.
+  // Overlong forms, surrogates, and what lies beyond U+10FFFF are refused.
   const unsigned char second = octet(1);
   if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
       (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
@@ -60,7 +60,7 @@ size_t utf8_length(std::string_view text) {
   return length;
 }
 
-// U+0080 to U+009F, too, are commands to a terminal.
+// U+0080 to U+009F also control a terminal.
 bool is_c1_control(std::string_view character) {
   return character.size() == 2 && character[0] == '\xc2' &&
          static_cast<unsigned char>(character[1]) < 0xa0;
@@ -89,7 +89,7 @@ std::string quoted(std::string_view text) {
   return out += '"';
 }
 
-// A message for a terminal: what could command it is spelled out.
+// A message for a terminal. Characters that could control it are spelled out.
 std::string harmless(std::string_view text) {
   std::string out;
   while (!text.empty()) {

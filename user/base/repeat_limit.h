@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Lines that come again and again: the same one is printed at most kBurst times within kWindow, the
-// others are counted. Memory is bounded: the lines that were last met are remembered.
+// Limits lines that repeat: the same line is printed at most kBurst times within kWindowNs, and the
+// others are counted. Memory is bounded: only the latest kLines different lines are remembered.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,11 @@ class RepeatLimit {
   static constexpr size_t kLines = 64;
 
   // Whether the line may be printed at this time of a monotonic clock. *suppressed: how often it
-  // was not since it last was.
+  // was suppressed since it was last printed.
   bool admit(std::string_view line, uint64_t now_ns, uint64_t* suppressed);
 
-  // The lines that were suppressed since they were last printed, and how often; they are forgotten.
+  // Returns the lines that were suppressed since they were last printed, and how often. Forgets
+  // those numbers.
   std::vector<std::pair<std::string, uint64_t>> take_suppressed();
 
  private:
@@ -34,7 +35,8 @@ class RepeatLimit {
   };
 
   std::deque<Known> known_;
-  std::vector<std::pair<std::string, uint64_t>> pushed_out_;  // with something to tell
+  std::vector<std::pair<std::string, uint64_t>>
+      pushed_out_;  // forgotten lines that were suppressed
 };
 
 }  // namespace flowmeter

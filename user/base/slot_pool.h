@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A bounded array of records with stable addresses and a free list. Address space for the bound is
-// reserved at once, memory is taken as slots are first used (in huge pages where the kernel gives
-// them: at a million flows the TLB is what a lookup waits for).
+// reserved at once; memory is taken when a slot is first used (in huge pages where the kernel gives
+// them: at a million flows a lookup waits for the TLB).
 #pragma once
 
 #include <sys/mman.h>
@@ -21,7 +21,7 @@ class SlotPool {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;
 
-  // Throws std::bad_alloc if the address space is not to be had.
+  // Throws std::bad_alloc if there is not enough address space.
   explicit SlotPool(uint32_t capacity)
       : capacity_(capacity), bytes_(size_t{capacity} * sizeof(Record)) {
     void* memory = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,

@@ -83,7 +83,8 @@ JavaReason JavaDissector::dissect(const LivePacket& live, JavaPacket* packet) {
     packet->destination_port = live.destination_port();
     packet->tcp_flags = known.flags;
     packet->tcp_window = known.window;
-    // IP and TCP header come in one number; of options, those of IP are the rare ones.
+    // The lengths of the IP and the TCP header come as one number. IP options are rare, so options
+    // are taken to be TCP's.
     packet->header_bytes = packet->protocol == FM_UDP
                                ? kUdpHeader
                                : std::min<int>(known.header_bytes - kIpHeader, kMostTcpHeader);

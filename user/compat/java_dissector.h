@@ -16,7 +16,7 @@ namespace flowmeter {
 // What became of a frame.
 enum class JavaReason : uint8_t {
   kTaken,              // a packet, by the first walk
-  kTakenAsRawIp,       // a packet, by the walk from the first octet
+  kTakenAsRawIp,       // a packet, by the walk from the first byte
   kNotIpv4,            // neither walk found a usable IPv4 header
   kWireBelowCaptured,  // passed over by the original's reader
   kCount

@@ -18,7 +18,8 @@ Result<std::unique_ptr<CompatEngine>> JavaEngine::open(const std::string& path,
   return std::unique_ptr<CompatEngine>(new JavaEngine(max_flows, std::move(*output)));
 }
 
-void JavaEngine::begin(const CaptureReader& capture) {
+void JavaEngine::begin(CaptureReader& capture) {
+  capture.take_lengths_as_libpcap();
   flows_.end_capture();
   dissector_.begin(capture);
 }
@@ -67,13 +68,12 @@ std::string JavaEngine::account() const {
   return text;
 }
 
-std::vector<std::string> JavaEngine::warnings() const {
-  std::vector<std::string> texts;
+void JavaEngine::report(Host& host) const {
   if (flows_.forced_out())
-    texts.push_back(std::to_string(flows_.forced_out()) +
-                    " flows were ended early because --max-flows was reached; the Java program has "
-                    "no such limit");
-  return texts;
+    host.log_warning(
+        std::to_string(flows_.forced_out()) +
+        " flows were ended early because --max-flows was reached; the Java program has "
+        "no such limit");
 }
 
 }  // namespace flowmeter

@@ -19,7 +19,7 @@ class JavaEngine final : public CompatEngine {
   static Result<std::unique_ptr<CompatEngine>> open(const std::string& path,
                                                     const std::string& fields, uint32_t max_flows);
 
-  void begin(const CaptureReader& capture) override;
+  void begin(CaptureReader& capture) override;
   bool add(const CapturedFrame& frame) override;
   void add(const LivePacket& live) override;
   bool takes_whole_buffers() const override { return false; }
@@ -28,10 +28,9 @@ class JavaEngine final : public CompatEngine {
   bool failed() const override { return flows_.output().failed(); }
   Status flush() override { return flows_.output().flush(); }
 
-  uint64_t seen() const override { return seen_; }
   bool balanced() const override;
   std::string account() const override;
-  std::vector<std::string> warnings() const override;
+  void report(Host& host) const override;
 
  private:
   JavaEngine(uint32_t max_flows, OutputFile output) : flows_(max_flows, std::move(output)) {}

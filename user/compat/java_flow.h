@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // One flow of the Java CICFlowMeter and what a packet does to it (its class BasicFlow).
 //
-// Quirks that change cells are the named functions below, one a rule. Times are microseconds and
+// Quirks that change cells are the named functions below, one per rule. Times are microseconds and
 // wrap as the original's do. Trivially copyable: flows lie in a pool.
 #pragma once
 
@@ -32,7 +32,7 @@ struct JavaBulk {
   int64_t last_us = 0;
   int64_t run_packets = 0;
   int64_t run_bytes = 0;
-  // Of all runs of four packets and more.
+  // Sums over all runs of at least four packets.
   int64_t bulks = 0;
   int64_t packets = 0;
   int64_t bytes = 0;
@@ -53,13 +53,14 @@ struct JavaDirection {
 struct JavaFlow {
   enum Flag : uint8_t { kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kUrg = 32 };
 
-  // Begins a flow: the packet is its first and counts as forward, whoever sent it.
+  // Starts a flow: the packet is its first and counts as forward, whoever sent it.
   JavaFlow(const JavaFlowIdentity& flow_identity, const JavaPacket& packet);
 
-  // BasicFlow.addPacket, for packets behind the first.
+  // BasicFlow.addPacket, for packets after the first.
   void add(const JavaPacket& packet);
 
-  // BasicFlow.updateActiveIdleTime. The active period on its way when the flow ends is never added.
+  // BasicFlow.updateActiveIdleTime. The last active period, which the end of the flow cuts off, is
+  // never added.
   void update_activity(int64_t time_us);
 
   // By address only, so that a flow between equal addresses is all forward.

@@ -87,7 +87,7 @@ void JavaFlows::open(const JavaFlowIdentity& identity, const JavaPacket& packet,
   open_packets_++;
 }
 
-// Takes a flow, which is written already if it is to be, out of the table.
+// Takes a flow out of the table. Requires: it has been written, if it is to be.
 void JavaFlows::close(uint32_t slot) {
   Entry& entry = entries_[slot];
   open_packets_ -= static_cast<uint64_t>(entry.flow.packets());

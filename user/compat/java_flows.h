@@ -3,7 +3,7 @@
 // flow a packet belongs to, what ends it, and the order of the rows. Packets come from a capture by
 // way of JavaDissector, or live from anything that can fill a JavaPacket.
 //
-// Bounded: at most max_flows flows of some 700 octets. Where there is no room for another, the one
+// Bounded: at most max_flows flows of some 700 bytes. Where there is no room for another, the one
 // of 16 that was silent for longest is written early and counted; the original has no limit.
 #pragma once
 
@@ -41,7 +41,7 @@ class JavaFlows {
   uint64_t open_packets() const { return open_packets_; }
 
  private:
-  // Both directions of a flow have one key. Of the size that KeyHash takes.
+  // Both directions of a flow have one key. It has the size that KeyHash takes.
   struct Key {
     uint64_t low = 0, high = 0;  // address and port of each end
     uint64_t protocol = 0;

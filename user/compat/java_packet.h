@@ -10,7 +10,7 @@ namespace flowmeter {
 
 struct JavaPacket {
   int64_t time_us = 0;  // since the epoch; negative before it, and where the original's time wraps
-  uint32_t source = 0;  // addresses as numbers, first octet highest
+  uint32_t source = 0;  // addresses as numbers, first byte highest
   uint32_t destination = 0;
   uint16_t source_port = 0;
   uint16_t destination_port = 0;

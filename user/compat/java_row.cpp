@@ -28,7 +28,7 @@ const std::string_view kJavaHeader =
 
 namespace {
 
-// Cells one after the other, each with the comma behind it.
+// Puts cells one after the other, each followed by a comma.
 class RowWriter {
  public:
   explicit RowWriter(char* at) : at_(at) {}
@@ -46,7 +46,7 @@ class RowWriter {
     at_ = put_java_double(at_, value);
     *at_++ = ',';
   }
-  // Where a set is empty the original prints the integer.
+  // The original prints the integer 0 where a set is empty.
   void zeros(int cells) {
     for (int i = 0; i < cells; i++) text("0");
   }
@@ -105,8 +105,8 @@ double quotient(double a, int64_t b) {
   return a / static_cast<double>(b);
 }
 
-// Flow Bytes/s and Flow Packets/s: NaN or Infinity for a duration of 0, negative for a negative
-// one.
+// Flow Bytes/s and Flow Packets/s: NaN or Infinity for a duration of 0, a negative rate for a
+// negative duration.
 double flow_rate(int64_t count, int64_t duration_us) {
   return static_cast<double>(count) / seconds(duration_us);
 }
@@ -116,7 +116,7 @@ double direction_rate(int64_t count, int64_t duration_us) {
   return duration_us > 0 ? flow_rate(count, duration_us) : 0;
 }
 
-// Averages of integers are quotients of integers. By what does not exist: 0.
+// Averages of integers are quotients of integers, and 0 where there is nothing to divide by.
 int64_t whole_average(int64_t sum, int64_t count) {
   return count == 0 ? 0 : sum / count;
 }
@@ -130,27 +130,8 @@ double segment_average(const JavaStatistics& payload) {
   return payload.empty() ? 0 : quotient(payload.sum(), payload.count());
 }
 
-}  // namespace
-
-char* put_java_flow_id(char* at, const JavaFlowIdentity& identity) {
-  at = put_address(at, identity.source);
-  *at++ = '-';
-  at = put_address(at, identity.destination);
-  *at++ = '-';
-  at = put_number(at, identity.source_port);
-  *at++ = '-';
-  at = put_number(at, identity.destination_port);
-  *at++ = '-';
-  return put_number(at, identity.protocol);
-}
-
-char* put_java_row(char* at, const JavaFlow& flow) {
-  RowWriter row(at);
+void put_identity(RowWriter& row, const JavaFlow& flow) {
   const JavaFlowIdentity& identity = flow.identity;
-  const JavaDirection &fwd = flow.forward, &bwd = flow.backward;
-  const int64_t fwd_packets = fwd.payload.count(), bwd_packets = bwd.payload.count();
-  const int64_t duration_us = java_subtract(flow.last_us, flow.start_us);
-
   row.put([&](char* to) { return put_java_flow_id(to, identity); });
   row.put([&](char* to) { return put_address(to, identity.source); });
   row.integer(identity.source_port);
@@ -158,6 +139,13 @@ char* put_java_row(char* at, const JavaFlow& flow) {
   row.integer(identity.destination_port);
   row.integer(identity.protocol);
   row.put([&](char* to) { return put_java_timestamp(to, flow.start_us); });
+}
+
+// From Flow Duration to Bwd Packets/s.
+void put_directions(RowWriter& row, const JavaFlow& flow) {
+  const JavaDirection &fwd = flow.forward, &bwd = flow.backward;
+  const int64_t fwd_packets = fwd.payload.count(), bwd_packets = bwd.payload.count();
+  const int64_t duration_us = java_subtract(flow.last_us, flow.start_us);
   row.integer(duration_us);
   row.integer(fwd_packets);
   row.integer(bwd_packets);
@@ -179,6 +167,12 @@ char* put_java_row(char* at, const JavaFlow& flow) {
   row.integer(bwd.header_bytes);
   row.real(direction_rate(fwd_packets, duration_us));
   row.real(direction_rate(bwd_packets, duration_us));
+}
+
+// From Packet Length Min to Bwd Segment Size Avg.
+void put_payload(RowWriter& row, const JavaFlow& flow) {
+  const int64_t fwd_packets = flow.forward.payload.count();
+  const int64_t bwd_packets = flow.backward.payload.count();
   row.real(flow.payload.min());
   row.real(flow.payload.max());
   row.real(flow.payload.mean());
@@ -190,18 +184,44 @@ char* put_java_row(char* at, const JavaFlow& flow) {
   row.real(static_cast<double>(whole_average(bwd_packets, fwd_packets)));
   // Average Packet Size: the first payload counts twice, its packet once.
   row.real(quotient(flow.payload.sum(), fwd_packets + bwd_packets));
-  row.real(segment_average(fwd.payload));
-  row.real(segment_average(bwd.payload));
-  row.zeros(3);  // forward bulks: JavaBulk says why
+  row.real(segment_average(flow.forward.payload));
+  row.real(segment_average(flow.backward.payload));
+}
+
+// Bulks and subflows.
+void put_averages(RowWriter& row, const JavaFlow& flow) {
+  row.zeros(3);  // forward bulks: JavaBulk::add() says why
   row.integer(whole_average(flow.bulk.bytes, flow.bulk.bulks));
   row.integer(whole_average(flow.bulk.packets, flow.bulk.bulks));
   row.integer(bulk_rate(flow.bulk));
-  row.integer(whole_average(fwd_packets, flow.subflow_gaps));
-  row.integer(whole_average(fwd.payload_bytes, flow.subflow_gaps));
-  row.integer(whole_average(bwd_packets, flow.subflow_gaps));
-  row.integer(whole_average(bwd.payload_bytes, flow.subflow_gaps));
-  row.integer(fwd.window);
-  row.integer(bwd.window);
+  for (const JavaDirection* direction : {&flow.forward, &flow.backward}) {
+    row.integer(whole_average(direction->payload.count(), flow.subflow_gaps));
+    row.integer(whole_average(direction->payload_bytes, flow.subflow_gaps));
+  }
+}
+
+}  // namespace
+
+char* put_java_flow_id(char* at, const JavaFlowIdentity& identity) {
+  at = put_address(at, identity.source);
+  *at++ = '-';
+  at = put_address(at, identity.destination);
+  *at++ = '-';
+  at = put_number(at, identity.source_port);
+  *at++ = '-';
+  at = put_number(at, identity.destination_port);
+  *at++ = '-';
+  return put_number(at, identity.protocol);
+}
+
+char* put_java_row(char* at, const JavaFlow& flow) {
+  RowWriter row(at);
+  put_identity(row, flow);
+  put_directions(row, flow);
+  put_payload(row, flow);
+  put_averages(row, flow);
+  row.integer(flow.forward.window);
+  row.integer(flow.backward.window);
   row.integer(flow.forward_data_packets);
   row.integer(flow.least_forward_header);
   row.mean_std_max_min_or_zeros(flow.active);

@@ -12,7 +12,7 @@ namespace flowmeter {
 // The names, joined by commas, without line end.
 extern const std::string_view kJavaHeader;
 
-// Longest row: 84 cells of at most kMaxJavaDouble octets, but for the flow's name.
+// Longest row: 84 cells of at most kMaxJavaDouble bytes, but for the flow's name.
 constexpr size_t kMaxJavaRow = 84 * 33 + 64;
 
 // Longest SRC-DST-SPORT-DPORT-PROTO.
@@ -21,7 +21,7 @@ constexpr size_t kMaxJavaFlowId = 15 + 1 + 15 + 1 + 5 + 1 + 5 + 1 + 2;
 // The flow's name, under which the original keeps it. Returns the end of the text.
 char* put_java_flow_id(char* at, const JavaFlowIdentity& identity);
 
-// One row with its line end. Returns the end of the text. Requires: kMaxJavaRow octets at `at`.
+// One row with its line end. Returns the end of the text. Requires: kMaxJavaRow bytes at `at`.
 char* put_java_row(char* at, const JavaFlow& flow);
 
 }  // namespace flowmeter

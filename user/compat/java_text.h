@@ -14,11 +14,11 @@ constexpr int kMaxJavaTimestamp = 32;
 // Double.toString: at least one digit behind the point ("3.0"), an exponent below 1e-3 and from 1e7
 // on ("1.0E7"), "NaN", "Infinity". Digits are the shortest that read back to the same double; Java
 // 18 and older print one more for a few doubles in a thousand of the whole range, but for none that
-// rows are known to have. Returns the end of the text. Requires: kMaxJavaDouble octets at `at`.
+// rows are known to have. Returns the end of the text. Requires: kMaxJavaDouble bytes at `at`.
 char* put_java_double(char* at, double value);
 
 // dd/MM/yyyy hh:mm:ss AM|PM in the local time zone, hours from 1 to 12. Requires: kMaxJavaTimestamp
-// octets at `at`.
+// bytes at `at`.
 char* put_java_timestamp(char* at, int64_t time_us);
 
 }  // namespace flowmeter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The walk is a loop of steps. A step looks at one header, says its length and what comes next; the
-// loop records it and goes on behind it. Offsets are signed 32-bit numbers, as in the original.
+// loop records it and goes on after it. Offsets are signed 32-bit numbers, as in the original.
 // (scan_ and record_ are functions of jNetPcap's native packet scanner.)
 #include "compat/java_walk.h"
 
@@ -48,7 +48,7 @@ class HeaderWalk {
   bool seen(const Header& header) const {
     return header.number >= 0 && header.number < visible_records();
   }
-  // The native library keeps the number of records of a packet in a signed octet
+  // The native library keeps the number of records of a packet in a signed byte
   // (packet_state_t.pkt_header_count): of n records the first n mod 256 are seen, and none where
   // that is negative.
   int32_t visible_records() const { return static_cast<int8_t>(static_cast<uint32_t>(records_)); }
@@ -86,7 +86,7 @@ class HeaderWalk {
   int32_t records_ = 0;
   Kind previous_ = Kind::kPayload;  // the record directly before
 
-  // Of the step on its way.
+  // State of the present step.
   int32_t length_ = 0;
   int32_t payload_ = 0;
   int32_t postfix_ = 0;
@@ -217,7 +217,7 @@ void HeaderWalk::vlan() {
   next_ = Kind::kLlc;
 }
 
-// scan_llc: an information frame is taken to have a control field of one octet if its lowest bit is
+// scan_llc: an information frame is taken to have a control field of one byte if its lowest bit is
 // set.
 void HeaderWalk::llc() {
   if (!have(4)) return;
@@ -225,7 +225,7 @@ void HeaderWalk::llc() {
   if (u8(0) == 0xaa) next_ = Kind::kSnap;
 }
 
-// scan_snap: asks for 4 of its 5 octets.
+// scan_snap: asks for 4 of its 5 bytes.
 void HeaderWalk::snap() {
   if (!have(4)) return;
   length_ = 5;
@@ -267,7 +267,7 @@ void HeaderWalk::ipv4() {
 }
 
 // scan_ip6: an extension header is measured from the wrong place (the offset counts twice), and all
-// of them, the authentication header too, in units of 8 octets.
+// of them, the authentication header too, in units of 8 bytes.
 void HeaderWalk::ipv6() {
   if (!have(40)) return;
   length_ = 40;
@@ -341,7 +341,7 @@ void HeaderWalk::l2tp() {
   if (!(flags & 0x8000)) next_ = Kind::kPpp;
 }
 
-// scan_ppp: the address and control octets are taken to be there.
+// scan_ppp: the address and control bytes are taken to be there.
 void HeaderWalk::ppp() {
   if (!have(4)) return;
   length_ = 4;
@@ -417,7 +417,7 @@ bool tcp_options_decode(const HeaderView& tcp) {
 // PacketReader.getIpv4Info. False: no IPv4 header, or one that cannot be decoded.
 bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, JavaPacket* packet) {
   const Header& found = walk.first_ipv4();
-  // A header that passes the captured octets fails, too. (It is not cut there if a total length
+  // A header that passes the captured bytes fails, too. (It is not cut there if a total length
   // below its own, or a fragment, has made its payload negative.)
   if (!walk.seen(found) || found.offset + found.length > captured) return false;
   const HeaderView ipv4(data, found);
@@ -456,7 +456,7 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
 }
 
 // PacketReader.getVPNInfo: the frame is walked as L2TP first, which anything is that has two
-// octets, and then, because there "is" L2TP, as IPv4 from its first octet.
+// bytes, and then, because there "is" L2TP, as IPv4 from its first byte.
 bool take_as_tunnel(const uint8_t* data, int32_t captured, int32_t wire, JavaPacket* packet) {
   HeaderWalk tunnel(data, captured, wire);
   tunnel.run(Kind::kL2tp);

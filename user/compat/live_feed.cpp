@@ -5,8 +5,9 @@
 
 namespace flowmeter {
 
-// One origin for all flows, as packets of several of the kernel's meet in one of a mode's. It moves
-// with steps of the wall clock, as the originals' times do, and not with the noise of reading it.
+// All flows have one origin, because packets of several kernel flows meet in one flow of the mode.
+// It moves with steps of the wall clock, as the originals' times do, and not with the noise of
+// reading it.
 void LiveFeed::set_clock(ClockOrigin clock) {
   constexpr int64_t kStep = 1'000'000;
   const auto origin =

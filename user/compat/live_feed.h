@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Feeds a compatibility mode with the packets of a live run. It stands beside the correct flows,
-// which keep the kernel's map in order and tell which records are whose, and takes their rows, too:
-// nobody reads those.
+// which keep the kernel's map in order and tell which flow a record belongs to. It also takes the
+// rows of those flows, and drops them.
 #pragma once
 
 #include "compat/compat_engine.h"
@@ -22,9 +22,6 @@ class LiveFeed final : public PacketObserver, public RecordSink {
 
   // Packets on the wire that were observed.
   uint64_t packets() const { return packets_; }
-
-  CompatEngine& engine() { return engine_; }
-  const CompatEngine& engine() const { return engine_; }
 
  private:
   CompatEngine& engine_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the kernel's records tell of one packet on the wire, for the compatibility modes: no frame,
-// but what counters need. What the original's walk over the frame would find beyond that is worked
-// out here as far as it can be; docs/compat.md says what cannot.
+// What the kernel's records tell about one packet on the wire, for the compatibility modes: not the
+// frame, only what counters need. What else the original's walk over the frame would find is worked
+// out here as far as possible; docs/compat.md says what is not.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +21,18 @@ struct LivePacket {
   uint16_t source_port() const { return packet.key.port[packet.direction & 1]; }
   uint16_t destination_port() const { return packet.key.port[!(packet.direction & 1)]; }
 
-  // Of a datagram's fragments, one behind the first. (Of UDP and ICMP those that have 8 octets of
-  // IP options look like others.)
+  // Whether this is a later fragment of a datagram. (A UDP or ICMP fragment with 8 bytes of IP
+  // options is not recognised.)
   bool is_later_fragment() const {
     constexpr uint16_t kLeastIpAndUdp = 28;
     return packet.key.protocol == FM_TCP ? !fm_packet_has_tcp_header(&packet)
                                          : packet.header_bytes < kLeastIpAndUdp;
   }
 
-  // Octets of the frame before the IP header where there are no shims: Ethernet's, or none.
+  // Bytes of the frame before the IP header where there are no shims: Ethernet's, or none.
   uint32_t link_bytes() const { return outside_ip() < kEthernet ? 0 : kEthernet; }
-  // Octets behind the IP packet where there are shims. Their number is not known; in a frame of the
-  // least size it is taken for one VLAN tag, and longer ones have no padding.
+  // Bytes after the IP packet where there are shims. The number of shims is not known: a frame of
+  // the least size is taken to have one VLAN tag, and longer ones have no padding.
   uint32_t padding_behind_shims() const {
     constexpr uint32_t kTag = 4, kLeastFrame = 60;
     const uint32_t other = outside_ip();

@@ -19,11 +19,11 @@ struct PythonDeviation {
 PythonDeviation numpy_deviation(std::span<double> values, double mean);
 
 // repr(float): shortest decimal that reads back, always with a point or an exponent. Requires: 34
-// octets at `at`; value finite, not -0. Returns the end of the text.
+// bytes at `at`; value finite, not -0. Returns the end of the text.
 char* put_python_float(char* at, double value);
 
 // str(Decimal(size) / Decimal(time_us) scaled by 10^-6) in the default context of 28 digits.
-// Requires: kMaxDecimalText octets at `at`; size > 0; time_us not 0.
+// Requires: kMaxDecimalText bytes at `at`; size > 0; time_us not 0.
 constexpr int kMaxDecimalText = 48;
 char* put_decimal_rate(char* at, uint64_t size, int64_t time_us);
 

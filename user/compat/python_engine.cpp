@@ -14,7 +14,8 @@ Result<std::unique_ptr<CompatEngine>> PythonEngine::open(const std::string& path
       new PythonEngine(max_flows, std::move(*row), std::move(*output)));
 }
 
-void PythonEngine::begin(const CaptureReader& capture) {
+void PythonEngine::begin(CaptureReader& capture) {
+  capture.take_lengths_as_libpcap();
   capture_ = &capture;
   dissector_.begin(capture);
 }
@@ -54,22 +55,21 @@ std::string PythonEngine::account() const {
   return text;
 }
 
-std::vector<std::string> PythonEngine::warnings() const {
-  std::vector<std::string> texts;
+void PythonEngine::report(Host& host) const {
   if (const uint64_t frames = of(PythonReason::kLinkType))
-    texts.push_back(std::to_string(frames) +
-                    " packets are of a link type that the Python program cannot filter; it writes "
-                    "no flow of such a capture");
+    host.log_warning(std::to_string(frames) +
+                     " packets are of a link type that the Python program cannot filter; it writes "
+                     "no flow of such a capture");
   if (flows_.rows_left_out())
-    texts.push_back(std::to_string(flows_.rows_left_out()) +
-                    " flows without a forward packet were left out (" +
-                    std::to_string(flows_.packets_left_out()) +
-                    " packets); the Python program ends with an exception there");
+    host.log_warning(std::to_string(flows_.rows_left_out()) +
+                     " flows without a forward packet were left out (" +
+                     std::to_string(flows_.packets_left_out()) +
+                     " packets); the Python program ends with an exception there");
   if (flows_.forced_out())
-    texts.push_back(std::to_string(flows_.forced_out()) +
-                    " flows were written early because --max-flows was reached; the Python program "
-                    "has no such limit");
-  return texts;
+    host.log_warning(
+        std::to_string(flows_.forced_out()) +
+        " flows were written early because --max-flows was reached; the Python program "
+        "has no such limit");
 }
 
 }  // namespace flowmeter

@@ -17,7 +17,7 @@ class PythonEngine final : public CompatEngine {
   static Result<std::unique_ptr<CompatEngine>> open(const std::string& path,
                                                     const std::string& fields, uint32_t max_flows);
 
-  void begin(const CaptureReader& capture) override;
+  void begin(CaptureReader& capture) override;
   bool add(const CapturedFrame& frame) override;
   void add(const LivePacket& live) override;
   bool takes_whole_buffers() const override { return true; }
@@ -26,10 +26,9 @@ class PythonEngine final : public CompatEngine {
   bool failed() const override { return flows_.output_failed(); }
   Status flush() override { return flows_.flush(); }
 
-  uint64_t seen() const override { return seen_; }
   bool balanced() const override;
   std::string account() const override;
-  std::vector<std::string> warnings() const override;
+  void report(Host& host) const override;
 
  private:
   PythonEngine(uint32_t max_flows, PythonRow row, OutputFile output)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A flow of nqmn/cicflowmeter 0.4.1: the list of its packets. As in the original, all cells are
-// made of that list when the row is written; its arithmetic (sums of floats in list order) allows
-// no running totals. The packets lie in chunks of a bounded pool, 16 octets each.
+// computed from that list when the row is written: its arithmetic (sums of floats in list order)
+// allows no running totals. The packets lie in chunks of a bounded pool, 16 bytes each.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +27,15 @@ static_assert(sizeof(PythonListed) == 16, "memory of a packet, as docs/compat.md
 struct alignas(64) PythonChunk {
   static constexpr uint32_t kPackets = 7;
   PythonListed packets[kPackets];
-  uint32_t next;  // of the flow; only the last chunk of a flow may have room
+  uint32_t next;  // of the same flow; only the last chunk of a flow may have room
 };
 static_assert(sizeof(PythonChunk) == 128, "two cache lines");
 using PythonChunks = SlotPool<PythonChunk>;
 
 struct alignas(64) PythonFlow {
-  // Its key in the table (key, number): also the addresses and ports of its row. A flow made for a
-  // reverse packet has the key of the flow before it, so it keeps that one's orientation.
+  // Key and number find it in the table; the key also has the addresses and ports of its row. A
+  // flow that a reverse packet has made has the key of the flow before it, so it keeps that
+  // orientation.
   PythonPacket::Key key;
   uint32_t number;
   uint32_t packets;
@@ -43,7 +44,7 @@ struct alignas(64) PythonFlow {
   uint32_t first_chunk, last_chunk;
   uint8_t protocol;  // of the first packet
   bool is_long;      // was noted for the next collection
-  // Up to here a packet touches it.
+  // A packet touches nothing below this line.
   uint32_t hash;
   uint64_t order;           // of insertion into the table
   uint32_t previous, next;  // in that order

@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kSecond = 1'000'000;
 constexpr uint8_t kIcmp = 1, kTcp = 6;
 
-// constants.py and FlowSession.garbage_collect()
+// From constants.py and FlowSession.garbage_collect().
 constexpr int64_t kExpiredUpdate = 240 * kSecond, kIcmpExpiredUpdate = 60 * kSecond;
 constexpr int64_t kLongFlow = 90 * kSecond, kLongIcmpFlow = 30 * kSecond;
 constexpr uint64_t kPacketsPerCollection = 1000;
@@ -20,7 +20,7 @@ int64_t idle_timeout(uint8_t protocol) {
   return protocol == kIcmp ? kIcmpExpiredUpdate : kExpiredUpdate;
 }
 
-// Once it lasts so long, the next collection takes a flow out, whatever else.
+// A flow that lasts this long is taken out by the next collection in any case.
 int64_t long_flow(uint8_t protocol) {
   return protocol == kIcmp ? kLongIcmpFlow : kLongFlow;
 }
@@ -33,7 +33,7 @@ PythonFlows::PythonFlows(uint32_t max_flows, PythonRow row, OutputFile output)
       flows_(max_flows),
       chunks_(max_flows * kChunksPerFlow) {}
 
-// Both directions' keys have one hash, so that looking for the second costs no further cache line.
+// The keys of both directions have one hash, so looking for the second costs no other cache line.
 uint32_t PythonFlows::hash(const PythonPacket::Key& key, uint32_t number) const {
   uint64_t source = uint64_t{key.source_ip} << 32 | key.source_value;
   uint64_t destination = uint64_t{key.destination_ip} << 32 | key.destination_value;
@@ -56,7 +56,7 @@ void PythonFlows::add(const PythonPacket& packet) {
   advance(kFlowDelay, kChunkDelay, kAddDelay);
 }
 
-// Brings the packets that came at least so many packets ago one step further each.
+// Takes the packets that came at least so many packets ago one step further each.
 void PythonFlows::advance(uint64_t flow_delay, uint64_t chunk_delay, uint64_t add_delay) {
   if (found_ + flow_delay < came_) {
     const size_t i = found_++ % kRing;
@@ -100,8 +100,8 @@ void PythonFlows::process(const PythonPacket& packet, uint32_t key_hash) {
   if (slot == kNone) {
     slot = make(packet, key, 0, key_hash);
   } else {
-    // Flows of a key are numbered. The time-out is that of the packet's protocol, grows with the
-    // number, and a new flow keeps the direction that the packet had with the first one.
+    // Flows of one key are numbered. The time-out is that of the packet's protocol and grows with
+    // the number. A new flow keeps the direction that the packet has in the first one.
     const int64_t timeout = idle_timeout(packet.protocol);
     int64_t expired = timeout;
     for (uint32_t number = 1; packet.time_us - flows_[slot].latest_us > expired; number++) {
@@ -114,7 +114,7 @@ void PythonFlows::process(const PythonPacket& packet, uint32_t key_hash) {
       }
     }
   }
-  // No end by FIN or RST: the original's branch looks for "F" in the IP flags.
+  // FIN and RST end no flow: the original's branch looks for "F" in the IP flags.
   PythonFlow& flow = flows_[slot];
   append(flow, packet, reverse);
   const int64_t duration = flow.latest_us - flow.start_us;
@@ -179,7 +179,7 @@ bool PythonFlows::is_gone(const Due& due) const {
 
 void PythonFlows::push_due(uint32_t slot) {
   const PythonFlow& flow = flows_[slot];
-  // Flows that were taken out because they were long leave their entries behind.
+  // Entries of flows that were taken out because they were long are still there.
   if (due_.size() > 2 * size_t{flows_.in_use()} + 1024) {
     std::erase_if(due_, [&](const Due& due) { return is_gone(due); });
     std::make_heap(due_.begin(), due_.end(), Later{});
@@ -214,7 +214,7 @@ void PythonFlows::collect(int64_t time_us) {
 
 void PythonFlows::write(uint32_t slot) {
   const PythonFlow& flow = flows_[slot];
-  // The file is empty until its first row.
+  // The header comes with the first row: without rows the file stays empty.
   char* at = output_.at();
   if (rows_ == 0) at = row_.put_header(at);
   const char* end = row_.put(at, flow, chunks_);
@@ -240,11 +240,11 @@ void PythonFlows::remove(uint32_t slot) {
   (flow.previous == kNone ? oldest_ : flows_[flow.previous].next) = flow.next;
   (flow.next == kNone ? newest_ : flows_[flow.next].previous) = flow.previous;
   index_.erase(flow.hash, slot);
-  flow.order = UINT64_MAX;  // entries that name it are of a flow that is gone
+  flow.order = UINT64_MAX;  // makes is_gone() true for entries that name it
   flows_.give_back(slot);
 }
 
-// A packet needs a slot and a chunk at most.
+// A packet needs at most one slot and one chunk.
 void PythonFlows::make_room() {
   while (flows_.in_use() == flows_.capacity() || chunks_.in_use() == chunks_.capacity()) {
     forced_out_++;

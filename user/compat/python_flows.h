@@ -69,8 +69,8 @@ class PythonFlows {
   void remove(uint32_t slot);
   void make_room();
 
-  // A flow is due when a collection's time is as late as this; a flow that got packets since is
-  // looked at again when it then is. Entries of flows that have gone are told by their order.
+  // A flow is due when a collection's time is at least this. A flow that has got packets since then
+  // gets a new entry. An entry whose order is not the flow's is of a flow that has gone.
   struct Due {
     int64_t time_us;
     uint64_t order;

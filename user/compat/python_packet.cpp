@@ -79,15 +79,15 @@ std::optional<Octets> ipv4_of(Octets frame, uint32_t link_type, bool little_endi
   }
 }
 
-// scapy.layers.inet.IP: its options field takes 4 * IHL - 20 octets of what follows the first 20.
-// Of an IHL below 5 that number is negative, and Python's slices then count from the end: the
-// "options" are all but the last octets.
+// scapy.layers.inet.IP: its options field takes 4 * IHL - 20 bytes of what follows the first 20.
+// With an IHL below 5 that number is negative, and Python's slices then count from the end: the
+// "options" are all but the last bytes.
 Octets behind_ip_header(Octets rest, unsigned ihl) {
   const size_t header = size_t{4} * ihl;
   return header >= kIpHeader ? rest.from(header - kIpHeader) : rest.last(kIpHeader - header);
 }
 
-// scapy dissects a layer from fewer octets than its header if they end between two fields (the
+// scapy dissects a layer from fewer bytes than its header if they end between two fields (the
 // others keep their defaults); if they end within a field it is no layer of that kind.
 bool tcp_dissects(size_t size) {
   switch (size) {
@@ -178,7 +178,7 @@ bool dissect_transport(Octets segment, size_t padding, PythonPacket* packet) {
     }
   }
   // PacketCount.get_payload(): len() of the layer's payload, to which scapy has added a Padding
-  // layer. Both are of one captured frame of at most kScapyMtu octets.
+  // layer. Both are of one captured frame of at most kScapyMtu bytes.
   packet->payload = static_cast<uint16_t>(payload + padding);
   return true;
 }
@@ -273,14 +273,16 @@ PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* pack
   packet->key.destination_ip = live.destination_ip();
   packet->flags = known.flags;
   packet->window = known.window;
-  // IP and TCP header come in one number; of options, those of IP are the rare ones.
+  // The lengths of the IP and the TCP header come as one number. IP options are rare, so options
+  // are taken to be TCP's.
   const size_t ip_header = packet->protocol == kTcp
                                ? std::max(kIpHeader, above(known.header_bytes, kMostTcpHeader))
                                : known.header_bytes - kUdpHeader;
   packet->ihl = static_cast<uint8_t>(ip_header / 4);
   size_t headers = known.header_bytes;
   if (packet->protocol == kIcmp) {
-    // Of an echo the first packet was the request. Identifiers of other types are not told.
+    // The first packet of an echo is taken to be the request. Identifiers of other types are not
+    // known.
     const bool echo = known.key.kind == FM_KEY_ICMP_ECHO;
     const unsigned type = !echo ? known.key.port[0] : live.from_initiator ? 8 : 0;
     packet->key.source_value = type;
@@ -296,7 +298,7 @@ PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* pack
   }
   const uint32_t length = std::min(known.wire_length, kScapyMtu);
   packet->length = static_cast<uint16_t>(length);
-  // With padding: all that was captured behind the headers.
+  // With padding: all that was captured after the headers.
   packet->payload = static_cast<uint16_t>(above(length, live.link_bytes() + headers));
   packet->time_us = live.time_us;
   return PythonReason::kTaken;

@@ -30,7 +30,7 @@ struct PythonPacket {
   uint16_t payload;  // padding included
   uint16_t window;   // TCP only, as is
   uint8_t flags;     // FM_FIN …
-  uint8_t ihl;       // the IP header's length field, in units of 4 octets
+  uint8_t ihl;       // the IP header's length field, in units of 4 bytes
   uint8_t protocol;  // 6, 17 or 1
 };
 
@@ -42,7 +42,7 @@ PythonPacket::Key reverse_key(const PythonPacket& packet);
 enum class PythonReason : uint8_t {
   kTaken,
   kLinkType,       // of a capture that tcpdump or scapy cannot filter: all its frames
-  kNotIpv4,        // directly under the link header, with 20 octets captured
+  kNotIpv4,        // directly under the link header, with 20 bytes captured
   kOtherProtocol,  // not TCP, UDP, ICMP
   kFragment,       // not the first of its datagram
   kNotDissected,   // so short that scapy does not make it a TCP, UDP or ICMP layer

@@ -18,15 +18,23 @@ namespace {
 
 constexpr int64_t kSecond = 1'000'000;
 constexpr unsigned kForward = 0, kReverse = 1;
+constexpr uint8_t kIcmp = 1;
 
-// ---- Flow.update_flow_bulk()
-// ---------------------------------------------------------------------
+double divided(uint64_t a, uint64_t b) {
+  return static_cast<double>(a) / static_cast<double>(b);
+}
+
+double seconds(int64_t us) {
+  return static_cast<double>(us) / 1e6;
+}
+
+// ---- Flow.update_flow_bulk() ----
 
 // constants.py
 constexpr uint32_t kBulkBound = 4;
 constexpr int64_t kClumpTimeoutUs = 1 * kSecond;
 
-// Of one direction.
+// The bulks of one direction.
 struct Bulk {
   int64_t start_us = 0, last_us = 0;  // of the candidate; 0: no candidate, also if it began at 0
   uint64_t packets = 0, size = 0;
@@ -34,8 +42,8 @@ struct Bulk {
   int64_t bulk_time_us = 0;  // negative where the clock steps back
 
   void add(int64_t time_us, uint16_t payload, const Bulk& other) {
-    // By time, not by order: the other direction ends a candidate only if it is later than the
-    // candidate's start.
+    // What counts is the time, not the order: the other direction ends a candidate only if it is
+    // later than the candidate's start.
     if (other.last_us > start_us) start_us = 0;
     if (start_us == 0 || time_us - last_us > kClumpTimeoutUs) {
       start_us = last_us = time_us;
@@ -59,8 +67,7 @@ struct Bulk {
   }
 };
 
-// ---- what the list of a flow adds up to
-// ------------------------------------------------------------
+// ---- what the list of a flow adds up to ----
 
 struct Direction {
   uint64_t packets = 0, bytes = 0, header_bytes = 0, data_packets = 0;
@@ -70,10 +77,12 @@ struct Direction {
   uint16_t initial_window = 0;
   int64_t latest_listed_us = 0;  // time of the packet before in the list
   Bulk bulk;
+
+  uint64_t with_flag(uint8_t flag) const { return flags[std::countr_zero(flag)]; }
+  double mean_length() const { return packets > 0 ? divided(bytes, packets) : 0; }
 };
 
-// ---- text
-// ------------------------------------------------------------------------------------------
+// ---- text ----
 
 // csv.writer over the wanted columns.
 class RowText {
@@ -126,14 +135,6 @@ class RowText {
   const std::vector<bool>& wanted_;
 };
 
-double divided(uint64_t a, uint64_t b) {
-  return static_cast<double>(a) / static_cast<double>(b);
-}
-
-double seconds(int64_t us) {
-  return static_cast<double>(us) / 1e6;
-}
-
 // utils.get_statistics(): all zero (the int) for fewer than two values.
 struct Statistics {
   bool any = false;
@@ -153,14 +154,6 @@ Statistics statistics(std::vector<double>& values) {
   return s;
 }
 
-void put_statistics(RowText& row, const Statistics& s) {
-  row.real_or_zero(s.any, s.total);
-  row.real_or_zero(s.any, s.max);
-  row.real_or_zero(s.any, s.min);
-  row.real_or_zero(s.any, s.mean);
-  row.real_or_zero(s.any, s.deviation);
-}
-
 Cell address(uint32_t ip) {
   const uint8_t octets[4] = {static_cast<uint8_t>(ip >> 24), static_cast<uint8_t>(ip >> 16),
                              static_cast<uint8_t>(ip >> 8), static_cast<uint8_t>(ip)};
@@ -174,6 +167,153 @@ Cell timestamp(int64_t us) {
   constexpr size_t kWholeSeconds = 19;  // YYYY-MM-DD HH:MM:SS
   const Cell text = time_text(clock_origin(0), static_cast<uint64_t>(us) * 1000);
   return text.text().substr(0, kWholeSeconds);
+}
+
+// Flow.add_packet() and the features' loops over Flow.packets.
+class FlowSums {
+ public:
+  FlowSums(const PythonFlow& flow, const PythonChunks& chunks, PythonLists& lists)
+      : lists_(lists), latest_us_(flow.start_us) {
+    lists_.clear();
+    // Flow.__init__() lists the first packet, and FlowSession.process() then adds it: it is in
+    // every list twice.
+    list(chunks[flow.first_chunk].packets[0]);
+    uint32_t left = flow.packets;
+    for (uint32_t chunk = flow.first_chunk; left > 0; chunk = chunks[chunk].next) {
+      const uint32_t here = std::min(left, PythonChunk::kPackets);
+      for (uint32_t i = 0; i < here; i++) add(chunks[chunk].packets[i]);
+      left -= here;
+    }
+  }
+
+  const Direction& forward() const { return directions_[kForward]; }
+  const Direction& reverse() const { return directions_[kReverse]; }
+  uint64_t packets() const { return forward().packets + reverse().packets; }
+  uint64_t bytes() const { return forward().bytes + reverse().bytes; }
+  int64_t latest_us() const { return latest_us_; }
+
+ private:
+  void list(const PythonListed& packet) {
+    Direction& d = directions_[packet.reverse];
+    if (d.packets > 0)
+      lists_.gaps[packet.reverse].push_back(seconds(packet.time_us - d.latest_listed_us));
+    d.latest_listed_us = packet.time_us;
+    d.packets++;
+    d.bytes += packet.length;
+    d.longest = std::max(d.longest, packet.length);
+    d.shortest = std::min(d.shortest, packet.length);
+    lists_.lengths[packet.reverse].push_back(packet.length);
+    lists_.all_lengths.push_back(packet.length);
+    // FlowBytes: `ihl * 4` of the IP header, without the transport header.
+    const uint32_t header = 4u * packet.ihl;
+    d.header_bytes += header;
+    d.least_header = std::min(d.least_header, header);
+    d.data_packets += packet.payload > 0;
+    for (unsigned bits = packet.flags; bits != 0; bits &= bits - 1)
+      d.flags[std::countr_zero(bits)]++;
+    // The first window that is not zero.
+    if (packet.tcp && d.initial_window == 0) d.initial_window = packet.window;
+  }
+  void add(const PythonListed& packet) {
+    list(packet);
+    // Negative if the clock steps back.
+    lists_.flow_gaps.push_back(seconds(packet.time_us - latest_us_));
+    latest_us_ = std::max(latest_us_, packet.time_us);
+    if (packet.payload > 0)
+      directions_[packet.reverse].bulk.add(packet.time_us, packet.payload,
+                                           directions_[!packet.reverse].bulk);
+  }
+
+  PythonLists& lists_;
+  int64_t latest_us_;
+  Direction directions_[2];
+};
+
+// ---- the parts of a row, in their order ----
+
+void put_identity(RowText& row, const PythonFlow& flow) {
+  const bool icmp = flow.protocol == kIcmp;
+  row.text(address(flow.key.source_ip).text());
+  row.text(address(flow.key.destination_ip).text());
+  row.not_of_icmp(icmp, flow.key.source_value);
+  row.not_of_icmp(icmp, flow.key.destination_value);
+  row.integer(flow.protocol);
+  row.text(timestamp(flow.start_us).text());
+}
+
+void put_counts(RowText& row, const FlowSums& sums, double duration) {
+  const Direction &f = sums.forward(), &b = sums.reverse();
+  row.real(duration);
+  for (const uint64_t count : {sums.bytes(), sums.packets(), f.packets, b.packets})
+    row.real_or_zero(duration != 0, static_cast<double>(count) / duration);
+  for (const uint64_t count : {f.packets, b.packets, f.bytes, b.bytes}) row.integer(count);
+}
+
+void put_lengths(RowText& row, const FlowSums& sums, PythonLists& lists) {
+  const Direction &f = sums.forward(), &b = sums.reverse();
+  const bool any_reverse = b.packets > 0;
+  row.integer(f.longest);
+  row.integer(f.shortest);
+  row.real(f.mean_length());
+  row.real(numpy_deviation(lists.lengths[kForward], f.mean_length()).deviation);
+  row.integer(any_reverse ? b.longest : 0);
+  row.integer(any_reverse ? b.shortest : 0);
+  row.real_or_zero(any_reverse, b.mean_length());
+  row.real(any_reverse ? numpy_deviation(lists.lengths[kReverse], b.mean_length()).deviation : 0);
+  row.integer(std::max(f.longest, b.longest));
+  row.integer(std::min(f.shortest, b.shortest));
+  const double mean = divided(sums.bytes(), sums.packets());
+  const PythonDeviation lengths = numpy_deviation(lists.all_lengths, mean);
+  row.real(mean);
+  row.real(lengths.deviation);
+  row.real(lengths.variance);
+  row.integer(f.header_bytes);
+  row.integer(b.header_bytes);
+  row.integer(f.least_header);
+  row.integer(f.data_packets);
+}
+
+void put_gaps(RowText& row, PythonLists& lists) {
+  const Statistics gaps = statistics(lists.flow_gaps);
+  for (const double value : {gaps.mean, gaps.max, gaps.min, gaps.deviation})
+    row.real_or_zero(gaps.any, value);
+  for (std::vector<double>& list : lists.gaps) {
+    const Statistics s = statistics(list);
+    for (const double value : {s.total, s.max, s.min, s.mean, s.deviation})
+      row.real_or_zero(s.any, value);
+  }
+}
+
+void put_flags(RowText& row, const FlowSums& sums, bool icmp) {
+  const Direction &f = sums.forward(), &b = sums.reverse();
+  for (const uint8_t flag : {FM_PSH, FM_URG})
+    for (const Direction* d : {&f, &b}) row.not_of_icmp(icmp, d->with_flag(flag));
+  for (const uint8_t flag : {FM_FIN, FM_SYN, FM_RST, FM_PSH, FM_ACK, FM_URG, FM_ECE})
+    row.not_of_icmp(icmp, f.with_flag(flag) + b.with_flag(flag));
+  row.real(divided(b.packets, f.packets));
+  row.real(divided(sums.bytes(), sums.packets()));
+  row.not_of_icmp(icmp, f.initial_window);
+  row.not_of_icmp(icmp, b.initial_window);
+}
+
+void put_bulks(RowText& row, const Bulk& forward, const Bulk& reverse) {
+  for (const Bulk* bulk : {&forward, &reverse}) {
+    const bool any = bulk->bulks > 0;
+    row.real_or_zero(any, any ? divided(bulk->bulk_size, bulk->bulks) : 0);
+    row.real_or_zero(any, any ? divided(bulk->bulk_packets, bulk->bulks) : 0);
+  }
+  row.decimal_rate(forward);
+  row.decimal_rate(reverse);
+}
+
+// The "duplicated features" at the end of Flow.get_data(). cwr_flag_count is a copy of
+// fwd_urg_flags.
+void put_duplicated(RowText& row, const FlowSums& sums, bool icmp) {
+  const Direction &f = sums.forward(), &b = sums.reverse();
+  row.real(f.mean_length());
+  row.real_or_zero(b.packets > 0, b.mean_length());
+  row.not_of_icmp(icmp, f.with_flag(FM_URG));
+  for (const uint64_t count : {f.packets, b.packets, f.bytes, b.bytes}) row.integer(count);
 }
 
 }  // namespace
@@ -196,146 +336,20 @@ char* PythonRow::put_header(char* at) const {
 }
 
 char* PythonRow::put(char* at, const PythonFlow& flow, const PythonChunks& chunks) {
-  Direction directions[2];
-  for (auto* values :
-       {&flow_gaps_, &gaps_[0], &gaps_[1], &lengths_[0], &lengths_[1], &all_lengths_})
-    values->clear();
-  int64_t latest_us = flow.start_us;
-
-  // Flow.add_packet() and the features' loops over Flow.packets.
-  const auto list = [&](const PythonListed& packet) {
-    Direction& d = directions[packet.reverse];
-    if (d.packets > 0)
-      gaps_[packet.reverse].push_back(seconds(packet.time_us - d.latest_listed_us));
-    d.latest_listed_us = packet.time_us;
-    d.packets++;
-    d.bytes += packet.length;
-    d.longest = std::max(d.longest, packet.length);
-    d.shortest = std::min(d.shortest, packet.length);
-    lengths_[packet.reverse].push_back(packet.length);
-    all_lengths_.push_back(packet.length);
-    // FlowBytes: `ihl * 4` of the IP header, without the transport header.
-    const uint32_t header = 4u * packet.ihl;
-    d.header_bytes += header;
-    d.least_header = std::min(d.least_header, header);
-    d.data_packets += packet.payload > 0;
-    for (unsigned bits = packet.flags; bits != 0; bits &= bits - 1)
-      d.flags[std::countr_zero(bits)]++;
-    // The first window that is not zero.
-    if (packet.tcp && d.initial_window == 0) d.initial_window = packet.window;
-  };
-  const auto add = [&](const PythonListed& packet) {
-    list(packet);
-    flow_gaps_.push_back(seconds(packet.time_us - latest_us));  // negative if the clock steps back
-    latest_us = std::max(latest_us, packet.time_us);
-    if (packet.payload > 0)
-      directions[packet.reverse].bulk.add(packet.time_us, packet.payload,
-                                          directions[!packet.reverse].bulk);
-  };
-  uint32_t left = flow.packets;
-  // Flow.__init__() lists the first packet, and FlowSession.process() then adds it: it is in every
-  // list twice.
-  list(chunks[flow.first_chunk].packets[0]);
-  for (uint32_t chunk = flow.first_chunk; left > 0; chunk = chunks[chunk].next) {
-    const uint32_t here = std::min(left, PythonChunk::kPackets);
-    for (uint32_t i = 0; i < here; i++) add(chunks[chunk].packets[i]);
-    left -= here;
-  }
-
-  const Direction &f = directions[kForward], &b = directions[kReverse];
-  if (f.packets == 0) return nullptr;
-  const bool any_reverse = b.packets > 0;
-  const bool icmp = flow.protocol == 1;
-  const uint64_t packets = f.packets + b.packets, bytes = f.bytes + b.bytes;
-  const double duration = seconds(latest_us - flow.start_us);
-  const auto flags = [&](uint8_t flag) {
-    const int bit = std::countr_zero(flag);
-    return f.flags[bit] + b.flags[bit];
-  };
-  const int psh = std::countr_zero(static_cast<uint8_t>(FM_PSH));
-  const int urg = std::countr_zero(static_cast<uint8_t>(FM_URG));
-
+  const FlowSums sums(flow, chunks, lists_);
+  if (sums.forward().packets == 0) return nullptr;
+  const bool icmp = flow.protocol == kIcmp;
   RowText row(at, wanted_);
-  row.text(address(flow.key.source_ip).text());
-  row.text(address(flow.key.destination_ip).text());
-  row.not_of_icmp(icmp, flow.key.source_value);
-  row.not_of_icmp(icmp, flow.key.destination_value);
-  row.integer(flow.protocol);
-  row.text(timestamp(flow.start_us).text());
-  row.real(duration);
-  const auto rate = [&](uint64_t count) {
-    row.real_or_zero(duration != 0, static_cast<double>(count) / duration);
-  };
-  rate(bytes);
-  rate(packets);
-  rate(f.packets);
-  rate(b.packets);
-  row.integer(f.packets);
-  row.integer(b.packets);
-  row.integer(f.bytes);
-  row.integer(b.bytes);
-
-  const double f_mean = divided(f.bytes, f.packets), mean = divided(bytes, packets);
-  const double b_mean = any_reverse ? divided(b.bytes, b.packets) : 0;
-  row.integer(f.longest);
-  row.integer(f.shortest);
-  row.real(f_mean);
-  row.real(numpy_deviation(lengths_[kForward], f_mean).deviation);
-  row.integer(any_reverse ? b.longest : 0);
-  row.integer(any_reverse ? b.shortest : 0);
-  row.real_or_zero(any_reverse, b_mean);
-  row.real(any_reverse ? numpy_deviation(lengths_[kReverse], b_mean).deviation : 0);
-  row.integer(std::max(f.longest, b.longest));
-  row.integer(std::min(f.shortest, b.shortest));
-  row.real(mean);
-  const PythonDeviation lengths = numpy_deviation(all_lengths_, mean);
-  row.real(lengths.deviation);
-  row.real(lengths.variance);
-  row.integer(f.header_bytes);
-  row.integer(b.header_bytes);
-  row.integer(f.least_header);
-  row.integer(f.data_packets);
-
-  const Statistics gaps = statistics(flow_gaps_);
-  row.real_or_zero(gaps.any, gaps.mean);
-  row.real_or_zero(gaps.any, gaps.max);
-  row.real_or_zero(gaps.any, gaps.min);
-  row.real_or_zero(gaps.any, gaps.deviation);
-  put_statistics(row, statistics(gaps_[kForward]));
-  put_statistics(row, statistics(gaps_[kReverse]));
-
-  row.not_of_icmp(icmp, f.flags[psh]);
-  row.not_of_icmp(icmp, b.flags[psh]);
-  row.not_of_icmp(icmp, f.flags[urg]);
-  row.not_of_icmp(icmp, b.flags[urg]);
-  for (const uint8_t flag : {FM_FIN, FM_SYN, FM_RST, FM_PSH, FM_ACK, FM_URG, FM_ECE})
-    row.not_of_icmp(icmp, flags(flag));
-  row.real(divided(b.packets, f.packets));
-  row.real(mean);
-  row.not_of_icmp(icmp, f.initial_window);
-  row.not_of_icmp(icmp, b.initial_window);
-
+  put_identity(row, flow);
+  put_counts(row, sums, seconds(sums.latest_us() - flow.start_us));
+  put_lengths(row, sums, lists_);
+  put_gaps(row, lists_);
+  put_flags(row, sums, icmp);
   // Flow.update_subflow() looks at `packet.time - latest_timestamp` after latest_timestamp was
   // moved to the packet: no gap is ever seen, the lists of active and idle times stay empty.
   row.zeros(8);
-
-  for (const Direction* d : {&f, &b}) {
-    const bool any = d->bulk.bulks > 0;
-    row.real_or_zero(any, any ? divided(d->bulk.bulk_size, d->bulk.bulks) : 0);
-    row.real_or_zero(any, any ? divided(d->bulk.bulk_packets, d->bulk.bulks) : 0);
-  }
-  row.decimal_rate(f.bulk);
-  row.decimal_rate(b.bulk);
-
-  // The "duplicated features" at the end of Flow.get_data(). cwr_flag_count is a copy of
-  // fwd_urg_flags.
-  row.real(f_mean);
-  row.real_or_zero(any_reverse, b_mean);
-  row.not_of_icmp(icmp, f.flags[urg]);
-  row.integer(f.packets);
-  row.integer(b.packets);
-  row.integer(f.bytes);
-  row.integer(b.bytes);
+  put_bulks(row, sums.forward().bulk, sums.reverse().bulk);
+  put_duplicated(row, sums, icmp);
   return row.end();
 }
 

@@ -10,10 +10,20 @@
 
 namespace flowmeter {
 
+// The lists that the original's statistics are made of.
+struct PythonLists {
+  std::vector<double> flow_gaps, gaps[2], lengths[2], all_lengths;  // [reverse]
+
+  void clear() {
+    for (auto* list : {&flow_gaps, &gaps[0], &gaps[1], &lengths[0], &lengths[1], &all_lengths})
+      list->clear();
+  }
+};
+
 class PythonRow {
  public:
   static constexpr size_t kColumns = 82;
-  // Longest row in octets: decimals take most.
+  // Longest row in bytes: decimals take most.
   static constexpr size_t kMaxText = kColumns * 50;
 
   // fields: comma-separated names, empty for all; the original keeps its own order of columns.
@@ -30,8 +40,9 @@ class PythonRow {
   PythonRow() = default;
 
   std::vector<bool> wanted_;
-  // Of the flow whose row is made; kept to spare their allocation. They grow to the longest flow.
-  std::vector<double> flow_gaps_, gaps_[2], lengths_[2], all_lengths_;
+  // Those of the flow whose row is made. Kept to spare their allocation: they grow to the longest
+  // flow.
+  PythonLists lists_;
 };
 
 }  // namespace flowmeter

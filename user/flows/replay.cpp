@@ -6,7 +6,7 @@
 namespace flowmeter {
 namespace {
 
-// What was captured of the packet's payload. Padding is none.
+// The captured part of the packet's payload. Padding is not payload.
 std::span<const uint8_t> payload_of(const fm_packet& packet, const CapturedFrame& frame) {
   if (frame.captured_length <= packet.payload_offset) return {};
   return {frame.data + packet.payload_offset,
@@ -46,7 +46,7 @@ void Replay::add(const CapturedFrame& captured) {
   advance(kHashDelay, kIndexDelay, kFlowDelay);
 }
 
-// Brings the packets that were parsed at least so many packets ago one step further each.
+// Takes the packets that were parsed at least so many packets ago one step further each.
 inline void Replay::advance(uint64_t hash_delay, uint64_t index_delay, uint64_t flow_delay) {
   if (hashed_ + hash_delay < parsed_) {
     const size_t i = hashed_++ % kRing;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Replay: frames of a capture through the core into the flow table, several on their way at once.
+// Replay: frames of a capture go through the core into the flow table, several at a time.
 #pragma once
 
 #include <array>
@@ -27,24 +27,24 @@ class Replay {
         fragments_(limits.max_fragments) {}
 
   // Parses one frame and counts it. If it is metered, it is added to its flow now or by a later
-  // call: with settings.with_application the frame's octets must stay until then (settle()).
+  // call: with settings.with_application the frame's bytes must stay until then (settle()).
   void add(const CapturedFrame& frame);
 
-  // Adds what is on its way and writes all flows.
+  // Adds the packets that are on their way and writes all flows.
   void finish();
 
-  // Adds what is on its way, so that account and flows agree.
+  // Adds the packets that are on their way, so that account and flows agree.
   void settle();
 
   const Account& account() const { return account_; }
-  FlowTable& flows() { return flows_; }
+  const FlowTable& flows() const { return flows_; }
 
  private:
-  // A packet is parsed, hashed, looked up and added in steps that lie some packets apart: each step
-  // asks for the memory that the next one needs, and other packets' steps hide its latency. (A step
-  // for a batch at a time would ask for more cache lines at once than a core can wait for.) The
-  // hash is a step of its own because the key has just been put together of small stores, which a
-  // load of whole words would have to wait for.
+  // A packet is parsed, hashed, looked up and added in steps that lie some packets apart. Each step
+  // prefetches the memory that the next one needs, and the steps of other packets hide the latency.
+  // (A step for a whole batch would ask for more cache lines at once than a core can wait for.) The
+  // hash is a step of its own: the key has just been written by small stores, and a load of whole
+  // words would have to wait for them.
   static constexpr uint64_t kHashDelay = 2, kIndexDelay = 12, kFlowDelay = 16;
   static constexpr size_t kRing = 32;
   static_assert(kHashDelay + kIndexDelay + kFlowDelay < kRing);

@@ -80,7 +80,7 @@ class Table {
 
 // ---- JSON ----
 
-// Length of the UTF-8 character that text begins with; 0 if it is none (RFC 3629).
+// Length of the UTF-8 character that text starts with; 0 if it is none (RFC 3629).
 size_t utf8_length(std::string_view text) {
   const auto octet = [text](size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
@@ -103,7 +103,7 @@ size_t utf8_length(std::string_view text) {
   return 0;
 }
 
-// Names are octets; what is not UTF-8 becomes U+FFFD.
+// A name may hold any bytes; what is not UTF-8 becomes U+FFFD.
 std::string quoted(std::string_view text) {
   std::string json = "\"";
   while (!text.empty()) {

@@ -18,7 +18,7 @@ std::string kernel_release();
 std::vector<Finding> kernel_findings();
 std::vector<Finding> process_findings();
 
-// The least memory limit of the control groups of a process, in octets; nothing if there is none.
+// The least memory limit of the control groups of a process, in bytes; nothing if there is none.
 // `membership` is the text of /proc/PID/cgroup, `mounts` where the hierarchies are mounted, as a
 // rule /sys/fs/cgroup.
 std::optional<uint64_t> cgroup_memory_limit(const std::string& membership,

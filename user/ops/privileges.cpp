@@ -73,7 +73,7 @@ Status drop_privileges(Capabilities keep) {
     return Error{"cannot drop privileges (" + std::string(what) + ")", errno};
   };
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
-  // Up to the last capability that this kernel knows, which may be more than CAP_LAST_CAP says.
+  // Goes up to the last capability that this kernel knows, which CAP_LAST_CAP may not have.
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
     // EPERM: without CAP_SETPCAP no set can grow by an exec either, by no_new_privs.
     if ((keep & bit(capability)) == 0 && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 &&

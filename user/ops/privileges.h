@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the process may do, and giving up what it needs no longer once its programs are attached.
+// What the process may do, and how it gives up what it no longer needs once its programs are
+// attached.
 //
 // What the running meter does, and the capability it needs for that (tried on Linux 6.18 as root
 // and as an ordinary user, with kernel.unprivileged_bpf_disabled 2 and 0, which made no difference;
@@ -16,8 +17,8 @@
 //
 //   * and CAP_BPF before Linux 5.19 where kernel.unprivileged_bpf_disabled is not 0
 //
-// Without capabilities root is an ordinary user with uid 0: files of others are closed to it. New
-// programs and maps cannot be loaded.
+// Without capabilities root is an ordinary user with uid 0, who cannot open the files of others.
+// New programs and maps cannot be loaded.
 #pragma once
 
 #include <cstdint>

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
+// A live run: attaches, takes what the kernel records until the end is asked for, and closes the
+// flows or leaves them to the next daemon.
 #include <time.h>
 
 #include <algorithm>
 
 #include "base/clock.h"
-#include "compat/live_feed.h"
-#include "flows/account.h"
 #include "flows/live_flows.h"
 #include "kernel/bpf_datapath.h"
 #include "kernel/metered_interfaces.h"
 #include "kernel/pins.h"
 #include "ops/privileges.h"
+#include "run/live_rows.h"
+#include "run/report.h"
 #include "run/run.h"
 #include "view/live_view.h"
 
@@ -19,58 +21,83 @@ namespace {
 
 constexpr uint64_t kMillisecond = 1'000'000;
 
+void sleep_ns(uint64_t ns) {
+  const struct timespec time {
+    static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)
+  };
+  ::nanosleep(&time, nullptr);  // a signal ends it early; the caller looks at the stop flag
+}
+
+// The interfaces that -i names.
+Result<MeteredInterfaces::Options> interface_options(const Config& config) {
+  MeteredInterfaces::Options options;
+  for (const std::string& text : config.interfaces) {
+    auto selector = InterfaceSelector::parse(text);
+    if (!selector) return selector.error();
+    options.selectors.push_back(std::move(*selector));
+  }
+  options.hook = config.hook;
+  options.order = config.attach_order;
+  options.pin_directory = config.pin;
+  options.verbose = config.verbose;
+  return options;
+}
+
+bool has_pattern(const MeteredInterfaces::Options& options) {
+  return std::any_of(options.selectors.begin(), options.selectors.end(),
+                     [](const InterfaceSelector& selector) { return selector.is_pattern(); });
+}
+
+// several: more than one interface may be metered.
+BpfDatapath::Config datapath_config(const Config& config, bool several, Host& host) {
+  BpfDatapath::Config kernel;
+  kernel.settings = config.settings;
+  kernel.datapath = config.datapath;
+  kernel.lru = config.lru;
+  // Room for new flows while old ones are being closed; and each CPU keeps some free entries for
+  // itself.
+  kernel.max_entries = config.max_flows + config.max_flows / 8 + 1024;
+  kernel.max_fragments = config.max_fragments;
+  kernel.stream_bytes = config.ring_mib << 20;
+  if (config.verbose) kernel.libbpf_log = &host;
+  kernel.with_xdp = config.hook == Hook::kXdp || config.hook == Hook::kXdpGeneric;
+  kernel.xdp_takes_frags = config.hook == Hook::kXdp;
+  kernel.pin_directory = config.pin;
+  kernel.per_interface = several && config.per_interface;
+  kernel.count_once = several && !config.per_interface;
+  return kernel;
+}
+
 // The run, from attached programs to the last row.
 class LiveRun {
  public:
-  LiveRun(const Config& config, RecordSink& sink, LiveFeed* compat, Host& host)
+  LiveRun(const Config& config, LiveRows& rows, Host& host)
       : config_(config),
+        rows_(rows),
         host_(host),
-        sink_(sink),
-        compat_(compat),
-        flows_(config.settings, config.max_flows, sink, config.datapath == Datapath::kKernel) {
-    flows_.set_observer(compat);
+        flows_(config.settings, config.max_flows, rows.sink(),
+               config.datapath == Datapath::kKernel) {
+    flows_.set_observer(rows.observer());
   }
 
+  // Attaches, and gives up the privileges that are needed no more.
   Status start() {
-    BpfDatapath::Config kernel;
-    kernel.settings = config_.settings;
-    kernel.datapath = config_.datapath;
-    kernel.lru = config_.lru;
-    // Room for new flows while old ones are being closed; and each CPU keeps some free entries for
-    // itself.
-    kernel.max_entries = config_.max_flows + config_.max_flows / 8 + 1024;
-    kernel.max_fragments = config_.max_fragments;
-    kernel.stream_bytes = config_.ring_mib << 20;
-    if (config_.verbose) kernel.libbpf_log = &host_;
-    kernel.with_xdp = config_.hook == Hook::kXdp || config_.hook == Hook::kXdpGeneric;
-    kernel.xdp_takes_frags = config_.hook == Hook::kXdp;
-    kernel.pin_directory = config_.pin;
-    MeteredInterfaces::Options options;
-    for (const std::string& text : config_.interfaces) {
-      auto selector = InterfaceSelector::parse(text);
-      if (!selector) return selector.error();
-      patterns_ = patterns_ || selector->is_pattern();
-      options.selectors.push_back(std::move(*selector));
-    }
-    const bool several = patterns_ || options.selectors.size() > 1;
-    kernel.per_interface = several && config_.per_interface;
-    kernel.count_once = several && !config_.per_interface;
-    options.hook = config_.hook;
-    options.order = config_.attach_order;
-    options.pin_directory = config_.pin;
-    options.verbose = config_.verbose;
-
+    auto options = interface_options(config_);
+    if (!options) return options.error();
+    const bool patterns = has_pattern(*options);
+    const bool several = patterns || options->selectors.size() > 1;
     if (!config_.pin.empty()) {
       auto claimed = claim_pin_directory(config_.pin);
       if (!claimed) return claimed.error();
       pin_claim_ = std::move(*claimed);
     }
-    auto datapath = BpfDatapath::load(
-        kernel, [this](const void* record, size_t size) { flows_.take(record, size); });
+    auto datapath =
+        BpfDatapath::load(datapath_config(config_, several, host_),
+                          [this](const void* record, size_t size) { flows_.take(record, size); });
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
     flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
-    auto interfaces = MeteredInterfaces::open(options, *datapath_, host_);
+    auto interfaces = MeteredInterfaces::open(*options, *datapath_, host_);
     if (!interfaces) {
       if (!datapath_->resumed()) datapath_->unpin();
       return interfaces.error();
@@ -78,7 +105,7 @@ class LiveRun {
     interfaces_ = std::move(*interfaces);
     flows_.set_interface_names(interfaces_.get());
     rows_before_ = datapath_->journal().packets_written;
-    const bool hooks_change = patterns_ || options.hook == Hook::kTc || !kernel_has_tcx();
+    const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
     if (Status dropped = host_.drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
       return dropped;
     return datapath_->resumed() ? resume() : Done{};
@@ -118,7 +145,7 @@ class LiveRun {
       }
       if (config_.print && now >= next_summary) {
         next_summary = now + kSummaryEvery;
-        print_summary();
+        report().summary();
       }
       pause = drained >= config_.batch / 16 ? kShortest : std::min(2 * pause, kLongest);
       sleep_ns(std::min(pause, end - now));
@@ -126,22 +153,46 @@ class LiveRun {
     return Done{};
   }
 
-  // Stops capture, takes what is on its way, writes every open flow. With --pin and without --unpin
-  // only the second: the kernel goes on.
+  // Stops capture, takes the records that are on their way, and writes every open flow. Where the
+  // kernel goes on for the next daemon, only takes the records.
   Status finish() {
     interfaces_->check(/*at_end=*/true);
-    if (stays()) {
-      const uint64_t since_ns = monotonic_ns();
-      Status told = learn_states();
-      if (told) flows_.hand_over(since_ns);
-      Status written = flush();
-      return told ? written : told;
-    }
+    if (kernel_goes_on(config_)) return hand_over();
     interfaces_->detach(true);
     // A program that was running when its link went may still have a record to write.
     sleep_ns(10 * kMillisecond);
     Status drained = drain_all();
-    Status closed = Done{};  // also with an output that has failed
+    Status closed = close_all();  // also with an output that has failed
+    flows_.finish(FM_END_INPUT);
+    Status written = flush();
+    Status finished = rows_.finish();
+    if (!output_failed_) written = finished;  // else said already
+    datapath_->unpin();
+    return !closed ? closed : !drained ? drained : written;
+  }
+
+  LiveReport report() const {
+    return {config_, *datapath_, *interfaces_, flows_, rows_, rows_before_, host_};
+  }
+
+  const MeteredInterfaces& interfaces() const { return *interfaces_; }
+
+ private:
+  static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
+  static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
+
+  // Leaves the flows to the next daemon (--pin): writes those that have ended.
+  Status hand_over() {
+    const uint64_t since_ns = monotonic_ns();
+    Status told = learn_states();
+    if (told) flows_.hand_over(since_ns);
+    Status written = flush();
+    return told ? written : told;
+  }
+
+  // Has the kernel close every flow, also those that are not known here.
+  Status close_all() {
+    Status closed = Done{};
     for (int turn = 0; turn < 3 && closed && flows_.open_flows() > 0; turn++) {
       requests_.clear();
       flows_.request_all(FM_END_INPUT, requests_);
@@ -153,200 +204,17 @@ class LiveRun {
       for (fm_close_request& request : requests_) request.force = FM_END_INPUT + 1;
       if (closed) closed = serve_all();
     }
-    flows_.finish(FM_END_INPUT);
-    Status written = flush();
-    if (compat_) {
-      Status finished = compat_->engine().finish();
-      if (!output_failed_) written = finished;  // else said already
-    }
-    datapath_->unpin();
-    return !closed ? closed : !drained ? drained : written;
+    return closed;
   }
 
-  // Prints the account; returns whether it balances and the output has all of it.
-  bool report() {
-    const Totals totals = count();
-    if (compat_ && !config_.quiet) host_.log_account(compat_->engine().account());
-    if (!config_.quiet) {
-      host_.log_account(totals.text + (stays() ? " kernel_only=" : " lost=") +
-                        std::to_string(totals.kernel_only));
-      if (config_.verbose) print_hooks();
-      if (config_.print) print_summary(totals.kernel_only);
-    }
-    const fm_cpu_counters counters = datapath_->counters();
-    if (config_.verbose)
-      host_.log_account("events_lost=" + std::to_string(counters.events_lost) +
-                        " uncounted=" + std::to_string(counters.uncounted) +
-                        " evicted=" + std::to_string(flows_.evicted()) +
-                        " recreated=" + std::to_string(flows_.recreated()) +
-                        " handover_lost=" + std::to_string(counters.handover_packets));
-    if (totals.uncertain)
-      host_.log_warning(
-          std::to_string(totals.uncertain) +
-          " packets came merged by the device or before XDP, so their lengths and number "
-          "on the wire are not sure (ethtool -K IFACE lro off rx-gro-hw off)");
-    if (compat_) return report_compat(totals);
-    if (flows_.flows_with_losses())
-      host_.log_warning(
-          "times are missing: " + std::to_string(flows_.flows_with_losses()) +
-          " flows have exact counts, but times without " +
-          std::to_string(flows_.packets_without_timing()) +
-          " of their packets (--ring-size makes room for more; --quality shows which)");
-    if (counters.payload_lost)
-      host_.log_warning(
-          std::to_string(counters.payload_lost) +
-          " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
-          "and DNS columns of their flows are empty");
-    report_application(config_, flows_.applications(), host_);
-    if (flows_.forced_out())
-      host_.log_warning(std::to_string(flows_.forced_out()) +
-                        " flows ended early because there were more than --max-flows");
-    if (counters.uncounted && interfaces_->count() > 1 && !config_.per_interface)
-      host_.log_warning(
-          std::to_string(counters.uncounted) +
-          " packets found no place in the flow map; those of them that passed several "
-          "interfaces count at each (--max-flows)");
-    if (flows_.evicted())
-      host_.log_warning(std::to_string(flows_.evicted()) +
-                        " times the kernel's map dropped a flow for newer ones (--max-flows); " +
-                        std::to_string(flows_.recreated()) + " came back and went on");
-    if (stays()) {
-      host_.log_info("the kernel goes on metering; start again with --pin " + config_.pin +
-                     " to take its flows over, add --unpin to end it");
-    } else if (totals.kernel_only) {
-      host_.log_warning(std::to_string(totals.kernel_only) + " metered packets are in no row");
-    }
-    if (totals.balanced) return true;
-    host_.log_error("the account does not balance; please report this");
-    return false;
-  }
-
-  const MeteredInterfaces& interfaces() const { return *interfaces_; }
-
- private:
-  static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
-  static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
-
-  struct Totals {
-    std::string text;
-    // Metered, but neither in a row nor in a flow known here: on the way, or its record was lost.
-    // At the end: lost, as the flow was evicted from the kernel's map, too. Of a compatibility
-    // mode: not in its flows.
-    uint64_t kernel_only = 0;
-    uint64_t uncertain = 0;
-    bool balanced = false;
-  };
-
-  bool report_compat(const Totals& totals) const {
-    if (totals.kernel_only)
-      host_.log_warning(
-          std::to_string(totals.kernel_only) +
-          " metered packets are in no flow: their events were lost (--ring-size makes "
-          "room for more)");
-    for (const std::string& warning : compat_->engine().warnings()) host_.log_warning(warning);
-    if (!totals.balanced) host_.log_error("the account does not balance; please report this");
-    return totals.balanced;
-  }
-
-  static void sleep_ns(uint64_t ns) {
-    const struct timespec time {
-      static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)
-    };
-    ::nanosleep(&time, nullptr);  // a signal ends it early, and is looked at by the caller
-  }
-
-  bool stays() const { return !config_.pin.empty() && !config_.unpin; }
-
-  // Requires: flows_ has settled.
-  Totals count() const {
-    Account account;
-    Totals totals;
-    const uint64_t rows = rows_before_ + flows_.packets_written();
-    const uint64_t open = flows_.open_packets();
-    each_hook([&](const fm_hook_counters& hook) {
-      account.seen += hook.seen;
-      totals.uncertain += hook.uncertain;
-      for (size_t i = 0; i < FM_PACKET_CLASS_COUNT; i++) account.by_class[i] += hook.by_class[i];
-    });
-    if (compat_) {
-      const uint64_t packets = compat_->packets();
-      totals.balanced =
-          account.balanced() && compat_->engine().balanced() && packets <= account.metered();
-      totals.kernel_only = account.metered() - std::min(account.metered(), packets);
-      totals.text = account_text(account);
-      return totals;
-    }
-    totals.balanced = account.balanced() && rows + open <= account.metered();
-    totals.kernel_only = account.metered() - std::min(account.metered(), rows + open);
-    totals.text = account_text(account) + " flows=" + std::to_string(flows_.flows_written()) +
-                  " in_rows=" + std::to_string(rows);
-    if (open > 0)
-      totals.text +=
-          " open=" + std::to_string(open) + " open_flows=" + std::to_string(flows_.open_flows());
-    return totals;
-  }
-
-  // Without asking the kernel for the flows' states. Dropped: recorded nowhere, and, at the end,
-  // what was metered and is in no row.
-  void print_summary(uint64_t lost = 0) const {
-    uint64_t seen = 0, dropped = lost;
-    each_hook([&](const fm_hook_counters& hook) {
-      seen += hook.seen;
-      dropped += hook.by_class[FM_UNRECORDED];
-    });
-    host_.log_info("flows written " + std::to_string(flows_.flows_written()) + ", open " +
-                   std::to_string(flows_.open_flows()) + ", packets seen " + std::to_string(seen) +
-                   ", dropped " + std::to_string(dropped));
-  }
-
-  // Of all interfaces, those that have gone included.
-  template <typename Take>
-  void each_hook(Take&& take) const {
-    for (const InterfaceCounters& each : datapath_->interface_counters())
-      for (const fm_hook_counters& hook : each.hook) take(hook);
-    for (const fm_hook_counters& hook : datapath_->journal().departed) take(hook);
-  }
-
-  void print_hooks() const {
-    for (const HookAccount& each : interfaces_->accounts()) {
-      Account account;
-      account.seen = each.counters.seen;
-      std::copy(std::begin(each.counters.by_class), std::end(each.counters.by_class),
-                account.by_class.begin());
-      host_.log_account(account_text(account) +
-                            " buffers=" + std::to_string(each.counters.buffers) +
-                            " uncertain=" + std::to_string(each.counters.uncertain) +
-                            " link_packets=" + std::to_string(each.link_packets),
-                        each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
-    }
-  }
-
-  // For --top. With datapath "kernel" the counters of flows are asked for, which takes the longer
-  // the more there are: at most a twentieth of the time goes there.
+  // For --top. With datapath "kernel" the kernel is asked for the counters of its flows. The time
+  // for that grows with their number, so at most a twentieth of the time is spent on it.
   Status show(LiveView& view, uint64_t now) {
     if (config_.datapath == Datapath::kKernel && now >= next_states_) {
       if (Status told = learn_states(); !told) return told;
       next_states_ = now + std::max<uint64_t>(FM_SECOND_NS / 2, 20 * (monotonic_ns() - now));
     }
-    ViewCounters counters;
-    counters.now_ns = now;
-    counters.flows_open = flows_.open_flows();
-    counters.flows_ended = flows_.flows_written();
-    for (const HookAccount& each : interfaces_->accounts()) {
-      counters.account.seen += each.counters.seen;
-      for (size_t i = 0; i < FM_PACKET_CLASS_COUNT; i++)
-        counters.account.by_class[i] += each.counters.by_class[i];
-      if (counters.interfaces.empty() || counters.interfaces.back().name != each.interface)
-        counters.interfaces.push_back({each.interface, {}});
-      counters.interfaces.back().hook[each.hook] = {each.counters.seen, each.link_bytes};
-    }
-    const fm_cpu_counters kernel = datapath_->counters();
-    counters.losses = {{"events_lost", kernel.events_lost},
-                       {"uncounted", kernel.uncounted},
-                       {"handover_lost", kernel.handover_packets},
-                       {"evicted", flows_.evicted()},
-                       {"forced_out", flows_.forced_out()}};
-    view.show(std::move(counters));
+    view.show(report().view(now));
     return Done{};
   }
 
@@ -360,14 +228,10 @@ class LiveRun {
     return serve_all();
   }
 
-  // SIGUSR1.
+  // When the account is asked for during the run.
   Status report_now() {
     if (Status told = learn_states(); !told) return told;
-    const Totals totals = count();
-    if (compat_) host_.log_account(compat_->engine().account());
-    host_.log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
-    for (const std::string& each : sink_.accounts()) host_.log_info(each);
-    print_hooks();
+    report().so_far(rows_.sink());
     return Done{};
   }
 
@@ -377,11 +241,13 @@ class LiveRun {
     return drained;
   }
 
-  // Another daemon's flows, which go on. What lies in the streams is older than the answers.
+  // Takes over another daemon's flows, which go on. The records in the streams are older than the
+  // kernel's answers, so they come first.
   Status resume() {
     flows_.set_resuming(true);
     Status learned = drain_all();
-    // A flow whose lock was held by a packet has not answered, and would never be heard of again.
+    // The kernel does not answer for a flow whose lock a packet holds. It is asked again, as such a
+    // flow may never send another record.
     constexpr int kTurns = 10;
     for (int turn = 0; turn < kTurns && learned; turn++) {
       learned = learn_unknown();
@@ -424,9 +290,9 @@ class LiveRun {
     return serve_all();
   }
 
-  // Records were lost: the opening records of flows may be among them. Their next packet announces
-  // them again; those that have fallen silent are found here. The walk is not for nothing: at most
-  // one in ten seconds while losses go on.
+  // Where records were lost, the opening records of flows may be among them. The next packet of
+  // such a flow announces it again; flows that have fallen silent are found here. The walk over the
+  // map is costly: at most one in ten seconds while losses go on.
   Status find_unannounced(uint64_t now) {
     const uint64_t lost = datapath_->counters().events_lost;
     if (lost == lost_seen_ || now < next_search_) return Done{};
@@ -435,13 +301,14 @@ class LiveRun {
     return learn_unknown();
   }
 
-  // In the middle of something that takes long. A failed output is told of by the next flush().
+  // Called in the middle of long work. The next flush() reports a failed output.
   void take_some() {
     drain();
     datapath_->release();
   }
 
-  // As much as there is now, and the rows of it. Bounded, as the programs may be running.
+  // Takes all records that are there now, and writes their rows. Bounded, because the programs may
+  // be running.
   Status drain_all() {
     const uint64_t until = monotonic_ns();
     while (datapath_->drain(until, config_.batch) > 0) {
@@ -451,7 +318,7 @@ class LiveRun {
     return Done{};
   }
 
-  // Has the kernel answer requests_.
+  // Has the kernel answer all of requests_.
   Status serve_all() {
     constexpr size_t kAtOnce = BpfDatapath::kAnswersAtOnce;
     for (size_t i = 0; i < requests_.size(); i += kAtOnce) {
@@ -463,13 +330,13 @@ class LiveRun {
     return Done{};
   }
 
-  // Rows first, then the records that they came from: a daemon that is killed in between repeats a
-  // row, else it would lose one. Says of a failed output once.
+  // Rows are flushed first, then the records that they came from are released: a daemon that is
+  // killed in between repeats a row, otherwise it would lose one. Reports a failed output once.
   Status flush() {
     Status status = Done{};
-    if ((compat_ || flows_.flows_written() != flushed_) && !output_failed_) {
+    if ((rows_.come_without_flows() || flows_.flows_written() != flushed_) && !output_failed_) {
       flushed_ = flows_.flows_written();
-      status = sink_.flush();
+      status = rows_.sink().flush();
       output_failed_ = !status;
     }
     datapath_->journal().packets_written = rows_before_ + flows_.packets_written();
@@ -477,17 +344,13 @@ class LiveRun {
     return status;
   }
 
-  bool enough_packets() {
-    if (!config_.packets) return false;
-    uint64_t seen = 0;
-    each_hook([&](const fm_hook_counters& hook) { seen += hook.seen; });
-    return seen >= *config_.packets;
+  bool enough_packets() const {
+    return config_.packets && report().packets_seen() >= *config_.packets;
   }
 
   const Config& config_;
+  LiveRows& rows_;
   Host& host_;
-  RecordSink& sink_;
-  LiveFeed* const compat_;  // a compatibility mode's; null: none
   LiveFlows flows_;
   UniqueFd pin_claim_;
   std::unique_ptr<BpfDatapath> datapath_;
@@ -499,58 +362,59 @@ class LiveRun {
   uint64_t lost_seen_ = 0;
   uint64_t next_search_ = 0;
   uint64_t next_states_ = 0;
-  bool patterns_ = false;
   bool output_failed_ = false;
 };
 
-ExitCode run(const Config& config, RecordSink& sink, LiveFeed* compat, Host& host) {
-  std::unique_ptr<LiveView> view;
-  if (config.top) {
-    auto opened = LiveView::open(config.outputs.uses_stdout(), host);
-    if (!opened) {
-      host.log_error(opened.error().message());
-      return kRunFailed;
-    }
-    view = std::move(*opened);
-  }
-  LiveRun live(config, sink, compat, host);
-  if (Status started = live.start(); !started) {
-    host.log_error(started.error().message());
-    return kRunFailed;
-  }
-  if (Status header = sink.flush(); !header) {
-    host.log_error(header.error().message());
-    return kRunFailed;
-  }
-  if (config.verbose) host.log_info("metering " + live.interfaces().names() + "; Ctrl-C ends it");
-  const auto tell_manager = [&host](const std::string& lines) {
-    if (Status told = host.notify_service(lines); !told) host.log_warning(told.error().message());
-  };
-  tell_manager("READY=1\nSTATUS=metering " + live.interfaces().names());
+// Metering goes on from here to the end that is asked for. Returns whether all went well.
+bool meter(const Config& config, LiveRun& live, LiveRows& rows, std::unique_ptr<LiveView> view,
+           Host& host) {
   bool good = true;
-  const auto check = [&good, &host](Status status) {
+  const auto check = [&](Status status) {
     if (!status) host.log_error(status.error().message());
     good = good && static_cast<bool>(status);
   };
+  const auto tell_manager = [&](const std::string& lines) {
+    if (Status told = host.notify_service(lines); !told) host.log_warning(told.error().message());
+  };
+  const std::string names = live.interfaces().names();
+  if (config.verbose) host.log_info("metering " + names + "; Ctrl-C ends it");
+  tell_manager("READY=1\nSTATUS=metering " + names);
   if (view) check(view->enter(monotonic_ns()));
   if (good) check(live.run(view.get()));
   tell_manager("STOPPING=1\nSTATUS=writing the open flows");
   view.reset();  // what is said at the end is said on the screen as it was before
   check(live.finish());
-  check(sink.finish());
-  good = live.report() && good;
-  return good ? kOk : kRunFailed;
+  check(rows.sink().finish());
+  return live.report().at_end() && good;
+}
+
+ExitCode run(const Config& config, LiveRows& rows, Host& host) {
+  const auto fail = [&host](const Error& error) {
+    host.log_error(error.message());
+    return kRunFailed;
+  };
+  std::unique_ptr<LiveView> view;
+  if (config.top) {
+    auto opened = LiveView::open(config.outputs.uses_stdout(), host);
+    if (!opened) return fail(opened.error());
+    view = std::move(*opened);
+  }
+  LiveRun live(config, rows, host);
+  if (Status started = live.start(); !started) return fail(started.error());
+  if (Status header = rows.sink().flush(); !header) return fail(header.error());
+  return meter(config, live, rows, std::move(view), host) ? kOk : kRunFailed;
 }
 
 }  // namespace
 
 ExitCode run_live(const Config& config, RecordSink& sink, Host& host) {
-  return run(config, sink, nullptr, host);
+  FlowRows rows(sink);
+  return run(config, rows, host);
 }
 
-ExitCode run_compat_live(const Config& config, CompatEngine& engine, Host& host) {
-  LiveFeed feed(engine);
-  return run(config, feed, &feed, host);
+ExitCode run_live(const Config& config, CompatEngine& engine, Host& host) {
+  CompatRows rows(engine);
+  return run(config, rows, host);
 }
 
 }  // namespace flowmeter

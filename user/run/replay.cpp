@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
+// Reads captures into our own flows or into a compatibility mode, and tells how that went.
 #include <pcap/pcap.h>
 
 #include <chrono>
 #include <cstdio>
 #include <set>
 
-#include "capture/capture_reader.h"
+#include "capture/capture_consumer.h"
 #include "flows/replay.h"
+#include "run/report.h"
 #include "run/run.h"
 
 namespace flowmeter {
@@ -14,26 +16,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint64_t kLookEvery = 4096;  // packets between looks at clock, output and limit
+constexpr uint64_t kLookEvery = 4096;  // packets between looks at clock, output and signals
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void report_speed(const Config& config, Host& host, Clock::time_point start, uint64_t packets) {
-  if (!config.verbose) return;
-  const double seconds = seconds_since(start);
-  char text[128];
-  std::snprintf(text, sizeof(text), "%.3f s, %.0f packets/s", seconds,
-                static_cast<double>(packets) / seconds);
-  host.log_info(text);
-}
-
-// One line on a terminal that is written over; nothing elsewhere.
+// One line on a terminal that is drawn over; nothing elsewhere.
 class Progress {
  public:
-  Progress(const Config& config, const Host& host)
-      : on_(!config.quiet && host.shows_progress()), start_(Clock::now()) {}
+  Progress(const Config& config, Host& host)
+      : host_(host), on_(!config.quiet && host.shows_progress()), start_(Clock::now()) {}
   ~Progress() { clear(); }
 
   void show(const CaptureReader& reader, uint64_t packets) {
@@ -55,9 +48,15 @@ class Progress {
     if (drawn_) std::fputs("\r\033[K", stderr);
     drawn_ = false;
   }
+  // Logs a warning where the line was.
+  void warn(std::string_view message) {
+    clear();
+    host_.log_warning(message);
+  }
 
  private:
-  bool on_;
+  Host& host_;
+  const bool on_;
   bool drawn_ = false;
   Clock::time_point start_;
   Clock::time_point shown_ = start_;
@@ -72,183 +71,184 @@ std::string link_type_name(uint32_t link_type) {
   return text;
 }
 
-// Says what ended the reading of a capture, if it was not its end. Returns false if the run has
-// failed.
-bool report_end(const CaptureReader& reader, const Config& config, uint64_t packets, Host& host) {
-  if (reader.read_error()) {
-    host.log_error(Error{"cannot read capture " + reader.path(), reader.read_error()}.message());
+// Our own flows as the consumer of captures.
+class FlowReplay final : public CaptureConsumer {
+ public:
+  FlowReplay(const Config& config, RecordSink& sink, Progress& progress)
+      : config_(config),
+        sink_(sink),
+        progress_(progress),
+        replay_(config.settings, {config.max_flows, config.max_fragments}, sink) {}
+
+  void begin(CaptureReader& capture) override {
+    path_ = capture.path();
+    link_type_ = FM_LINK_ETHERNET;
+    if (config_.settings.with_application) capture.on_refill([this] { replay_.settle(); });
+  }
+  bool add(const CapturedFrame& frame) override {
+    if (FM_UNLIKELY(frame.link_type != link_type_)) note_link_type(frame.link_type);
+    replay_.add(frame);
+    return true;
+  }
+  void end() override { replay_.settle(); }
+  Status finish() override {
+    replay_.finish();
+    Status written = sink_.flush();
+    Status finished = sink_.finish();
+    return written ? finished : written;
+  }
+
+  bool failed() const override { return sink_.failed(); }
+  std::string account() const override {
+    return account_text(replay_.account()) + " flows=" + std::to_string(flows().flows_written()) +
+           (flows().forced_out() ? " forced_out=" + std::to_string(flows().forced_out()) : "");
+  }
+  std::vector<std::string> output_accounts() const override { return sink_.accounts(); }
+  std::string imbalance() const override {
+    const Account& account = replay_.account();
+    if (account.balanced() && account.metered() == flows().packets_written()) return "";
+    return "the account does not balance: " + std::to_string(flows().packets_written()) +
+           " packets are in rows";
+  }
+  void report(Host& host) const override {
+    if (flows().forced_out())
+      host.log_warning(std::to_string(flows().forced_out()) +
+                       " flows were written early because --max-flows was reached");
+    report_application(config_, flows().applications(), host);
+  }
+
+ private:
+  const FlowTable& flows() const { return replay_.flows(); }
+
+  void note_link_type(uint32_t link_type) {
+    link_type_ = link_type;
+    if (!fm_link_known(link_type) && warned_.insert(link_type).second)
+      progress_.warn(path_ + ": link type " + link_type_name(link_type) +
+                     " is not known; its packets count as not_ip");
+  }
+
+  const Config& config_;
+  RecordSink& sink_;
+  Progress& progress_;
+  Replay replay_;
+  std::string path_;
+  uint32_t link_type_ = FM_LINK_ETHERNET;
+  std::set<uint32_t> warned_;  // of these link types
+};
+
+// Reads captures into one consumer.
+template <typename Consumer>
+class CaptureRun {
+ public:
+  CaptureRun(const Config& config, Consumer& consumer, Progress& progress, Host& host)
+      : config_(config), consumer_(consumer), progress_(progress), host_(host) {}
+
+  ExitCode run() {
+    const auto start = Clock::now();
+    bool good = read_all();
+    if (Status written = consumer_.finish(); !written) good = fail(written.error().message());
+    if (!config_.quiet) host_.log_account(consumer_.account());
+    if (const std::string wrong = consumer_.imbalance(); !wrong.empty())
+      good = fail(wrong + "; please report this");
+    consumer_.report(host_);
+    if (config_.verbose) report_speed(seconds_since(start));
+    if (host_.stop_requested() && host_.stop_is_interruption())
+      good = fail("stopped by a signal; the rows are of the packets up to there");
+    return good ? kOk : kRunFailed;
+  }
+
+ private:
+  bool fail(std::string_view message) {
+    progress_.clear();
+    host_.log_error(message);
     return false;
   }
-  if (!reader.valid_header()) {
-    host.log_error("cannot read capture " + reader.path() + ": " + reader.damage());
-    return false;
+
+  // Returns false if the run has failed.
+  bool read_all() {
+    for (const std::string& path : config_.captures) {
+      auto reader = CaptureReader::open(path, &host_.stop_flag());
+      if (!reader) return fail(reader.error().message());
+      consumer_.begin(*reader);
+      const bool good = read(*reader);
+      consumer_.end();
+      progress_.clear();
+      if (!good) return false;
+      if (host_.stop_requested()) break;
+    }
+    return true;
   }
-  if (!reader.damage().empty()) {
+
+  // Returns false if the run has failed.
+  bool read(CaptureReader& reader) {
+    const uint64_t limit = config_.packets.value_or(UINT64_MAX), before = packets_;
+    const volatile std::sig_atomic_t& stop = host_.stop_flag();
+    CapturedFrame frame;
+    while (packets_ < limit && !stop && reader.next(&frame)) {
+      if (!consumer_.add(frame)) {
+        progress_.warn(
+            reader.path() + ": the reading ends behind packet " +
+            std::to_string(packets_ - before) +
+            ", where libpcap's does (a file version, interface or section that it refuses)");
+        return true;
+      }
+      if (++packets_ % kLookEvery == 0 && !look(reader)) return false;
+    }
+    return report_end(reader, packets_ - before);
+  }
+
+  // Now and then. Returns false if the output has failed.
+  bool look(const CaptureReader& reader) {
+    if (consumer_.failed()) return false;
+    progress_.show(reader, packets_);
+    if (host_.report_requested()) {
+      progress_.clear();
+      host_.log_account(consumer_.account());
+      for (const std::string& each : consumer_.output_accounts()) host_.log_info(each);
+    }
+    return true;
+  }
+
+  // Says what ended the reading of a capture, if it was not its end. Returns false if the run has
+  // failed.
+  bool report_end(const CaptureReader& reader, uint64_t packets) {
+    if (reader.read_error())
+      return fail(Error{"cannot read capture " + reader.path(), reader.read_error()}.message());
+    if (!reader.valid_header())
+      return fail("cannot read capture " + reader.path() + ": " + reader.damage());
+    if (reader.damage().empty()) return true;
     const std::string text = reader.path() + ": " + reader.damage() + " behind packet " +
                              std::to_string(packets) + "; what came before stands";
-    if (config.strict) {
-      host.log_error(text);
-      return false;
-    }
-    host.log_warning(text);
+    if (config_.strict) return fail(text);
+    progress_.warn(text);
+    return true;
   }
-  return true;
-}
 
-// Reads one capture into replay. Returns false if the run has failed.
-bool read_capture(CaptureReader& reader, const Config& config, Replay& replay, RecordSink& sink,
-                  Progress& progress, std::set<uint32_t>& warned, Host& host) {
-  if (config.settings.with_application) reader.on_refill([&] { replay.settle(); });
-  const uint64_t limit = config.packets.value_or(UINT64_MAX);
-  const volatile std::sig_atomic_t& stop = host.stop_flag();
-  uint32_t link_type = FM_LINK_ETHERNET;
-  const uint64_t seen_before = replay.account().seen;
-  CapturedFrame frame;
-  while (replay.account().seen < limit && !stop && reader.next(&frame)) {
-    if (frame.link_type != link_type) {
-      link_type = frame.link_type;
-      if (!fm_link_known(link_type) && warned.insert(link_type).second) {
-        progress.clear();
-        host.log_warning(reader.path() + ": link type " + link_type_name(link_type) +
-                         " is not known; its packets count as not_ip");
-      }
-    }
-    replay.add(frame);
-    if (replay.account().seen % kLookEvery == 0) {
-      if (sink.failed()) return false;
-      progress.show(reader, replay.account().seen);
-      if (host.report_requested()) {
-        progress.clear();
-        host.log_account(account_text(replay.account()) +
-                         " flows=" + std::to_string(replay.flows().flows_written()));
-        for (const std::string& each : sink.accounts()) host.log_info(each);
-      }
-    }
+  void report_speed(double seconds) {
+    char text[128];
+    std::snprintf(text, sizeof(text), "%.3f s, %.0f packets/s", seconds,
+                  static_cast<double>(packets_) / seconds);
+    host_.log_info(text);
   }
-  replay.settle();  // the reader's frames end with it
-  progress.clear();
-  return report_end(reader, config, replay.account().seen - seen_before, host);
-}
 
-// Reads one capture into a compatibility mode. Returns false if the run has failed.
-bool read_capture(CaptureReader& reader, const Config& config, CompatEngine& engine,
-                  Progress& progress, Host& host) {
-  const uint64_t limit = config.packets.value_or(UINT64_MAX);
-  const volatile std::sig_atomic_t& stop = host.stop_flag();
-  const uint64_t seen_before = engine.seen();
-  CapturedFrame frame;
-  engine.begin(reader);
-  while (engine.seen() < limit && !stop && reader.next(&frame)) {
-    if (!engine.add(frame)) {
-      progress.clear();
-      host.log_warning(
-          reader.path() + ": the reading ends behind packet " +
-          std::to_string(engine.seen() - seen_before) +
-          ", where libpcap's does (a file version, interface or section that it refuses)");
-      return true;
-    }
-    if (engine.seen() % kLookEvery == 0) {
-      if (engine.failed()) return false;
-      progress.show(reader, engine.seen());
-    }
-  }
-  progress.clear();
-  return report_end(reader, config, engine.seen() - seen_before, host);
-}
+  const Config& config_;
+  Consumer& consumer_;
+  Progress& progress_;
+  Host& host_;
+  uint64_t packets_ = 0;  // read from all captures
+};
 
 }  // namespace
 
-void report_application(const Config& config, const FlowApplications& applications, Host& host) {
-  if (!config.settings.with_application) return;
-  const ApplicationLayer::Statistics& met = applications.statistics();
-  if (config.verbose)
-    host.log_account("malformed_tls_hellos=" + std::to_string(met.malformed_hellos) +
-                     " malformed_dns=" + std::to_string(met.malformed_dns) +
-                     " heads_dropped=" + std::to_string(met.heads_dropped));
-  if (met.heads_dropped > 0)
-    host.log_warning("there was no memory for the payload of " + std::to_string(met.heads_dropped) +
-                     " directions of flows; their HTTP, TLS and DNS columns are empty");
-}
-
 ExitCode run_replay(const Config& config, RecordSink& sink, Host& host) {
-  const auto start = Clock::now();
-  bool good = true;
-  Replay replay(config.settings, {config.max_flows, config.max_fragments}, sink);
-  std::set<uint32_t> warned;
   Progress progress(config, host);
-  for (const std::string& path : config.captures) {
-    auto reader = CaptureReader::open(path, &host.stop_flag());
-    if (!reader) {
-      host.log_error(reader.error().message());
-      good = false;
-      break;
-    }
-    good = read_capture(*reader, config, replay, sink, progress, warned, host);
-    if (!good || host.stop_requested()) break;
-  }
-  replay.finish();
-  if (Status written = sink.flush(); !written) {
-    host.log_error(written.error().message());
-    good = false;
-  }
-  if (Status finished = sink.finish(); !finished) {
-    host.log_error(finished.error().message());
-    good = false;
-  }
-  const Account& account = replay.account();
-  const FlowTable& flows = replay.flows();
-  if (!config.quiet)
-    host.log_account(
-        account_text(account) + " flows=" + std::to_string(flows.flows_written()) +
-        (flows.forced_out() ? " forced_out=" + std::to_string(flows.forced_out()) : ""));
-  if (!account.balanced() || account.metered() != flows.packets_written()) {
-    host.log_error("the account does not balance: " + std::to_string(flows.packets_written()) +
-                   " packets are in rows; please report this");
-    good = false;
-  }
-  if (flows.forced_out())
-    host.log_warning(std::to_string(flows.forced_out()) +
-                     " flows were written early because --max-flows was reached");
-  report_application(config, flows.applications(), host);
-  report_speed(config, host, start, account.seen);
-  if (host.stop_requested() && host.stop_is_interruption()) {
-    host.log_error("stopped by a signal; the rows are of the packets up to there");
-    good = false;
-  }
-  return good ? kOk : kRunFailed;
+  FlowReplay flows(config, sink, progress);
+  return CaptureRun(config, flows, progress, host).run();
 }
 
-ExitCode run_compat_replay(const Config& config, CompatEngine& engine, Host& host) {
-  const auto start = Clock::now();
-  bool good = true;
+ExitCode run_replay(const Config& config, CompatEngine& engine, Host& host) {
   Progress progress(config, host);
-  for (const std::string& path : config.captures) {
-    auto reader = CaptureReader::open(path, &host.stop_flag());
-    if (!reader) {
-      host.log_error(reader.error().message());
-      good = false;
-      break;
-    }
-    reader->take_lengths_as_libpcap();
-    good = read_capture(*reader, config, engine, progress, host);
-    if (!good || host.stop_requested()) break;
-  }
-  if (Status written = engine.finish(); !written) {
-    host.log_error(written.error().message());
-    good = false;
-  }
-  if (!config.quiet) host.log_account(engine.account());
-  if (!engine.balanced()) {
-    host.log_error("the account does not balance; please report this");
-    good = false;
-  }
-  for (const std::string& warning : engine.warnings()) host.log_warning(warning);
-  report_speed(config, host, start, engine.seen());
-  if (host.stop_requested() && host.stop_is_interruption()) {
-    host.log_error("stopped by a signal; the rows are of the packets up to there");
-    good = false;
-  }
-  return good ? kOk : kRunFailed;
+  return CaptureRun<CaptureConsumer>(config, engine, progress, host).run();
 }
 
 }  // namespace flowmeter

@@ -41,7 +41,7 @@ std::string duration_text(uint64_t ns) {
   return text;
 }
 
-// Words behind a title, on as many lines as they need. In a narrow screen those that say 0 are left
+// Words after a title, on as many lines as they need. In a narrow screen those that say 0 are left
 // out.
 void add_words(std::vector<std::string>& lines, const std::string& title,
                const std::vector<std::string>& words, size_t width) {

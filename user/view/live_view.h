@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What --top shows: rates of the interfaces, flows, what became of packets, and the greatest flows,
-// drawn anew each second. view_lines() makes the text, for any size of the screen; LiveView has the
-// terminal, the keys and the log lines that would otherwise tear the screen.
+// drawn again each second. view_lines() makes the text, for any size of the screen; LiveView has
+// the terminal, the keys and the log lines that would otherwise tear the screen.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace flowmeter {
 
-// Counters of one moment, since the beginning.
+// Counters at one moment, since the start of the run.
 struct ViewCounters {
   struct Hook {
     uint64_t packets = 0;
@@ -42,8 +42,8 @@ struct ViewCounters {
   std::vector<Loss> losses;
 };
 
-// The screen, a line each; none longer than the screen is wide, but for Terminal::kInverse. now and
-// before: the counters whose difference is the rate.
+// The screen as lines, none longer than the screen is wide (Terminal::kInverse does not count). now
+// and before: the counters whose difference is the rate.
 std::vector<std::string> view_lines(const ViewCounters& now, const ViewCounters& before,
                                     uint64_t begin_ns, const TopFlows& top,
                                     const std::deque<std::string>& log, TerminalSize size);
@@ -56,11 +56,12 @@ class LiveView {
   static Result<std::unique_ptr<LiveView>> open(bool output_in_use, Host& host);
   ~LiveView();
 
-  // Takes the terminal. What is logged meanwhile is shown, and printed at the end, or at once where
-  // standard error is no terminal.
+  // Takes the terminal. Lines that are logged from now on are shown, and printed at the end; where
+  // standard error is not a terminal they are printed at once.
   Status enter(uint64_t now_ns);
 
-  // Looks after keys, the size and the flows; to be called often. False: the user wants to quit.
+  // Looks after keys, the size and the flows; to be called often. Returns false if the user wants
+  // to quit.
   bool follow(const LiveFlows& flows, uint64_t now_ns);
   // Whether a second has passed since show().
   bool due(uint64_t now_ns) const { return now_ns >= next_ns_; }
@@ -79,7 +80,7 @@ class LiveView {
   uint64_t next_ns_ = 0;
   ViewCounters now_;
   ViewCounters before_;
-  std::mutex log_mutex_;          // of what follows: other threads may log
+  std::mutex log_mutex_;          // guards what follows: other threads may log
   std::deque<std::string> log_;   // the latest, to be shown
   std::deque<std::string> kept_;  // to be printed at the end
   uint64_t not_kept_ = 0;

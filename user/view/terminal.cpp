@@ -22,7 +22,7 @@ namespace {
 constexpr char kEnter[] = "\033[?1049h\033[?25l\033[?7l\033[2J";
 constexpr char kLeave[] = "\033[0m\033[?7h\033[?25h\033[?1049l";
 
-// That kill, or may.
+// Signals that kill, or may.
 constexpr int kFatal[] = {SIGABRT, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGQUIT, SIGSEGV};
 
 // What signal handlers see.
@@ -173,8 +173,8 @@ void Terminal::draw(const std::string* lines, size_t count, TerminalSize size) {
   pending_ = "\033[H";
   count = std::min<size_t>(count, size.rows);
   for (size_t i = 0; i < count; i++) {
-    // First erased, then written: erasing behind a full line would take its last column. The first
-    // octets of a line may switch to inverse.
+    // First erased, then written: erasing after a full line would take its last column. The first
+    // bytes of a line may switch to inverse.
     pending_ += "\033[2K";
     const bool inverse = lines[i].starts_with(kInverse);
     if (inverse) pending_ += kInverse;

@@ -34,10 +34,10 @@ class Terminal {
   void leave();
 
   TerminalSize size() const;
-  // Whether the screen must be drawn anew since the last call: the size has changed, or the process
-  // was stopped and goes on.
+  // Whether the screen must be drawn again: since the last call the size has changed, or the
+  // process was stopped and goes on.
   bool changed();
-  // The keys pressed since the last call; those that are no characters (arrows) are left out.
+  // The keys pressed since the last call, without those that are not characters (arrows).
   std::string keys();
   // Writes the lines from the top left; a line may begin with kInverse. What is not printable ASCII
   // becomes "?", a line is cut at the right edge. Does nothing while an earlier frame is still on
@@ -48,7 +48,7 @@ class Terminal {
 
  private:
   explicit Terminal(UniqueFd fd) : fd_(std::move(fd)) {}
-  // As much of pending_ as the terminal takes.
+  // Writes as much of pending_ as the terminal takes.
   void write_pending();
 
   UniqueFd fd_;

@@ -22,17 +22,16 @@ constexpr int64_t kTimeUs = 1'600'000'000'123'456;
 class Recorder final : public CompatEngine {
  public:
   explicit Recorder(bool whole = false) : whole_(whole) {}
-  void begin(const CaptureReader&) override {}
+  void begin(CaptureReader&) override {}
   bool add(const CapturedFrame&) override { return true; }
   void add(const LivePacket& packet) override { packets.push_back(packet); }
   bool takes_whole_buffers() const override { return whole_; }
   Status finish() override { return Done{}; }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
-  uint64_t seen() const override { return packets.size(); }
   bool balanced() const override { return true; }
   std::string account() const override { return ""; }
-  std::vector<std::string> warnings() const override { return {}; }
+  void report(Host&) const override {}
 
   std::vector<LivePacket> packets;
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "run/live_rows.h"
+
+#include "run/report.h"
+
+namespace flowmeter {
+
+uint64_t FlowRows::packets(const LiveFlows& flows, uint64_t rows_before) const {
+  return rows_before + flows.packets_written() + flows.open_packets();
+}
+
+std::string FlowRows::account(const LiveFlows& flows, uint64_t rows_before) const {
+  std::string text = " flows=" + std::to_string(flows.flows_written()) +
+                     " in_rows=" + std::to_string(rows_before + flows.packets_written());
+  if (const uint64_t open = flows.open_packets(); open > 0)
+    text += " open=" + std::to_string(open) + " open_flows=" + std::to_string(flows.open_flows());
+  return text;
+}
+
+void FlowRows::report(const LiveFacts& facts) const {
+  const LiveFlows& flows = facts.flows;
+  const fm_cpu_counters& counters = facts.counters;
+  Host& host = facts.host;
+  if (flows.flows_with_losses())
+    host.log_warning("times are missing: " + std::to_string(flows.flows_with_losses()) +
+                     " flows have exact counts, but times without " +
+                     std::to_string(flows.packets_without_timing()) +
+                     " of their packets (--ring-size makes room for more; --quality shows which)");
+  if (counters.payload_lost)
+    host.log_warning(
+        std::to_string(counters.payload_lost) +
+        " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
+        "and DNS columns of their flows are empty");
+  report_application(facts.config, flows.applications(), host);
+  if (flows.forced_out())
+    host.log_warning(std::to_string(flows.forced_out()) +
+                     " flows ended early because there were more than --max-flows");
+  if (counters.uncounted && facts.interfaces > 1 && !facts.config.per_interface)
+    host.log_warning(std::to_string(counters.uncounted) +
+                     " packets found no place in the flow map; those of them that passed several "
+                     "interfaces count at each (--max-flows)");
+  if (flows.evicted())
+    host.log_warning(std::to_string(flows.evicted()) +
+                     " times the kernel's map dropped a flow for newer ones (--max-flows); " +
+                     std::to_string(flows.recreated()) + " came back and went on");
+  if (kernel_goes_on(facts.config))
+    host.log_info("the kernel goes on metering; start again with --pin " + facts.config.pin +
+                  " to take its flows over, add --unpin to end it");
+  else if (facts.kernel_only)
+    host.log_warning(std::to_string(facts.kernel_only) + " metered packets are in no row");
+}
+
+void CompatRows::report(const LiveFacts& facts) const {
+  if (facts.kernel_only)
+    facts.host.log_warning(
+        std::to_string(facts.kernel_only) +
+        " metered packets are in no flow: their events were lost (--ring-size makes "
+        "room for more)");
+  engine_.report(facts.host);
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Whose rows a live run writes: those of our own flows, or those of a compatibility mode, which
+// stands beside the flows and sees each packet.
+#pragma once
+
+#include <string>
+
+#include "base/host.h"
+#include "compat/live_feed.h"
+#include "flows/live_flows.h"
+#include "run/config.h"
+
+namespace flowmeter {
+
+// Whether the kernel goes on when the run ends, for the next daemon (--pin).
+inline bool kernel_goes_on(const Config& config) {
+  return !config.pin.empty() && !config.unpin;
+}
+
+// What rows are judged by at the end of a live run.
+struct LiveFacts {
+  const Config& config;
+  const LiveFlows& flows;
+  const fm_cpu_counters& counters;
+  size_t interfaces;
+  uint64_t kernel_only;  // LiveReport::Totals
+  Host& host;
+};
+
+class LiveRows {
+ public:
+  virtual ~LiveRows() = default;
+
+  // Where the flows go.
+  virtual RecordSink& sink() = 0;
+  // Who sees each packet; null: nobody.
+  virtual PacketObserver* observer() { return nullptr; }
+  // Whether there may be rows to flush when no flow was written.
+  virtual bool come_without_flows() const { return false; }
+  // Makes the last rows. Requires: all packets have come.
+  virtual Status finish() { return Done{}; }
+
+  // Packets in rows or in open flows. rows_before: those in rows of earlier daemons.
+  virtual uint64_t packets(const LiveFlows& flows, uint64_t rows_before) const = 0;
+  virtual bool balanced() const { return true; }
+  // Goes on the account line, after the packet classes.
+  virtual std::string account(const LiveFlows&, uint64_t /*rows_before*/) const { return ""; }
+  // Logs an account line of their own, if they have one.
+  virtual void log_account(Host&) const {}
+  // Logs what the user must know at the end.
+  virtual void report(const LiveFacts& facts) const = 0;
+};
+
+class FlowRows final : public LiveRows {
+ public:
+  explicit FlowRows(RecordSink& sink) : sink_(sink) {}
+
+  RecordSink& sink() override { return sink_; }
+  uint64_t packets(const LiveFlows& flows, uint64_t rows_before) const override;
+  std::string account(const LiveFlows& flows, uint64_t rows_before) const override;
+  void report(const LiveFacts& facts) const override;
+
+ private:
+  RecordSink& sink_;
+};
+
+class CompatRows final : public LiveRows {
+ public:
+  explicit CompatRows(CompatEngine& engine) : engine_(engine), feed_(engine) {}
+
+  RecordSink& sink() override { return feed_; }
+  PacketObserver* observer() override { return &feed_; }
+  bool come_without_flows() const override { return true; }
+  Status finish() override { return engine_.finish(); }
+  uint64_t packets(const LiveFlows&, uint64_t) const override { return feed_.packets(); }
+  bool balanced() const override { return engine_.balanced(); }
+  void log_account(Host& host) const override { host.log_account(engine_.account()); }
+  void report(const LiveFacts& facts) const override;
+
+ private:
+  CompatEngine& engine_;
+  LiveFeed feed_;
+};
+
+}  // namespace flowmeter
