@@ -202,8 +202,9 @@ const char* type_name(ColumnType type) {
   return type == ColumnType::kInteger ? "integer" : type == ColumnType::kReal ? "real" : "text";
 }
 
-py::tuple describe(const Column& column, ColumnType type) {
-  return py::make_tuple(column.name, unit_name(column.unit), column.definition, type_name(type));
+py::tuple describe(const Column& column) {
+  return py::make_tuple(column.name, unit_name(column.unit), column.definition(),
+                        type_name(column.type));
 }
 
 class Meter {
@@ -280,8 +281,7 @@ class Meter {
 
   py::list columns() const {
     py::list columns;
-    for (const Column& column : run_->columns())
-      columns.append(describe(column, column_type(column)));
+    for (const Column& column : run_->columns()) columns.append(describe(column));
     return columns;
   }
 
@@ -305,7 +305,7 @@ class Meter {
 
 py::list described(FeatureSet set) {
   py::list columns;
-  for (const Column& column : set) columns.append(describe(column, column_type(column)));
+  for (const Column& column : set) columns.append(describe(column));
   return columns;
 }
 

@@ -7,18 +7,6 @@
 
 namespace flowmeter {
 
-ColumnType column_type(const Column& column) {
-  if (column.unit == Unit::kText || column.unit == Unit::kTime) return ColumnType::kText;
-  fm_flow_key key{};
-  key.ip_version = 4;
-  key.protocol = FM_TCP;
-  const fm_flow flow{};
-  const Cell cell = column.get(FlowRecord{key, flow, {}, FM_END_INPUT});
-  if (cell.kind() == Cell::Kind::kInteger) return ColumnType::kInteger;
-  const bool text = cell.kind() == Cell::Kind::kText && !cell.text().empty();
-  return text ? ColumnType::kText : ColumnType::kReal;
-}
-
 CellArray::CellArray(ColumnType type, size_t expected_rows) : type_(type) {
   if (type == ColumnType::kInteger) integers_.reserve(expected_rows);
   if (type == ColumnType::kReal) reals_.reserve(expected_rows);
@@ -68,7 +56,7 @@ void CellArray::become_real() {
 
 FlowBatchQueue::FlowBatchQueue(std::vector<Column> columns, size_t expected_rows)
     : columns_(std::move(columns)), expected_rows_(expected_rows) {
-  for (const Column& column : columns_) types_.push_back(column_type(column));
+  for (const Column& column : columns_) types_.push_back(column.type);
   filling_ = empty_batch();
 }
 

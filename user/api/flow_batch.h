@@ -17,12 +17,6 @@
 
 namespace flowmeter {
 
-enum class ColumnType : uint8_t { kInteger, kReal, kText };
-
-// What a column holds, by its unit and by what its getter gives for a TCP flow. A number column
-// that is empty for that flow, too, is kReal.
-ColumnType column_type(const Column& column);
-
 // The cells of one column. An empty cell of a number column is a NaN; as an integer column has
 // none, it becomes a kReal one for the batch.
 class CellArray {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "features/column.h"
 
-#include <algorithm>
-
 namespace flowmeter {
 
 std::string_view unit_name(Unit unit) {
@@ -31,10 +29,12 @@ std::string_view unit_name(Unit unit) {
   return "-";
 }
 
-Getter getter_of(FeatureSet set, std::string_view name) {
-  const auto column =
-      std::find_if(set.begin(), set.end(), [&](const Column& c) { return c.name == name; });
-  return column == set.end() ? nullptr : column->get;
+std::string Column::definition() const {
+  constexpr std::string_view kWays[] = {"forward ", "backward ", ""}, kPlace = "{}";
+  std::string all(text);
+  for (size_t at = 0; (at = all.find(kPlace, at)) != std::string::npos;)
+    all.replace(at, kPlace.size(), kWays[static_cast<size_t>(way)]);
+  return all.append(note);
 }
 
 }  // namespace flowmeter

@@ -1,44 +1,48 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A feature set is a table of columns: name, unit, definition, getter. Every output walks the same
-// table, so a quantity has one definition.
+// A quantity is one definition of something that is measured per flow: its type, unit, text and
+// getter (quantities.h). A column is a quantity under a feature set's own name for it. A feature
+// set is a list of columns; every output walks the same list.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "features/statistics.h"
 #include "flows/flow_record.h"
 
 namespace flowmeter {
 
+// A time span. It is written in seconds, but kept as an integer: most times of a row then need no
+// floating point at all.
+struct Nanoseconds {
+  uint64_t count;
+};
+
 // One value of a row. Text is held inside (addresses, times), so making a row allocates nothing.
 class Cell {
  public:
   enum class Kind : uint8_t { kInteger, kReal, kNanoseconds, kText };
-  static constexpr size_t kMaxText = 144;   // a flow's id: addresses, ports, protocol, time
+  static constexpr size_t kMaxText = 144;   // a flow id: addresses, ports, protocol, time
   static constexpr size_t kShortText = 48;  // an address (INET6_ADDRSTRLEN is 46), a time
 
-  Cell(unsigned long long value) : Cell(static_cast<uint64_t>(value)) {}
-  Cell(uint64_t value) : kind_(Kind::kInteger), integer_(static_cast<int64_t>(value)) {}
+  template <std::unsigned_integral Integer>
+  Cell(Integer value) : kind_(Kind::kInteger), integer_(static_cast<int64_t>(value)) {}
   Cell(double value) : kind_(Kind::kReal), real_(value) {}
+  Cell(Nanoseconds time) : kind_(Kind::kNanoseconds), integer_(static_cast<int64_t>(time.count)) {}
   Cell(std::string_view text) : kind_(Kind::kText), size_(static_cast<uint8_t>(text.size())) {
     if (!text.empty()) std::memcpy(text_, text.data(), text.size());  // empty: data() may be null
   }
-  // A time that is printed in seconds. Kept whole: most times of a row are, and need no floating
-  // point at all.
-  static Cell nanoseconds(uint64_t ns) {
-    Cell cell(ns);
-    cell.kind_ = Kind::kNanoseconds;
-    return cell;
-  }
-  // -1: the column does not apply to this flow's protocol.
+  // -1: the quantity does not exist for the flow's protocol.
   static Cell not_applicable() { return Cell(~uint64_t{0}); }
 
   Kind kind() const { return kind_; }
   int64_t integer() const { return integer_; }
-  // Of nanoseconds: the seconds.
+  // A time span in seconds.
   double real() const { return kind_ == Kind::kNanoseconds ? seconds(nanoseconds()) : real_; }
   uint64_t nanoseconds() const { return static_cast<uint64_t>(integer_); }
   std::string_view text() const { return {text_, size_}; }
@@ -66,22 +70,78 @@ enum class Unit : uint8_t {
   kPerSecond
 };
 
-// As printed by documentation: "s", "packets", ….
+// As the documentation prints it: "s", "packets", ….
 std::string_view unit_name(Unit unit);
+
+// What the cells of a column hold. A cell without a value is an empty text, whatever the type.
+enum class ColumnType : uint8_t { kInteger, kReal, kText };
+
+// Which packets of a flow a quantity is about.
+enum class Way : uint8_t { kForward, kBackward, kBoth };
 
 using Getter = Cell (*)(const FlowRecord&);
 
-struct Column {
-  std::string_view name;
+struct Quantity {
+  ColumnType type;
   Unit unit;
+  Way way;
+  std::string_view text;  // its definition; "{}" stands for "forward " or "backward " or nothing
   Getter get;
-  std::string_view definition;
+  std::string_view note = {};  // what follows the text
+};
+
+// The type of the cells that are made from a getter's result. A getter that returns a Cell has
+// written text into it.
+template <typename Value>
+constexpr ColumnType kTypeOf =
+    std::unsigned_integral<Value>                                         ? ColumnType::kInteger
+    : std::is_same_v<Value, double> || std::is_same_v<Value, Nanoseconds> ? ColumnType::kReal
+                                                                          : ColumnType::kText;
+
+// A quantity whose type follows from what `Read`, a lambda without captures, returns.
+template <typename Read>
+struct QuantityOf : Quantity {
+  constexpr QuantityOf(Unit the_unit, std::string_view the_text, Read, Way the_way = Way::kBoth)
+      : Quantity{kTypeOf<std::invoke_result_t<Read, const FlowRecord&>>, the_unit, the_way,
+                 the_text, [](const FlowRecord& f) -> Cell { return Read{}(f); }} {}
+};
+
+// A quantity that exists for the forward and for the backward packets. `Read` takes a Way, too.
+template <typename Read>
+struct Directed {
+  template <Way kWay>
+  struct Towards {
+    auto operator()(const FlowRecord& f) const { return Read{}(f, kWay); }
+  };
+  QuantityOf<Towards<Way::kForward>> forward;
+  QuantityOf<Towards<Way::kBackward>> backward;
+
+  constexpr Directed(Unit unit, std::string_view text, Read)
+      : forward(unit, text, {}, Way::kForward), backward(unit, text, {}, Way::kBackward) {}
+};
+
+// And for all packets of the flow.
+template <typename Read>
+struct EachWay : Directed<Read> {
+  QuantityOf<typename Directed<Read>::template Towards<Way::kBoth>> both;
+
+  constexpr EachWay(Unit unit, std::string_view text, Read read)
+      : Directed<Read>(unit, text, read), both(unit, text, {}) {}
+};
+
+struct Column : Quantity {
+  std::string_view name;
+
+  // the_text: where this set has to say more than the quantity does, or by its own columns' names.
+  constexpr Column(std::string_view the_name, const Quantity& quantity,
+                   std::string_view the_text = {})
+      : Quantity(quantity), name(the_name) {
+    if (!the_text.empty()) text = the_text;
+  }
+
+  std::string definition() const;
 };
 
 using FeatureSet = std::span<const Column>;
-
-// The getter of a column that another set has under this name: one definition for both. Null if
-// there is none (the sets' tests would see it).
-Getter getter_of(FeatureSet set, std::string_view name);
 
 }  // namespace flowmeter

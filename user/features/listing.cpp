@@ -25,7 +25,7 @@ std::string columns_json(FeatureSet columns, const std::string& indent) {
   for (const Column& column : columns)
     json += (json.size() > 1 ? ",\n" : "\n") + indent + "  {\"name\": " + quoted(column.name) +
             ", \"unit\": " + quoted(unit_name(column.unit)) +
-            ", \"definition\": " + quoted(column.definition) + "}";
+            ", \"definition\": " + quoted(column.definition()) + "}";
   return json + "\n" + indent + "]";
 }
 
@@ -65,7 +65,7 @@ std::string columns_text(FeatureSet columns) {
   std::string text;
   for (const Column& column : columns)
     text += padded(column.name, width) + ' ' + padded(unit_name(column.unit), 8) + ' ' +
-            std::string(column.definition) + '\n';
+            column.definition() + '\n';
   return text;
 }
 

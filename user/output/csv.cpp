@@ -29,9 +29,10 @@ char* put_cell(char* at, const Cell& cell, const RowStyle& style) {
 
 }  // namespace
 
-CsvFormat::CsvFormat(std::vector<Column> columns, RowStyle style)
-    : columns_(std::move(columns)), style_(std::move(style)) {
-  for (const Column& column : columns_) {
+CsvFormat::CsvFormat(const std::vector<Column>& columns, RowStyle style)
+    : style_(std::move(style)) {
+  for (const Column& column : columns) {
+    getters_.push_back(column.get);
     if (!header_.empty()) header_.push_back(',');
     header_.append(style_.name_of(column));
   }
@@ -42,7 +43,7 @@ CsvFormat::CsvFormat(std::vector<Column> columns, RowStyle style)
   header_.push_back('\n');
   row_end_.push_back('\n');
   // put_cell copies texts at their full size: the last cell of a row, too, must have room.
-  bound_ = std::max(columns_.size() * (Cell::kMaxText + 1) + row_end_.size(), header_.size());
+  bound_ = std::max(getters_.size() * (Cell::kMaxText + 1) + row_end_.size(), header_.size());
 }
 
 char* CsvFormat::put_header(char* at) const {
@@ -51,8 +52,8 @@ char* CsvFormat::put_header(char* at) const {
 }
 
 char* CsvFormat::put_row(char* at, const FlowRecord& record) const {
-  for (const Column& column : columns_) {
-    at = put_cell(at, column.get(record), style_);
+  for (const Getter get : getters_) {
+    at = put_cell(at, get(record), style_);
     *at++ = ',';
   }
   at--;

@@ -14,14 +14,14 @@ namespace flowmeter {
 
 class CsvFormat final : public RowFormat {
  public:
-  explicit CsvFormat(std::vector<Column> columns, RowStyle style = {});
+  explicit CsvFormat(const std::vector<Column>& columns, RowStyle style = {});
 
   char* put_header(char* at) const override;
   char* put_row(char* at, const FlowRecord& record) const override;
   size_t bound() const override { return bound_; }
 
  private:
-  const std::vector<Column> columns_;
+  std::vector<Getter> getters_;  // beside each other: this is the row's inner loop
   const RowStyle style_;
   std::string header_;
   std::string row_end_;  // behind the last cell: the label and the line feed

@@ -3,8 +3,8 @@
 
 #include <cstdio>
 
-#include "features/columns_97.h"
-#include "features/identity.h"
+#include "features/application_quantities.h"
+#include "features/quantities.h"
 #include "output/number.h"
 
 namespace flowmeter {
@@ -12,33 +12,30 @@ namespace {
 
 std::string end_text(const FlowRecord& f, unsigned end) {
   const std::string address(address_text(f.key.address[end], f.key.ip_version).text());
-  const std::string port = std::to_string(f.is_icmp() ? 0 : f.key.port[end]);
+  const std::string port = std::to_string(quantities::port(f, end));
   const bool brackets = f.key.ip_version == 6;
   return std::string(brackets ? "[" : "").append(address).append(brackets ? "]:" : ":") + port;
 }
 
+// The application columns of the flow, in few words.
 std::string application_text(const FlowRecord& f) {
+  using namespace quantities;
   if (!f.application || f.application->unknown) return "";
-  // As the columns have it.
-  const auto cell = [&](std::string_view name) { return getter_of(columns_97(), name)(f); };
-  const auto count = [&](std::string_view name) { return cell(name).integer(); };
-  const auto text = [&](std::string_view name) { return std::string(cell(name).text()); };
-  const auto number = [&](std::string_view name) { return std::to_string(count(name)); };
+  const auto count = [&](const Quantity& q) { return q.get(f).integer(); };
+  const auto number = [&](const Quantity& q) { return std::to_string(count(q)); };
+  const auto text = [&](const Quantity& q) { return std::string(q.get(f).text()); };
   std::string all;
-  if (count("HTTP Request Count") || count("HTTP Response Count")) {
+  if (count(kHttpRequests) || count(kHttpResponses)) {
     all += ", HTTP";
-    if (count("HTTP Request Count")) all.append(" ").append(text("HTTP Most Common Method"));
-    if (count("HTTP Response Count"))
-      all.append(" ").append(number("HTTP Most Common Response Code"));
+    if (count(kHttpRequests)) all.append(" ").append(text(kHttpMethod));
+    if (count(kHttpResponses)) all.append(" ").append(number(kHttpCode));
   }
-  if (const std::string version = text("TLS Most Common Version"); version != "NONE")
+  if (const std::string version = text(kTlsVersion); version != "NONE")
     all.append(", TLS ").append(version);
-  if (count("DNS Query Count") || count("DNS Response Count")) {
+  if (count(kDnsQueries) || count(kDnsResponses)) {
     all += ", DNS";
-    if (const std::string type = text("DNS Most Common Query Type"); type != "NONE")
-      all.append(" q").append(type);
-    if (count("DNS Response Count"))
-      all.append(" r").append(number("DNS Most Common Response Code"));
+    if (const std::string type = text(kDnsQueryType); type != "NONE") all.append(" q").append(type);
+    if (count(kDnsResponses)) all.append(" r").append(number(kDnsCode));
   }
   return all;
 }

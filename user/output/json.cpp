@@ -43,10 +43,6 @@ std::string json_string(const std::string& text) {
   return out;
 }
 
-bool is_text(Unit unit) {
-  return unit == Unit::kText || unit == Unit::kTime;
-}
-
 }  // namespace
 
 char* put_json_string(char* at, std::string_view text) {
@@ -94,7 +90,7 @@ char* JsonFormat::put_row(char* at, const FlowRecord& record) const {
     const Cell cell = columns_[i].get(record);
     if (cell.kind() != Cell::Kind::kText)
       at = put_number(at, cell, style_);
-    else if (cell.text().empty() && !is_text(columns_[i].unit))
+    else if (cell.text().empty() && columns_[i].type != ColumnType::kText)
       at = put(at, "null");
     else
       at = put_json_string(at, cell.text());

@@ -31,7 +31,7 @@ TEST(CellArrayTest, IntegersStayIntegersUntilACellIsNone) {
 TEST(CellArrayTest, RealsTakeEveryNumber) {
   CellArray cells(ColumnType::kReal, 1);
   cells.put(Cell(1.25));
-  cells.put(Cell::nanoseconds(300'000'000));
+  cells.put(Cell(Nanoseconds{300'000'000}));
   cells.put(Cell(uint64_t{3}));
   EXPECT_EQ(cells.reals(), (std::vector<double>{1.25, 0.3, 3}));
 }
@@ -39,7 +39,7 @@ TEST(CellArrayTest, RealsTakeEveryNumber) {
 TEST(CellArrayTest, TextsTakeEveryCellAsTheCsvHasIt) {
   CellArray cells(ColumnType::kText, 1);
   for (const Cell& cell : {Cell(std::string_view("a,b")), Cell(std::string_view()), Cell(0.5),
-                           Cell::nanoseconds(20'000'000'000), Cell(uint64_t{42})})
+                           Cell(Nanoseconds{20'000'000'000}), Cell(uint64_t{42})})
     cells.put(cell);
   const std::string_view expected[] = {"a,b", "", "0.5", "20", "42"};
   for (size_t row = 0; row < std::size(expected); row++) EXPECT_EQ(cells.text(row), expected[row]);
@@ -49,7 +49,7 @@ TEST(CellArrayTest, TextsTakeEveryCellAsTheCsvHasIt) {
 TEST(ColumnTypeTest, IsThatOfTheQuantity) {
   const auto type = [](std::string_view set, std::string_view name) {
     for (const Column& column : find_feature_set(set)->columns)
-      if (column.name == name) return column_type(column);
+      if (column.name == name) return column.type;
     ADD_FAILURE() << name;
     return ColumnType::kText;
   };
@@ -62,8 +62,8 @@ TEST(ColumnTypeTest, IsThatOfTheQuantity) {
   EXPECT_EQ(type("netflowmeter114", "protocol"), ColumnType::kText);
 }
 
-constexpr Column kPort{"port", Unit::kNone,
-                       [](const FlowRecord& f) -> Cell { return uint64_t{f.key.port[0]}; }, ""};
+constexpr Column kPort{
+    "port", QuantityOf{Unit::kNone, "", [](const FlowRecord& f) { return f.key.port[0]; }}};
 
 class FlowBatchQueueTest : public testing::Test {
  protected:

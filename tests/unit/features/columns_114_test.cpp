@@ -58,7 +58,7 @@ TEST(Columns114, NamesAreUniqueAndInOrder) {
   for (const auto& [number, name] : expected) EXPECT_EQ(names[6 + number], name);
   for (const Column& column : columns_114()) {
     EXPECT_NE(column.get, nullptr) << column.name;
-    EXPECT_FALSE(column.definition.empty()) << column.name;
+    EXPECT_FALSE(column.definition().empty()) << column.name;
   }
 }
 

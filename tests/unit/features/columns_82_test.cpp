@@ -41,7 +41,7 @@ TEST(Columns82, NamesAreUniqueAndInOrder) {
   EXPECT_EQ(names[77], "cwr_flag_count");
   EXPECT_EQ(names[81], "subflow_bwd_byts");
   for (const Column& column : columns_82()) {
-    EXPECT_FALSE(column.definition.empty()) << column.name;
+    EXPECT_FALSE(column.definition().empty()) << column.name;
     EXPECT_FALSE(unit_name(column.unit).empty()) << column.name;
   }
 }

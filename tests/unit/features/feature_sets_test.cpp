@@ -43,8 +43,8 @@ TEST(FeatureSets, NamesAndDefinitionsNeedNoEscapes) {
     for (const Column& column : set.columns) {
       EXPECT_TRUE(names.insert(column.name).second) << column.name;
       EXPECT_EQ(column.name.find_first_of(",\"\\"), std::string_view::npos) << column.name;
-      EXPECT_EQ(column.definition.find_first_of("\"\\|\n"), std::string_view::npos) << column.name;
-      EXPECT_FALSE(column.definition.empty()) << column.name;
+      EXPECT_EQ(column.definition().find_first_of("\"\\|\n"), std::string::npos) << column.name;
+      EXPECT_FALSE(column.definition().empty()) << column.name;
     }
   }
 }

@@ -111,24 +111,14 @@ TEST(Csv, TheColumnsGivenInTheOrderGiven) {
   EXPECT_EQ((*sink)->rows_written(), 1u);
 }
 
-Cell one_third(const FlowRecord&) {
-  return 1.0 / 3;
-}
-Cell greatest(const FlowRecord&) {
-  return 1.7976931348623157e308;
-}
-Cell whole(const FlowRecord&) {
-  return uint64_t{20};
-}
-Cell twenty_seconds(const FlowRecord&) {
-  return Cell::nanoseconds(20'000'000'000);
-}
-
 TEST(Csv, StyleOfNamesAndReals) {
-  const Column third{"Third/s", Unit::kPerSecond, one_third, ""};
-  const Column most{"MOST", Unit::kNone, greatest, ""};
-  const Column count{"COUNT", Unit::kPackets, whole, ""};
-  const Column time{"Time", Unit::kSeconds, twenty_seconds, ""};
+  using Record = const FlowRecord&;
+  const Column third{"Third/s", QuantityOf{Unit::kPerSecond, "", [](Record) { return 1.0 / 3; }}};
+  const Column most{"MOST",
+                    QuantityOf{Unit::kNone, "", [](Record) { return 1.7976931348623157e308; }}};
+  const Column count{"COUNT", QuantityOf{Unit::kPackets, "", [](Record) { return 20u; }}};
+  const Column time{
+      "Time", QuantityOf{Unit::kSeconds, "", [](Record) { return Nanoseconds{20'000'000'000}; }}};
   struct {
     RowStyle style;
     const char* text;

@@ -41,13 +41,17 @@ TEST(JsonString, EscapesWhatMustBe) {
 }
 
 TEST(Json, CellsByKind) {
+  using Record = const FlowRecord&;
+  QuantityOf empty{Unit::kText, "", [](Record) { return std::string_view(); }};
+  Quantity unknown = empty;
+  unknown.type = ColumnType::kInteger;
   const std::vector<Column> columns = {
-      {"most", Unit::kPackets, [](const FlowRecord&) -> Cell { return ~uint64_t{0} - 1; }, ""},
-      {"none", Unit::kNone, [](const FlowRecord&) { return Cell::not_applicable(); }, ""},
-      {"real", Unit::kBytes, [](const FlowRecord&) -> Cell { return 6e-6; }, ""},
-      {"time", Unit::kSeconds, [](const FlowRecord&) { return Cell::nanoseconds(1500000000); }, ""},
-      {"no text", Unit::kText, [](const FlowRecord&) -> Cell { return std::string_view(); }, ""},
-      {"unknown", Unit::kNone, [](const FlowRecord&) -> Cell { return std::string_view(); }, ""},
+      {"most", QuantityOf{Unit::kPackets, "", [](Record) { return ~uint64_t{0} - 1; }}},
+      {"none", QuantityOf{Unit::kNone, "", [](Record) { return Cell::not_applicable(); }}},
+      {"real", QuantityOf{Unit::kBytes, "", [](Record) { return 6e-6; }}},
+      {"time", QuantityOf{Unit::kSeconds, "", [](Record) { return Nanoseconds{1500000000}; }}},
+      {"no text", empty},
+      {"unknown", unknown},
   };
   testing::TemporaryFile file;
   auto sink = FileSink::open(file.path(), std::make_unique<JsonFormat>(columns));
