@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The NetFlowMeter columns: flows worked out by hand, what holds for every row of any input, and
-// that quantities which the 82 columns have, too, are the same. All go the whole way: frames
-// through the parser, the tables and the features.
+// The NetFlowMeter columns: flows worked out by hand. All go the whole way: frames through the
+// parser, the tables and the features.
 #include "features/columns_114.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
-#include <cmath>
 #include <cstring>
-#include <random>
 #include <set>
 
-#include "features/columns_82.h"
 #include "features/feature_sets.h"
 #include "support/conversation.h"
 #include "support/expect_cells.h"
-#include "support/random_traffic.h"
 #include "support/replay_rows.h"
 
 namespace flowmeter::testing {
@@ -466,161 +461,6 @@ TEST(Columns114, FramePaddingIsNotPayload) {
 TEST(Columns114, ClockStepsBack) {
   const auto rows = rows_of({F(0).at(5), F(0).at(6), F(0).at(4)});
   expect_cells(rows[0], {{"duration", "1"}, {"packet_IAT_min", "0"}, {"packet_IAT_total", "1"}});
-}
-
-// ---- properties ----
-
-class Columns114Property : public ::testing::Test {
- protected:
-  // Another one every run; a failure prints it.
-  const unsigned seed_ = std::random_device{}();
-  std::mt19937 random_{seed_};
-  ::testing::ScopedTrace trace_{__FILE__, __LINE__, ::testing::Message() << "seed " << seed_};
-};
-
-void expect_invariants(const Row& row) {
-  const auto n = [&](const std::string& column) { return row.number(column); };
-  const auto near = [&](double a, double b, const char* what) {
-    EXPECT_NEAR(a, b, 1e-9 * std::max(std::fabs(a), std::fabs(b))) << what;
-  };
-  for (const std::string& cell : row.cells()) {
-    EXPECT_FALSE(cell.empty());
-    EXPECT_EQ(cell.find("nan"), std::string::npos);
-    EXPECT_EQ(cell.find("inf"), std::string::npos);
-  }
-  EXPECT_EQ(n("packets_count"), n("fwd_packets_count") + n("bwd_packets_count"));
-  EXPECT_EQ(n("total_payload_bytes"), n("fwd_total_payload_bytes") + n("bwd_total_payload_bytes"));
-  EXPECT_EQ(n("total_header_bytes"), n("fwd_total_header_bytes") + n("bwd_total_header_bytes"));
-  for (const char* flag : {"fin", "psh", "urg", "ece", "syn", "ack", "cwr", "rst"}) {
-    const std::string name = std::string(flag) + "_flag_counts";
-    EXPECT_EQ(n(name), n("fwd_" + name) + n("bwd_" + name)) << flag;
-    EXPECT_LE(n(name), n("packets_count")) << flag;
-  }
-  near(n("payload_bytes_variance"), std::pow(n("payload_bytes_std"), 2), "variance");
-  double within = 0;
-  for (const std::string side : {"fwd_", "bwd_"})
-    within += n(side + "packets_count") *
-              (n(side + "payload_bytes_variance") +
-               std::pow(n(side + "payload_bytes_mean") - n("payload_bytes_mean"), 2));
-  near(n("packets_count") * n("payload_bytes_variance"), within, "law of total variance");
-  for (const std::string side : {"", "fwd_", "bwd_"}) {
-    EXPECT_LE(n(side + "payload_bytes_min"), n(side + "payload_bytes_mean"));
-    EXPECT_LE(n(side + "payload_bytes_mean"), n(side + "payload_bytes_max"));
-    EXPECT_LE(n(side + "min_header_bytes"), n(side + "mean_header_bytes"));
-    EXPECT_LE(n(side + "mean_header_bytes"), n(side + "max_header_bytes"));
-    EXPECT_LE(n(side + "std_header_bytes"), n(side + "max_header_bytes"));
-  }
-  EXPECT_EQ(row.text("packet_IAT_total"), row.text("duration"));
-  EXPECT_EQ(row.text("fwd_avg_segment_size"), row.text("fwd_payload_bytes_mean"));
-  EXPECT_EQ(row.text("bwd_avg_segment_size"), row.text("bwd_payload_bytes_mean"));
-  EXPECT_EQ(row.text("avg_segment_size"), row.text("payload_bytes_mean"));
-  for (const std::string side : {"fwd_", "bwd_"}) {
-    EXPECT_LE(n(side + "bulk_total_size"), n(side + "total_payload_bytes"));
-    EXPECT_LE(n(side + "bulk_per_packet"), n(side + "packets_count"));
-    EXPECT_LE(4 * n(side + "bulk_state_count"), n(side + "bulk_per_packet"));
-    EXPECT_LE(n(side + "bulk_duration"), n("duration"));
-  }
-}
-
-TEST_F(Columns114Property, Invariants) {
-  for (int round = 0; round < 40; round++) {
-    fm_settings settings = settings_114();
-    if (round % 2) settings.active_timeout_ns = 20 * FM_SECOND_NS;
-    const Replayed r =
-        replay(random_traffic(random_, 500).frames(), settings, kRoomyLimits, columns_114());
-    uint64_t packets = 0;
-    for (const Row& row : r.rows) {
-      packets += row.packets();
-      expect_invariants(row);
-      if (HasFailure()) FAIL() << "round " << round;
-    }
-    EXPECT_EQ(packets, r.account.metered());
-  }
-}
-
-// The columns that stand for one quantity in both sets, under the same parameters.
-const std::map<std::string, std::string> kShared = {
-    {"timestamp", "timestamp"},
-    {"src_ip", "src_ip"},
-    {"dst_ip", "dst_ip"},
-    {"duration", "flow_duration"},
-    {"fwd_packets_count", "tot_fwd_pkts"},
-    {"bwd_packets_count", "tot_bwd_pkts"},
-    {"fwd_payload_bytes_min", "fwd_seg_size_min"},
-    {"fwd_payload_bytes_mean", "fwd_seg_size_avg"},
-    {"bwd_payload_bytes_mean", "bwd_seg_size_avg"},
-    {"idle_min", "idle_min"},
-    {"idle_max", "idle_max"},
-    {"idle_mean", "idle_mean"},
-    {"idle_std", "idle_std"},
-    {"packets_rate", "flow_pkts_s"},
-    {"fwd_packets_rate", "fwd_pkts_s"},
-    {"bwd_packets_rate", "bwd_pkts_s"},
-    {"down_up_rate", "down_up_ratio"},
-    {"avg_fwd_bytes_per_bulk", "fwd_byts_b_avg"},
-    {"avg_fwd_packets_per_bulk", "fwd_pkts_b_avg"},
-    {"avg_fwd_bulk_rate", "fwd_blk_rate_avg"},
-    {"avg_bwd_bytes_per_bulk", "bwd_byts_b_avg"},
-    {"avg_bwd_packets_bulk_rate", "bwd_pkts_b_avg"},
-    {"avg_bwd_bulk_rate", "bwd_blk_rate_avg"},
-    {"packets_IAT_mean", "flow_iat_mean"},
-    {"packet_IAT_std", "flow_iat_std"},
-    {"packet_IAT_max", "flow_iat_max"},
-    {"packet_IAT_min", "flow_iat_min"},
-    {"fwd_packets_IAT_mean", "fwd_iat_mean"},
-    {"fwd_packets_IAT_std", "fwd_iat_std"},
-    {"fwd_packets_IAT_max", "fwd_iat_max"},
-    {"fwd_packets_IAT_min", "fwd_iat_min"},
-    {"fwd_packets_IAT_total", "fwd_iat_tot"},
-    {"bwd_packets_IAT_mean", "bwd_iat_mean"},
-    {"bwd_packets_IAT_std", "bwd_iat_std"},
-    {"bwd_packets_IAT_max", "bwd_iat_max"},
-    {"bwd_packets_IAT_min", "bwd_iat_min"},
-    {"bwd_packets_IAT_total", "bwd_iat_tot"},
-};
-// Likewise, but -1 for ICMP there and 0 here.
-const std::map<std::string, std::string> kSharedButForIcmp = {
-    {"src_port", "src_port"},
-    {"dst_port", "dst_port"},
-    {"fwd_init_win_bytes", "init_fwd_win_byts"},
-    {"bwd_init_win_bytes", "init_bwd_win_byts"},
-    {"fin_flag_counts", "fin_flag_cnt"},
-    {"syn_flag_counts", "syn_flag_cnt"},
-    {"rst_flag_counts", "rst_flag_cnt"},
-    {"psh_flag_counts", "psh_flag_cnt"},
-    {"ack_flag_counts", "ack_flag_cnt"},
-    {"urg_flag_counts", "urg_flag_cnt"},
-    {"ece_flag_counts", "ece_flag_cnt"},
-    {"cwr_flag_counts", "cwr_flag_count"},
-    {"fwd_psh_flag_counts", "fwd_psh_flags"},
-    {"bwd_psh_flag_counts", "bwd_psh_flags"},
-    {"fwd_urg_flag_counts", "fwd_urg_flags"},
-    {"bwd_urg_flag_counts", "bwd_urg_flags"},
-};
-
-TEST_F(Columns114Property, SharedQuantitiesAreThoseOfThe82Columns) {
-  for (int round = 0; round < 40; round++) {
-    // cic82's settings there: keeping sizes must change nothing else, either.
-    fm_settings settings = settings_114(), settings_82 = fm_default_settings();
-    settings.activity_gap_ns = settings_82.activity_gap_ns;
-    const auto frames = random_traffic(random_, 500).frames();
-    const auto rows = rows_of(frames, settings);
-    const auto rows_82 = replay(frames, settings_82).rows;
-    ASSERT_EQ(rows.size(), rows_82.size());
-    for (size_t i = 0; i < rows.size(); i++) {
-      const Row &row = rows[i], &row_82 = rows_82[i];
-      const bool icmp = row_82.text("src_port") == "-1";
-      for (const auto& [here, there] : kShared) {
-        ASSERT_EQ(row.text(here), row_82.text(there)) << here;
-      }
-      for (const auto& [here, there] : kSharedButForIcmp) {
-        ASSERT_EQ(row.text(here), icmp ? "0" : row_82.text(there)) << here;
-      }
-      // The last active period counts there and not here.
-      ASSERT_LE(row.number("active_max"), row_82.number("active_max"));
-      ASSERT_EQ(row.number("idle_max") == 0 && row.number("active_max") != 0, false);
-    }
-  }
 }
 
 }  // namespace

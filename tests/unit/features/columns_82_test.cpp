@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The 82 columns: flows worked out by hand, and what holds for every row of any input. All go the
-// whole way: frames through the parser, the tables and the features.
+// The 82 columns: flows worked out by hand. All go the whole way: frames through the parser, the
+// tables and the features.
 #include "features/columns_82.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <random>
 #include <set>
 
 #include "support/conversation.h"
 #include "support/expect_cells.h"
-#include "support/random_traffic.h"
 #include "support/replay_rows.h"
 
 namespace flowmeter::testing {
@@ -396,141 +393,6 @@ TEST(Columns82, WindowOfAMidstreamFlowAndOfZero) {
 TEST(Columns82, UncapturedOctetsCount) {
   const auto rows = replay({F(1400).cut_to(60).at(0)}).rows;
   expect_cells(rows[0], {{"totlen_fwd_pkts", "1454"}, {"fwd_seg_size_min", "1400"}});
-}
-
-// ---- properties ----
-
-double seconds_of(uint64_t ns) {
-  return static_cast<double>(ns) / 1e9;
-}
-
-void expect_invariants(const Row& row, const fm_settings& settings) {
-  const auto n = [&](const char* column) { return row.number(column); };
-  const double packets = n("tot_fwd_pkts") + n("tot_bwd_pkts"), duration = n("flow_duration");
-  const double eps = 1e-9;
-  EXPECT_GE(packets, 1);
-  for (const std::string& cell : row.cells()) {
-    EXPECT_FALSE(cell.empty());
-    EXPECT_EQ(cell.find("nan"), std::string::npos);
-    EXPECT_EQ(cell.find("inf"), std::string::npos);
-  }
-  EXPECT_LE(n("pkt_len_min"), n("pkt_len_mean"));
-  EXPECT_LE(n("pkt_len_mean"), n("pkt_len_max"));
-  EXPECT_NEAR(n("pkt_len_var"), n("pkt_len_std") * n("pkt_len_std"), eps * n("pkt_len_var"));
-  EXPECT_EQ(n("pkt_size_avg"), n("pkt_len_mean"));
-  EXPECT_NEAR(n("flow_iat_mean") * (packets - 1), duration, eps * duration + eps);
-  for (const char* name : {"flow_iat", "fwd_iat", "bwd_iat", "active", "idle"}) {
-    const std::string prefix = name;
-    EXPECT_GE(row.number(prefix + "_min"), 0) << name;
-    EXPECT_LE(row.number(prefix + "_min"), row.number(prefix + "_mean") * (1 + eps)) << name;
-    EXPECT_LE(row.number(prefix + "_mean"), row.number(prefix + "_max") * (1 + eps)) << name;
-    EXPECT_LE(row.number(prefix + "_std"), row.number(prefix + "_max") * (1 + eps)) << name;
-  }
-  EXPECT_LE(n("fwd_iat_tot"), duration + eps);
-  EXPECT_LE(n("bwd_iat_tot"), duration + eps);
-  for (const std::string& column : kNotForIcmp)
-    if (column.find("_flag") != std::string::npos) {
-      EXPECT_LE(row.number(column), packets) << column;
-    }
-  if (n("protocol") == 6 || n("protocol") == 17) {
-    EXPECT_EQ(n("psh_flag_cnt"), n("fwd_psh_flags") + n("bwd_psh_flags"));
-    EXPECT_EQ(n("urg_flag_cnt"), n("fwd_urg_flags") + n("bwd_urg_flags"));
-  } else {
-    for (const std::string& column : kNotForIcmp) EXPECT_EQ(row.text(column), "-1");
-  }
-  EXPECT_LE(n("fwd_act_data_pkts"), n("tot_fwd_pkts"));
-  if (n("idle_max") != 0) {
-    EXPECT_GT(n("idle_max"), 5);
-  }
-  const bool long_idle = n("protocol") == 6 || n("protocol") == 17;
-  EXPECT_LE(n("idle_max"),
-            seconds_of(long_idle ? settings.idle_timeout_ns : settings.icmp_idle_timeout_ns));
-  EXPECT_LE(duration, seconds_of(settings.active_timeout_ns));
-  EXPECT_EQ(
-      n("totlen_fwd_pkts") + n("totlen_bwd_pkts") >= n("fwd_header_len") + n("bwd_header_len"),
-      true);
-}
-
-class Columns82Property : public ::testing::Test {
- protected:
-  // Another one every run; a failure prints it.
-  const unsigned seed_ = std::random_device{}();
-  std::mt19937 random_{seed_};
-  ::testing::ScopedTrace trace_{__FILE__, __LINE__, ::testing::Message() << "seed " << seed_};
-};
-
-TEST_F(Columns82Property, InvariantsAndAccount) {
-  for (int round = 0; round < 40; round++) {
-    fm_settings settings = fm_default_settings();
-    if (round % 2) settings.active_timeout_ns = 20 * FM_SECOND_NS;
-    const Replayed r = replay(random_traffic(random_, 500).frames(), settings);
-    EXPECT_EQ(r.account.seen, 500u);
-    EXPECT_TRUE(r.account.balanced());
-    uint64_t packets = 0;
-    for (const Row& row : r.rows) {
-      packets += row.packets();
-      expect_invariants(row, settings);
-      if (HasFailure()) FAIL() << "round " << round;
-    }
-    EXPECT_EQ(packets, r.account.metered());
-    EXPECT_EQ(r.packets_written, r.account.metered());
-  }
-}
-
-TEST_F(Columns82Property, SwappedEndsChangeIdentityOnly) {
-  const std::set<std::string> identity = {"src_ip", "dst_ip", "src_port", "dst_port"};
-  for (int round = 0; round < 20; round++) {
-    const Traffic traffic = random_traffic(random_, 300);
-    const Replayed there = replay(traffic.frames()), back = replay(traffic.frames(true));
-    EXPECT_EQ(there.account.by_class, back.account.by_class);
-    ASSERT_EQ(there.rows.size(), back.rows.size());
-    for (size_t i = 0; i < there.rows.size(); i++) {
-      for (const std::string& column : column_names())
-        if (!identity.count(column)) {
-          ASSERT_EQ(there.rows[i].text(column), back.rows[i].text(column)) << column;
-        }
-      // Packets whose ends are the same host keep their address pair.
-      ASSERT_EQ(there.rows[i].text("src_ip"), back.rows[i].text("dst_ip"));
-      ASSERT_EQ(there.rows[i].text("dst_port"), back.rows[i].text("src_port"));
-    }
-  }
-}
-
-TEST_F(Columns82Property, OtherFlowsBetweenChangeNothing) {
-  for (int round = 0; round < 20; round++) {
-    const Traffic mine = random_traffic(random_, 200),
-                  other = random_traffic(random_, 400, "10.1.1.");
-    std::vector<TimedFrame> mixed;
-    const auto a = mine.frames(), b = other.frames();
-    for (size_t i = 0, j = 0; i < a.size() || j < b.size();) {
-      const bool take_mine = j == b.size() || (i < a.size() && random_() % 3 == 0);
-      mixed.push_back(take_mine ? a[i++] : b[j++]);
-    }
-    const auto rows_of = [](const std::vector<Row>& rows) {
-      std::vector<std::vector<std::string>> cells;
-      for (const Row& row : rows)
-        if (row.text("src_ip").find("10.0.0.") == 0) cells.push_back(row.cells());
-      // A row is written when its flow ends, so the order depends on the others.
-      std::sort(cells.begin(), cells.end());
-      return cells;
-    };
-    ASSERT_EQ(rows_of(replay(a).rows), rows_of(replay(mixed).rows));
-  }
-}
-
-// Only the distance of times matters, whatever the first one is.
-TEST_F(Columns82Property, ShiftedClockChangesTheTimestampOnly) {
-  const Traffic traffic = random_traffic(random_, 500);
-  auto frames = traffic.frames();
-  const auto before = replay(frames).rows;
-  for (TimedFrame& f : frames) f.time_ns += 123'456'789'012'345'678;
-  const auto after = replay(frames).rows;
-  ASSERT_EQ(before.size(), after.size());
-  for (size_t i = 0; i < before.size(); i++)
-    for (const std::string& column : column_names())
-      if (column != "timestamp") {
-        ASSERT_EQ(before[i].text(column), after[i].text(column)) << column;
-      }
 }
 
 }  // namespace

@@ -1,35 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The real-time columns: flows worked out by hand, what holds for every row of any input, and that
-// quantities which other sets have, too, are the same. All but the cells of the application layer
-// go the whole way: frames through the parser, the tables and the features.
+// The real-time columns: flows worked out by hand. All go the whole way: frames through the parser,
+// the tables and the features.
 #include "features/columns_97.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
-#include <cmath>
 #include <cstring>
-#include <random>
 #include <set>
 
-#include "features/columns_82.h"
-#include "features/feature_sets.h"
+#include "features/rows_97.h"
 #include "support/conversation.h"
-#include "support/expect_cells.h"
-#include "support/random_traffic.h"
-#include "support/replay_rows.h"
 
 namespace flowmeter::testing {
 namespace {
-
-fm_settings settings_97() {
-  return find_feature_set("realtime97")->settings;
-}
-
-std::vector<Row> rows_of(const std::vector<TimedFrame>& frames,
-                         const fm_settings& settings = settings_97()) {
-  return replay(frames, settings, kRoomyLimits, columns_97()).rows;
-}
 
 std::vector<std::string> names_with(std::initializer_list<const char*> parts) {
   std::vector<std::string> found;
@@ -41,15 +25,6 @@ std::vector<std::string> names_with(std::initializer_list<const char*> parts) {
       }
   return found;
 }
-
-const Cells kNoApplication = {
-    {"HTTP Request Count", "0"},           {"HTTP Response Count", "0"},
-    {"HTTP Most Common Method", "NONE"},   {"HTTP Most Common Response Code", "0"},
-    {"HTTP Content Length", "0"},          {"TLS Handshake Count", "0"},
-    {"TLS Most Common Version", "NONE"},   {"TLS Cipher Suite Count", "0"},
-    {"TLS Extensions Count", "0"},         {"DNS Query Count", "0"},
-    {"DNS Response Count", "0"},           {"DNS Most Common Query Type", "NONE"},
-    {"DNS Most Common Response Code", "0"}};
 
 TEST(Columns97, NamesAreUniqueAndInOrder) {
   const auto& names = column_names(columns_97());
@@ -195,15 +170,6 @@ TEST(Columns97, EveryColumn) {
 }
 
 // ---- what the flow above leaves open ----
-
-// A row made of a record by hand: cells by column name.
-std::map<std::string, std::string> cells_of(const FlowRecord& record) {
-  RowCollector sink(columns_97());
-  sink.write(record);
-  std::map<std::string, std::string> cells;
-  for (const std::string& name : column_names(columns_97())) cells[name] = sink.rows[0].text(name);
-  return cells;
-}
 
 TEST(Columns97, TimestampIsExactAndSigned) {
   fm_flow_key key{};
@@ -438,191 +404,6 @@ TEST(Columns97, ShortConversation) {
                          {"Subflow Fwd Packets", "1.5"},
                          {"Active Mean", "0.3"},
                          {"Idle Mean", "1.7"}});
-}
-
-// ---- the application layer's cells ----
-
-std::map<std::string, std::string> application_cells(const ApplicationSummary* application) {
-  fm_flow_key key{};
-  key.ip_version = 4;
-  key.protocol = FM_TCP;
-  fm_flow flow{};
-  FlowRecord record{key, flow, {}, FM_END_INPUT};
-  record.application = application;
-  auto cells = cells_of(record);
-  std::map<std::string, std::string> of_application;
-  for (const auto& [name, text] : kNoApplication) of_application[name] = cells[name];
-  return of_application;
-}
-
-TEST(Columns97, WhatTheApplicationLayerFound) {
-  const std::string method = "PROPFIND";
-  ApplicationSummary a{};
-  a.http_requests = 11;
-  a.http_responses = 12;
-  a.http_content_length = 123'456'789'012'345'678;
-  a.http_method =
-      HttpMethod(Octets(reinterpret_cast<const uint8_t*>(method.data()), method.size()));
-  a.http_code = 204;
-  a.tls_version_known = true;
-  a.tls_version = 0x7f1c;
-  a.tls_messages = 13;
-  a.tls_cipher_suites = 14;
-  a.tls_extensions = 15;
-  a.dns_queries = 16;
-  a.dns_responses = 17;
-  a.dns_type_known = true;
-  a.dns_type = 65535;
-  a.dns_rcode = 15;
-  auto cells = application_cells(&a);
-  EXPECT_EQ(cells, (Cells{{"HTTP Request Count", "11"},
-                          {"HTTP Response Count", "12"},
-                          {"HTTP Most Common Method", "PROPFIND"},
-                          {"HTTP Most Common Response Code", "204"},
-                          {"HTTP Content Length", "123456789012345678"},
-                          {"TLS Handshake Count", "13"},
-                          {"TLS Most Common Version", "0x7f1c"},
-                          {"TLS Cipher Suite Count", "14"},
-                          {"TLS Extensions Count", "15"},
-                          {"DNS Query Count", "16"},
-                          {"DNS Response Count", "17"},
-                          {"DNS Most Common Query Type", "65535"},
-                          {"DNS Most Common Response Code", "15"}}));
-  a.tls_version = 0x0304;
-  a.dns_type = 1;
-  cells = application_cells(&a);
-  EXPECT_EQ(cells["TLS Most Common Version"], "0x0304");
-  EXPECT_EQ(cells["DNS Most Common Query Type"], "1");
-  // What a sum ends at, SSL 3 and type 0 are values as others are.
-  a.http_content_length = UINT64_MAX;
-  a.tls_version = 0x0300;
-  a.dns_type = 0;
-  cells = application_cells(&a);
-  EXPECT_EQ(cells["HTTP Content Length"], "18446744073709551615");
-  EXPECT_EQ(cells["TLS Most Common Version"], "0x0300");
-  EXPECT_EQ(cells["DNS Most Common Query Type"], "0");
-}
-
-TEST(Columns97, NoApplicationAndUnknownApplication) {
-  EXPECT_EQ(application_cells(nullptr), kNoApplication);
-  ApplicationSummary a{};
-  EXPECT_EQ(application_cells(&a), kNoApplication);
-  a.http_requests = 1;
-  a.unknown = true;
-  for (const auto& [name, text] : application_cells(&a)) EXPECT_EQ(text, "") << name;
-}
-
-// A DNS message with one question.
-std::vector<uint8_t> dns(uint16_t type, bool response = false, uint8_t rcode = 0) {
-  std::vector<uint8_t> m = {
-      0, 7, static_cast<uint8_t>(response ? 0x81 : 1), rcode, 0, 1, 0, 0, 0, 0, 0, 0};
-  for (const std::string label : {"example", "com"}) {
-    m.push_back(static_cast<uint8_t>(label.size()));
-    m.insert(m.end(), label.begin(), label.end());
-  }
-  m.insert(m.end(), {0, static_cast<uint8_t>(type >> 8), static_cast<uint8_t>(type), 0, 1});
-  return m;
-}
-Packet resolver(std::vector<uint8_t> message, bool answer) {
-  const Packet query = ipv4("10.0.0.9", "10.0.0.53").udp(4000, 53).payload(std::move(message));
-  return answer ? query.reversed() : query;
-}
-
-TEST(Columns97, DnsFromFrames) {
-  auto rows = rows_of({resolver(dns(1), false).at(0), resolver(dns(1, true), true).at(.02)});
-  ASSERT_EQ(rows.size(), 1u);
-  Cells expected = kNoApplication;
-  expected["DNS Query Count"] = expected["DNS Response Count"] = "1";
-  expected["DNS Most Common Query Type"] = "1";
-  expected["Flow Duration"] = "20000";
-  expect_cells(rows[0], expected);
-  // Ties: what was seen first.
-  rows = rows_of({resolver(dns(28), false).at(0), resolver(dns(28, true, 3), true).at(.1),
-                  resolver(dns(1), false).at(.2), resolver(dns(1, true), true).at(.3)});
-  expect_cells(rows[0], {{"DNS Query Count", "2"},
-                         {"DNS Response Count", "2"},
-                         {"DNS Most Common Query Type", "28"},
-                         {"DNS Most Common Response Code", "3"}});
-}
-
-// ---- properties ----
-
-class Columns97Property : public ::testing::Test {
- protected:
-  // Another one every run; a failure prints it.
-  const unsigned seed_ = std::random_device{}();
-  std::mt19937 random_{seed_};
-  ::testing::ScopedTrace trace_{__FILE__, __LINE__, ::testing::Message() << "seed " << seed_};
-};
-
-// What both sets have, under the same parameters; where cic82 writes -1 for ICMP, 0 is here.
-const std::map<std::string, std::string> kShared = {
-    {"Src IP", "src_ip"},
-    {"Dst IP", "dst_ip"},
-    {"Src Port", "src_port"},
-    {"Dst Port", "dst_port"},
-    {"Total Fwd Packets", "tot_fwd_pkts"},
-    {"Total Backward Packets", "tot_bwd_pkts"},
-    {"Total Length of Fwd Packets", "totlen_fwd_pkts"},
-    {"Total Length of Bwd Packets", "totlen_bwd_pkts"},
-    {"Flow Bytes/s", "flow_byts_s"},
-    {"Flow Packets/s", "flow_pkts_s"},
-    {"Flow IAT Std", "flow_iat_std"},
-    {"Fwd IAT Total", "fwd_iat_tot"},
-    {"Bwd IAT Min", "bwd_iat_min"},
-    {"Fwd PSH Flags", "fwd_psh_flags"},
-    {"Bwd URG Flags", "bwd_urg_flags"},
-    {"Bwd Header Length", "bwd_header_len"},
-    {"Packet Length Variance", "pkt_len_var"},
-    {"CWR Flag Count", "cwr_flag_count"},
-    {"ECE Flag Count", "ece_flag_cnt"},
-    {"Average Packet Size", "pkt_size_avg"},
-    {"Avg Bwd Segment Size", "bwd_seg_size_avg"},
-    {"Subflow Bwd Bytes", "subflow_bwd_byts"},
-    {"Init_Win_bytes_forward", "init_fwd_win_byts"},
-    {"act_data_pkt_fwd", "fwd_act_data_pkts"},
-    {"min_seg_size_forward", "fwd_seg_size_min"},
-    {"Active Std", "active_std"},
-    {"Idle Mean", "idle_mean"},
-};
-
-TEST_F(Columns97Property, SharedQuantitiesAreThoseOfThe82Columns) {
-  for (int round = 0; round < 20; round++) {
-    fm_settings settings = fm_default_settings();
-    const auto frames = random_traffic(random_, 500).frames();
-    const auto rows_82 = replay(frames, settings).rows;
-    settings.with_application = 1;  // which must change nothing else
-    const auto rows = rows_of(frames, settings);
-    ASSERT_EQ(rows.size(), rows_82.size());
-    for (size_t i = 0; i < rows.size(); i++)
-      for (const auto& [here, there] : kShared) {
-        const std::string& text = rows_82[i].text(there);
-        ASSERT_EQ(rows[i].text(here), text == "-1" ? "0" : text) << here;
-      }
-  }
-}
-
-TEST_F(Columns97Property, EveryCellHasAValueAndEveryPacketIsInARow) {
-  for (int round = 0; round < 20; round++) {
-    const Replayed r =
-        replay(random_traffic(random_, 500).frames(), settings_97(), kRoomyLimits, columns_97());
-    uint64_t packets = 0;
-    for (const Row& row : r.rows) {
-      packets += row.packets();
-      for (const std::string& cell : row.cells()) {
-        ASSERT_FALSE(cell.empty());
-        ASSERT_EQ(cell.find_first_of(",\"\r\n"), std::string::npos);
-        ASSERT_EQ(cell.find("nan"), std::string::npos);
-        ASSERT_EQ(cell.find("inf"), std::string::npos);
-      }
-      // Each direction's bulks hold all of its payload, as one packet is a bulk.
-      const double forward = row.number("Fwd Avg Bytes/Bulk");
-      ASSERT_EQ(forward > 0, row.number("Avg Fwd Segment Size") > 0);
-      ASSERT_LE(row.number("Fwd Avg Packets/Bulk"), row.number("act_data_pkt_fwd"));
-      ASSERT_EQ(row.text("Fwd Header Length"), row.text("Fwd Header Length.1"));
-    }
-    EXPECT_EQ(packets, r.account.metered());
-  }
 }
 
 }  // namespace
