@@ -18,21 +18,26 @@ class Zstd final : public Compressor {
            !ZSTD_isError(ZSTD_CCtx_setParameter(stream_, ZSTD_c_checksumFlag, 1));
   }
 
-  Status add(std::string_view octets, bool end, std::string* out) override {
-    ZSTD_inBuffer in{octets.data(), octets.size(), 0};
+  Status add(std::string_view bytes, std::string* out) override {
+    return compress(bytes, ZSTD_e_continue, out);
+  }
+  Status end_file(std::string* out) override { return compress({}, ZSTD_e_end, out); }
+
+ private:
+  Status compress(std::string_view bytes, ZSTD_EndDirective directive, std::string* out) {
+    ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
     size_t left = 0;
     do {
       const size_t before = out->size();
       out->resize(before + kPieceBytes);
       ZSTD_outBuffer room{out->data() + before, kPieceBytes, 0};
-      left = ZSTD_compressStream2(stream_, &room, &in, end ? ZSTD_e_end : ZSTD_e_continue);
+      left = ZSTD_compressStream2(stream_, &room, &in, directive);
       out->resize(before + room.pos);
       if (ZSTD_isError(left)) return Error{std::string("zstd: ") + ZSTD_getErrorName(left)};
-    } while (end ? left > 0 : in.pos < in.size);
+    } while (directive == ZSTD_e_end ? left > 0 : in.pos < in.size);
     return Done{};
   }
 
- private:
   ZSTD_CStream* stream_;
 };
 
@@ -46,25 +51,33 @@ class Gzip final : public Compressor {
   }
   bool made() const { return made_; }
 
-  Status add(std::string_view octets, bool end, std::string* out) override {
+  Status add(std::string_view bytes, std::string* out) override {
+    return compress(bytes, Z_NO_FLUSH, out);
+  }
+  Status end_file(std::string* out) override {
+    Status ended = compress({}, Z_FINISH, out);
+    deflateReset(&stream_);
+    return ended;
+  }
+
+ private:
+  Status compress(std::string_view bytes, int flush, std::string* out) {
     // zlib does not write to what it reads.
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(octets.data()));
-    stream_.avail_in = static_cast<uInt>(octets.size());
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+    stream_.avail_in = static_cast<uInt>(bytes.size());
     int state = Z_OK;
     do {
       const size_t before = out->size();
       out->resize(before + kPieceBytes);
       stream_.next_out = reinterpret_cast<Bytef*>(out->data() + before);
       stream_.avail_out = kPieceBytes;
-      state = deflate(&stream_, end ? Z_FINISH : Z_NO_FLUSH);
+      state = deflate(&stream_, flush);
       out->resize(out->size() - stream_.avail_out);
       if (state == Z_STREAM_ERROR) return Error{"zlib: its stream is damaged"};
-    } while (end ? state != Z_STREAM_END : stream_.avail_in > 0);
-    if (end) deflateReset(&stream_);
+    } while (flush == Z_FINISH ? state != Z_STREAM_END : stream_.avail_in > 0);
     return Done{};
   }
 
- private:
   z_stream stream_{};
   bool made_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Compression of a file's octets as they come, chosen by the file's name.
+// Compresses a file's bytes as they come, by the method that the file's name asks for.
 #pragma once
 
 #include <memory>
@@ -13,9 +13,10 @@ namespace flowmeter {
 class Compressor {
  public:
   virtual ~Compressor() = default;
-  // Appends to out what is ready; the rest waits inside. end: the last of a file, then a new one
-  // begins.
-  virtual Status add(std::string_view octets, bool end, std::string* out) = 0;
+  // Appends to out what is ready; the rest waits inside.
+  virtual Status add(std::string_view bytes, std::string* out) = 0;
+  // Appends what waits and the end of the file to out. What is added next starts a new file.
+  virtual Status end_file(std::string* out) = 0;
 };
 
 // zstd for .zst, gzip for .gz, null for any other name.

@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kPart[] = ".part";
 
-// Where the suffix of path begins: "a.b/flows.csv.zst" gives that of ".csv.zst".
+// Where the suffix of path starts; that of "a.b/flows.csv.zst" is ".csv.zst".
 size_t suffix_at(const std::string& path) {
   const size_t slash = path.rfind('/');
   const size_t base = slash == std::string::npos ? 0 : slash + 1;
@@ -62,7 +62,7 @@ Result<Rotation> Rotation::parse(const std::string& text) {
   const std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
   const auto suffix = std::find_if(kSuffixes.begin(), kSuffixes.end(),
                                    [rest](const Suffix& each) { return each.name == rest; });
-  // A billion: no product of it overflows, and no such file or hour is meant.
+  // Nobody needs more than a billion, and no product of it overflows.
   if (error != std::errc() || number == 0 || number > 1'000'000'000 || suffix == kSuffixes.end())
     return Error{"\"" + text +
                  "\" is neither a time (90s, 15m, 1h, 1d) nor a size (500KB, 500MB, "
@@ -113,14 +113,14 @@ Status WholeFiles::begin_file(unsigned tries) {
     final_name_ = path_;
   }
   fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
-  while (!fd_ && errno == EEXIST && rotation_) {  // another run's, or what a killed one left
+  while (!fd_ && errno == EEXIST && rotation_) {  // another run's, or left by a killed run
     number_++;
     final_name_ = rotated_name();
     fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
   }
   if (!fd_) return Error{"cannot write output " + final_name_ + kPart, errno};
-  // What a killed run left is replaced; what another run is writing is not. (Some file systems have
-  // no locks.)
+  // A file that a killed run left is replaced; one that another run is writing is not. (Some file
+  // systems have no locks.)
   if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     fd_ = UniqueFd();
     return Error{"output " + final_name_ + " is being written by another run"};
@@ -129,8 +129,8 @@ Status WholeFiles::begin_file(unsigned tries) {
   struct stat there {};
   if (::fstat(fd_.get(), &ours) != 0 || ::stat((final_name_ + kPart).c_str(), &there) != 0 ||
       ours.st_ino != there.st_ino) {
-    // Another run has just given it its final name. (Not for ever: there are file systems without
-    // lasting inode numbers.)
+    // Another run has just given it its final name. (The tries are limited because some file
+    // systems have no lasting inode numbers.)
     if (tries > 0) return begin_file(tries - 1);
     fd_ = UniqueFd();
     return Error{"output " + final_name_ + " is being written by another run"};
@@ -144,7 +144,7 @@ Status WholeFiles::begin_file(unsigned tries) {
     const auto now = static_cast<uint64_t>(std::time(nullptr));
     ends_at_s_ = now - now % rotation_->seconds + rotation_->seconds;
   }
-  return put(header_, false);
+  return put(header_);
 }
 
 Status WholeFiles::failed(int os_error) {
@@ -159,52 +159,51 @@ Status WholeFiles::failed(int os_error) {
                os_error};
 }
 
-// Whole rows, or nothing of one: a row that was cut is taken back. (Compressed, what is in the file
-// may end anywhere, but no final name says that it is whole.)
-Status WholeFiles::put(std::string_view octets, bool end) {
-  std::string_view out = octets;
-  if (compressor_) {
-    compressed_.clear();
-    if (Status added = compressor_->add(octets, end, &compressed_); !added) return added;
-    out = compressed_;
-  }
+// Adds whole rows to the file.
+Status WholeFiles::put(std::string_view rows) {
+  if (!compressor_) return write(rows);
+  compressed_.clear();
+  if (Status added = compressor_->add(rows, &compressed_); !added) return added;
+  return write(compressed_);
+}
+
+Status WholeFiles::write(std::string_view bytes) {
   size_t done = 0;
-  while (done < out.size()) {
-    const ssize_t put = ::write(fd_.get(), out.data() + done, out.size() - done);
-    if (put < 0 && errno == EINTR) continue;
+  while (done < bytes.size()) {
+    const ssize_t put = ::write(fd_.get(), bytes.data() + done, bytes.size() - done);
     if (put >= 0) {
       done += static_cast<size_t>(put);
-      continue;
+    } else if (errno != EINTR) {
+      const int os_error = errno;
+      if (!compressor_) remove_cut_row(bytes.substr(0, done));
+      return failed(os_error);
     }
-    const int os_error = errno;
-    if (!compressor_) {
-      size_t whole = done;
-      while (whole > 0 && out[whole - 1] != '\n') whole--;
-      const auto kept = static_cast<off_t>(file_bytes_ + whole);
-      (void)!::ftruncate(fd_.get(), kept);
-      const auto rows = static_cast<uint64_t>(
-          std::count(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(whole), '\n'));
-      const bool of_header = file_bytes_ == 0;
-      file_bytes_ += whole;
-      if (!of_header) {
-        file_rows_ += rows;
-        written_ += rows;
-      }
-    }
-    return failed(os_error);
   }
-  file_bytes_ += out.size();
+  file_bytes_ += bytes.size();
   return Done{};
+}
+
+// After an error: only the whole ones of the rows that were written stay in the file. (A compressed
+// file may end anywhere then, but does not get its final name.)
+void WholeFiles::remove_cut_row(std::string_view written) {
+  const std::string_view whole = written.substr(0, written.rfind('\n') + 1);
+  const bool is_header = file_bytes_ == 0;
+  file_bytes_ += whole.size();
+  (void)!::ftruncate(fd_.get(), static_cast<off_t>(file_bytes_));
+  if (is_header) return;
+  const auto rows = static_cast<uint64_t>(std::count(whole.begin(), whole.end(), '\n'));
+  file_rows_ += rows;
+  written_ += rows;
 }
 
 Status WholeFiles::add(std::string_view rows) {
   while (!rows.empty()) {
     std::string_view piece = rows;
     if (rotation_ && rotation_->bytes > 0) {
-      // As many rows as fit; at least one a file.
+      // As many rows as fit, and at least one per file.
       const uint64_t room = rotation_->bytes - std::min(rotation_->bytes, file_bytes_);
       if (compressor_) {
-        // How much it will take is not known: look again after each row or so.
+        // How long they will be is not known: look again after a few rows.
         piece =
             piece.substr(0, std::max<size_t>(piece.find('\n') + 1, piece.rfind('\n', 4096) + 1));
       } else if (room < piece.size()) {
@@ -219,7 +218,7 @@ Status WholeFiles::add(std::string_view rows) {
       }
       if (piece.empty()) piece = rows.substr(0, rows.find('\n') + 1);
     }
-    if (Status status = put(piece, false); !status) return status;
+    if (Status status = put(piece); !status) return status;
     const auto count = static_cast<uint64_t>(std::count(piece.begin(), piece.end(), '\n'));
     file_rows_ += count;
     written_ += count;
@@ -229,30 +228,33 @@ Status WholeFiles::add(std::string_view rows) {
 }
 
 Status WholeFiles::end_file() {
-  if (compressor_)
-    if (Status ended = put({}, true); !ended) return ended;
+  if (compressor_) {
+    compressed_.clear();
+    if (Status ended = compressor_->end_file(&compressed_); !ended) return ended;
+    if (Status written = write(compressed_); !written) return written;
+  }
   if (::fsync(fd_.get()) != 0) return failed(errno);
   const std::string part = final_name_ + kPart;
   int renamed = ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, final_name_.c_str(),
                             rotation_ ? RENAME_NOREPLACE : 0);
-  // Some network file systems know no flags.
+  // Some network file systems support no flags.
   if (renamed != 0 && errno == EINVAL && !exists(final_name_))
     renamed = ::rename(part.c_str(), final_name_.c_str());
   if (renamed != 0) return Error{"cannot rename " + part + " to " + final_name_, errno};
-  (void)::flock(fd_.get(), LOCK_UN);  // a forked child may have the descriptor, too
+  (void)::flock(fd_.get(), LOCK_UN);  // a forked child may hold the descriptor as well
   fd_ = UniqueFd();
   files_++;
-  // The name, too, is to outlive a crash. (A directory that cannot be read is no reason to fail.)
+  // The name has to survive a crash, too. (A directory that cannot be read is not an error.)
   const UniqueFd directory(::open(directory_of(part).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory) (void)::fsync(directory.get());
   return Done{};
 }
 
-// Ends the file if its time has come.
+// Ends the file when its time is over.
 Status WholeFiles::look_at_clock() {
   const auto now = static_cast<uint64_t>(std::time(nullptr));
   if (ends_at_s_ == 0 || now < ends_at_s_) return Done{};
-  if (file_rows_ == 0) {  // a file of nothing is not made: this one goes on
+  if (file_rows_ == 0) {  // no empty files: this one continues
     ends_at_s_ = now - now % rotation_->seconds + rotation_->seconds;
     return Done{};
   }
@@ -281,7 +283,7 @@ Status WholeFiles::run(RowQueue& queue) {
     taken_ += rows.count;
   }
   if (status && (file_rows_ > 0 || files_ == 0)) return end_file();
-  // Without room for more, what is on the disk stays.
+  // After an error, rows that are on the disk are kept under the final name.
   if (!status && fd_ && !compressor_ && file_rows_ > 0) (void)!end_file();
   return status;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Files that appear under their names only when they are whole: rotated ones, compressed ones. Each
-// is written as NAME.part, made durable and renamed; what a killed run leaves is a .part.
+// Rotated and compressed files, which get their names only when they are whole. Each is written as
+// NAME.part, made durable and renamed; a killed run leaves a .part.
 //
-// Without rotation NAME is the path that was given, and replaces what was there. With rotation it
-// is the path with the UTC time of the file's beginning and a number put in front of its suffix,
-// flows-20260131T235959Z-000001.csv.zst, and replaces nothing.
+// Without rotation NAME is the given path, and replaces an older file. With rotation the UTC time
+// at which the file was started and a number are put in front of the path's suffix, as in
+// flows-20260131T235959Z-000001.csv.zst, and no file is replaced.
 #pragma once
 
 #include <atomic>
@@ -16,10 +16,10 @@
 
 namespace flowmeter {
 
-// When a file ends and the next begins; at least one of the two is set. Both at whole rows.
+// When a file ends and the next one starts, at whole rows. At least one of the two is set.
 struct Rotation {
-  uint64_t seconds = 0;  // at whole multiples of this since 1970
-  uint64_t bytes = 0;    // before a file gets longer than this; compressed, soon after
+  uint64_t seconds = 0;  // at multiples of this since 1970
+  uint64_t bytes = 0;    // before a file gets longer than this; a compressed one soon after
 
   // "90s", "15m", "1h", "1d"; "500KB", "500MB", "2GB" (decimal), "500MiB", ….
   static Result<Rotation> parse(const std::string& text);
@@ -27,7 +27,7 @@ struct Rotation {
 
 class WholeFiles final : public RowWriter {
  public:
-  // Begins the first file. format: for the header of each.
+  // Starts the first file. format makes the header of each file.
   static Result<std::unique_ptr<WholeFiles>> open(const std::string& path, const RowFormat& format,
                                                   std::optional<Rotation> rotation);
 
@@ -44,7 +44,9 @@ class WholeFiles final : public RowWriter {
   Status end_file();
   Status look_at_clock();
   Status add(std::string_view rows);
-  Status put(std::string_view octets, bool end);
+  Status put(std::string_view rows);
+  Status write(std::string_view bytes);
+  void remove_cut_row(std::string_view written);
   Status failed(int os_error);
   std::string rotated_name() const;
 
@@ -52,7 +54,7 @@ class WholeFiles final : public RowWriter {
   const std::optional<Rotation> rotation_;
   const std::string header_;
   std::unique_ptr<Compressor> compressor_;
-  UniqueFd fd_;  // of the file at hand
+  UniqueFd fd_;  // the file being written
   std::string final_name_;
   uint64_t number_ = 1;
   uint64_t file_bytes_ = 0;
