@@ -16,7 +16,7 @@ Packet server(size_t payload, uint8_t flags = FM_ACK) {
   return ipv4("198.51.100.1", "192.0.2.10").tcp(443, 50000, flags, 65160).payload(payload);
 }
 
-// A whole connection, one that is reset, one that is opened again on the same ports, one with
+// A whole connection, one that is reset, one that is reopened on the same ports, and one with
 // stragglers.
 std::vector<uint8_t> tcp_lifecycle() {
   std::vector<TimedFrame> f;
@@ -34,13 +34,13 @@ std::vector<uint8_t> tcp_lifecycle() {
   add(server(0, FM_FIN | FM_ACK).pad_to(60), 0.0625);
   add(client(0).pad_to(60), 0.0625);
   add(server(0, FM_RST).pad_to(60), 4.75);   // a straggler
-  add(client(0, FM_SYN).pad_to(74), 0.125);  // the same ports, opened again
+  add(client(0, FM_SYN).pad_to(74), 0.125);  // reopened on the same ports
   add(server(0, FM_RST | FM_ACK).pad_to(60), 0.125);
-  add(server(0, FM_RST | FM_ACK).pad_to(60), 5.5);  // beyond the linger time: a flow of its own
+  add(server(0, FM_RST | FM_ACK).pad_to(60), 5.5);  // after the linger time: another flow
   return pcap(f, {true, false});
 }
 
-// Idle and active time-outs and the gaps of 1 s and 5 s, each on its limit and a nanosecond beyond.
+// Idle and active time-outs and the gaps of 1 s and 5 s, each on its limit and a nanosecond above.
 std::vector<uint8_t> limits() {
   std::vector<TimedFrame> f;
   constexpr uint64_t kS = 1'000'000'000, start = 1'600'000'000 * kS;
@@ -125,8 +125,8 @@ std::vector<uint8_t> layers() {
   return file.octets();
 }
 
-// A clock that steps back: by a little inside flows, and by so much that a flow goes on from before
-// its beginning.
+// A clock that steps back: by a little inside flows, and so far that a flow continues before its
+// start.
 std::vector<uint8_t> clock_steps() {
   std::vector<TimedFrame> f;
   const double steps[] = {0, 0.5, 0.25, 3, -2, 0.75, 6, -10, 2, 7.5, 0.125, -0.125, 300, -1000, 1};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // golden_inputs DIRECTORY: writes the input of each golden case, for the independent model
-// (flowmeter.models.cic82) and for a look with other programs.
+// (flowmeter.models.cic82) and for other programs.
 #include <cstdio>
 #include <cstring>
 

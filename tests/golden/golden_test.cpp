@@ -28,7 +28,7 @@ bool is_number(const std::string& text, double* value) {
   return !text.empty() && *end == '\0';
 }
 
-// Reals within 1e-9, all else as text.
+// Reals must agree within 1e-9, all other cells as text.
 bool same_cell(const std::string& a, const std::string& b) {
   if (a == b) return true;
   double x, y;
@@ -37,8 +37,8 @@ bool same_cell(const std::string& a, const std::string& b) {
   return !integers && std::fabs(x - y) <= 1e-9 * std::max(1.0, std::fabs(y));
 }
 
-// Flows have no order in the contract. Here they are brought into that of the oracle: by first
-// packet, then by address and port, which tells flows of one instant apart.
+// The contract does not order flows. Here they get the order of the oracle: by first packet, and by
+// address and port for flows that start at the same time.
 std::vector<std::vector<std::string>> ordered(std::vector<std::vector<std::string>> rows) {
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
     for (const size_t column : {size_t{5}, size_t{0}, size_t{1}, size_t{2}, size_t{3}, size_t{4}})

@@ -12,11 +12,12 @@
 namespace flowmeter {
 namespace {
 
-// One read(2). Large enough to make the call free, small enough to stay in the L2 cache: on the
-// machine of docs/benchmarks.md this beats a memory map, and it works on pipes.
+// Size of one read(2). It is large enough to make the call cheap, and small enough to stay in the
+// L2 cache: on the machine of docs/benchmarks.md this is faster than a memory map, and it works on
+// pipes.
 constexpr size_t kReadSize = 256 * 1024;
-// A pcapng block longer than this (libpcap's bound, too) is damage if it must be held, and skipped
-// if not.
+// A longer pcapng block is damage if it must be held, and skipped if not. libpcap has the same
+// limit.
 constexpr uint32_t kMaxBlockSize = 16 * 1024 * 1024;
 
 constexpr uint32_t kSectionHeader = 0x0a0d0d0a;
@@ -28,10 +29,10 @@ constexpr uint32_t kEnhancedPacket = 6;
 constexpr size_t kPcapHeaderSize = 24;
 constexpr size_t kPcapRecordSize = 16;
 
-// What ends a reading. "cut short": by the end of the file.
+// What ends a reading. "cut short" means: by the end of the file.
 constexpr char kCutShort[] = "record cut short or of absurd length";
 constexpr char kHeaderCutShort[] = "record header cut short";
-constexpr size_t kMaxInterfaces = 65'536;  // of a section; each is remembered
+constexpr size_t kMaxInterfaces = 65'536;  // per section; each is remembered
 constexpr char kTooManyInterfaces[] = "too many interfaces";
 constexpr char kNoInterface[] = "packet of an interface that is not described";
 constexpr char kBadBlock[] = "block of impossible length or content";
@@ -43,7 +44,7 @@ T load(const uint8_t* at) {
   return value;
 }
 
-// A pcapng time stamp in nanoseconds since the epoch; what is finer is cut.
+// A pcapng time stamp in nanoseconds since the epoch; finer units are cut off.
 __int128 unix_time_ns(uint64_t stamp, uint8_t resolution, int64_t offset_s) {
   constexpr int64_t kSecond = 1'000'000'000;
   const unsigned exponent = resolution & 0x7f;
@@ -78,7 +79,7 @@ uint32_t CaptureReader::u32(const uint8_t* at) const {
 
 CaptureReader::CaptureReader(UniqueFd fd, std::string path)
     : fd_(std::move(fd)), path_(std::move(path)) {
-  // Twice the read size, so that a read of full size fits behind what is left of the last one.
+  // Twice the read size, so that a full read fits after the rest of the last one.
   capacity_ = 2 * kReadSize + kMaxCapturedLength;
   buffer_ = std::make_unique_for_overwrite<uint8_t[]>(capacity_);
 }
@@ -99,7 +100,7 @@ Result<CaptureReader> CaptureReader::open(const std::string& path,
   return reader;
 }
 
-// Makes at least size octets available, if the file has them.
+// Makes at least `size` bytes available, if the file has them.
 bool CaptureReader::fill(size_t size) {
   if (available() >= size) return true;
   if (before_refill_) before_refill_();
@@ -126,7 +127,7 @@ bool CaptureReader::fill(size_t size) {
       read_error_ = errno;
       at_end_ = true;
     } else if (interrupted_ && *interrupted_) {
-      at_end_ = true;  // a signal asks to stop: what is here is the end
+      at_end_ = true;  // a signal asks to stop: the input ends here
     }
   }
   return filled_ >= size;
@@ -169,7 +170,7 @@ void CaptureReader::read_file_header() {
       swapped_ = true;
       break;
     case kSectionHeader: {
-      // The byte-order magic tells a section header from a text file that begins with line ends.
+      // The byte-order magic tells a section header from a text file that starts with line ends.
       if (!fill(12) ||
           (load<uint32_t>(at() + 8) != 0x1a2b3c4d && load<uint32_t>(at() + 8) != 0x4d3c2b1a)) {
         end_with("not a pcap or pcapng capture");
@@ -215,7 +216,7 @@ bool CaptureReader::next_record(CapturedFrame* frame) {
     return available() == 0 ? false : end_with(kHeaderCutShort);
   const uint8_t* header = at();
   const uint64_t seconds = u32(header);
-  // Added as it stands, also when it is a second or more.
+  // Added unchanged, even if it is a second or more.
   const uint64_t fraction = u32(header + 4);
   uint32_t captured = u32(header + 8);
   uint32_t wire = u32(header + 12);
@@ -225,7 +226,7 @@ bool CaptureReader::next_record(CapturedFrame* frame) {
   if (captured > kMaxCapturedLength) return end_with(kCutShort);
   if (available() < kPcapRecordSize + captured && !fill(kPcapRecordSize + captured))
     return end_with(kCutShort);
-  // Fits: the seconds have 32 bits.
+  // Cannot overflow: the seconds have 32 bits.
   frame->time_ns = seconds * 1'000'000'000 + (nanoseconds_ ? fraction : fraction * 1000);
   frame->era = 0;
   frame->data = at() + kPcapRecordSize;
@@ -243,7 +244,7 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
     if (!fill(8)) return available() == 0 ? false : end_with(kHeaderCutShort);
     const uint32_t type = load<uint32_t>(at());
     if (type == kSectionHeader) {
-      // Its magic says the byte order of its own length.
+      // Its magic tells the byte order of its length.
       if (!fill(12)) return end_with(kHeaderCutShort);
       const auto magic = load<uint32_t>(at() + 8);
       if (magic != 0x1a2b3c4d && magic != 0x4d3c2b1a) return end_with(kBadBlock);
@@ -322,7 +323,7 @@ bool CaptureReader::interface_description(const uint8_t* body, size_t size) {
   return true;
 }
 
-// body: the block without type, length and trailing length.
+// body: the block without its type and its two lengths.
 bool CaptureReader::packet_block(uint32_t type, const uint8_t* body, size_t size,
                                  CapturedFrame* frame) {
   const Interface* interface = nullptr;

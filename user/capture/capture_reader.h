@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Reads pcap and pcapng captures from files and pipes, forwards only, through one buffer of its
-// own.
+// Reads pcap and pcapng captures from files and pipes, only forwards, through a buffer of its own.
 //
 // pcap: micro- and nanoseconds, both byte orders. pcapng: both byte orders, several sections and
 // interfaces, any if_tsresol and if_tsoffset; enhanced, obsolete and simple packet blocks. Frames
-// come in file order. A record that is cut short or impossible ends the reading: what came before
-// stands, and damage() says what was met.
+// come in file order. A record that is cut short or impossible ends the reading: the frames before
+// it were read, and damage() says what is wrong.
 //
-// libpcap costs about five times as much a packet (docs/benchmarks.md) and refuses captures whose
-// interfaces have different link types; the tests hold this reader against it where both apply.
+// libpcap costs about five times as much per packet (docs/benchmarks.md) and refuses captures whose
+// interfaces have different link types. The tests compare this reader with it where both can read.
 #pragma once
 
 #include <csignal>
@@ -24,10 +23,10 @@
 
 namespace flowmeter {
 
-// One captured frame. data is valid until the next call of next(), or of what on_refill() sets.
+// One captured frame. data is valid until the next call of next(), or of the on_refill() callback.
 struct CapturedFrame {
-  uint64_t time_ns;  // since the beginning of its era
-  int64_t era;  // of 2^64 ns (584 years); 0 begins at the epoch. Only pcapng can hold another one
+  uint64_t time_ns;  // since the start of its era
+  int64_t era;       // of 2^64 ns (584 years); 0 starts at the epoch. Only pcapng can have others
   const uint8_t* data;
   uint32_t captured_length;
   uint32_t wire_length;  // at least captured_length
@@ -36,58 +35,58 @@ struct CapturedFrame {
 
 class CaptureReader {
  public:
-  // What a captured length may be at most (tcpdump's MAXIMUM_SNAPLEN); more is damage.
+  // The greatest captured length (tcpdump's MAXIMUM_SNAPLEN); more is damage.
   static constexpr uint32_t kMaxCapturedLength = 262144;
 
   // path "-" is standard input. Fails if the file cannot be opened or read, or is a directory. A
-  // file that is not a capture opens, has no frames, and says so in damage(). interrupted, if
-  // given, is looked at when a signal interrupts a read from a pipe: once set, the input ends
-  // there.
+  // file that is not a capture can be opened, but has no frames, and damage() says so. interrupted,
+  // if given, is checked when a signal interrupts a read from a pipe: once it is set, the input
+  // ends there.
   static Result<CaptureReader> open(const std::string& path,
                                     const volatile std::sig_atomic_t* interrupted = nullptr);
 
   CaptureReader(CaptureReader&&) = default;
   CaptureReader& operator=(CaptureReader&&) = default;
 
-  // Called by next() before it moves on in the file and the frames handed out so far become
-  // invalid: whoever sets it may keep many at a time.
+  // next() calls this before it invalidates the frames that it has returned so far. So the caller
+  // can keep many frames at a time.
   void on_refill(std::function<void()> before) { before_refill_ = std::move(before); }
 
   // Returns false at the end of the capture, after damage, or after a read error.
   bool next(CapturedFrame* frame);
 
-  // Whether the file began like a capture.
+  // Whether the file starts like a capture.
   bool valid_header() const { return format_ != Format::kNone; }
-  // Empty, or what ended the reading early.
+  // Why the reading ended early, or empty.
   const std::string& damage() const { return damage_; }
   // 0, or the error of read(2) that ended the reading.
   int read_error() const { return read_error_; }
-  // Of the file, for a progress display; total is 0 where it is not known.
+  // Bytes of the file, for a progress display. The total is 0 if it is not known.
   uint64_t bytes_read() const { return consumed_ + position_; }
   uint64_t bytes_total() const { return total_bytes_; }
   const std::string& path() const { return path_; }
 
-  // ---- the file as it stands, for modes that read it as other programs do ----
+  // ---- how the file is written, for modes that read it as other programs do ----
   bool is_pcapng() const { return format_ == Format::kPcapng; }
-  // Not in this machine's byte order (pcapng: the present section).
+  // Whether the file, or the current pcapng section, has the byte order of other machines.
   bool byte_swapped() const { return swapped_; }
-  // pcap with stamps in nanoseconds.
+  // Whether the file is a pcap with time stamps in nanoseconds.
   bool nanoseconds() const { return nanoseconds_; }
-  // pcap: the link field of the file header, all 32 bits of it. pcapng: the link type of the file's
+  // pcap: all 32 bits of the link field in the file header. pcapng: the link type of the file's
   // first interface, once a frame was read.
   uint32_t link_field() const { return link_field_; }
-  // Of the file header or the first interface, as libpcap takes it: without a limit, or with one
-  // beyond its int, kMaxCapturedLength.
+  // Snapshot length of the file header or first interface, as libpcap sees it: no limit, or one that
+  // does not fit its int, is kMaxCapturedLength.
   uint32_t snap_length() const { return snap_length_; }
-  // Whether libpcap (1.10) would have refused the file, or stopped by now where this reader goes
-  // on: an unknown version, an interface of another link type or snapshot length than the first, a
-  // section in the other byte order, a resolution beyond 10^-19 or 2^-63 s, a block whose two
-  // lengths differ, options of an interface that are too long, short or many.
+  // Whether libpcap (1.10) would have refused the file, or stopped by now where this reader
+  // continues: an unknown version, an interface whose link type or snapshot length is not that of
+  // the first, a section in the other byte order, a resolution beyond 10^-19 or 2^-63 s, a block
+  // whose two lengths differ, interface options that are too long, too short or too many.
   bool libpcap_stops() const { return libpcap_stops_; }
-  // From here on the lengths of a record are taken as libpcap takes them: in files before version
-  // 2.3 and of 543.0 they are in the other order, in 2.3 if the captured one is the larger.
+  // From now on next() reads the two lengths of a record as libpcap does: their order is reversed
+  // in files before version 2.3 and of 543.0, and in 2.3 if the captured length is the larger one.
   void take_lengths_as_libpcap() { swap_lengths_ = libpcap_swaps_lengths_; }
-  // Fields of the last frame's record.
+  // Fields from the record of the last frame.
   struct RecordFields {
     uint32_t subseconds;  // pcap only
     uint32_t wire_length;
@@ -127,7 +126,7 @@ class CaptureReader {
   size_t capacity_ = 0;
   size_t position_ = 0;
   size_t filled_ = 0;
-  uint64_t consumed_ = 0;  // octets of the file before the buffer
+  uint64_t consumed_ = 0;  // bytes of the file before the buffer
   uint64_t total_bytes_ = 0;
   bool at_end_ = false;
   int read_error_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The 82 columns of nqmn/cicflowmeter 0.4.1, by name and order, with the definitions of
+// The 82 columns of nqmn/cicflowmeter 0.4.1: its names and order, and the definitions of
 // docs/features.md.
 #pragma once
 

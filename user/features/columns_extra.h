@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Columns that go with any feature set, if asked for: where a flow was met, and how far its numbers
-// can be trusted.
+// Columns that can be added to any feature set: where a flow was seen, and how far its numbers can
+// be trusted.
 #pragma once
 
 #include "features/column.h"
@@ -9,7 +9,7 @@ namespace flowmeter {
 
 FeatureSet columns_extra();
 
-// Names of those that tell the quality of a row, comma-separated.
+// The names of those that say how far a row can be trusted, comma-separated.
 extern const char kQualityColumns[];
 
 }  // namespace flowmeter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The one list of feature sets: what --features can name. A set is its table of columns and its own
-// defaults of the flow state's parameters.
+// The one list of feature sets: what --features can name. A set is a list of columns and its own
+// defaults for the parameters of the flow state.
 #pragma once
 
 #include <span>
@@ -17,13 +17,13 @@ struct NamedFeatureSet {
   std::string_view description;
   FeatureSet columns;
   fm_settings settings;
-  std::string_view default_output = "-";  // where rows go if nothing is said
+  std::string_view default_output = "-";  // where rows go if no output is named
 };
 
 // The default set is the first.
 std::span<const NamedFeatureSet> feature_sets();
 
-// Null if there is none of this name.
+// Null if no set has this name.
 const NamedFeatureSet* find_feature_set(std::string_view name);
 
 // "cic82, netflowmeter114, …".

@@ -14,14 +14,14 @@ char* put_number(char* at, unsigned value, int digits) {
   return at + digits;
 }
 
-char* put_octet(char* at, unsigned value) {
+char* put_byte(char* at, unsigned value) {
   if (value >= 100) *at++ = static_cast<char>('0' + value / 100);
   if (value >= 10) *at++ = static_cast<char>('0' + value / 10 % 10);
   *at++ = static_cast<char>('0' + value % 10);
   return at;
 }
 
-// Seconds that an int64_t may not hold: pcapng can stamp with 2^64 of them.
+// Seconds may need more than an int64_t: a pcapng time stamp can be 2^64 of them.
 char* put_wide(char* at, __int128 value) {
   if (value < 0) {
     *at++ = '-';
@@ -38,18 +38,18 @@ char* put_wide(char* at, __int128 value) {
 }  // namespace
 
 Cell address_text(const fm_address& address, uint8_t ip_version) {
-  uint8_t octets[sizeof(address)];
-  std::memcpy(octets, &address, sizeof(octets));
+  uint8_t bytes[sizeof(address)];
+  std::memcpy(bytes, &address, sizeof(bytes));
   char text[INET6_ADDRSTRLEN];
   if (ip_version == 4) {
     char* at = text;
     for (int i = 0; i < 4; i++) {
       if (i > 0) *at++ = '.';
-      at = put_octet(at, octets[i]);
+      at = put_byte(at, bytes[i]);
     }
     return std::string_view(text, static_cast<size_t>(at - text));
   }
-  ::inet_ntop(AF_INET6, octets, text, sizeof(text));
+  ::inet_ntop(AF_INET6, bytes, text, sizeof(text));
   return std::string_view(text);
 }
 

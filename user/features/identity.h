@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Text cells that identify a flow: addresses and time of its first packet.
+// Text that identifies a flow: its addresses, its protocol, and the time of its first packet.
 #pragma once
 
 #include "features/column.h"
@@ -16,8 +16,8 @@ std::string_view protocol_name(uint8_t protocol);
 // since the epoch, then ".ffffff".
 Cell time_text(ClockOrigin clock, uint64_t time_ns);
 
-// Seconds since the epoch, always nine decimals: from whole nanoseconds, which a double cannot
-// hold. Before the epoch: a minus sign and the absolute value.
+// Seconds since the epoch, always with nine decimals. They are made from whole nanoseconds, since a
+// double cannot hold them. Before the epoch: a minus sign and the absolute value.
 Cell epoch_text(ClockOrigin clock, uint64_t time_ns);
 
 }  // namespace flowmeter

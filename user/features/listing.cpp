@@ -15,7 +15,7 @@ std::string padded(std::string_view text, size_t width) {
   return all;
 }
 
-// Requires: no quote, backslash or control character in the text. (It is all this program's own.)
+// Requires: no quote, backslash or control character in the text. (All texts are this program's.)
 std::string quoted(std::string_view text) {
   return '"' + std::string(text) + '"';
 }

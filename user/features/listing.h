@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Feature sets as text and as JSON: what --list-fields and `features` print, and what the documents
-// are generated from.
+// Feature sets as text and as JSON. --list-fields and `features` print them, and the documents are
+// generated from them.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@
 
 namespace flowmeter {
 
-// A line a column: name, unit, definition.
+// One line per column: name, unit, definition.
 std::string columns_text(FeatureSet columns);
 
-// A line a set: name, number of columns, what it is.
+// One line per set: name, number of columns, description.
 std::string feature_sets_text();
 
 // {"name": …, "description": …, "defaults": {…}, "columns": [{"name": …, "unit": …,

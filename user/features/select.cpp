@@ -46,7 +46,7 @@ std::string near_names(std::span<const Column> all, std::string_view name) {
   return text;
 }
 
-// Appends the columns of these names.
+// Appends the columns with these names.
 Status append_columns(std::span<const Column> all, const std::string& names, const char* option,
                       std::vector<Column>& columns) {
   std::string_view rest = names;

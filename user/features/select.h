@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Picking columns of a feature set by name.
+// Selects columns of a feature set by name.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace flowmeter {
 
-// names: comma-separated, blanks around them ignored; empty means all of set. The order is that of
-// the names, which may be of extra as well; more are appended. An unknown name is a usage error
-// that lists the names near to it.
+// names: comma-separated, blanks around them are ignored; an empty list selects the whole set. The
+// columns come in the order of the names, which may be in `extra` as well. Those that `more` names
+// are appended. An unknown name is a usage error that lists similar names.
 Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& names,
                                            FeatureSet extra = {}, const std::string& more = "");
 

@@ -58,7 +58,7 @@ inline double deviation(const fm_moments& m) {
   return std::sqrt(variance(m));
 }
 
-// The same for moments of nanoseconds, in seconds.
+// The same in seconds, for moments of nanoseconds.
 inline double mean_seconds(const fm_moments& m) {
   return m.count == 0
              ? 0

@@ -9,7 +9,7 @@
 namespace flowmeter {
 namespace {
 
-// As a field (RFC 4180, section 2).
+// Quoted where RFC 4180, section 2, asks for it.
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string out(1, '"');
@@ -20,8 +20,8 @@ std::string quoted(const std::string& text) {
 
 char* put_cell(char* at, const Cell& cell, const RowStyle& style) {
   if (cell.kind() != Cell::Kind::kText) return put_number(at, cell, style);
-  // More than its size: a copy of a size known here is a few stores, and the row's bound has the
-  // room.
+  // Copies more than the text: a copy of constant size is a few stores. The row's bound includes
+  // the room for it.
   std::memcpy(at, cell.text().data(), Cell::kShortText);
   if (cell.text().size() > Cell::kShortText) std::memcpy(at, cell.text().data(), Cell::kMaxText);
   return at + cell.text().size();
@@ -42,7 +42,7 @@ CsvFormat::CsvFormat(const std::vector<Column>& columns, RowStyle style)
   }
   header_.push_back('\n');
   row_end_.push_back('\n');
-  // put_cell copies texts at their full size: the last cell of a row, too, must have room.
+  // put_cell copies a constant size, so the last cell of a row needs that room as well.
   bound_ = std::max(getters_.size() * (Cell::kMaxText + 1) + row_end_.size(), header_.size());
 }
 

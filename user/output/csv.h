@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: BSD-3-Clause
-// CSV of finished flows (RFC 4180): UTF-8, comma, line feed, quotes only around a label that needs
-// them (no other cell can hold a comma or a line end). The header row is always there.
+// SPDX-License-Identifier: BSD-3-Clause CSV of finished flows (RFC 4180): UTF-8, comma, line feed.
+// Only the label may need quotes, since no other cell can hold a comma or a line end. There is
+// always a header row.
 #pragma once
 
 #include <string>
@@ -21,10 +21,10 @@ class CsvFormat final : public RowFormat {
   size_t bound() const override { return bound_; }
 
  private:
-  std::vector<Getter> getters_;  // beside each other: this is the row's inner loop
+  std::vector<Getter> getters_;  // next to each other: a row is a loop over them
   const RowStyle style_;
   std::string header_;
-  std::string row_end_;  // behind the last cell: the label and the line feed
+  std::string row_end_;  // what follows the last cell: the label and the line feed
   size_t bound_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows written to a file at once, on the thread that makes them: for files of which a write is a
-// copy to the page cache, and for those whose reader is to be waited for. What flush() has taken
-// stays if the program is killed.
+// Writes rows to a file on the thread that makes them: for files where a write is a copy to the
+// page cache, and for those whose reader the run shall wait for. Rows that were flushed stay if the
+// program is killed.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ class FileSink final : public RecordSink {
  public:
   // Creates path, or will replace what it holds with the first flush ("-" is standard output). The
   // format's header comes first.
-  // buffer_bytes: rows wait for the operating system in no more than this (and one row).
-  // append: rows go behind those that path holds (OutputFile::open_to_append).
+  // buffer_bytes: bytes of rows that may wait for the operating system (and one row).
+  // append: rows are appended to those that path holds (OutputFile::open_to_append).
   static Result<std::unique_ptr<FileSink>> open(const std::string& path,
                                                 std::unique_ptr<RowFormat> format,
                                                 size_t buffer_bytes = OutputFile::kDefaultBuffer,

@@ -43,7 +43,7 @@ std::string application_text(const FlowRecord& f) {
 }  // namespace
 
 std::string flow_line(const FlowRecord& f) {
-  // "YYYY-MM-DD HH:MM:SS.ffffff", but far from our time, where a clock says nothing.
+  // "YYYY-MM-DD HH:MM:SS.ffffff", except for years without four digits.
   const Cell time = time_text(f.clock, f.flow.counters.first_ns);
   std::string_view clock = time.text();
   if (clock.size() == 26) clock = clock.substr(11, 12);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A line a finished flow on standard error, for people who watch, beside what another sink writes:
+// Prints one line per finished flow on standard error, for people who watch, in addition to what
+// another sink writes:
 //   HH:MM:SS.mmm PROTO SRC:SPORT > DST:DPORT T s, FWD/BWD packets, FWD/BWD bytes
-// and, if the flow has it, ", HTTP GET 200", ", TLS 0x0304", ", DNS q1 r0" (most common query type
-// and response code). The time is that of the flow's first packet, in UTC.
+// followed, if the flow has it, by ", HTTP GET 200", ", TLS 0x0304", ", DNS q1 r0" (most common
+// query type and response code). The time is that of the flow's first packet, in UTC.
 #pragma once
 
 #include <string>
@@ -22,7 +23,7 @@ class FlowPrinter final : public RecordSink {
 
   void write(const FlowRecord& record) override;
   bool failed() const override { return sink_.failed(); }
-  // A terminal that fails is no failure of the run.
+  // Errors of the terminal are ignored: they do not make the run fail.
   Status flush() override;
   Status finish() override { return sink_.finish(); }
   std::vector<std::string> accounts() const override { return sink_.accounts(); }

@@ -32,7 +32,7 @@ Error usage_error(const std::string& text) {
 }
 
 struct Url {
-  std::string name, host;  // without query; for directories
+  std::string name, host;  // name: without query; host: for the directory name
   bool encrypted = false;
 };
 
@@ -65,7 +65,7 @@ Result<Url> parse_url(const std::string& text) {
   return parsed;
 }
 
-// Of the whole URL (FNV-1a): rows in a spool go to no other.
+// A directory per URL (FNV-1a of all of it): rows in a spool must not go to another one.
 std::string spool_of(const std::string& directory, const std::string& url, const Url& parsed) {
   uint64_t hash = 14695981039346656037u;
   for (const char c : url) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -94,7 +94,7 @@ std::string of_rows(uint64_t rows, const char* what) {
 
 }  // namespace
 
-// One connection, one request at a time; looked after every tenth of a second meanwhile.
+// One connection with one request at a time.
 class HttpWriter::Transfer {
  public:
   static Result<std::unique_ptr<Transfer>> open(const std::string& url,
@@ -109,7 +109,7 @@ class HttpWriter::Transfer {
       transfer->headers_ = curl_slist_append(transfer->headers_, line.c_str());
     };
     header("Content-Type: application/json");
-    header("Expect:");  // no asking before a long body
+    header("Expect:");  // send a long body without asking first
     if (!options.authorization.empty()) header("Authorization: " + options.authorization);
     bool good = true;
     const auto set = [&good, easy](CURLoption option, auto value) {
@@ -148,7 +148,7 @@ class HttpWriter::Transfer {
     double retry_after_s = 0;
   };
 
-  // meanwhile() is called while the answer is awaited; false ends the request.
+  // Calls meanwhile() ten times a second until the answer is there; false ends the request.
   template <typename Meanwhile>
   Outcome post(const std::string& body, Meanwhile meanwhile) {
     curl_easy_setopt(easy_, CURLOPT_POSTFIELDS, body.data());
@@ -166,8 +166,8 @@ class HttpWriter::Transfer {
     while (const CURLMsg* message = curl_multi_info_read(multi_, &left))
       if (message->msg == CURLMSG_DONE) code = message->data.result;
     Outcome outcome;
-    // A status that has come counts, also if the rest of the answer did not: who sends 2xx has the
-    // rows.
+    // The status counts even if the rest of the answer did not come: a server that sends 2xx has
+    // the rows.
     curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &outcome.status);
     if (outcome.status < 200) outcome.status = 0;
     curl_off_t retry_after = 0;
@@ -229,16 +229,17 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
 
 Status HttpWriter::run(RowQueue& queue) {
   queue_ = &queue;
-  // Not only when the first rows must be kept. (The capabilities that opened it may be gone.)
+  // Checked now, and not when the first rows must be stored: the capabilities that opened the spool
+  // may be gone.
   if (spool_)
     if (Status writable = spool_->check_writable(); !writable)
       return Error{"output " + name_ + ": " + writable.error().message()};
   Rows rows;
-  bool last_try = false;  // of a spool, after the end
+  bool last_try = false;  // to send the spool, after the end
   while (!queue.overdue()) {
     if (spool_ && !spool_->empty()) {
       if (failing_ && queue.closed()) {
-        // What is in the spool is safe: no use in waiting.
+        // Rows in the spool are safe: there is no need to wait.
         if (last_try) break;
         last_try = true;
         next_try_ = RowQueue::now();
@@ -258,7 +259,7 @@ Status HttpWriter::run(RowQueue& queue) {
   return result();
 }
 
-// Sends these rows, or keeps them, or loses them.
+// Sends these rows; if that fails, stores them in the spool; without a spool they may be lost.
 void HttpWriter::send_from_queue(const Rows& rows, uint64_t number) {
   uint64_t left = rows.count;
   for (size_t at = 0; at < rows.text.size();) {
@@ -274,7 +275,7 @@ void HttpWriter::send_from_queue(const Rows& rows, uint64_t number) {
   }
 }
 
-// Sends the first file of the spool as far as that goes.
+// Sends the first file of the spool until a request has to wait.
 void HttpWriter::send_from_spool() {
   size_t at = 0;
   auto text = spool_->first(&at);
@@ -295,18 +296,18 @@ void HttpWriter::send_from_spool() {
   } while (at < text->size() && !queue_->overdue());
 }
 
-// Without a spool: waits until the rows in hand may be sent again. False: they are lost.
+// Without a spool: waits until the rows may be sent again. False: they are lost.
 bool HttpWriter::wait_to_retry() {
-  // Who waits for room must not wait for ever. Else rows wait in the queue, and it is bounded.
+  // The metering thread must not wait for ever. With kDrop the queue bounds the rows that wait.
   if (queue_->on_full() == OnFull::kBlock &&
       RowQueue::now() >= failing_since_ + seconds(options_.retry_s))
     return false;
   queue_->pause(next_try_);
-  next_try_ = RowQueue::now();  // also if the end has shortened the pause
+  next_try_ = RowQueue::now();  // even if the end of the run cut the pause short
   return !queue_->overdue();
 }
 
-// The body of a request: rows at `at`, as many as fit.
+// Makes the body of a request from as many rows at `at` as a request may have.
 HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
   const bool array = options_.batch > 1;
   body_.clear();
@@ -323,7 +324,7 @@ HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
   return batch;
 }
 
-// Sends the rows at `at`, at most a request's. *batch says which those were.
+// Sends one request with rows at `at`. *batch: the rows that it had.
 HttpWriter::Answer HttpWriter::post(const std::string& text, size_t at, Batch* batch) {
   *batch = make_body(text, at);
   const auto meanwhile = [this] {
@@ -352,7 +353,7 @@ HttpWriter::Answer HttpWriter::post(const std::string& text, size_t at, Batch* b
   return answer;
 }
 
-// Says of a failure when it begins and when it ends, not at each attempt.
+// Logs a failure when it starts and when it ends, not at each attempt.
 void HttpWriter::note_answer(Answer answer, const std::string& reason, double retry_after_s) {
   const auto now = RowQueue::now();
   if (answer == Answer::kLater) {
@@ -366,7 +367,7 @@ void HttpWriter::note_answer(Answer answer, const std::string& reason, double re
     const double pause =
         std::min(kLongestPause, kFirstPause * static_cast<double>(1u << std::min(attempts_, 10u)));
     attempts_++;
-    // Meters that lost the same server do not come back at the same moment.
+    // Meters that lost the same server should not all come back at the same moment.
     const double jitter = std::uniform_real_distribution<double>(0.5, 1)(random_);
     next_try_ =
         now + seconds(std::max(pause * jitter, std::min(retry_after_s, kLongestRetryAfter)));
@@ -396,8 +397,7 @@ void HttpWriter::keep(std::string_view rows, uint64_t count, uint64_t number) {
   spooled_ = spool_->rows();
 }
 
-// While a request or the spool takes its time, rows that come go to the spool before the queue is
-// full.
+// Moves new rows to the spool before the queue is full, while a request or the spool takes long.
 void HttpWriter::make_room() {
   Rows rows;
   if (spool_ && queue_->more_than_half_full() && queue_->take(&rows, RowQueue::now()))

@@ -1,11 +1,11 @@
-// SPDX-License-Identifier: BSD-3-Clause
-// Rows to a web service: each request is a POST of one JSON object, or of an array of several, over
-// one connection that is kept, one request after the other, so rows arrive in their order. A 2xx
-// answer acknowledges them. No answer, 408, 429 and 5xx are tried again, with pauses that grow, or
-// as long as Retry-After says; any other answer is a refusal, which trying again would not change.
+// SPDX-License-Identifier: BSD-3-Clause Sends rows to a web service. Each request is a POST of one
+// JSON object, or of an array of several. The connection is kept and requests follow one another,
+// so rows arrive in order. A 2xx answer acknowledges them. After no answer, 408, 429 or 5xx they
+// are sent again, with growing pauses or after the time in Retry-After. Any other answer is a
+// refusal that another attempt would not change.
 //
-// With a spool, rows that cannot be sent go there, and those that come meanwhile behind them; the
-// spool is sent from its beginning, at once or by the next run.
+// With a spool, rows that cannot be sent are stored there, followed by the rows that come
+// meanwhile. The spool is sent from its start, as soon as possible or by the next run.
 #pragma once
 
 #include <atomic>
@@ -20,18 +20,18 @@
 namespace flowmeter {
 
 struct HttpOptions {
-  uint32_t batch = 1;  // rows of a request; more than 1: as an array
+  uint32_t batch = 1;  // rows per request; more than 1: as an array
   double timeout_s = 10;
-  double retry_s = 60;        // OnFull::kBlock without a spool: then rows count as lost
+  double retry_s = 60;        // with OnFull::kBlock and no spool: rows are lost after this
   std::string ca_file;        // PEM; empty: the system's
-  std::string authorization;  // of that header; empty: none
+  std::string authorization;  // value of that header; empty: none
   std::string spool;          // directory; empty: none
   uint64_t spool_limit_bytes = uint64_t{1} << 30;
 };
 
 class HttpWriter final : public RowWriter {
  public:
-  // Whether url can be used, or a usage error.
+  // A usage error if url cannot be used.
   static Status check_url(const std::string& url);
   static Result<std::unique_ptr<HttpWriter>> open(const std::string& url, HttpOptions options,
                                                   Host& host);
@@ -47,7 +47,7 @@ class HttpWriter final : public RowWriter {
     size_t end;
     uint32_t rows;
   };
-  class Transfer;  // libcurl's side
+  class Transfer;  // the use of libcurl
 
   HttpWriter(HttpOptions options, Host& host);
   void send_from_queue(const Rows& rows, uint64_t number);
@@ -64,14 +64,14 @@ class HttpWriter final : public RowWriter {
 
   const HttpOptions options_;
   Host& host_;
-  uint32_t batch_limit_;  // options_.batch, or what the server found not too large
+  uint32_t batch_limit_;  // options_.batch, or less if the server finds that too large
   std::string name_;      // the URL without its query, which may hold secrets
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<Spool> spool_;
   RowQueue* queue_ = nullptr;
   std::string body_;
 
-  bool failing_ = false;  // the last request was not answered, or is to be repeated
+  bool failing_ = false;  // the last request has to be repeated
   unsigned attempts_ = 0;
   RowQueue::Time failing_since_, next_try_;
   std::minstd_rand random_{std::random_device{}()};

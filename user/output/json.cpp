@@ -13,13 +13,13 @@ char* put(char* at, std::string_view text) {
   return at + text.size();
 }
 
-// Octets of the UTF-8 sequence that text begins with, or 0 if it is none (RFC 3629: no overlong
+// Length of the UTF-8 sequence at the start of text, or 0 if there is none (RFC 3629: no overlong
 // forms, no surrogates, nothing above U+10FFFF).
 size_t utf8_length(std::string_view text) {
-  const auto octet = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = octet(0);
+  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
   size_t length = 0;
-  unsigned char least = 0x80, most = 0xbf;  // of the second octet
+  unsigned char least = 0x80, most = 0xbf;  // of the second byte
   if (first >= 0xc2 && first <= 0xdf) {
     length = 2;
   } else if (first >= 0xe0 && first <= 0xef) {
@@ -31,9 +31,9 @@ size_t utf8_length(std::string_view text) {
     if (first == 0xf0) least = 0x90;
     if (first == 0xf4) most = 0x8f;
   }
-  if (length == 0 || text.size() < length || octet(1) < least || octet(1) > most) return 0;
+  if (length == 0 || text.size() < length || byte(1) < least || byte(1) > most) return 0;
   for (size_t i = 2; i < length; i++)
-    if ((octet(i) & 0xc0) != 0x80) return 0;
+    if ((byte(i) & 0xc0) != 0x80) return 0;
   return length;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// NDJSON of finished flows: one object a line, its names those of the columns, numbers as numbers.
-// A cell without a value is null.
+// NDJSON of finished flows: one object per line. Its names are those of the columns, numbers are
+// numbers, and a number without a value is null.
 #pragma once
 
 #include <string>
@@ -23,13 +23,13 @@ class JsonFormat final : public RowFormat {
  private:
   const std::vector<Column> columns_;
   const RowStyle style_;
-  std::string row_end_;            // behind the last value: the label and what ends the object
+  std::string row_end_;            // what follows the last value: label, end of the object
   std::vector<std::string> keys_;  // {"src_ip":  ,"dst_ip":  …
   size_t bound_;
 };
 
-// Writes text as a JSON string, quotes included; returns its end. Octets that are not UTF-8 become
-// U+FFFD each. Requires: 6 octets for each of text, and 2, at `at`.
+// Writes text as a JSON string with its quotes; returns its end. Each byte that is not UTF-8
+// becomes U+FFFD. Requires: 6 bytes of room for each byte of text, and 2 more, at `at`.
 char* put_json_string(char* at, std::string_view text);
 
 }  // namespace flowmeter

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Shortest decimals by Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2021) for
-// the range that is written positionally; std::to_chars does the rest, and is what the tests hold
-// this against. A row has some twenty such reals, whose text was most of its cost
+// the range that is written positionally. std::to_chars does the rest, and the tests compare this
+// with it. A row has about twenty such reals, and their text was most of its cost
 // (docs/decisions/0003).
 #include "output/number.h"
 
@@ -39,8 +39,8 @@ constexpr std::array<Power, kLastPower - kFirstPower + 1> make_powers() {
 }
 constexpr auto kPowers = make_powers();
 
-// Exactly 8 digits as text, the first in the lowest octet: halves, quarters and eighths of the
-// value side by side in one register. Requires: value < 10^8.
+// Exactly 8 digits as text, the first in the lowest byte. Halves, quarters and eighths of the value
+// are computed side by side in one register. Requires: value < 10^8.
 uint64_t text_8(uint32_t value) {
   const uint64_t fours = value / 10000 | uint64_t{value % 10000} << 32;
   const uint64_t hundreds = (fours * 10486 >> 20) & 0x7f0000007f;
@@ -50,7 +50,7 @@ uint64_t text_8(uint32_t value) {
   return ones + 0x3030303030303030;
 }
 
-// First octet of word at the lowest address.
+// Stores the lowest byte of word at the lowest address.
 void store(char* at, uint64_t word) {
   if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
   std::memcpy(at, &word, sizeof(word));
@@ -68,8 +68,8 @@ uint64_t round_to_odd(Power g, uint64_t x) {
   return static_cast<uint64_t>(sum >> 64) | (static_cast<uint64_t>(sum) > 1);
 }
 
-// The shortest decimal within the rounding interval of value, and of those the nearest. May end in
-// zeros. Requires: 1e-4 <= value < 2^53, not whole.
+// The shortest decimal within the rounding interval of value; among several, the nearest. It may
+// end in zeros. Requires: 1e-4 <= value < 2^53, not whole.
 Decimal shortest(double value) {
   const auto bits = std::bit_cast<uint64_t>(value);
   const uint64_t fraction = bits & ((uint64_t{1} << 52) - 1);
@@ -107,7 +107,7 @@ char* without_zeros(char* end) {
 }
 
 char* put_decimal(char* at, Decimal decimal) {
-  // As 17 digits; Schubfach gives 15 at least.
+  // As 17 digits; Schubfach gives at least 15.
   int digits = 17;
   while (decimal.digits < kTens[static_cast<size_t>(digits - 1)]) digits--;
   const uint64_t all = decimal.digits * kTens[static_cast<size_t>(17 - digits)];
@@ -125,7 +125,7 @@ char* put_decimal(char* at, Decimal decimal) {
     at[16] = last;
     return without_zeros(at + digits);
   }
-  // One place further than they belong, then those before the point again where they belong.
+  // All digits one place too far, then those before the point again where they belong.
   store(at + 1, head);
   store(at + 9, tail);
   at[17] = last;

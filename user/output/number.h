@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Numbers as text, independent of locale.
+// Numbers as text, independent of the locale.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@
 namespace flowmeter {
 namespace {
 
-// Returns the size of the file without the octets behind its last line end, or -1 (errno).
+// The size of the file up to its last line end, or -1 (errno).
 off_t whole_lines(int fd, off_t size) {
   char last = 0;
   while (size > 0) {
@@ -73,8 +73,8 @@ void OutputFile::end_row(const char* end) {
   if (filled_ >= buffer_bytes_) drain();
 }
 
-// After an error nothing more is written: a full disk that gets room again must not leave a hole in
-// the file.
+// After an error nothing more is written: if a full disk gets room again, the file must not have a
+// hole.
 void OutputFile::drain() {
   size_t done = 0;
   if (!begun_ && path_ != "-") {
@@ -88,7 +88,7 @@ void OutputFile::drain() {
     const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
     if (put >= 0) {
       done += static_cast<size_t>(put);
-    } else if (errno == EAGAIN) {  // a pipe that its other end has made non-blocking
+    } else if (errno == EAGAIN) {  // a pipe that the other end has made non-blocking
       struct pollfd writable {
         fd_.get(), POLLOUT, 0
       };
@@ -100,7 +100,7 @@ void OutputFile::drain() {
   if (write_error_ == 0) {
     rows_written_ += rows_buffered_;
   } else {
-    // Of a row that was cut, the part that is in the file is taken back where that can be done.
+    // The part of a cut row that is in the file is removed where possible.
     size_t whole = done;
     while (whole > 0 && buffer_[whole - 1] != '\n') whole--;
     struct stat status {};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows of text to a file or standard output, through one buffer. What a file held goes with the
-// first flush and not before: a run that fails at its start destroys nothing. After an error
-// nothing more is written, a row that was cut is taken back where that can be done, and what is
-// lost is counted.
+// Rows of text to a file or to standard output, through one buffer. The first flush, and not the
+// opening, removes what the file held: a run that fails at its start destroys nothing. After an
+// error nothing more is written, a row that was cut is removed again where possible, and the rows
+// that are lost are counted.
 #pragma once
 
 #include <cstdint>
@@ -17,29 +17,29 @@ namespace flowmeter {
 
 class OutputFile {
  public:
-  // Creates path, or will replace what it holds ("-" is standard output). row_bound: the longest
-  // row or header in octets. buffer_bytes: rows wait for the operating system in no more than this
-  // (and one row).
+  // Creates path, or will replace what it holds ("-" is standard output). row_bound: bytes of the
+  // longest row or header. buffer_bytes: bytes of rows that may wait for the operating system (and
+  // one row).
   static Result<OutputFile> open(const std::string& path, size_t row_bound,
                                  size_t buffer_bytes = kDefaultBuffer);
   static constexpr size_t kDefaultBuffer = 256 * 1024;
 
-  // The same, but what the file holds stays, and rows go behind it. That is refused unless it is
-  // empty or its first line is this header (with its line end). A last row without a line end is
-  // one that was cut: it is taken back.
+  // The same, but rows are appended to what the file holds. That is refused unless the file is
+  // empty or its first line is this header (with its line end). A last row without a line end was
+  // cut, and is removed.
   static Result<OutputFile> open_to_append(const std::string& path, std::string_view header,
                                            size_t row_bound, size_t buffer_bytes = kDefaultBuffer);
-  // Whether the header is there already.
+  // Whether the file has the header already.
   bool has_header() const { return has_header_; }
 
   // Where the next row goes.
   char* at() { return buffer_.get() + filled_; }
-  // end: behind the line end of the header, which comes first and is not a row.
+  // end: after the line end. The header comes first, and is not a row.
   void end_header(const char* end);
   void end_row(const char* end);
 
   bool failed() const { return write_error_ != 0; }
-  // Also of nothing: the file is then empty.
+  // Without any rows, this makes the file empty.
   Status flush();
   // Whole rows that the operating system has taken.
   uint64_t rows_written() const { return rows_written_; }
@@ -56,7 +56,7 @@ class OutputFile {
   uint64_t rows_buffered_ = 0;
   bool header_buffered_ = false;
   bool has_header_ = false;
-  bool begun_ = false;  // something was written, or is to stay
+  bool begun_ = false;  // something was written, or is to be kept
   uint64_t rows_written_ = 0;
   uint64_t rows_lost_ = 0;
   int write_error_ = 0;

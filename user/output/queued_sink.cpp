@@ -9,10 +9,10 @@
 namespace flowmeter {
 namespace {
 
-// Rows are handed over in pieces of this, and at each flush.
+// Rows are handed over in pieces of this size, and at each flush.
 constexpr size_t kPieceBytes = 64 * 1024;
 
-// Signals are for the metering thread, whose reads and sleeps they end.
+// Signals must reach the metering thread, since they interrupt its reads and sleeps.
 class SignalsBlocked {
  public:
   SignalsBlocked() {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A sink whose rows go to a thread of its own through a bounded queue: nothing that its other end
-// does holds up the metering, unless OnFull::kBlock asks for it. Rows are made on the metering
-// thread, so a record needs no copy.
+// A sink that hands its rows to a thread of its own through a bounded queue. A slow output does not
+// hold up the metering, unless OnFull::kBlock asks for that. Rows are made on the metering thread,
+// so records are not copied.
 //
-// The thread begins with the first flush() and not before: until then the program may give up its
-// capabilities, which are each thread's own.
+// The thread starts with the first flush(): until then the program may give up its capabilities,
+// which belong to each thread.
 #pragma once
 
 #include <atomic>
@@ -22,12 +22,12 @@ namespace flowmeter {
 class RowWriter {
  public:
   virtual ~RowWriter() = default;
-  // What the output is called in messages.
+  // The name of the output in messages.
   virtual const std::string& name() const = 0;
   // Takes rows until the queue is finished or its deadline has passed, then completes the output.
-  // An error ends it early, or says at the end what could not be done.
+  // The error, if any, ended it early or says what could not be done.
   virtual Status run(RowQueue& queue) = 0;
-  // " written=5 lost=0": what became of the rows that were taken. Called by any thread.
+  // " written=5 lost=0": what became of the rows that were taken. Any thread may call it.
   virtual std::string account() const = 0;
 };
 
@@ -36,7 +36,7 @@ class QueuedSink final : public RecordSink {
   struct Options {
     size_t queue_bytes;
     OnFull on_full;
-    double drain_s;  // RowQueue::close(); negative: for ever
+    double drain_s;  // for RowQueue::close(); negative: for ever
   };
 
   QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, Options options);
@@ -44,9 +44,9 @@ class QueuedSink final : public RecordSink {
 
   void write(const FlowRecord& record) override;
   bool failed() const override { return failed_; }
-  // Hands over what was written; waits for nobody but under kBlock.
+  // Hands over what was written; waits only with kBlock.
   Status flush() override;
-  // Waits for the thread's end.
+  // Waits for the end of the thread.
   Status finish() override;
   // "output NAME: rows=7 dropped=2 written=5 lost=0"
   std::vector<std::string> accounts() const override;
@@ -65,7 +65,7 @@ class QueuedSink final : public RecordSink {
   uint64_t rows_buffered_ = 0;
   uint64_t rows_ = 0;
   std::atomic<uint64_t> dropped_ = 0;
-  Status result_ = Done{};  // the thread's; read when failed_ or joined
+  Status result_ = Done{};  // of the thread; read once failed_ is set or the thread is joined
   std::atomic<bool> failed_ = false;
   std::thread thread_;
 };

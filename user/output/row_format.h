@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How a finished flow becomes a row of text. A format knows nothing of where rows go, and a sink
-// nothing of what they say, but that a row ends with its only line feed.
+// Makes a row of text of a finished flow. A format does not know where rows go, and a sink knows
+// only that a row ends with its one line feed.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +13,11 @@ class RowFormat {
  public:
   virtual ~RowFormat() = default;
 
-  // Writes what a file begins with; returns its end. Nothing, if there is no such thing.
+  // Writes what a file starts with, if anything; returns its end.
   virtual char* put_header(char* at) const = 0;
   // Writes a row; returns its end.
   virtual char* put_row(char* at, const FlowRecord& record) const = 0;
-  // No header and no row is longer.
+  // The most bytes that a header or a row can have.
   virtual size_t bound() const = 0;
 };
 

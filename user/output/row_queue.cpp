@@ -7,7 +7,7 @@
 namespace flowmeter {
 namespace {
 
-// wait_until(Time::max()) overflows in some implementations' conversions of clocks.
+// wait_until(Time::max()) overflows where an implementation converts between clocks.
 constexpr auto kLongest = std::chrono::hours(1);
 
 }  // namespace

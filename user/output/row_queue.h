@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows on their way from the metering thread to the thread of an output, bounded in octets. The one
-// side appends whole rows, and by the policy waits for room or learns that there is none; the other
-// takes all that is there. What was taken counts until the next take(): so the limit bounds all the
-// rows in memory.
+// Rows on their way from the metering thread to the thread of an output, bounded in bytes. One side
+// appends whole rows; if there is no room, the policy says whether it waits. The other side takes
+// all that is there. What it took counts until the next take(), so the limit bounds all rows in
+// memory.
 #pragma once
 
 #include <chrono>
@@ -33,21 +33,21 @@ class RowQueue {
   OnFull on_full() const { return on_full_; }
 
   // ---- the metering thread ----
-  // Appends rows, all or none; false: there was no room, or nobody takes rows any more. A single
-  // append that is longer than the limit finds room in an empty queue.
+  // Appends rows, all or none. False: there was no room, or nobody takes rows any more. An append
+  // that is longer than the limit finds room in an empty queue.
   bool append(std::string_view text, uint64_t rows);
-  // No more rows come. The other side has this long for what is there; under kBlock, where nobody
-  // else decides that it takes too long, this long without progress.
+  // No more rows come. The other side has this long for the rest; with kBlock, where nothing else
+  // ends the waiting, this long without progress.
   void close(std::chrono::steady_clock::duration patience);
 
   // ---- the output's thread ----
-  // Gives what is there, and waits until `until` for something. False: nothing came, or the queue
-  // is closed and empty.
+  // Takes all rows, and waits for some until `until`. False: none came, or the queue is closed and
+  // empty.
   bool take(Rows* rows, Time until);
-  // Sleeps until `until`, or up to the deadline if that is earlier. A close() ends it early.
+  // Sleeps until `until` or the deadline, whichever is earlier. A close() ends it early.
   void pause(Time until);
   void note_progress();
-  // Nothing is taken any more: rows that come are refused. Returns how many are left.
+  // No rows are taken any more, and new ones are refused. Returns how many are left.
   uint64_t abandon();
   bool closed() const;
   // Closed, with nothing left.

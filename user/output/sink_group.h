@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Several sinks as one. Each has every row; one that fails is told of once and does not end the
-// others: the group has failed when all of them have.
+// Several sinks as one. Each gets every row. A failure is reported once and does not end the
+// others; the group has failed once all of them have.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@ namespace flowmeter {
 
 class SinkGroup final : public RecordSink {
  public:
-  // quiet: without the accounts at the end.
+  // quiet: finish() does not log the accounts.
   SinkGroup(Host& host, bool quiet) : host_(host), quiet_(quiet) {}
 
   void add(std::unique_ptr<RecordSink> sink) { members_.push_back({std::move(sink)}); }
@@ -22,13 +22,13 @@ class SinkGroup final : public RecordSink {
     for (const Member& member : members_) member.sink->write(record);
   }
   bool failed() const override;
-  // The last one's error when all have failed; errors before that are logged.
+  // The error of the last sink to fail, once all have failed; earlier errors are logged.
   Status flush() override;
-  // Logs the errors, and the accounts.
+  // Logs the errors and the accounts.
   Status finish() override;
   std::vector<std::string> accounts() const override;
 
-  // Whether each sink has all the rows, as far as is known.
+  // Whether each sink has all rows, as far as is known.
   bool complete() const;
 
  private:

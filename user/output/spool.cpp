@@ -45,7 +45,7 @@ std::string Spool::path(uint64_t number, size_t offset) const {
 }
 
 Result<std::unique_ptr<Spool>> Spool::open(const std::string& directory, uint64_t limit_bytes) {
-  // Rows say who talks to whom: they are for their owner.
+  // Rows say who talks to whom, so only their owner may read them.
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
     return Error{"cannot make the spool " + directory, errno};
   auto spool = std::unique_ptr<Spool>(new Spool(directory, limit_bytes));
@@ -58,7 +58,7 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& directory, uint64_
   std::string wrong;
   while (const dirent* entry = ::readdir(entries)) {
     const std::string name = entry->d_name, full = directory + "/" + name;
-    if (name.ends_with(kPart)) {  // was never complete, and of rows that were in a queue besides
+    if (name.ends_with(kPart)) {  // incomplete; its rows were still in the queue
       ::unlink(full.c_str());
       continue;
     }
@@ -82,7 +82,7 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& directory, uint64_
   return spool;
 }
 
-// The same text for every file, so that a full disk is said once.
+// The text is the same for every file, so that a full disk is reported once.
 size_t Spool::fail() {
   error_ = "cannot write to the spool " + directory_ + ": " + std::strerror(errno);
   return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows that could not be sent, as files of a directory: durable, in order, bounded, and there for
-// the next run. A file NUMBER-OFFSET.ndjson has rows; those before OFFSET octets were acknowledged,
-// which the name and not the file says, since a rename is one step for whoever is killed.
-// One process at a time has the directory.
+// Stores rows that could not be sent as files of a directory: durable, in order, bounded, and
+// available to the next run. A file NUMBER-OFFSET.ndjson has rows; those in its first OFFSET bytes
+// were acknowledged. The name holds that offset because a rename is atomic, even if the program is
+// killed. Only one process at a time can use the directory.
 #pragma once
 
 #include <cstdint>
@@ -18,30 +18,30 @@ namespace flowmeter {
 
 class Spool {
  public:
-  // Makes the directory where there is none, and finds what an earlier run has left.
+  // Makes the directory if there is none, and finds the rows that an earlier run left.
   static Result<std::unique_ptr<Spool>> open(const std::string& directory, uint64_t limit_bytes);
 
-  // Whether files can be made in it with the privileges that are left.
+  // An error if the privileges that are left do not allow files to be made in it.
   Status check_writable() const;
 
-  // Places in the order of the rows: one for each piece that may come to be kept.
+  // Reserves a place in the order of the rows, for a piece that may have to be stored.
   uint64_t next_number() { return next_++; }
 
-  // Keeps rows at that place; of more than there is room for, the first. Returns the octets kept;
-  // if that is not all, error() says why.
+  // Stores rows at that place; if there is not room for all, the first of them. Returns the bytes
+  // stored; if those are not all, error() says why.
   size_t keep(uint64_t number, std::string_view rows);
   const std::string& error() const { return error_; }
 
   bool empty() const { return files_.empty(); }
   // The first file, whole, and where its unacknowledged rows begin. Requires: not empty.
   Result<std::string> first(size_t* offset) const;
-  // The first file's rows before this offset are acknowledged, `rows` more than before; at its end
-  // it goes.
+  // The first file's rows before this offset are acknowledged: `rows` more than before. A file
+  // whose rows are all acknowledged is removed.
   Status acknowledge(size_t offset, uint64_t rows);
-  // The first file cannot be read: it is set aside under another name.
+  // Gives the first file another name, because it cannot be read.
   void set_aside();
 
-  // Rows that are waiting.
+  // Rows that wait to be sent.
   uint64_t rows() const { return rows_; }
   const std::string& directory() const { return directory_; }
 

@@ -35,7 +35,7 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
       break;
     }
     if (ready <= 0) continue;
-    // A pipe that is writable takes this much at once.
+    // A writable pipe takes this much without blocking.
     const ssize_t put =
         ::write(fd_.get(), text.data() + done, std::min<size_t>(text.size() - done, PIPE_BUF));
     if (put >= 0)
@@ -44,7 +44,7 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
       error.os_error = errno;
   }
   const auto end = text.begin() + static_cast<std::ptrdiff_t>(done);
-  // Lines are rows, but for the headers that a table repeats.
+  // Each line is a row, except the headers that a table repeats.
   const auto lines = static_cast<uint64_t>(std::count(text.begin(), end, '\n'));
   const uint64_t whole = done == text.size() ? rows : std::min(lines, rows);
   written_ += whole;

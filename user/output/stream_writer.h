@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows to a pipe, a terminal or the like, whose reader may take its time. It never waits within
+// Writes rows to a pipe, a terminal or the like, whose reader may be slow. It never blocks in
 // write(2), so that a deadline can end it.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace flowmeter {
 
 class StreamWriter final : public RowWriter {
  public:
-  // "-" is standard output. format: for the header.
+  // "-" is standard output. format makes the header.
   static Result<std::unique_ptr<StreamWriter>> open(const std::string& path,
                                                     const RowFormat& format);
 

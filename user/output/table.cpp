@@ -28,7 +28,7 @@ std::string right(const std::string& value, size_t width) {
   return std::string(width - std::min(width, value.size()), ' ') + value;
 }
 
-// Without a locale.
+// Independent of the locale.
 std::string decimal(double value, int decimals) {
   char text[32];
   return {text,
@@ -44,7 +44,7 @@ std::string scaled(uint64_t value, const char* unit) {
   static constexpr std::array kPrefixes = {"", "k", "M", "G", "T", "P", "E"};
   auto number = static_cast<double>(value);
   size_t prefix = 0;
-  // What would be rounded to 1000 is 1 of the next.
+  // A number that would be rounded to 1000 gets the next prefix.
   while (prefix + 1 < kPrefixes.size() && number >= 999.5) {
     number /= 1000;
     prefix++;
@@ -61,7 +61,7 @@ std::string endpoint(const FlowRecord& f, unsigned side) {
   return name + ":" + std::to_string(f.key.port[side]);
 }
 
-// What is shown of a flow; a header is the same with names for values.
+// The cells of a flow, or the names in the header.
 struct Line {
   std::string time, protocol, source, target, duration, packets, forward_packets, backward_packets,
       bytes, forward_bytes, backward_bytes;
@@ -73,7 +73,7 @@ const Line& names() {
   return line;
 }
 
-// Three layouts, by what fits beside two endpoints.
+// One of three layouts: what fits next to the two endpoints.
 std::string laid_out(const Line& line, unsigned columns) {
   constexpr unsigned kBoth = 8 + 6 + 8 + 6 + 6 + 7 + 7 + 8, kTotals = 8 + 6 + 8 + 6 + 7 + 6,
                      kLittle = 6 + 7 + 3;
@@ -108,7 +108,7 @@ std::string human_count(uint64_t count) {
 }
 
 std::string human_duration(uint64_t ns) {
-  // Rounding goes up to the next unit where it must: 59.96 s is a minute.
+  // Rounding may lead to the next unit: 59.96 s is a minute.
   const double s = static_cast<double>(ns) / 1e9;
   if (ns == 0) return "0 s";
   if (s < 999.5e-9) return decimal(s * 1e9, 0) + " ns";
@@ -125,7 +125,7 @@ std::string human_duration(uint64_t ns) {
 std::string shortened(const std::string& text, size_t width) {
   if (text.size() <= width) return text;
   if (width <= 2) return text.substr(0, width);
-  // Ends of addresses and ports tell more than their beginnings.
+  // The ends of addresses and ports tell more than their starts.
   const size_t tail = (width - 2 + 1) / 2 + (width > 12 ? 2 : 0);
   return text.substr(0, width - 2 - tail) + ".." + text.substr(text.size() - tail);
 }

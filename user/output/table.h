@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: BSD-3-Clause
-// Flows as a table for people: when each began, who talked to whom, how long and how much. It fits
-// the terminal's width, which may change; numbers have units and few digits. For programs there are
-// CSV and NDJSON.
+// SPDX-License-Identifier: BSD-3-Clause Flows as a table for people: when each started, who talked
+// to whom, how long and how much. It fits the width of the terminal, which may change. Numbers have
+// units and few digits; programs should read CSV or NDJSON.
 #pragma once
 
 #include <string>
@@ -12,12 +11,12 @@ namespace flowmeter {
 
 class TableFormat final : public RowFormat {
  public:
-  // terminal_fd: of the terminal whose size counts; -1 or none: wide, and one header.
+  // terminal_fd: the terminal that the table has to fit. -1, or not a terminal: wide, one header.
   explicit TableFormat(int terminal_fd) : terminal_fd_(terminal_fd) {}
 
   char* put_header(char* at) const override;
   char* put_row(char* at, const FlowRecord& record) const override;
-  size_t bound() const override { return 2 * kMaxLine; }  // a header may come before a row
+  size_t bound() const override { return 2 * kMaxLine; }  // a row may come after a header
 
  private:
   static constexpr size_t kMaxLine = 512;
@@ -27,7 +26,7 @@ class TableFormat final : public RowFormat {
   Size size() const;
 
   const int terminal_fd_;
-  // The header comes again with a new width and at each new page.
+  // The header is repeated for a new width and on each page.
   mutable unsigned columns_ = 0;
   mutable unsigned lines_left_ = 0;
 };
@@ -38,7 +37,7 @@ std::string human_bytes(uint64_t bytes);
 std::string human_count(uint64_t count);
 // 8 characters at most: "0 s", "12 us", "1.5 ms", "12.3 s", "2m 05s", "3h 07m", "12d 03h".
 std::string human_duration(uint64_t ns);
-// At most `width` characters; what is left out, in the middle, is marked by "..".
+// At most `width` characters; "..", in the middle, stands for what is left out.
 std::string shortened(const std::string& text, size_t width);
 
 }  // namespace flowmeter

@@ -17,7 +17,7 @@ TEST(CaptureDamage, PcapngDamage) {
   good.enhanced(frame(), 2);
   struct Case {
     const char* claim;
-    size_t at;  // from the beginning of the second packet block
+    size_t at;  // from the start of the second packet block
     uint32_t value;
   };
   const Case cases[] = {

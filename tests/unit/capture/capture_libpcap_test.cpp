@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The capture reader and libpcap read the same, wherever both apply.
+// The capture reader and libpcap read the same, wherever both can read.
 #include <gtest/gtest.h>
 #include <pcap/pcap.h>
 
@@ -37,7 +37,7 @@ std::unique_ptr<ReadCapture> read_by_libpcap(const std::string& path) {
   return all;
 }
 
-// libpcap takes the seconds and the fraction of a pcap record as signed.
+// libpcap reads the seconds and the fraction of a pcap record as signed.
 bool same_time(uint64_t ours, uint64_t theirs) {
   constexpr uint64_t kWrap = uint64_t{1} << 32;
   const uint64_t difference = ours - theirs;
@@ -45,9 +45,9 @@ bool same_time(uint64_t ours, uint64_t theirs) {
          difference == kWrap * kS;
 }
 
-// Undamaged files have the same frames. Of damaged ones libpcap may read on (a captured length
-// above the limit is cut to the snapshot length) or stop earlier; and it stops at an interface
-// unlike the first one.
+// Undamaged files have the same frames. In damaged ones libpcap may continue (it cuts a captured
+// length above the limit to the snapshot length) or stop earlier; and it stops at an interface that
+// is not like the first one.
 void expect_equal_to_libpcap(const std::string& path) {
   SCOPED_TRACE(path);
   const auto theirs = read_by_libpcap(path);
@@ -75,8 +75,8 @@ TEST(CaptureLibpcap, ReadsTheSameFromGeneratedFiles) {
       frames.push_back({random() % (2'000'000'000 * kS), frame(random() % 1400)});
     const bool a = random() % 2, b = random() % 2;
     Pcapng file(a);
-    // Resolutions for which libpcap, too, cuts exactly; one link type for all, which it demands;
-    // and no offset for interface 0, because it adds that to the time 0 of simple packets.
+    // Resolutions for which libpcap also cuts exactly; one link type, because it demands that; and
+    // no offset for interface 0, because it adds that to the time 0 of simple packets.
     static constexpr uint8_t kResolutions[] = {3, 6, 9, 0x8a};
     const unsigned interfaces = 1 + static_cast<unsigned>(random() % 3);
     for (unsigned n = 0; n < interfaces; n++)

@@ -198,7 +198,7 @@ TEST(CaptureReader, PcapngUnknownBlocksAreSkipped) {
 }
 
 TEST(CaptureReader, PcapngLongPacketBlockWithOptions) {
-  // An enhanced packet block with MiBs of options: held, and the packet in front of them is whole.
+  // A packet block with MiBs of options is held, and the packet before them is whole.
   Octets body(20 + 4 + 3 * 1024 * 1024);
   set32(body, 12, 4);
   set32(body, 16, 4);
@@ -211,7 +211,7 @@ TEST(CaptureReader, PcapngLongPacketBlockWithOptions) {
 }
 
 TEST(CaptureReader, PcapngInterfaceOptionsWithDamage) {
-  // An option longer than its block is not read, and the interface stands.
+  // An option longer than its block is not read, but the interface is there.
   Octets body(8 + 4);
   body[0] = 1;
   body[8] = 9;

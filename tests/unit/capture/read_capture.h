@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A capture as the reader gives it, whole.
+// Reads a whole capture.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -61,7 +61,7 @@ TEST(ApplicationQuantities, WhatWasFound) {
   cells = application_cells(&a);
   EXPECT_EQ(cells["TLS Most Common Version"], "0x0304");
   EXPECT_EQ(cells["DNS Most Common Query Type"], "1");
-  // What a sum ends at, SSL 3 and type 0 are values as others are.
+  // The limit of a sum, SSL 3 and type 0 are values like others.
   a.http_content_length = UINT64_MAX;
   a.tls_version = 0x0300;
   a.dns_type = 0;
@@ -104,7 +104,7 @@ TEST(ApplicationQuantities, DnsFromFrames) {
   expected["DNS Most Common Query Type"] = "1";
   expected["Flow Duration"] = "20000";
   expect_cells(rows[0], expected);
-  // Ties: what was seen first.
+  // Of two equally common values, the one seen first.
   rows = rows_of({resolver(dns(28), false).at(0), resolver(dns(28, true, 3), true).at(.1),
                   resolver(dns(1), false).at(.2), resolver(dns(1, true), true).at(.3)});
   expect_cells(rows[0], {{"DNS Query Count", "2"},

@@ -34,7 +34,7 @@ TEST(Columns114, NamesAreUniqueAndInOrder) {
   const auto& names = column_names(columns_114());
   ASSERT_EQ(names.size(), 121u);
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), 121u);
-  // One feature in ten, by its number in the set behind the 7 columns of identity.
+  // About one feature in ten, by its number in the set, after the 7 columns of identity.
   const std::map<size_t, std::string> expected = {{1, "duration"},
                                                   {10, "payload_bytes_mean"},
                                                   {17, "fwd_payload_bytes_variance"},
@@ -61,6 +61,138 @@ TEST(Columns114, NamesAreUniqueAndInOrder) {
 // PSH | 1.25 F 200 URG | 1.5 F 300 ECE | 1.75 F 200 PSH | 2 B 400 PSH ECE | 2.5 B 400 URG | 3 B 400
 // URG CWR | 3.5 B 100 PSH CWR | 4 B 200 PSH | 124 F 0 SYN ACK | 126 B 0 FIN | 276 F 0 FIN CWR | 278
 // F 0 FIN RST; all other headers 20, and ACK on all but the first and the last.
+//
+// Payload forward (8): sum 800, Σx² 180000: variance 22500 − 10000. Backward (7): 1500, 530000:
+// (7·530000 − 1500²)/49 = 1460000/49. All (15): 2300, 710000: 5360000/225. Headers forward: 40 +
+// 7·20, Σx² 4400: 550 − 22.5² = 43.75. Backward: 40 + 6·20, 4000: 2400/49. All: 340, 8400:
+// 10400/225. Pieces 0–4 and 124–126 (276–278 is the last one): 4, 2; idle 120, 150. Gaps .5 .5
+// .25 .25 .25 .25 .5 .5 .5 .5 120 2 150 2 (14, sum 278, Σx² 36909.75), four of them above 1 s.
+// Forward 1 .25 .25 .25 122.25 152 2 (7, 278, 38054.25). Backward 1.5 .5 .5 .5 .5 122 (6, 125.5,
+// 14887.25). Bulks: forward 100 200 300 200 in .75 s; backward 400 400 400 100 200 in 2 s.
+const Cells kEveryColumn = {
+    {"flow_id", "192.168.1.9_4242_10.0.0.2_80_TCP_2023-11-14 22:13:20.250000"},
+    {"timestamp", "2023-11-14 22:13:20.250000"},
+    {"src_ip", "192.168.1.9"},
+    {"src_port", "4242"},
+    {"dst_ip", "10.0.0.2"},
+    {"dst_port", "80"},
+    {"protocol", "TCP"},
+    {"duration", "278"},
+    {"packets_count", "15"},
+    {"fwd_packets_count", "8"},
+    {"bwd_packets_count", "7"},
+    {"total_payload_bytes", "2300"},
+    {"fwd_total_payload_bytes", "800"},
+    {"bwd_total_payload_bytes", "1500"},
+    {"payload_bytes_max", "400"},
+    {"payload_bytes_min", "0"},
+    {"payload_bytes_mean", "153.33333333333334"},
+    {"payload_bytes_std", "154.344492037203"},
+    {"payload_bytes_variance", "23822.222222222223"},
+    {"fwd_payload_bytes_max", "300"},
+    {"fwd_payload_bytes_min", "0"},
+    {"fwd_payload_bytes_mean", "100"},
+    {"fwd_payload_bytes_std", "111.80339887498948"},
+    {"fwd_payload_bytes_variance", "12500"},
+    {"bwd_payload_bytes_max", "400"},
+    {"bwd_payload_bytes_min", "0"},
+    {"bwd_payload_bytes_mean", "214.28571428571428"},
+    {"bwd_payload_bytes_std", "172.61494247992246"},
+    {"bwd_payload_bytes_variance", "29795.918367346938"},
+    {"total_header_bytes", "340"},
+    {"max_header_bytes", "40"},
+    {"min_header_bytes", "20"},
+    {"mean_header_bytes", "22.666666666666668"},
+    {"std_header_bytes", "6.79869268479038"},
+    {"fwd_total_header_bytes", "180"},
+    {"fwd_max_header_bytes", "40"},
+    {"fwd_min_header_bytes", "20"},
+    {"fwd_mean_header_bytes", "22.5"},
+    {"fwd_std_header_bytes", "6.614378277661476"},
+    {"bwd_total_header_bytes", "160"},
+    {"bwd_max_header_bytes", "40"},
+    {"bwd_min_header_bytes", "20"},
+    {"bwd_mean_header_bytes", "22.857142857142858"},
+    {"bwd_std_header_bytes", "6.998542122237652"},
+    {"fwd_avg_segment_size", "100"},
+    {"bwd_avg_segment_size", "214.28571428571428"},
+    {"avg_segment_size", "153.33333333333334"},
+    {"fwd_init_win_bytes", "64240"},
+    {"bwd_init_win_bytes", "28960"},
+    {"active_min", "2"},
+    {"active_max", "4"},
+    {"active_mean", "3"},
+    {"active_std", "1"},
+    {"idle_min", "120"},
+    {"idle_max", "150"},
+    {"idle_mean", "135"},
+    {"idle_std", "15"},
+    {"bytes_rate", "8.273381294964029"},
+    {"fwd_bytes_rate", "2.8776978417266186"},
+    {"bwd_bytes_rate", "5.39568345323741"},
+    {"packets_rate", "0.0539568345323741"},
+    {"bwd_packets_rate", "0.025179856115107913"},
+    {"fwd_packets_rate", "0.02877697841726619"},
+    {"down_up_rate", "0.875"},
+    {"avg_fwd_bytes_per_bulk", "800"},
+    {"avg_fwd_packets_per_bulk", "4"},
+    {"avg_fwd_bulk_rate", "1066.6666666666667"},
+    {"avg_bwd_bytes_per_bulk", "1500"},
+    {"avg_bwd_packets_bulk_rate", "5"},
+    {"avg_bwd_bulk_rate", "750"},
+    {"fwd_bulk_state_count", "1"},
+    {"fwd_bulk_total_size", "800"},
+    {"fwd_bulk_per_packet", "4"},
+    {"fwd_bulk_duration", "0.75"},
+    {"bwd_bulk_state_count", "1"},
+    {"bwd_bulk_total_size", "1500"},
+    {"bwd_bulk_per_packet", "5"},
+    {"bwd_bulk_duration", "2"},
+    {"fin_flag_counts", "3"},
+    {"psh_flag_counts", "5"},
+    {"urg_flag_counts", "3"},
+    {"ece_flag_counts", "3"},
+    {"syn_flag_counts", "3"},
+    {"ack_flag_counts", "13"},
+    {"cwr_flag_counts", "3"},
+    {"rst_flag_counts", "1"},
+    {"fwd_fin_flag_counts", "2"},
+    {"fwd_psh_flag_counts", "2"},
+    {"fwd_urg_flag_counts", "1"},
+    {"fwd_ece_flag_counts", "1"},
+    {"fwd_syn_flag_counts", "2"},
+    {"fwd_ack_flag_counts", "6"},
+    {"fwd_cwr_flag_counts", "1"},
+    {"fwd_rst_flag_counts", "1"},
+    {"bwd_fin_flag_counts", "1"},
+    {"bwd_psh_flag_counts", "3"},
+    {"bwd_urg_flag_counts", "2"},
+    {"bwd_ece_flag_counts", "2"},
+    {"bwd_syn_flag_counts", "1"},
+    {"bwd_ack_flag_counts", "7"},
+    {"bwd_cwr_flag_counts", "2"},
+    {"bwd_rst_flag_counts", "0"},
+    {"packets_IAT_mean", "19.857142857142858"},
+    {"packet_IAT_std", "47.35086685412142"},
+    {"packet_IAT_max", "150"},
+    {"packet_IAT_min", "0.25"},
+    {"packet_IAT_total", "278"},
+    {"fwd_packets_IAT_mean", "39.714285714285715"},
+    {"fwd_packets_IAT_std", "62.121630200563075"},
+    {"fwd_packets_IAT_max", "152"},
+    {"fwd_packets_IAT_min", "0.25"},
+    {"fwd_packets_IAT_total", "278"},
+    {"bwd_packets_IAT_mean", "20.916666666666668"},
+    {"bwd_packets_IAT_std", "45.2073156567484"},
+    {"bwd_packets_IAT_max", "122"},
+    {"bwd_packets_IAT_min", "0.5"},
+    {"bwd_packets_IAT_total", "125.5"},
+    {"subflow_fwd_packets", "2"},
+    {"subflow_bwd_packets", "1.75"},
+    {"subflow_fwd_bytes", "200"},
+    {"subflow_bwd_bytes", "375"},
+};
+
 TEST(Columns114, EveryColumn) {
   const uint64_t start = 1'700'000'000'250'000'999;
   std::vector<TimedFrame> frames = {
@@ -83,141 +215,11 @@ TEST(Columns114, EveryColumn) {
   for (TimedFrame& f : frames) f.time_ns += start;
   const auto rows = rows_of(frames);
   ASSERT_EQ(rows.size(), 1u);
-  // Payload forward (8): sum 800, Σx² 180000: variance 22500 − 10000. Backward (7): 1500, 530000:
-  // (7·530000 − 1500²)/49 = 1460000/49. All (15): 2300, 710000: 5360000/225. Headers forward: 40 +
-  // 7·20, Σx² 4400: 550 − 22.5² = 43.75. Backward: 40 + 6·20, 4000: 2400/49. All: 340, 8400:
-  // 10400/225. Pieces 0–4 and 124–126 (276–278 is the last one): 4, 2; idle 120, 150. Gaps .5 .5
-  // .25 .25 .25 .25 .5 .5 .5 .5 120 2 150 2 (14, sum 278, Σx² 36909.75), four of them above 1 s.
-  // Forward 1 .25 .25 .25 122.25 152 2 (7, 278, 38054.25). Backward 1.5 .5 .5 .5 .5 122 (6, 125.5,
-  // 14887.25). Bulks: forward 100 200 300 200 in .75 s; backward 400 400 400 100 200 in 2 s.
-  const Cells expected = {
-      {"flow_id", "192.168.1.9_4242_10.0.0.2_80_TCP_2023-11-14 22:13:20.250000"},
-      {"timestamp", "2023-11-14 22:13:20.250000"},
-      {"src_ip", "192.168.1.9"},
-      {"src_port", "4242"},
-      {"dst_ip", "10.0.0.2"},
-      {"dst_port", "80"},
-      {"protocol", "TCP"},
-      {"duration", "278"},
-      {"packets_count", "15"},
-      {"fwd_packets_count", "8"},
-      {"bwd_packets_count", "7"},
-      {"total_payload_bytes", "2300"},
-      {"fwd_total_payload_bytes", "800"},
-      {"bwd_total_payload_bytes", "1500"},
-      {"payload_bytes_max", "400"},
-      {"payload_bytes_min", "0"},
-      {"payload_bytes_mean", "153.33333333333334"},
-      {"payload_bytes_std", "154.344492037203"},
-      {"payload_bytes_variance", "23822.222222222223"},
-      {"fwd_payload_bytes_max", "300"},
-      {"fwd_payload_bytes_min", "0"},
-      {"fwd_payload_bytes_mean", "100"},
-      {"fwd_payload_bytes_std", "111.80339887498948"},
-      {"fwd_payload_bytes_variance", "12500"},
-      {"bwd_payload_bytes_max", "400"},
-      {"bwd_payload_bytes_min", "0"},
-      {"bwd_payload_bytes_mean", "214.28571428571428"},
-      {"bwd_payload_bytes_std", "172.61494247992246"},
-      {"bwd_payload_bytes_variance", "29795.918367346938"},
-      {"total_header_bytes", "340"},
-      {"max_header_bytes", "40"},
-      {"min_header_bytes", "20"},
-      {"mean_header_bytes", "22.666666666666668"},
-      {"std_header_bytes", "6.79869268479038"},
-      {"fwd_total_header_bytes", "180"},
-      {"fwd_max_header_bytes", "40"},
-      {"fwd_min_header_bytes", "20"},
-      {"fwd_mean_header_bytes", "22.5"},
-      {"fwd_std_header_bytes", "6.614378277661476"},
-      {"bwd_total_header_bytes", "160"},
-      {"bwd_max_header_bytes", "40"},
-      {"bwd_min_header_bytes", "20"},
-      {"bwd_mean_header_bytes", "22.857142857142858"},
-      {"bwd_std_header_bytes", "6.998542122237652"},
-      {"fwd_avg_segment_size", "100"},
-      {"bwd_avg_segment_size", "214.28571428571428"},
-      {"avg_segment_size", "153.33333333333334"},
-      {"fwd_init_win_bytes", "64240"},
-      {"bwd_init_win_bytes", "28960"},
-      {"active_min", "2"},
-      {"active_max", "4"},
-      {"active_mean", "3"},
-      {"active_std", "1"},
-      {"idle_min", "120"},
-      {"idle_max", "150"},
-      {"idle_mean", "135"},
-      {"idle_std", "15"},
-      {"bytes_rate", "8.273381294964029"},
-      {"fwd_bytes_rate", "2.8776978417266186"},
-      {"bwd_bytes_rate", "5.39568345323741"},
-      {"packets_rate", "0.0539568345323741"},
-      {"bwd_packets_rate", "0.025179856115107913"},
-      {"fwd_packets_rate", "0.02877697841726619"},
-      {"down_up_rate", "0.875"},
-      {"avg_fwd_bytes_per_bulk", "800"},
-      {"avg_fwd_packets_per_bulk", "4"},
-      {"avg_fwd_bulk_rate", "1066.6666666666667"},
-      {"avg_bwd_bytes_per_bulk", "1500"},
-      {"avg_bwd_packets_bulk_rate", "5"},
-      {"avg_bwd_bulk_rate", "750"},
-      {"fwd_bulk_state_count", "1"},
-      {"fwd_bulk_total_size", "800"},
-      {"fwd_bulk_per_packet", "4"},
-      {"fwd_bulk_duration", "0.75"},
-      {"bwd_bulk_state_count", "1"},
-      {"bwd_bulk_total_size", "1500"},
-      {"bwd_bulk_per_packet", "5"},
-      {"bwd_bulk_duration", "2"},
-      {"fin_flag_counts", "3"},
-      {"psh_flag_counts", "5"},
-      {"urg_flag_counts", "3"},
-      {"ece_flag_counts", "3"},
-      {"syn_flag_counts", "3"},
-      {"ack_flag_counts", "13"},
-      {"cwr_flag_counts", "3"},
-      {"rst_flag_counts", "1"},
-      {"fwd_fin_flag_counts", "2"},
-      {"fwd_psh_flag_counts", "2"},
-      {"fwd_urg_flag_counts", "1"},
-      {"fwd_ece_flag_counts", "1"},
-      {"fwd_syn_flag_counts", "2"},
-      {"fwd_ack_flag_counts", "6"},
-      {"fwd_cwr_flag_counts", "1"},
-      {"fwd_rst_flag_counts", "1"},
-      {"bwd_fin_flag_counts", "1"},
-      {"bwd_psh_flag_counts", "3"},
-      {"bwd_urg_flag_counts", "2"},
-      {"bwd_ece_flag_counts", "2"},
-      {"bwd_syn_flag_counts", "1"},
-      {"bwd_ack_flag_counts", "7"},
-      {"bwd_cwr_flag_counts", "2"},
-      {"bwd_rst_flag_counts", "0"},
-      {"packets_IAT_mean", "19.857142857142858"},
-      {"packet_IAT_std", "47.35086685412142"},
-      {"packet_IAT_max", "150"},
-      {"packet_IAT_min", "0.25"},
-      {"packet_IAT_total", "278"},
-      {"fwd_packets_IAT_mean", "39.714285714285715"},
-      {"fwd_packets_IAT_std", "62.121630200563075"},
-      {"fwd_packets_IAT_max", "152"},
-      {"fwd_packets_IAT_min", "0.25"},
-      {"fwd_packets_IAT_total", "278"},
-      {"bwd_packets_IAT_mean", "20.916666666666668"},
-      {"bwd_packets_IAT_std", "45.2073156567484"},
-      {"bwd_packets_IAT_max", "122"},
-      {"bwd_packets_IAT_min", "0.5"},
-      {"bwd_packets_IAT_total", "125.5"},
-      {"subflow_fwd_packets", "2"},
-      {"subflow_bwd_packets", "1.75"},
-      {"subflow_fwd_bytes", "200"},
-      {"subflow_bwd_bytes", "375"},
-  };
-  ASSERT_EQ(expected.size(), 121u);
-  expect_cells(rows[0], expected);
+  ASSERT_EQ(kEveryColumn.size(), 121u);
+  expect_cells(rows[0], kEveryColumn);
 }
 
-// ---- what the flow above leaves open ----
+// ---- what the flow above does not show ----
 
 TEST(Columns114, LeastPayloadAboveZeroAndHeadersOfEachDirection) {
   const auto rows = rows_of({F(30).tcp_options(12).at(0), F(10).tcp_options(40).at(1),
@@ -303,7 +305,7 @@ TEST(Columns114, IcmpHasPortsWindowsAndFlagsOfZero) {
     }
 }
 
-// The longest that a cell can be: both addresses, ports, protocol, and a time beyond the calendar.
+// The longest possible cell: both addresses, ports, protocol, and a time beyond the calendar.
 TEST(Columns114, LongestFlowId) {
   fm_flow_key key{};
   key.ip_version = 6;
@@ -444,7 +446,7 @@ TEST(Columns114, LastAckBelongsToItsConnection) {
   frames.push_back(F(0, FM_SYN).at(.8));
   rows = rows_of(frames);
   ASSERT_EQ(rows.size(), 2u);
-  // What the first flow had is not in the second, which reuses its place in the table.
+  // The second flow reuses the first one's place in the table, but starts with zeros.
   expect_cells(
       rows[1],
       {{"payload_bytes_max", "0"}, {"payload_bytes_variance", "0"}, {"total_header_bytes", "20"}});

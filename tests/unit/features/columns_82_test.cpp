@@ -49,6 +49,106 @@ TEST(Columns82, NamesAreUniqueAndInOrder) {
 // 40 60 | 1 F 200 PSH URG | 1.25 F 100 CWR | 1.5 F 100 | 1.75 F 200 PSH | 2 B 300 URG | 2.25 B 300
 // | 2.5 B 300 | 2.75 B 100 PSH | 3.25 B 200 PSH | 10.25 F 0 60 | 12.25 B 0 60 | 21.25 B 0 60 FIN
 // | 21.75 F 0 60 FIN | 22 F 0 60 RST
+//
+// Forward lengths: 74 60 254 154 154 254 60 60 60 (9, sum 1130); backward: 74 354 354 354 154 254
+// 60 60 (8, 1664). Forward mean 1130/9; Σx² = 74² + 4·60² + 2·254² + 2·154² = 196340; variance
+// 196340/9 − (1130/9)² = 490160/81. Backward mean 208; Σx² = 74² + 3·354² + 154² + 254² + 2·60² =
+// 476856; variance 59607 − 43264 = 16343. All: 17, 2794; Σx² = 673196; variance 673196/17 −
+// (2794/17)² = (11444332 − 7806436)/289 = 3637896/289. Forward times 0 .75
+// 1 1.25 1.5 1.75 10.25 21.75 22: gaps .75 .25 .25 .25 .25 8.5 11.5 .25, mean 2.75, variance
+// Σx²/8 − 2.75² = (.5625 + 5·.0625 + 72.25 + 132.25)/8 − 7.5625 = 205.375/8 − 7.5625 = 18.109375.
+// Backward times .5 2 2.25 2.5 2.75 3.25 12.25 21.25: gaps 1.5 .25 .25 .25 .5 9 9, mean 20.75/7,
+// variance (2.25 + 3·.0625 + .25 + 162)/7 − (20.75/7)² = 164.6875/7 − 430.5625/49 = (1152.8125 −
+// 430.5625)/49 = 722.25/49. Flow gaps .5 .25 .25 .25 .25 .25 .25 .25 .25 .25 .5 7 2 9 .5 .25 (16,
+// sum 22), mean 1.375, variance (3·.25 + 10·.0625 + 49 + 4 + 81)/16 − 1.375² = 135.375/16
+// − 1.890625 = 6.5703125. Pieces: 0–3.25, 10.25–12.25, 21.25–22: 3.25, 2, .75: mean 2, variance
+// (1.5625 + 0 + 1.5625)/3 = 3.125/3. Idle: 7 and 9. Subflow gaps: 7, 2, 9: K = 4. Forward bulk
+// 200 100 100 200 over .75 s; backward 300 300 300 100 200 over 1.25 s.
+const Cells kEveryColumn = {
+    {"src_ip", "192.168.1.9"},
+    {"dst_ip", "10.0.0.2"},
+    {"src_port", "4242"},
+    {"dst_port", "80"},
+    {"protocol", "6"},
+    {"timestamp", "2023-11-14 22:13:20.250000"},
+    {"flow_duration", "22"},
+    {"flow_byts_s", "127"},
+    {"flow_pkts_s", "0.7727272727272727"},
+    {"fwd_pkts_s", "0.4090909090909091"},
+    {"bwd_pkts_s", "0.36363636363636365"},
+    {"tot_fwd_pkts", "9"},
+    {"tot_bwd_pkts", "8"},
+    {"totlen_fwd_pkts", "1130"},
+    {"totlen_bwd_pkts", "1664"},
+    {"fwd_pkt_len_max", "254"},
+    {"fwd_pkt_len_min", "60"},
+    {"fwd_pkt_len_mean", "125.55555555555556"},
+    {"fwd_pkt_len_std", "77.79047515404028"},  // sqrt(490160) / 9
+    {"bwd_pkt_len_max", "354"},
+    {"bwd_pkt_len_min", "60"},
+    {"bwd_pkt_len_mean", "208"},
+    {"bwd_pkt_len_std", "127.83974342902914"},
+    {"pkt_len_max", "354"},
+    {"pkt_len_min", "60"},
+    {"pkt_len_mean", "164.35294117647058"},
+    {"pkt_len_std", "112.19570148863079"},
+    {"pkt_len_var", "12587.875432525952"},
+    {"fwd_header_len", "380"},
+    {"bwd_header_len", "340"},
+    {"fwd_seg_size_min", "0"},
+    {"fwd_act_data_pkts", "4"},
+    {"flow_iat_mean", "1.375"},
+    {"flow_iat_max", "9"},
+    {"flow_iat_min", "0.25"},
+    {"flow_iat_std", "2.5632620818012346"},
+    {"fwd_iat_tot", "22"},
+    {"fwd_iat_max", "11.5"},
+    {"fwd_iat_min", "0.25"},
+    {"fwd_iat_mean", "2.75"},
+    {"fwd_iat_std", "4.2555111326373005"},
+    {"bwd_iat_tot", "20.75"},
+    {"bwd_iat_max", "9"},
+    {"bwd_iat_min", "0.25"},
+    {"bwd_iat_mean", "2.9642857142857144"},
+    {"bwd_iat_std", "3.839244185821911"},  // sqrt(722.25) / 7
+    {"fwd_psh_flags", "2"},
+    {"bwd_psh_flags", "2"},
+    {"fwd_urg_flags", "1"},
+    {"bwd_urg_flags", "1"},
+    {"fin_flag_cnt", "2"},
+    {"syn_flag_cnt", "2"},
+    {"rst_flag_cnt", "1"},
+    {"psh_flag_cnt", "4"},
+    {"ack_flag_cnt", "15"},
+    {"urg_flag_cnt", "2"},
+    {"ece_flag_cnt", "1"},
+    {"down_up_ratio", "0.8888888888888888"},
+    {"pkt_size_avg", "164.35294117647058"},
+    {"init_fwd_win_byts", "64240"},
+    {"init_bwd_win_byts", "28960"},
+    {"active_max", "3.25"},
+    {"active_min", "0.75"},
+    {"active_mean", "2"},
+    {"active_std", "1.0206207261596576"},
+    {"idle_max", "9"},
+    {"idle_min", "7"},
+    {"idle_mean", "8"},
+    {"idle_std", "1"},
+    {"fwd_byts_b_avg", "600"},
+    {"fwd_pkts_b_avg", "4"},
+    {"bwd_byts_b_avg", "1200"},
+    {"bwd_pkts_b_avg", "5"},
+    {"fwd_blk_rate_avg", "800"},
+    {"bwd_blk_rate_avg", "960"},
+    {"fwd_seg_size_avg", "66.66666666666667"},
+    {"bwd_seg_size_avg", "150"},
+    {"cwr_flag_count", "1"},
+    {"subflow_fwd_pkts", "2.25"},
+    {"subflow_bwd_pkts", "2"},
+    {"subflow_fwd_byts", "282.5"},
+    {"subflow_bwd_byts", "416"},
+};
+
 TEST(Columns82, EveryColumn) {
   const uint64_t start = 1'700'000'000'250'000'999;
   std::vector<TimedFrame> frames = {
@@ -73,106 +173,8 @@ TEST(Columns82, EveryColumn) {
   for (TimedFrame& f : frames) f.time_ns += start;
   const Replayed result = replay(frames);
   ASSERT_EQ(result.rows.size(), 1u);
-  // Forward lengths: 74 60 254 154 154 254 60 60 60 (9, sum 1130); backward: 74 354 354 354 154 254
-  // 60 60 (8, 1664). Forward mean 1130/9; Σx² = 74² + 4·60² + 2·254² + 2·154² = 196340; variance
-  // 196340/9 − (1130/9)² = 490160/81. Backward mean 208; Σx² = 74² + 3·354² + 154² + 254² + 2·60² =
-  // 476856; variance 59607 − 43264 = 16343. All: 17, 2794; Σx² = 673196; variance 673196/17 −
-  // (2794/17)² = (11444332 − 7806436)/289 = 3637896/289. Forward times 0 .75
-  // 1 1.25 1.5 1.75 10.25 21.75 22: gaps .75 .25 .25 .25 .25 8.5 11.5 .25, mean 2.75, variance
-  // Σx²/8 − 2.75² = (.5625 + 5·.0625 + 72.25 + 132.25)/8 − 7.5625 = 205.375/8 − 7.5625 = 18.109375.
-  // Backward times .5 2 2.25 2.5 2.75 3.25 12.25 21.25: gaps 1.5 .25 .25 .25 .5 9 9, mean 20.75/7,
-  // variance (2.25 + 3·.0625 + .25 + 162)/7 − (20.75/7)² = 164.6875/7 − 430.5625/49 = (1152.8125 −
-  // 430.5625)/49 = 722.25/49. Flow gaps .5 .25 .25 .25 .25 .25 .25 .25 .25 .25 .5 7 2 9 .5 .25 (16,
-  // sum 22), mean 1.375, variance (3·.25 + 10·.0625 + 49 + 4 + 81)/16 − 1.375² = 135.375/16
-  // − 1.890625 = 6.5703125. Pieces: 0–3.25, 10.25–12.25, 21.25–22: 3.25, 2, .75: mean 2, variance
-  // (1.5625 + 0 + 1.5625)/3 = 3.125/3. Idle: 7 and 9. Subflow gaps: 7, 2, 9: K = 4. Forward bulk
-  // 200 100 100 200 over .75 s; backward 300 300 300 100 200 over 1.25 s.
-  const Cells expected = {
-      {"src_ip", "192.168.1.9"},
-      {"dst_ip", "10.0.0.2"},
-      {"src_port", "4242"},
-      {"dst_port", "80"},
-      {"protocol", "6"},
-      {"timestamp", "2023-11-14 22:13:20.250000"},
-      {"flow_duration", "22"},
-      {"flow_byts_s", "127"},
-      {"flow_pkts_s", "0.7727272727272727"},
-      {"fwd_pkts_s", "0.4090909090909091"},
-      {"bwd_pkts_s", "0.36363636363636365"},
-      {"tot_fwd_pkts", "9"},
-      {"tot_bwd_pkts", "8"},
-      {"totlen_fwd_pkts", "1130"},
-      {"totlen_bwd_pkts", "1664"},
-      {"fwd_pkt_len_max", "254"},
-      {"fwd_pkt_len_min", "60"},
-      {"fwd_pkt_len_mean", "125.55555555555556"},
-      {"fwd_pkt_len_std", "77.79047515404028"},  // sqrt(490160) / 9
-      {"bwd_pkt_len_max", "354"},
-      {"bwd_pkt_len_min", "60"},
-      {"bwd_pkt_len_mean", "208"},
-      {"bwd_pkt_len_std", "127.83974342902914"},
-      {"pkt_len_max", "354"},
-      {"pkt_len_min", "60"},
-      {"pkt_len_mean", "164.35294117647058"},
-      {"pkt_len_std", "112.19570148863079"},
-      {"pkt_len_var", "12587.875432525952"},
-      {"fwd_header_len", "380"},
-      {"bwd_header_len", "340"},
-      {"fwd_seg_size_min", "0"},
-      {"fwd_act_data_pkts", "4"},
-      {"flow_iat_mean", "1.375"},
-      {"flow_iat_max", "9"},
-      {"flow_iat_min", "0.25"},
-      {"flow_iat_std", "2.5632620818012346"},
-      {"fwd_iat_tot", "22"},
-      {"fwd_iat_max", "11.5"},
-      {"fwd_iat_min", "0.25"},
-      {"fwd_iat_mean", "2.75"},
-      {"fwd_iat_std", "4.2555111326373005"},
-      {"bwd_iat_tot", "20.75"},
-      {"bwd_iat_max", "9"},
-      {"bwd_iat_min", "0.25"},
-      {"bwd_iat_mean", "2.9642857142857144"},
-      {"bwd_iat_std", "3.839244185821911"},  // sqrt(722.25) / 7
-      {"fwd_psh_flags", "2"},
-      {"bwd_psh_flags", "2"},
-      {"fwd_urg_flags", "1"},
-      {"bwd_urg_flags", "1"},
-      {"fin_flag_cnt", "2"},
-      {"syn_flag_cnt", "2"},
-      {"rst_flag_cnt", "1"},
-      {"psh_flag_cnt", "4"},
-      {"ack_flag_cnt", "15"},
-      {"urg_flag_cnt", "2"},
-      {"ece_flag_cnt", "1"},
-      {"down_up_ratio", "0.8888888888888888"},
-      {"pkt_size_avg", "164.35294117647058"},
-      {"init_fwd_win_byts", "64240"},
-      {"init_bwd_win_byts", "28960"},
-      {"active_max", "3.25"},
-      {"active_min", "0.75"},
-      {"active_mean", "2"},
-      {"active_std", "1.0206207261596576"},
-      {"idle_max", "9"},
-      {"idle_min", "7"},
-      {"idle_mean", "8"},
-      {"idle_std", "1"},
-      {"fwd_byts_b_avg", "600"},
-      {"fwd_pkts_b_avg", "4"},
-      {"bwd_byts_b_avg", "1200"},
-      {"bwd_pkts_b_avg", "5"},
-      {"fwd_blk_rate_avg", "800"},
-      {"bwd_blk_rate_avg", "960"},
-      {"fwd_seg_size_avg", "66.66666666666667"},
-      {"bwd_seg_size_avg", "150"},
-      {"cwr_flag_count", "1"},
-      {"subflow_fwd_pkts", "2.25"},
-      {"subflow_bwd_pkts", "2"},
-      {"subflow_fwd_byts", "282.5"},
-      {"subflow_bwd_byts", "416"},
-  };
-  ASSERT_EQ(expected.size(), 82u);
-  expect_cells(result.rows[0], expected);
+  ASSERT_EQ(kEveryColumn.size(), 82u);
+  expect_cells(result.rows[0], kEveryColumn);
 }
 
 TEST(Columns82, ForwardColumnsThatTheFlowAboveLeavesAtZero) {

@@ -21,7 +21,7 @@ namespace {
 
 class ColumnsProperty : public ::testing::Test {
  protected:
-  // Another one every run; a failure prints it.
+  // A new seed in each run; a failure prints it.
   const unsigned seed_ = std::random_device{}();
   std::mt19937 random_{seed_};
   ::testing::ScopedTrace trace_{__FILE__, __LINE__, ::testing::Message() << "seed " << seed_};
@@ -149,7 +149,7 @@ TEST_F(ColumnsProperty, OtherFlowsBetweenChangeNothing) {
   }
 }
 
-// Only the distance of times matters, whatever the first one is.
+// Only differences of times matter, not the first time.
 TEST_F(ColumnsProperty, ShiftedClockChangesTheTimestampOnly) {
   const Traffic traffic = random_traffic(random_, 500);
   auto frames = traffic.frames();
@@ -266,7 +266,7 @@ const std::map<std::string, std::string> kShared114 = {
     {"bwd_packets_IAT_min", "bwd_iat_min"},
     {"bwd_packets_IAT_total", "bwd_iat_tot"},
 };
-// Likewise, but -1 for ICMP there and 0 here.
+// Likewise, but for ICMP -1 in cic82 and 0 here.
 const std::map<std::string, std::string> kSharedButForIcmp114 = {
     {"src_port", "src_port"},
     {"dst_port", "dst_port"},
@@ -288,7 +288,7 @@ const std::map<std::string, std::string> kSharedButForIcmp114 = {
 
 TEST_F(ColumnsProperty, QuantitiesOf114AreThoseOfThe82Columns) {
   for (int round = 0; round < 40; round++) {
-    // cic82's settings there: keeping sizes must change nothing else, either.
+    // The other rows have cic82's settings: keeping sizes must not change anything else.
     fm_settings settings = settings_of("netflowmeter114"), settings_82 = fm_default_settings();
     settings.activity_gap_ns = settings_82.activity_gap_ns;
     const auto frames = random_traffic(random_, 500).frames();
@@ -304,7 +304,7 @@ TEST_F(ColumnsProperty, QuantitiesOf114AreThoseOfThe82Columns) {
       for (const auto& [here, there] : kSharedButForIcmp114) {
         ASSERT_EQ(row.text(here), icmp ? "0" : row_82.text(there)) << here;
       }
-      // The last active period counts there and not here.
+      // Only cic82 counts the last active period.
       ASSERT_LE(row.number("active_max"), row_82.number("active_max"));
       ASSERT_EQ(row.number("idle_max") == 0 && row.number("active_max") != 0, false);
     }
@@ -313,7 +313,7 @@ TEST_F(ColumnsProperty, QuantitiesOf114AreThoseOfThe82Columns) {
 
 // ---- the 97 columns ----
 
-// What both sets have, under the same parameters; where cic82 writes -1 for ICMP, 0 is here.
+// The columns that stand for one quantity in both sets; for ICMP -1 in cic82 and 0 here.
 const std::map<std::string, std::string> kShared97 = {
     {"Src IP", "src_ip"},
     {"Dst IP", "dst_ip"},
@@ -349,7 +349,7 @@ TEST_F(ColumnsProperty, QuantitiesOf97AreThoseOfThe82Columns) {
     fm_settings settings = fm_default_settings();
     const auto frames = random_traffic(random_, 500).frames();
     const auto rows_82 = replay(frames, settings).rows;
-    settings.with_application = 1;  // which must change nothing else
+    settings.with_application = 1;  // must not change anything else
     const auto rows = replay(frames, settings, kRoomyLimits, columns_97()).rows;
     ASSERT_EQ(rows.size(), rows_82.size());
     for (size_t i = 0; i < rows.size(); i++)

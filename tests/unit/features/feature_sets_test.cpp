@@ -36,7 +36,7 @@ TEST(FeatureSets, BringTheirOwnDefaults) {
   EXPECT_EQ(std::memcmp(&find_feature_set("realtime97")->settings, &expected, sizeof(expected)), 0);
 }
 
-// What the listings rely on, in CSV (not quoted) and in JSON (not escaped).
+// The listings neither quote (CSV) nor escape (JSON) these texts.
 TEST(FeatureSets, NamesAndDefinitionsNeedNoEscapes) {
   for (const NamedFeatureSet& set : feature_sets()) {
     std::set<std::string_view> names;

@@ -22,7 +22,7 @@ inline std::vector<Row> rows_of(const std::vector<TimedFrame>& frames,
   return replay(frames, settings, kRoomyLimits, columns_97()).rows;
 }
 
-// A row made of a record by hand: cells by column name.
+// The cells, by column name, of a record made by hand.
 inline std::map<std::string, std::string> cells_of(const FlowRecord& record) {
   RowCollector sink(columns_97());
   sink.write(record);

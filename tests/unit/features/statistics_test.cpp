@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// features/statistics.h against naive computations in 128 bits and in long double.
+// Compares features/statistics.h with naive computations in 128 bits and in long double.
 #include "features/statistics.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ fm_moments moments(const std::vector<uint64_t>& samples) {
   return m;
 }
 
-// Moments of a list in which each sample stands `times` times, without making the list.
+// The moments of a list that has each sample `times` times, without making the list.
 fm_moments repeated(const fm_moments& once, uint64_t times) {
   fm_moments m = once;
   const Wide squares =
@@ -30,7 +30,7 @@ fm_moments repeated(const fm_moments& once, uint64_t times) {
   return m;
 }
 
-// Σ(x − mean)² / n, from differences to the first sample, which are small where the spread is.
+// Σ(x − mean)² / n, from the differences to the first sample, which are small if the spread is.
 long double naive_variance(const std::vector<uint64_t>& samples) {
   long double sum = 0;
   const auto n = static_cast<long double>(samples.size());
@@ -126,7 +126,7 @@ TEST(Statistics, Ratio) {
   EXPECT_EQ(ratio(1, 3), 1.0 / 3);
   EXPECT_EQ(ratio(~uint64_t{0}, 1), 0x1p64);
   EXPECT_EQ(ratio(~uint64_t{0}, ~uint64_t{0}), 1);
-  // Beyond 2^53 both would be rounded before the division: 2^53 + 1 is no double.
+  // Beyond 2^53 both would be rounded before the division: 2^53 + 1 is not a double.
   EXPECT_EQ(ratio((uint64_t{1} << 53) + 1, (uint64_t{1} << 53) + 1), 1);
   expect_close(ratio((uint64_t{1} << 60) + 1, 3), ((uint64_t{1} << 60) + 1) / 3.0L, "ratio");
 }

@@ -64,8 +64,8 @@ void write_flows(RecordSink& sink, unsigned count) {
   replay.finish();
 }
 
-// A limit of the size of the files that this process may write, for as long as the object lives:
-// write(2) then takes a part, and fails with EFBIG after it.
+// Limits the size of files that this process can write, as long as the object lives: write(2) takes
+// a part, and then fails with EFBIG.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t octets) {
@@ -145,7 +145,7 @@ TEST(Csv, StyleOfNamesAndReals) {
   };
   for (const auto& row : rows)
     EXPECT_EQ(text_of(CsvFormat({third, count, time}, row.style)), row.text);
-  // Where the decimals have no room the number stays a number.
+  // Without room for the decimals it is written in another form.
   EXPECT_EQ(text_of(CsvFormat({most}, {{}, 64, false})), "MOST\n1.7976931348623157e+308\n");
 }
 
@@ -228,8 +228,7 @@ TEST(Csv, FullDeviceWithoutAnyRow) {
   EXPECT_FALSE((*sink)->flush()) << "the header row is lost";
 }
 
-// What a file holds after the disk was full in the middle of a row, and what the message says about
-// it.
+// What a file holds after the disk was full in the middle of a row, and what the message says.
 void expect_whole_rows(rlim_t limit, unsigned rows, bool flush_header_first) {
   SCOPED_TRACE(::testing::Message() << "limit " << limit << ", " << rows << " rows");
   TemporaryFile file;
@@ -264,7 +263,7 @@ TEST(Csv, PartOfARowIsTakenBack) {
   expect_whole_rows(300001, 5000, true);  // in a later write of the buffer
 }
 
-// The header's line is no row.
+// The header is not counted as a row.
 TEST(Csv, PartOfARowIsTakenBackInTheWriteOfTheHeader) {
   expect_whole_rows(5000, 100, false);
 }

@@ -44,7 +44,7 @@ class FlowLine : public ::testing::Test {
     record.application = application;
     return flow_line(record);
   }
-  // The part behind the flow's counts.
+  // What follows the flow's counts.
   std::string application(const ApplicationSummary& a) const {
     const std::string without = line(), with = line(&a);
     EXPECT_EQ(with.substr(0, without.size() - 1), without.substr(0, without.size() - 1));

@@ -86,7 +86,7 @@ TEST(Number, ReadsBackAndFits) {
   }
 }
 
-// What the standard library makes of it, in the notation of number.h.
+// The text that the standard library gives, in the notation of number.h.
 std::string by_standard_library(double value) {
   const double magnitude = std::fabs(value);
   char buffer[64];

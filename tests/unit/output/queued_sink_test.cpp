@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows between two threads: what a bounded queue takes, drops and waits for.
+// Rows between two threads: what a bounded queue takes and drops, and when it waits.
 #include "output/queued_sink.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ FlowRecord any_record() {
   return {key, flow, {}, FM_END_INPUT};
 }
 
-// Rows of 1000 octets.
+// Rows of 1000 bytes.
 class Row1000 final : public RowFormat {
  public:
   char* put_header(char* at) const override { return at; }
@@ -34,7 +34,7 @@ class Row1000 final : public RowFormat {
   size_t bound() const override { return 1000; }
 };
 
-// Takes nothing until it is let go.
+// Takes no rows until it is released.
 class HeldWriter final : public RowWriter {
  public:
   explicit HeldWriter(std::shared_future<void> go, Status result = Done{})

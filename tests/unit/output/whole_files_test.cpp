@@ -59,7 +59,7 @@ class Line final : public RowFormat {
   size_t bound() const override { return 10; }
 };
 
-// A name that only begins or ends like a suffix: time and number come where the suffix begins.
+// Time and number are put before the suffix, also of names that only look as if they had one.
 TEST(WholeFiles, NamesAndTimes) {
   std::string name = ::testing::TempDir() + "files.d-XXXXXX";
   const std::filesystem::path directory = ::mkdtemp(name.data());
@@ -86,7 +86,7 @@ TEST(WholeFiles, NamesAndTimes) {
         if (entry.path().extension() != ".part") all.push_back(entry.path().filename());
       return all;
     };
-    // The file ends with its second, though no more rows come.
+    // The file ends with its second, even if no more rows come.
     for (int i = 0; i < 1000 && whole().empty(); i++)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_EQ(whole().size(), 1u);
