@@ -26,21 +26,23 @@ struct ApplicationQuantity : Quantity {
 
 // ---- HTTP ----
 
-inline constexpr ApplicationQuantity kHttpRequests{kNone, "HTTP/1.0 and 1.1 requests begun",
+inline constexpr ApplicationQuantity kHttpRequests{kNone,
+                                                   "HTTP/1.0 and 1.1 requests that were started",
                                                    [](Summary a) { return a.http_requests; }};
 inline constexpr ApplicationQuantity kHttpResponses{
-    kNone, "HTTP/1.0 and 1.1 responses begun, 1xx included",
+    kNone, "HTTP/1.0 and 1.1 responses that were started, 1xx included",
     [](Summary a) { return a.http_responses; }};
 inline constexpr ApplicationQuantity kHttpMethod{
-    kText, "method of most requests, of equals the one seen first; NONE", [](Summary a) {
+    kText, "most common request method, the first seen among equals; NONE without requests",
+    [](Summary a) {
       const std::string method = a.http_method.text();
       return Cell(method.empty() ? std::string_view("NONE") : method);
     }};
 inline constexpr ApplicationQuantity kHttpCode{
-    kNone, "status of most responses, of equals the one seen first; 0 without",
+    kNone, "most common status, the first seen among equals; 0 without responses",
     [](Summary a) { return a.http_code; }};
 inline constexpr ApplicationQuantity kHttpContentLength{
-    kBytes, "sum of the Content-Length values of the requests and responses counted",
+    kBytes, "sum of the Content-Length values of these requests and responses",
     [](Summary a) -> Cell {
       // A peer can make the sum reach its limit, which must not look like -1.
       if (a.http_content_length == UINT64_MAX) return std::string_view("18446744073709551615");
@@ -51,10 +53,11 @@ inline constexpr ApplicationQuantity kHttpContentLength{
 // ---- TLS ----
 
 inline constexpr ApplicationQuantity kTlsMessages{
-    kNone, "handshake messages of both directions that are not encrypted",
+    kNone, "unencrypted handshake messages in both directions",
     [](Summary a) { return a.tls_messages; }};
 inline constexpr ApplicationQuantity kTlsVersion{
-    kText, "the version agreed (0x0304 is TLS 1.3), else the highest that was offered; NONE",
+    kText,
+    "the version agreed on (0x0304 is TLS 1.3), else the highest one offered; NONE without TLS",
     [](Summary a) -> Cell {
       if (!a.tls_version_known) return std::string_view("NONE");
       constexpr char kDigits[] = "0123456789abcdef";
@@ -63,21 +66,22 @@ inline constexpr ApplicationQuantity kTlsVersion{
       return std::string_view(text);
     }};
 inline constexpr ApplicationQuantity kTlsCipherSuites{
-    kNone, "different cipher suites offered or chosen, GREASE left out",
+    kNone, "different cipher suites offered or chosen, without GREASE",
     [](Summary a) { return a.tls_cipher_suites; }};
 inline constexpr ApplicationQuantity kTlsExtensions{
-    kNone, "extensions of ClientHello and ServerHello, GREASE left out",
+    kNone, "extensions in ClientHello and ServerHello, without GREASE",
     [](Summary a) { return a.tls_extensions; }};
 
 // ---- DNS ----
 
-inline constexpr ApplicationQuantity kDnsQueries{kNone, "DNS messages of port 53 that ask",
+inline constexpr ApplicationQuantity kDnsQueries{kNone, "DNS queries on port 53",
                                                  [](Summary a) { return a.dns_queries; }};
 inline constexpr ApplicationQuantity kDnsResponses{
-    kNone, "DNS messages of port 53 that answer, also without a record",
+    kNone, "DNS responses on port 53, including those without a record",
     [](Summary a) { return a.dns_responses; }};
 inline constexpr ApplicationQuantity kDnsQueryType{
-    kText, "type of most queries (1 is A, 28 AAAA), of equals the one seen first; NONE",
+    kText,
+    "most common query type (1 is A, 28 AAAA), the first seen among equals; NONE without queries",
     [](Summary a) -> Cell {
       if (!a.dns_type_known) return std::string_view("NONE");
       char text[12];
@@ -85,7 +89,7 @@ inline constexpr ApplicationQuantity kDnsQueryType{
       return std::string_view(text, static_cast<size_t>(end - text));
     }};
 inline constexpr ApplicationQuantity kDnsCode{
-    kNone, "code of most responses, of equals the one seen first; 0 also without a response",
+    kNone, "most common response code, the first seen among equals; also 0 without responses",
     [](Summary a) { return a.dns_rcode; }};
 
 }  // namespace flowmeter::quantities

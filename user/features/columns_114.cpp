@@ -37,10 +37,10 @@ constexpr QuantityOf kFlowId{
 // Its active periods do not include the one with which the flow ends.
 constexpr QuantityOf kEndedActiveMin{
     kSeconds,
-    "least active period longer than 0 that an idle period ended: the flow's last one does not "
+    "smallest active period longer than 0 that an idle period ended: the flow's last one does not "
     "count",
     [](Record f) { return Nanoseconds{f.flow.timing.active.min}; }};
-constexpr QuantityOf kEndedActiveMax{kSeconds, "greatest active period", [](Record f) {
+constexpr QuantityOf kEndedActiveMax{kSeconds, "largest active period", [](Record f) {
                                        return Nanoseconds{f.flow.timing.active.max};
                                      }};
 constexpr QuantityOf kEndedActiveMean{kSeconds, "mean active period",
@@ -54,7 +54,7 @@ constexpr Directed kPacketsPerSubflowGap{
     kPackets, "{}packets / gaps above 1 s; 0 without such a gap",
     [](Record f, Way way) { return ratio(packets(f, way), f.flow.timing.subflow_gaps); }};
 constexpr Directed kPayloadPerSubflowGap{
-    kBytes, "payload octets of the {}packets / gaps above 1 s; 0 without such a gap",
+    kBytes, "payload bytes of the {}packets / gaps above 1 s; 0 without such a gap",
     [](Record f, Way way) { return ratio(payload_bytes(f, way), f.flow.timing.subflow_gaps); }};
 
 // In the order and spelling of the published table, odd as they are.
@@ -70,26 +70,26 @@ constexpr Column kColumns[] = {
     {"packets_count", kPacketCount.both},
     {"fwd_packets_count", kPacketCount.forward},
     {"bwd_packets_count", kPacketCount.backward},
-    {"total_payload_bytes", kPayloadSum.both, "payload octets of all packets"},
+    {"total_payload_bytes", kPayloadSum.both},
     {"fwd_total_payload_bytes", kPayloadSum.forward},
     {"bwd_total_payload_bytes", kPayloadSum.backward},
     {"payload_bytes_max", kPayloadMax.both},
-    {"payload_bytes_min", kPayloadMin.both, "least payload of a packet (0 for a bare ACK)"},
-    {"payload_bytes_mean", kPayloadMean.both, "mean of the packets' payload"},
+    {"payload_bytes_min", kPayloadMin.both, "smallest payload of a packet (0 for a bare ACK)"},
+    {"payload_bytes_mean", kPayloadMean.both},
     {"payload_bytes_std", kPayloadDeviation.both},
     {"payload_bytes_variance", kPayloadVariance.both},
     {"fwd_payload_bytes_max", kPayloadMax.forward},
     {"fwd_payload_bytes_min", kPayloadMin.forward},
-    {"fwd_payload_bytes_mean", kPayloadMean.forward, "mean of the {}packets' payload"},
+    {"fwd_payload_bytes_mean", kPayloadMean.forward},
     {"fwd_payload_bytes_std", kPayloadDeviation.forward},
     {"fwd_payload_bytes_variance", kPayloadVariance.forward},
     {"bwd_payload_bytes_max", kPayloadMax.backward},
     {"bwd_payload_bytes_min", kPayloadMin.backward},
-    {"bwd_payload_bytes_mean", kPayloadMean.backward, "mean of the {}packets' payload"},
+    {"bwd_payload_bytes_mean", kPayloadMean.backward},
     {"bwd_payload_bytes_std", kPayloadDeviation.backward},
     {"bwd_payload_bytes_variance", kPayloadVariance.backward},
     {"total_header_bytes", kTransportHeaderSum.both,
-     "octets of the packets' transport headers (TCP with options, UDP 8, ICMP 8, later fragments "
+     "bytes of the packets' transport headers (TCP with options, UDP 8, ICMP 8, later fragments "
      "0)"},
     {"max_header_bytes", kTransportHeaderMax.both},
     {"min_header_bytes", kTransportHeaderMin.both},
@@ -114,25 +114,25 @@ constexpr Column kColumns[] = {
     {"active_max", kEndedActiveMax},
     {"active_mean", kEndedActiveMean},
     {"active_std", kEndedActiveDeviation},
-    {"idle_min", kIdleMin, "least idle period: a gap above the activity gap (100 s)"},
+    {"idle_min", kIdleMin, "smallest idle period: a gap above the activity gap (100 s)"},
     {"idle_max", kIdleMax},
     {"idle_mean", kIdleMean},
     {"idle_std", kIdleDeviation},
-    {"bytes_rate", kPayloadRate.both, "total_payload_bytes / D; 0 if D is 0"},
-    {"fwd_bytes_rate", kPayloadRate.forward, "fwd_total_payload_bytes / D; 0 if D is 0"},
-    {"bwd_bytes_rate", kPayloadRate.backward, "bwd_total_payload_bytes / D; 0 if D is 0"},
+    {"bytes_rate", kPayloadRate.both},
+    {"fwd_bytes_rate", kPayloadRate.forward},
+    {"bwd_bytes_rate", kPayloadRate.backward},
     {"packets_rate", kPacketRate.both},
     {"bwd_packets_rate", kPacketRate.backward},
     {"fwd_packets_rate", kPacketRate.forward},
     {"down_up_rate", kDownUpRatio},
     {"avg_fwd_bytes_per_bulk", kBulkBytesMean.forward,
-     "payload octets a {}bulk (4 or more payload packets without one of the other direction, gaps "
+     "payload bytes per {}bulk (4 or more payload packets without one of the other direction, gaps "
      "up to 1 s)"},
     {"avg_fwd_packets_per_bulk", kBulkPacketsMean.forward},
     {"avg_fwd_bulk_rate", kBulkRate.forward},
     {"avg_bwd_bytes_per_bulk", kBulkBytesMean.backward},
     {"avg_bwd_packets_bulk_rate", kBulkPacketsMean.backward,
-     "packets a {}bulk (a mean, despite the name)"},
+     "packets per {}bulk (a mean, despite the name)"},
     {"avg_bwd_bulk_rate", kBulkRate.backward},
     {"fwd_bulk_state_count", kBulkCount.forward},
     {"fwd_bulk_total_size", kBulkBytes.forward},
@@ -172,7 +172,7 @@ constexpr Column kColumns[] = {
     {"packet_IAT_std", kGapDeviation.both},
     {"packet_IAT_max", kGapMax.both},
     {"packet_IAT_min", kGapMin.both},
-    {"packet_IAT_total", kGapSum.both, "sum of the gaps between neighbouring packets (D)"},
+    {"packet_IAT_total", kGapSum.both, "sum of the gaps between consecutive packets (D)"},
     {"fwd_packets_IAT_mean", kGapMean.forward},
     {"fwd_packets_IAT_std", kGapDeviation.forward},
     {"fwd_packets_IAT_max", kGapMax.forward},
@@ -185,10 +185,8 @@ constexpr Column kColumns[] = {
     {"bwd_packets_IAT_total", kGapSum.backward},
     {"subflow_fwd_packets", kPacketsPerSubflowGap.forward},
     {"subflow_bwd_packets", kPacketsPerSubflowGap.backward},
-    {"subflow_fwd_bytes", kPayloadPerSubflowGap.forward,
-     "fwd_total_payload_bytes / gaps above 1 s; 0 without such a gap"},
-    {"subflow_bwd_bytes", kPayloadPerSubflowGap.backward,
-     "bwd_total_payload_bytes / gaps above 1 s; 0 without such a gap"},
+    {"subflow_fwd_bytes", kPayloadPerSubflowGap.forward},
+    {"subflow_bwd_bytes", kPayloadPerSubflowGap.backward},
 };
 static_assert(std::size(kColumns) == 7 + 114);
 

@@ -40,7 +40,7 @@ constexpr QuantityOf kDurationMicroseconds{
     kMicroseconds, "latest time - first packet's time (D); the only column in microseconds",
     [](Record f) { return static_cast<double>(f.duration_ns()) / 1000; }};
 constexpr QuantityOf kByteRatio{
-    kNone, "octets of the backward packets / of the forward packets; 0 without forward packets",
+    kNone, "bytes of the backward packets / of the forward packets; 0 without forward packets",
     [](Record f) { return ratio(lengths(f, Way::kBackward).sum, lengths(f, Way::kForward).sum); }};
 
 // Its bulks are not ended by packets of the other direction.
@@ -49,13 +49,13 @@ const DirectionBulks::Totals& own_bulks(Record f, Way way) {
   return f.direction_bulks ? f.direction_bulks[sender(f, way)].totals : kNothing;
 }
 constexpr Directed kOwnBulkBytesMean{
-    kBytes, "payload octets a {}bulk",
+    kBytes, "payload bytes per {}bulk",
     [](Record f, Way way) { return ratio(own_bulks(f, way).bytes, own_bulks(f, way).count); }};
 constexpr Directed kOwnBulkPacketsMean{
-    kPackets, "packets a {}bulk",
+    kPackets, "packets per {}bulk",
     [](Record f, Way way) { return ratio(own_bulks(f, way).packets, own_bulks(f, way).count); }};
 constexpr Directed kOwnBulkRateMean{
-    kBytesPerSecond, "mean over the {}bulks of payload octets / time, 0 for one that took none",
+    kBytesPerSecond, "mean of the {}bulks' payload bytes / duration; 0 for a bulk without duration",
     [](Record f, Way way) {
       const DirectionBulks::Totals& b = own_bulks(f, way);
       return b.count == 0 ? 0 : b.rate_sum / static_cast<double>(b.count);
@@ -73,8 +73,7 @@ constexpr Column kColumns[] = {
     {"Flow Duration", kDurationMicroseconds},
     {"Total Fwd Packets", kPacketCount.forward},
     {"Total Backward Packets", kPacketCount.backward},
-    {"Total Length of Fwd Packets", kLengthSum.forward,
-     "octets of the forward packets on the wire, link header and padding included"},
+    {"Total Length of Fwd Packets", kLengthSum.forward},
     {"Total Length of Bwd Packets", kLengthSum.backward},
     {"Fwd Packet Length Max", kLengthMax.forward},
     {"Fwd Packet Length Min", kLengthMin.forward},
@@ -105,15 +104,14 @@ constexpr Column kColumns[] = {
     {"Fwd URG Flags", kUrgPackets.forward},
     {"Bwd URG Flags", kUrgPackets.backward},
     {"Fwd Header Length", kHeaderBytes.forward},
-    {"Bwd Header Length", kHeaderBytes.backward, "the same of the backward packets"},
+    {"Bwd Header Length", kHeaderBytes.backward},
     {"Fwd Packets/s", kPacketRate.forward},
     {"Bwd Packets/s", kPacketRate.backward},
-    {"Min Packet Length", kLengthMin.both, "least packet length"},
-    {"Max Packet Length", kLengthMax.both, "greatest packet length"},
-    {"Packet Length Mean", kLengthMean.both, "mean packet length"},
-    {"Packet Length Std", kLengthDeviation.both,
-     "population standard deviation of the packet lengths"},
-    {"Packet Length Variance", kLengthVariance.both, "population variance of the packet lengths"},
+    {"Min Packet Length", kLengthMin.both},
+    {"Max Packet Length", kLengthMax.both},
+    {"Packet Length Mean", kLengthMean.both},
+    {"Packet Length Std", kLengthDeviation.both},
+    {"Packet Length Variance", kLengthVariance.both},
     {"FIN Flag Count", kFinPackets.both},
     {"SYN Flag Count", kSynPackets.both},
     {"RST Flag Count", kRstPackets.both},
@@ -128,24 +126,24 @@ constexpr Column kColumns[] = {
     {"Avg Bwd Segment Size", kPayloadMean.backward},
     {"Fwd Header Length.1", kHeaderBytes.forward, "as Fwd Header Length"},
     {"Fwd Avg Bytes/Bulk", kOwnBulkBytesMean.forward,
-     "payload octets a {}bulk (payload packets with gaps up to 0.1 s; packets of the other "
-     "direction do not break it, and one packet is a bulk)"},
+     "payload bytes per {}bulk (payload packets with gaps up to 0.1 s; packets of the other "
+     "direction do not end it, and one packet is a bulk)"},
     {"Fwd Avg Packets/Bulk", kOwnBulkPacketsMean.forward},
     {"Fwd Avg Bulk Rate", kOwnBulkRateMean.forward},
     {"Bwd Avg Bytes/Bulk", kOwnBulkBytesMean.backward},
     {"Bwd Avg Packets/Bulk", kOwnBulkPacketsMean.backward},
     {"Bwd Avg Bulk Rate", kOwnBulkRateMean.backward},
-    {"Subflow Fwd Packets", kSubflowPackets.forward, "{}packets / subflows (1 + gaps above 1 s)"},
-    {"Subflow Fwd Bytes", kSubflowBytes.forward, "Total Length of Fwd Packets / subflows"},
+    {"Subflow Fwd Packets", kSubflowPackets.forward},
+    {"Subflow Fwd Bytes", kSubflowBytes.forward},
     {"Subflow Bwd Packets", kSubflowPackets.backward},
-    {"Subflow Bwd Bytes", kSubflowBytes.backward, "Total Length of Bwd Packets / subflows"},
+    {"Subflow Bwd Bytes", kSubflowBytes.backward},
     {"Init_Win_bytes_forward", kInitialWindow.forward},
     {"Init_Win_bytes_backward", kInitialWindow.backward},
     {"act_data_pkt_fwd", kDataPacketCount.forward},
     {"min_seg_size_forward", kPayloadMin.forward},
     {"Active Mean", kActiveMean,
-     "mean active period longer than 0: the time between idle periods, the flow's last one "
-     "included"},
+     "mean active period longer than 0: the time between idle periods, including the flow's "
+     "last one"},
     {"Active Std", kActiveDeviation},
     {"Active Max", kActiveMax},
     {"Active Min", kActiveMin},

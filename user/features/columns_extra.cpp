@@ -17,25 +17,27 @@ std::string_view end_name(fm_end_reason end) {
   return kNames[end];
 }
 
-constexpr QuantityOf kInterface{kText, "live: interface at which the flow's first packet was met",
+constexpr QuantityOf kInterface{kText, "live: interface where the flow's first packet was seen",
                                 [](Record f) { return f.interface; }};
 constexpr QuantityOf kDirection{
-    kText, "live: whether that interface received (ingress) or sent it (egress)", [](Record f) {
+    kText, "live: whether that interface received the packet (ingress) or sent it (egress)",
+    [](Record f) {
       if (f.interface.empty()) return std::string_view();
       return std::string_view(f.hook == FM_HOOK_INGRESS ? "ingress" : "egress");
     }};
 constexpr QuantityOf kEndReason{
     kText, "why the flow ended: idle, reopened, active, end, resources, evicted",
     [](Record f) { return end_name(f.end); }};
-constexpr QuantityOf kPacketsWithoutTiming{kPackets,
-                                           "live: packets in the counts whose times are unknown",
-                                           [](Record f) { return f.packets_without_timing; }};
+constexpr QuantityOf kPacketsWithoutTiming{
+    kPackets, "live: packets that are counted but whose times are unknown",
+    [](Record f) { return f.packets_without_timing; }};
 constexpr QuantityOf kTimingEstimated{
-    kNone, "1 if times, rates, bulks, subflows, active and idle are of only some of the packets",
+    kNone,
+    "1 if times, rates, bulks, subflows, active and idle periods cover only some of the packets",
     [](Record f) { return f.packets_without_timing > 0; }};
-constexpr QuantityOf kEvictions{kNone,
-                                "live: how often the kernel's map dropped the flow for newer ones",
-                                [](Record f) { return f.evictions; }};
+constexpr QuantityOf kEvictions{
+    kNone, "live: how often the kernel's map dropped the flow to make room for newer ones",
+    [](Record f) { return f.evictions; }};
 
 constexpr Column kColumns[] = {
     {"interface", kInterface},

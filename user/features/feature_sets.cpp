@@ -35,7 +35,7 @@ std::span<const NamedFeatureSet> feature_sets() {
       NamedFeatureSet{"cic82", "the 82 columns of the Python cicflowmeter", columns_82(),
                       fm_default_settings()},
       NamedFeatureSet{"netflowmeter114",
-                      "the 114 features of NetFlowMeter, behind 7 columns that "
+                      "the 114 features of NetFlowMeter, after 7 columns that "
                       "identify the flow",
                       columns_114(), netflowmeter114_settings()},
       NamedFeatureSet{"realtime97",

@@ -82,7 +82,7 @@ inline fm_moments transport_headers(Record f, Way way) {
                       c.transport_header_max[end]};
   });
 }
-// The times between neighbours, which for both ways are not those of either.
+// The times between consecutive packets. Those of both ways are not a merge of each way.
 inline const fm_moments& gaps(Record f, Way way) {
   const fm_flow_timing& t = f.flow.timing;
   return way == Way::kBoth ? t.gaps : t.direction[sender(f, way)].gaps;
@@ -121,12 +121,12 @@ inline constexpr QuantityOf kProtocolNumber{kNone, "IP protocol number: 6, 17, 1
 inline constexpr QuantityOf kProtocolName{kText, "TCP, UDP, ICMP or ICMPv6",
                                           [](Record f) { return protocol_name(f.key.protocol); }};
 inline constexpr QuantityOf kFirstTime{
-    kTime, "time of the first packet, UTC, microseconds (cut)",
+    kTime, "time of the first packet, UTC, truncated to microseconds",
     [](Record f) { return time_text(f.clock, f.flow.counters.first_ns); }};
 
 // ---- duration, packets, rates ----
 
-inline constexpr QuantityOf kDuration{kSeconds, "latest time - first packet's time (D)",
+inline constexpr QuantityOf kDuration{kSeconds, "latest time - time of the first packet (D)",
                                       [](Record f) { return Nanoseconds{f.duration_ns()}; }};
 inline constexpr EachWay kPacketCount{kPackets, "{}packets",
                                       [](Record f, Way way) { return packets(f, way); }};
@@ -142,11 +142,12 @@ inline constexpr QuantityOf kDownUpRatio{
 
 // ---- length on the wire ----
 
-inline constexpr EachWay kLengthSum{kBytes, "octets of the {}packets on the wire",
-                                    [](Record f, Way way) { return lengths(f, way).sum; }};
-inline constexpr EachWay kLengthMax{kBytes, "greatest length of a {}packet",
+inline constexpr EachWay kLengthSum{
+    kBytes, "bytes of the {}packets on the wire, link header and padding included",
+    [](Record f, Way way) { return lengths(f, way).sum; }};
+inline constexpr EachWay kLengthMax{kBytes, "largest length of a {}packet",
                                     [](Record f, Way way) { return lengths(f, way).max; }};
-inline constexpr EachWay kLengthMin{kBytes, "least length of a {}packet",
+inline constexpr EachWay kLengthMin{kBytes, "smallest length of a {}packet",
                                     [](Record f, Way way) { return lengths(f, way).min; }};
 inline constexpr EachWay kLengthMean{kBytes, "mean length of the {}packets",
                                      [](Record f, Way way) { return mean(lengths(f, way)); }};
@@ -157,23 +158,22 @@ inline constexpr EachWay kLengthVariance{
     kBytesSquared, "population variance of the {}packets' lengths",
     [](Record f, Way way) { return variance(lengths(f, way)); }};
 inline constexpr QuantityOf kByteRate{
-    kBytesPerSecond, "octets of all packets / D; 0 if D is 0",
+    kBytesPerSecond, "bytes of all packets on the wire / D; 0 if D is 0",
     [](Record f) { return per_second(lengths(f, Way::kBoth).sum, f.duration_ns()); }};
 
 // ---- headers ----
 
 inline constexpr Directed kHeaderBytes{
-    kBytes,
-    "octets of IP and transport headers, options and extension headers included, of the {}packets",
+    kBytes, "bytes of the {}packets' IP and transport headers, with options and extension headers",
     [](Record f, Way way) { return counters(f, way).header_bytes; }};
 inline constexpr EachWay kTransportHeaderSum{
-    kBytes, "octets of the {}packets' transport headers",
+    kBytes, "bytes of the {}packets' transport headers",
     [](Record f, Way way) { return transport_headers(f, way).sum; }};
 inline constexpr EachWay kTransportHeaderMax{
-    kBytes, "greatest transport header of a {}packet",
+    kBytes, "largest transport header of a {}packet",
     [](Record f, Way way) { return transport_headers(f, way).max; }};
 inline constexpr EachWay kTransportHeaderMin{
-    kBytes, "least transport header of a {}packet",
+    kBytes, "smallest transport header of a {}packet",
     [](Record f, Way way) { return transport_headers(f, way).min; }};
 inline constexpr EachWay kTransportHeaderMean{
     kBytes, "mean of the {}packets' transport headers",
@@ -184,12 +184,12 @@ inline constexpr EachWay kTransportHeaderDeviation{
 
 // ---- payload ----
 
-inline constexpr EachWay kPayloadSum{kBytes, "payload octets of the {}packets",
+inline constexpr EachWay kPayloadSum{kBytes, "payload bytes of the {}packets",
                                      [](Record f, Way way) { return payload_bytes(f, way); }};
-inline constexpr EachWay kPayloadMax{kBytes, "greatest payload of a {}packet",
+inline constexpr EachWay kPayloadMax{kBytes, "largest payload of a {}packet",
                                      [](Record f, Way way) { return payloads(f, way).max; }};
 inline constexpr EachWay kPayloadMin{
-    kBytes, "least payload of a {}packet (0 for a bare ACK, and without {}packets)",
+    kBytes, "smallest payload of a {}packet (0 for a bare ACK or without {}packets)",
     [](Record f, Way way) { return payloads(f, way).min; }};
 inline constexpr EachWay kPayloadMean{kBytes, "mean payload of the {}packets",
                                       [](Record f, Way way) { return mean(payloads(f, way)); }};
@@ -200,7 +200,7 @@ inline constexpr EachWay kPayloadVariance{
     kBytesSquared, "population variance of the {}packets' payload",
     [](Record f, Way way) { return variance(payloads(f, way)); }};
 inline constexpr EachWay kPayloadRate{
-    kBytesPerSecond, "payload octets of the {}packets / D; 0 if D is 0",
+    kBytesPerSecond, "payload bytes of the {}packets / D; 0 if D is 0",
     [](Record f, Way way) { return per_second(payload_bytes(f, way), f.duration_ns()); }};
 
 // ---- TCP: flags, windows ----
@@ -222,38 +222,37 @@ inline constexpr EachWay kEcePackets{
 inline constexpr EachWay kCwrPackets{
     kPackets, "{}packets with CWR", [](Record f, Way way) { return flag_packets(f, way, FM_CWR); }};
 inline constexpr Directed kInitialWindow{
-    kBytes,
-    "TCP window, not scaled, of the first {}packet with a TCP header; 0 without, and if not TCP",
+    kBytes, "unscaled TCP window of the first {}packet with a TCP header; 0 if there is none",
     [](Record f, Way way) { return counters(f, way).initial_window; }};
 
 // ---- times between packets ----
 
-inline constexpr EachWay kGapSum{kSeconds, "sum of the gaps between neighbouring {}packets",
+inline constexpr EachWay kGapSum{kSeconds, "sum of the gaps between consecutive {}packets",
                                  [](Record f, Way way) { return Nanoseconds{gaps(f, way).sum}; }};
-inline constexpr EachWay kGapMax{kSeconds, "greatest gap between neighbouring {}packets",
+inline constexpr EachWay kGapMax{kSeconds, "largest gap between consecutive {}packets",
                                  [](Record f, Way way) { return Nanoseconds{gaps(f, way).max}; }};
-inline constexpr EachWay kGapMin{kSeconds, "least gap between neighbouring {}packets",
+inline constexpr EachWay kGapMin{kSeconds, "smallest gap between consecutive {}packets",
                                  [](Record f, Way way) { return Nanoseconds{gaps(f, way).min}; }};
-inline constexpr EachWay kGapMean{kSeconds, "mean gap between neighbouring {}packets",
+inline constexpr EachWay kGapMean{kSeconds, "mean gap between consecutive {}packets",
                                   [](Record f, Way way) { return mean_seconds(gaps(f, way)); }};
 inline constexpr EachWay kGapDeviation{
-    kSeconds, "population standard deviation of the gaps between neighbouring {}packets",
+    kSeconds, "population standard deviation of the gaps between consecutive {}packets",
     [](Record f, Way way) { return deviation_seconds(gaps(f, way)); }};
 
 // ---- active and idle periods ----
 
-inline constexpr QuantityOf kActiveMax{kSeconds, "greatest active period",
+inline constexpr QuantityOf kActiveMax{kSeconds, "largest active period",
                                        [](Record f) { return Nanoseconds{active_periods(f).max}; }};
-inline constexpr QuantityOf kActiveMin{kSeconds, "least active period",
+inline constexpr QuantityOf kActiveMin{kSeconds, "smallest active period",
                                        [](Record f) { return Nanoseconds{active_periods(f).min}; }};
 inline constexpr QuantityOf kActiveMean{kSeconds, "mean active period",
                                         [](Record f) { return mean_seconds(active_periods(f)); }};
 inline constexpr QuantityOf kActiveDeviation{
     kSeconds, "population standard deviation of the active periods",
     [](Record f) { return deviation_seconds(active_periods(f)); }};
-inline constexpr QuantityOf kIdleMax{kSeconds, "greatest idle period",
+inline constexpr QuantityOf kIdleMax{kSeconds, "largest idle period",
                                      [](Record f) { return Nanoseconds{f.flow.timing.idle.max}; }};
-inline constexpr QuantityOf kIdleMin{kSeconds, "least idle period",
+inline constexpr QuantityOf kIdleMin{kSeconds, "smallest idle period",
                                      [](Record f) { return Nanoseconds{f.flow.timing.idle.min}; }};
 inline constexpr QuantityOf kIdleMean{kSeconds, "mean idle period",
                                       [](Record f) { return mean_seconds(f.flow.timing.idle); }};
@@ -265,30 +264,30 @@ inline constexpr QuantityOf kIdleDeviation{
 
 inline constexpr Directed kBulkCount{kNone, "{}bulks",
                                      [](Record f, Way way) { return bulks(f, way).count; }};
-inline constexpr Directed kBulkBytes{kBytes, "payload octets of the {}bulks",
+inline constexpr Directed kBulkBytes{kBytes, "payload bytes of the {}bulks",
                                      [](Record f, Way way) { return bulks(f, way).bytes; }};
 inline constexpr Directed kBulkPackets{kPackets, "packets of the {}bulks",
                                        [](Record f, Way way) { return bulks(f, way).packets; }};
 inline constexpr Directed kBulkDuration{
-    kSeconds, "time of the {}bulks, first to last packet",
+    kSeconds, "sum of the {}bulks' durations, each from first to last packet",
     [](Record f, Way way) { return Nanoseconds{bulks(f, way).duration_ns}; }};
-inline constexpr Directed kBulkBytesMean{kBytes, "payload octets a {}bulk", [](Record f, Way way) {
+inline constexpr Directed kBulkBytesMean{kBytes, "payload bytes per {}bulk", [](Record f, Way way) {
                                            return ratio(bulks(f, way).bytes, bulks(f, way).count);
                                          }};
 inline constexpr Directed kBulkPacketsMean{
-    kPackets, "packets a {}bulk",
+    kPackets, "packets per {}bulk",
     [](Record f, Way way) { return ratio(bulks(f, way).packets, bulks(f, way).count); }};
 inline constexpr Directed kBulkRate{
-    kBytesPerSecond, "payload octets of the {}bulks / their time; 0 if that is 0",
+    kBytesPerSecond, "payload bytes of the {}bulks / their duration; 0 if that is 0",
     [](Record f, Way way) { return per_second(bulks(f, way).bytes, bulks(f, way).duration_ns); }};
 
 // ---- subflows ----
 
-inline constexpr Directed kSubflowPackets{kPackets, "{}packets / subflows", [](Record f, Way way) {
-                                            return ratio(packets(f, way), subflows(f));
-                                          }};
+inline constexpr Directed kSubflowPackets{
+    kPackets, "{}packets / subflows (1 + gaps above --subflow-gap)",
+    [](Record f, Way way) { return ratio(packets(f, way), subflows(f)); }};
 inline constexpr Directed kSubflowBytes{
-    kBytes, "octets of the {}packets on the wire / subflows",
+    kBytes, "bytes of the {}packets on the wire / subflows",
     [](Record f, Way way) { return ratio(lengths(f, way).sum, subflows(f)); }};
 
 }  // namespace flowmeter::quantities
