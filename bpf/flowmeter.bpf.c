@@ -55,12 +55,11 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   const struct fm_settings* s = fm_loaded_settings();
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
   struct fm_close_request request;
-  __u32 end = FM_END_IDLE;
 
   if (!cpu || index >= FM_CLOSE_BATCH) return 0;
   if (bpf_skb_load_bytes(skb, index * sizeof(request), &request, sizeof(request)) < 0) return 0;
   if (!bpf_map_lookup_elem(&flows, &request.key)) {
-    if (request.force != FM_REPORT_STATE)
+    if (request.action != FM_REPORT_STATE)
       fm_send_absent(&request.key, bpf_ktime_get_ns(), request.flow_id);
     return 1;
   }
@@ -70,19 +69,19 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   const __u64 now_ns = bpf_ktime_get_ns();
   if (request.flow_id && word >> FM_LOCK_ID_SHIFT != request.flow_id) {
     fm_unlock(entry, word, word);
-    if (request.force != FM_REPORT_STATE) fm_send_absent(&request.key, now_ns, request.flow_id);
+    if (request.action != FM_REPORT_STATE) fm_send_absent(&request.key, now_ns, request.flow_id);
     return 1;
   }
   const int idle = fm_flow_is_idle(&entry->counters, request.key.protocol, now_ns, s);
-  if (request.force == FM_REPORT_STATE || (!request.force && !idle)) {
+  if (request.action == FM_REPORT_STATE || (request.action == FM_CLOSE_IF_IDLE && !idle)) {
     __u64 next = word;
-    if ((request.force || timing_in_kernel) && entry->counters.begun &&
+    if ((request.action != FM_CLOSE_IF_IDLE || timing_in_kernel) && entry->counters.begun &&
         fm_send_state(entry, &request.key, now_ns, word, FM_END_NONE | FM_STATE_ANSWER))
       next |= FM_LOCK_ANNOUNCED;
     fm_unlock(entry, word, next);
     return 1;
   }
-  if (request.force) end = (__u32)request.force - 1;
+  const __u32 end = fm_close_end(request.action);
   if (entry->counters.begun &&
       !fm_send_state(entry, &request.key, now_ns, word, end | FM_STATE_ANSWER)) {
     fm_unlock(entry, word, word);

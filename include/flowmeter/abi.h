@@ -220,14 +220,24 @@ FM_INLINE __u32 fm_map_value_size(int with_timing, int with_sizes) {
 #define FM_POINT_CLOCK_NS 1048576ull
 #define FM_POINT_SILENCE 96u /* 0.1 s */
 
-/* Asks the kernel for one flow. */
+/* Asks the kernel about one flow. */
 struct fm_close_request {
   struct fm_flow_key key;
-  __u64 flow_id; /* 0: whichever it is */
-  __u64 force;   /* enum fm_end_reason to end it with, plus one; 0: end it only if it is idle;
-                    FM_REPORT_STATE: do not end it */
+  __u64 flow_id; /* 0: any flow of this key */
+  __u64 action;  /* FM_CLOSE_IF_IDLE, FM_REPORT_STATE or fm_close_force(end) */
 };
-#define FM_REPORT_STATE 255
+#define FM_CLOSE_IF_IDLE 0ull
+#define FM_REPORT_STATE 255ull /* send the flow's state and leave it open */
+
+/* The action that ends a flow, idle or not, for this end reason. */
+FM_INLINE __u64 fm_close_force(enum fm_end_reason end) {
+  return (__u64)end + 1;
+}
+
+/* The end reason of a flow that is closed by this action. */
+FM_INLINE enum fm_end_reason fm_close_end(__u64 action) {
+  return action == FM_CLOSE_IF_IDLE ? FM_END_IDLE : (enum fm_end_reason)(action - 1);
+}
 
 /* Requests that one run of the closing program takes, as the octets of its packet. */
 #define FM_CLOSE_BATCH 32

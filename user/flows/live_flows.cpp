@@ -378,8 +378,8 @@ void LiveFlows::want_close(LiveFlow& live, uint32_t slot, fm_end_reason end, uin
   if (end == FM_END_RESOURCES && !live.closing()) closing_++;
   live.close_wanted = true;
   live.wanted_end = end;
-  const uint64_t force = end == FM_END_IDLE ? 0 : static_cast<uint64_t>(end) + 1;
-  requests.push_back({live.key, live.id, force});
+  const uint64_t action = end == FM_END_IDLE ? FM_CLOSE_IF_IDLE : fm_close_force(end);
+  requests.push_back({live.key, live.id, action});
   wheel_.schedule(slot, now_ns + kAskAgainNs);
 }
 
@@ -454,8 +454,7 @@ uint32_t LiveFlows::make_room() {
     victim = most_dispensable(pool_.used(), [](const LiveFlow&) { return true; });
   LiveFlow& live = pool_[victim];
   write(victim, FM_END_RESOURCES);
-  if (live.id < kOwnId)
-    forgotten_[live.id] = {live.key, live.id, static_cast<uint64_t>(FM_END_RESOURCES) + 1};
+  if (live.id < kOwnId) forgotten_[live.id] = {live.key, live.id, fm_close_force(FM_END_RESOURCES)};
   drop(victim);
   return pool_.take();
 }
@@ -472,7 +471,7 @@ void LiveFlows::request_all(fm_end_reason end, std::vector<fm_close_request>& re
     if (pool_[slot].closing()) closing_--;
     pool_[slot].close_wanted = true;
     pool_[slot].wanted_end = end;
-    requests.push_back({pool_[slot].key, pool_[slot].id, static_cast<uint64_t>(end) + 1});
+    requests.push_back({pool_[slot].key, pool_[slot].id, fm_close_force(end)});
   }
 }
 
@@ -484,7 +483,7 @@ void LiveFlows::request_slot(unsigned interface_slot, fm_end_reason end,
     if (live.closing()) closing_--;
     live.close_wanted = true;
     live.wanted_end = end;
-    requests.push_back({live.key, live.id, static_cast<uint64_t>(end) + 1});
+    requests.push_back({live.key, live.id, fm_close_force(end)});
   }
 }
 

@@ -201,7 +201,7 @@ class LiveRun {
     if (closed) {
       requests_.clear();
       closed = datapath_->list_flows([](uint64_t) { return true; }, requests_, [] {});
-      for (fm_close_request& request : requests_) request.force = FM_END_INPUT + 1;
+      for (fm_close_request& request : requests_) request.action = fm_close_force(FM_END_INPUT);
       if (closed) closed = serve_all();
     }
     return closed;
@@ -286,7 +286,7 @@ class LiveRun {
     if (!listed) return listed;
     drain();  // some of them were only on their way
     std::erase_if(requests_, [this](const auto& request) { return flows_.knows(request.flow_id); });
-    for (fm_close_request& request : requests_) request.force = FM_REPORT_STATE;
+    for (fm_close_request& request : requests_) request.action = FM_REPORT_STATE;
     return serve_all();
   }
 

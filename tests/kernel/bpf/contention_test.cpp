@@ -137,7 +137,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     serve(requests);
     requests.clear();
     ASSERT_TRUE(datapath_->list_flows([](uint64_t) { return true; }, requests, [] {}));
-    for (fm_close_request& request : requests) request.force = FM_END_INPUT + 1;
+    for (fm_close_request& request : requests) request.action = fm_close_force(FM_END_INPUT);
     serve(requests);
     EXPECT_EQ(flows_->open_flows(), 0u);
   }

@@ -190,7 +190,7 @@ class Run final : public ParityRun {
       if (Status listed = datapath_->list_flows([](uint64_t) { return true; }, requests, [] {});
           !listed)
         return listed.error();
-      for (fm_close_request& request : requests) request.force = FM_END_INPUT + 1;
+      for (fm_close_request& request : requests) request.action = fm_close_force(FM_END_INPUT);
     }
     for (size_t i = 0; i < requests.size(); i += kCloseAtOnce) {
       const size_t size = std::min(kCloseAtOnce, requests.size() - i);

@@ -353,7 +353,7 @@ TEST_F(LiveFlowsTest, AsksForAFlowAfterItsIdleTimeoutAndAgainUntilItIsAnswered) 
   auto requests = due(341 * kSecond);
   ASSERT_EQ(requests.size(), 1u);
   EXPECT_EQ(requests[0].flow_id, 1u);
-  EXPECT_EQ(requests[0].force, 0u) << "the kernel decides";
+  EXPECT_EQ(requests[0].action, FM_CLOSE_IF_IDLE) << "the kernel decides";
   EXPECT_TRUE(due(341 * kSecond + 1).empty());
   EXPECT_EQ(due(342 * kSecond).size(), 1u) << "no answer came";
   close(1, 1000, 2, FM_END_IDLE);
@@ -379,7 +379,7 @@ TEST_F(LiveFlowsTest, AboveTheLimitAsManyAsAreTooManyAreAskedForTheLongestSilent
   const auto requests = due(67 * kSecond);
   ASSERT_EQ(requests.size(), 2u);
   EXPECT_EQ(requests[0].flow_id, 1u);
-  EXPECT_EQ(requests[0].force, FM_END_RESOURCES + 1u);
+  EXPECT_EQ(requests[0].action, fm_close_force(FM_END_RESOURCES));
   close(1, 1000, 1, FM_END_RESOURCES);
   close(requests[1].flow_id, static_cast<uint16_t>(999 + requests[1].flow_id), 1, FM_END_RESOURCES);
   EXPECT_EQ(flows.open_flows(), 64u);
@@ -423,7 +423,7 @@ TEST_F(LiveFlowsTest, WhatTheKernelKnowsAloneIsAskedForBeforeAFlowMakesRoom) {
   };
   const auto asked = due(70 * kSecond);
   ASSERT_EQ(asked.size(), 2u);
-  for (const fm_close_request& request : asked) EXPECT_EQ(request.force, uint64_t{FM_REPORT_STATE});
+  for (const fm_close_request& request : asked) EXPECT_EQ(request.action, FM_REPORT_STATE);
   EXPECT_TRUE(due(70 * kSecond + 1).empty()) << "before the answer";
   EXPECT_EQ(asked[0].flow_id, 1u);
   fm_state_record busy{};
@@ -438,7 +438,7 @@ TEST_F(LiveFlowsTest, WhatTheKernelKnowsAloneIsAskedForBeforeAFlowMakesRoom) {
   const auto next = due(70 * kSecond + 2);
   ASSERT_EQ(next.size(), 1u) << "in place of the busy one";
   EXPECT_NE(next[0].flow_id, 1u);
-  EXPECT_EQ(next[0].force, uint64_t{FM_REPORT_STATE});
+  EXPECT_EQ(next[0].action, FM_REPORT_STATE);
 }
 
 TEST_F(LiveFlowsTest, AFullTableWritesAFlowForANewOneAndHasTheKernelForgetIt) {
@@ -454,7 +454,7 @@ TEST_F(LiveFlowsTest, AFullTableWritesAFlowForANewOneAndHasTheKernelForgetIt) {
   const auto requests = due(2 * kSecond);
   ASSERT_FALSE(requests.empty());
   EXPECT_EQ(requests[0].flow_id, 1u);
-  EXPECT_EQ(requests[0].force, FM_END_RESOURCES + 1u);
+  EXPECT_EQ(requests[0].action, fm_close_force(FM_END_RESOURCES));
   // The kernel's answer must not become a second row of the same packets.
   fm_state_record record{};
   record.head.flow_id = 1;
@@ -501,7 +501,7 @@ TEST_F(LiveFlowsTest, AtTheEndEveryFlowIsAskedForByForce) {
   std::vector<fm_close_request> requests;
   flows.request_all(FM_END_INPUT, requests);
   ASSERT_EQ(requests.size(), 2u);
-  EXPECT_EQ(requests[1].force, FM_END_INPUT + 1u);
+  EXPECT_EQ(requests[1].action, fm_close_force(FM_END_INPUT));
 }
 
 }  // namespace
