@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/interface_names.h"
 #include "base/slot_pool.h"
 #include "flowmeter/abi.h"
 #include "flows/expiry_wheel.h"

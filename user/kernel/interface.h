@@ -26,13 +26,6 @@ struct Interface {
   bool operator==(const Interface&) const = default;
 };
 
-// Names for rows: of interface indexes, as long as flows of them may be written.
-class InterfaceNames {
- public:
-  virtual ~InterfaceNames() = default;
-  virtual std::string_view name_of(unsigned index) const = 0;
-};
-
 // As the kernel counts on its own (rtnl_link_stats64): what `ip -s link` shows.
 struct LinkCounters {
   uint64_t rx_packets = 0;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/interface_names.h"
 #include "base/result.h"
 #include "kernel/attachment.h"
 #include "kernel/bpf_datapath.h"

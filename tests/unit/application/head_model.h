@@ -4,6 +4,7 @@
 // nothing, must come to the same result.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
