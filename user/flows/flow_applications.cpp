@@ -5,9 +5,9 @@
 
 namespace flowmeter {
 
-void FlowApplications::add_payload(uint32_t slot, const fm_flow_key& key, const fm_packet& packet,
-                                   std::span<const uint8_t> octets,
-                                   uint8_t forward_direction) noexcept {
+void FlowApplications::add_payload_of(uint32_t slot, const fm_flow_key& key,
+                                      const fm_packet& packet, std::span<const uint8_t> octets,
+                                      uint8_t forward_direction) noexcept {
   if (packet.transport_header_bytes == 0) return;  // a later fragment
   const bool port_53 = key.port[0] == FM_DNS_PORT || key.port[1] == FM_DNS_PORT;
   ApplicationFlow& flow = states_[slot].application;
@@ -23,7 +23,7 @@ void FlowApplications::add_payload(uint32_t slot, const fm_flow_key& key, const 
   }
   if (key.protocol != FM_TCP) return;
   if (FM_LIKELY(fm_packet_segments(&packet) == 1)) return layer_.tcp(flow, port_53, payload);
-  // As on the wire: one by one.
+  // One segment at a time, as on the wire.
   for (uint32_t at = 0; at < packet.payload_bytes; at += packet.segment_bytes) {
     payload.length = std::min<uint32_t>(packet.segment_bytes, packet.payload_bytes - at);
     payload.sequence = packet.sequence + at;
@@ -34,14 +34,14 @@ void FlowApplications::add_payload(uint32_t slot, const fm_flow_key& key, const 
   }
 }
 
-void FlowApplications::describe(uint32_t slot, FlowRecord& record) noexcept {
-  State& state = states_[slot];
+void FlowApplications::describe_state(State& state, FlowRecord& record) noexcept {
   for (size_t end = 0; end < 2; end++) finished_[end] = state.bulks[end].finished(settings_);
   record.direction_bulks = finished_.data();
   record.application = &layer_.finish(state.application);
 }
 
-void FlowApplications::describe_unknown(FlowRecord& record) {
+void FlowApplications::describe_unknown(FlowRecord& record) const noexcept {
+  if (!on_) return;
   static constexpr std::array<DirectionBulks, 2> kNoBulks{};
   static const ApplicationSummary kUnknown = [] {
     ApplicationSummary summary{};

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the tables of flows keep beside each flow where settings.with_application says so: what its
-// payload says, and bulks by direction. By the tables' slots; without the setting there is room for
-// none, and nothing may be called.
+// What a table of flows keeps per flow where settings.with_application asks for it: the summary of
+// its payload, and bulks by direction. Addressed by the table's slots.
+//
+// Without the setting every call does nothing, so callers need not ask. The test for it is inlined:
+// a packet pays one predictable branch per call.
 #pragma once
 
 #include <array>
@@ -10,9 +12,7 @@
 
 #include "application/application_layer.h"
 #include "base/slot_pool.h"
-#include "flowmeter/flow_key.h"
-#include "flowmeter/packet.h"
-#include "flowmeter/settings.h"
+#include "flowmeter/flow.h"
 #include "flows/direction_bulks.h"
 #include "flows/flow_record.h"
 
@@ -22,41 +22,59 @@ class FlowApplications {
  public:
   FlowApplications(const fm_settings& settings, uint32_t max_flows)
       : settings_(settings),
-        states_(settings.with_application ? max_flows : 1),
-        layer_(settings.with_application ? max_flows : 1) {}
+        on_(settings.with_application != 0),
+        states_(on_ ? max_flows : 1),
+        layer_(on_ ? max_flows : 1) {}
 
-  // Asks for the memory that a packet needs, in two steps: the second, some packets later, follows
-  // what the first brought. end: of the key, that sends the packet.
+  // Asks for the memory that a packet needs, in two steps: the second one, some packets later,
+  // follows pointers that the first one has fetched. end: the end of the key that sends the packet.
   [[gnu::always_inline]] void prefetch(uint32_t slot, unsigned end) const {
+    if (FM_LIKELY(!on_)) return;
     __builtin_prefetch(&states_[slot].bulks[end], 1);
     __builtin_prefetch(&states_[slot].application, 1);
   }
   [[gnu::always_inline]] void prefetch_further(uint32_t slot) const {
-    layer_.prefetch(states_[slot].application);
+    if (on_) layer_.prefetch(states_[slot].application);
   }
 
-  // A new flow. Requires: the one before it in this slot was released.
-  void begin(uint32_t slot) { states_[slot] = State{}; }
-
-  // Adds a packet, with all its segments, to the bulks. now_ns: its time within the flow
-  // (fm_flow_time).
-  void add_to_bulks(uint32_t slot, const fm_packet& packet, uint64_t now_ns) {
-    states_[slot].bulks[packet.direction & 1].add(packet, now_ns, settings_);
+  // A new flow. Requires: the flow before it in this slot was released.
+  void begin(uint32_t slot) {
+    if (on_) states_[slot] = State{};
   }
 
-  // Adds its payload, or what there is of it. forward_direction: of the flow.
+  // Adds a packet, with all its segments, and its payload, or as much of it as there is. Requires:
+  // the packet is not yet in the flow's counters.
+  [[gnu::always_inline]] void add(uint32_t slot, const fm_flow_key& key, const fm_packet& packet,
+                                  const fm_flow_counters& counters,
+                                  std::span<const uint8_t> payload) {
+    if (FM_LIKELY(!on_)) return;
+    add_bulks_of(slot, packet, counters);
+    add_payload_of(slot, key, packet, payload, counters.forward_direction);
+  }
+  // The same in two parts, for packets whose payload comes apart from them.
+  void add_to_bulks(uint32_t slot, const fm_packet& packet, const fm_flow_counters& counters) {
+    if (FM_UNLIKELY(on_)) add_bulks_of(slot, packet, counters);
+  }
   void add_payload(uint32_t slot, const fm_flow_key& key, const fm_packet& packet,
-                   std::span<const uint8_t> octets, uint8_t forward_direction) noexcept;
+                   std::span<const uint8_t> payload, uint8_t forward_direction) noexcept {
+    if (on_) add_payload_of(slot, key, packet, payload, forward_direction);
+  }
 
   // Payload that might have mattered did not come this far.
-  void lost(uint32_t slot) noexcept { layer_.lost(states_[slot].application); }
+  void lost(uint32_t slot) noexcept {
+    if (on_) layer_.lost(states_[slot].application);
+  }
 
   // Points the record to what is known; valid until the next call.
-  void describe(uint32_t slot, FlowRecord& record) noexcept;
-  // The same for a flow of which nothing was kept.
-  static void describe_unknown(FlowRecord& record);
+  void describe(uint32_t slot, FlowRecord& record) noexcept {
+    if (on_) describe_state(states_[slot], record);
+  }
+  // The same for a flow for which nothing was kept.
+  void describe_unknown(FlowRecord& record) const noexcept;
   // Forgets the flow.
-  void release(uint32_t slot) noexcept { layer_.release(states_[slot].application); }
+  void release(uint32_t slot) noexcept {
+    if (on_) layer_.release(states_[slot].application);
+  }
 
   const ApplicationLayer::Statistics& statistics() const { return layer_.statistics(); }
 
@@ -66,7 +84,16 @@ class FlowApplications {
     ApplicationFlow application;
   };
 
+  void add_bulks_of(uint32_t slot, const fm_packet& packet, const fm_flow_counters& counters) {
+    const uint64_t now_ns = fm_flow_time(&counters, packet.time_ns);
+    states_[slot].bulks[packet.direction & 1].add(packet, now_ns, settings_);
+  }
+  void add_payload_of(uint32_t slot, const fm_flow_key& key, const fm_packet& packet,
+                      std::span<const uint8_t> payload, uint8_t forward_direction) noexcept;
+  void describe_state(State& state, FlowRecord& record) noexcept;
+
   const fm_settings settings_;
+  const bool on_;
   SlotPool<State> states_;
   ApplicationLayer layer_;
   std::array<DirectionBulks, 2> finished_;

@@ -2,6 +2,7 @@
 #include "flows/flow_table.h"
 
 namespace flowmeter {
+
 uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const {
   const uint32_t slot = index_.guess(hash);
   if (slot == HashIndex::kNone) return slot;
@@ -16,7 +17,7 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   fetch(&entry.flow.timing.period_start_ns);
   fetch(&entry.flow.timing.direction[end]);
   if (settings_.with_sizes) fetch(&entry.sizes);
-  if (settings_.with_application) applications_.prefetch(slot, end);
+  applications_.prefetch(slot, end);
   return slot;
 }
 
@@ -26,7 +27,7 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
   entry.key = packet.key;
   if (FM_UNLIKELY(many_eras_)) eras_[slot] = era_;
   fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
-  if (settings_.with_application) applications_.begin(slot);
+  applications_.begin(slot);
 }
 
 // A call would cost a packet 2 ns.
@@ -34,11 +35,7 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
                                                      std::span<const uint8_t> payload) {
   FlowEntry& entry = pool_[slot];
   if (settings_.with_sizes) fm_flow_sizes_update(&entry.sizes, &entry.flow.counters, &packet);
-  if (FM_UNLIKELY(settings_.with_application)) {
-    const fm_flow_counters& counters = entry.flow.counters;
-    applications_.add_to_bulks(slot, packet, fm_flow_time(&counters, packet.time_ns));
-    applications_.add_payload(slot, entry.key, packet, payload, counters.forward_direction);
-  }
+  applications_.add(slot, entry.key, packet, entry.flow.counters, payload);
   fm_flow_update(&entry.flow, &packet, &settings_);
 }
 
@@ -57,9 +54,9 @@ void FlowTable::write(uint32_t slot, fm_end_reason end) {
   const __int128 era = many_eras_ ? eras_[slot] : era_;
   FlowRecord record{entry.key, entry.flow, clock_origin((era << 64) - kEpochNs), end};
   record.sizes = &entry.sizes;
-  if (settings_.with_application) applications_.describe(slot, record);
+  applications_.describe(slot, record);
   sink_.write(record);
-  if (settings_.with_application) applications_.release(slot);
+  applications_.release(slot);
 }
 
 void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,

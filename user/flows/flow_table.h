@@ -49,7 +49,7 @@ class FlowTable {
   void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
   // Returns a guess of the packet's slot, for add().
   uint32_t prefetch_flow(const fm_packet& packet, uint32_t hash) const;
-  // Goes on with that, if settings.with_application.
+  // Fetches what that guess leads to, some packets later.
   [[gnu::always_inline]] void prefetch_application(uint32_t guess) const {
     if (guess != HashIndex::kNone) applications_.prefetch_further(guess);
   }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the kernel is asked about flows, and when: to close idle flows, to close those that must
+// make room, and to tell the state of others. Only the kernel ends a flow that it has.
+//
+// Invariants: every flow watched is in the wheel, so a request without an answer is repeated;
+// leaving_ is the number of open flows with wanted_end FM_END_RESOURCES plus those with
+// state_asked_ns set, so that no more flows are asked to make room than are too many. Not
+// thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "flows/expiry_wheel.h"
+#include "flows/live_flow.h"
+
+namespace flowmeter {
+
+class CloseRequests {
+ public:
+  using Requests = std::vector<fm_close_request>;
+  static constexpr uint32_t kNoSlot = LiveFlowPool::kNone;
+
+  CloseRequests(const fm_settings& settings, uint32_t max_flows, bool timing_in_kernel,
+                LiveFlowPool& flows)
+      : settings_(settings),
+        max_flows_(max_flows),
+        timing_in_kernel_(timing_in_kernel),
+        flows_(flows) {}
+
+  // Each appends requests: for flows that are due by now_ns, all flows, those of one interface slot
+  // (--per-interface), and the state of every flow that the kernel has.
+  void due(uint64_t now_ns, Requests& requests);
+  void close_all(fm_end_reason end, Requests& requests);
+  void close_interface(unsigned interface_slot, fm_end_reason end, Requests& requests);
+  void states(Requests& requests) const;
+
+  // The flow is asked for once it may be idle. To be called for a new flow, and when its deadline
+  // comes nearer.
+  void watch(uint32_t slot) { wheel_.schedule(slot, deadline(flows_[slot])); }
+  // The kernel has told the flow's state at time_ns: it lives on.
+  void lives_on(uint32_t slot, uint64_t time_ns);
+  // The flow goes on under another id: requests for the old one do not count.
+  void withdraw(LiveFlow& live) { set_wanted_end(live, FM_END_NONE); }
+  // The flow leaves the table.
+  void remove(uint32_t slot);
+
+  // The flow that is to end at once for a new one; its row is written from what is known here. A
+  // flow that the kernel does not have is preferred: what the kernel still counts of any other one
+  // is in no row.
+  uint32_t choose_victim();
+  // The kernel still has this flow, whose row is written: it is asked to end it until it answers.
+  void end_forgotten(const LiveFlow& live);
+  bool is_forgotten(uint64_t flow_id) const { return forgotten_.contains(flow_id); }
+  // The kernel has answered; returns whether the flow was one of those.
+  bool forgotten_answered(uint64_t flow_id) { return forgotten_.erase(flow_id) > 0; }
+
+ private:
+  uint64_t deadline(const LiveFlow& live) const;
+  void set_wanted_end(LiveFlow& live, fm_end_reason end);
+  void force(LiveFlow& live, fm_end_reason end, Requests& requests);
+  void ask(uint32_t slot, fm_end_reason end, uint64_t now_ns, Requests& requests);
+  void ask_expired(uint64_t now_ns, Requests& requests);
+  void ask_forgotten(uint64_t now_ns, Requests& requests);
+  void ask_for_room(uint64_t now_ns, Requests& requests);
+  template <typename MayBeTaken>
+  uint32_t most_dispensable(uint32_t looks, MayBeTaken&& may_be_taken);
+
+  const fm_settings settings_;
+  const uint32_t max_flows_;
+  const bool timing_in_kernel_;
+  LiveFlowPool& flows_;
+  ExpiryWheel wheel_;
+  uint32_t hand_ = 0;  // where the search for dispensable flows goes on
+  uint32_t leaving_ = 0;
+  // By id: flows whose rows are written and that the kernel still has.
+  std::unordered_map<uint64_t, fm_close_request> forgotten_;
+  uint64_t forgotten_asked_ns_ = 0;
+};
+
+}  // namespace flowmeter

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Merges what the kernel counts of a flow with what the daemon counts from the same packets.
+//
+// Both count every packet whose record arrives. Invariant: flow.counters are the daemon's; of
+// their packets, live.lacking are not in the kernel's entry (the kernel could not count them, or an
+// earlier entry of the flow went with them), and their counters are kept here while there are any.
+// So kernel's packets + lacking - daemon's packets = packets whose records were lost. Not
+// thread-safe.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+
+#include "flows/live_flow.h"
+
+namespace flowmeter {
+
+class KernelMerge {
+ public:
+  KernelMerge(const fm_settings& settings, bool timing_in_kernel)
+      : with_sizes_(settings.with_sizes != 0), timing_in_kernel_(timing_in_kernel) {}
+
+  // The size of the state records to expect: it depends on what the kernel keeps.
+  size_t state_size() const { return fm_state_size(timing_in_kernel_, with_sizes_); }
+  // The sizes in such a record; kNoSizes if the kernel keeps none.
+  const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
+
+  // A flow of which nothing was heard before this record.
+  void take(LiveFlow& live, const fm_state_record& record) const;
+  // Takes over what the kernel knows better about a flow known here.
+  void merge(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes, const fm_state_record& record);
+
+  // The kernel could not count this packet of a flow that it has.
+  void add_uncounted(LiveFlow& live, uint32_t slot, const fm_packet& packet);
+  // The kernel's map has dropped the flow's entry.
+  void note_eviction(LiveFlow& live);
+  // Whether a flow without an entry may go on in a new one.
+  bool may_go_on(const LiveFlow& live) const { return !(timing_in_kernel_ && live.in_kernel()); }
+  // The flow goes on in a new entry, which lacks everything so far.
+  void begin_entry(LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes);
+  // Leaves of the flow only the packets that the kernel's entry lacks. Requires: there are some.
+  void keep_lacking(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes) const;
+  // The flow leaves the table.
+  void remove(const LiveFlow& live, uint32_t slot);
+
+  uint64_t evicted() const { return evicted_; }
+  uint64_t recreated() const { return recreated_; }
+
+ private:
+  struct Lacking {
+    fm_flow_counters counters;
+    fm_flow_sizes sizes;
+    // [end of the key]: when the first of these packets came; 0: before all in the entry.
+    std::array<uint64_t, 2> first_ns;
+  };
+
+  const bool with_sizes_;
+  const bool timing_in_kernel_;
+  std::unordered_map<uint32_t, Lacking> lacking_;  // [slot]
+  uint64_t evicted_ = 0;
+  uint64_t recreated_ = 0;
+};
+
+}  // namespace flowmeter
