@@ -24,18 +24,18 @@ FM_INLINE __s32 fm_payload_wanted(fm_context* context, const struct fm_map_entry
   const int port_53 = fm_on_port_53(&p->key);
   if (p->transport_header_bytes == 0) return -1; /* a later fragment */
   if (p->key.protocol == FM_UDP)
-    return port_53 ? (__s32)fm_least(p->payload_bytes, FM_DATAGRAM_OCTETS) : -1;
+    return port_53 ? (__s32)fm_least(p->payload_bytes, FM_DATAGRAM_BYTES) : -1;
   if (p->key.protocol != FM_TCP) return -1;
   if (p->payload_bytes == 0) return before == 0 && (p->flags & FM_SYN) ? 0 : -1;
-  if (before < FM_HEAD_SEGMENTS) return (__s32)fm_least(p->payload_bytes, FM_HEAD_OCTETS);
+  if (before < FM_HEAD_SEGMENTS) return (__s32)fm_least(p->payload_bytes, FM_HEAD_BYTES);
 
-  __u8 first[FM_START_TEST_OCTETS] = {};
-  __u32 n = fm_least(p->payload_bytes, FM_START_TEST_OCTETS);
+  __u8 first[FM_START_TEST_BYTES] = {};
+  __u32 n = fm_least(p->payload_bytes, FM_START_TEST_BYTES);
   barrier_var(n);
-  if (n == 0 || n > FM_START_TEST_OCTETS) return -1;
+  if (n == 0 || n > FM_START_TEST_BYTES) return -1;
   if (fm_context_load(context, p->payload_offset, first, n) < 0) return -1;
   if (!fm_application_starts(first, n, port_53)) return before == FM_HEAD_SEGMENTS ? 0 : -1;
-  return (__s32)fm_least(p->payload_bytes, FM_START_OCTETS);
+  return (__s32)fm_least(p->payload_bytes, FM_START_BYTES);
 }
 
 /* Payload leaves half of a stream to the packets' own records: its loss costs less than theirs. */
@@ -69,7 +69,7 @@ static __attribute__((noinline)) int fm_hand_over(fm_context* context, const str
   const __u32 end = fm_context_length(context);
   __u32 octets = p->payload_offset < end ? fm_least(wanted, end - p->payload_offset) : 0;
   barrier_var(octets);
-  if (octets > FM_HEAD_OCTETS) return 0;
+  if (octets > FM_HEAD_BYTES) return 0;
   if (octets > 0 && fm_context_load(context, p->payload_offset, r->payload.octets, octets) < 0)
     return 0;
   r->payload.time_ns = p->time_ns;

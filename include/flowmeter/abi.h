@@ -109,9 +109,9 @@ struct fm_payload_record {
   __u16 segment_bytes; /* as in fm_packet_record */
   __u8 flags;
   __u8 what;
-  __u8 octets[FM_HEAD_OCTETS]; /* the record ends with the unit of the last one */
+  __u8 octets[FM_HEAD_BYTES]; /* the record ends with the unit of the last one */
 };
-FM_STATIC_ASSERT(sizeof(struct fm_payload_record) == 32 + FM_HEAD_OCTETS, "no hidden padding");
+FM_STATIC_ASSERT(sizeof(struct fm_payload_record) == 32 + FM_HEAD_BYTES, "no hidden padding");
 
 #define FM_UNITS(bytes) \
   (((bytes) + sizeof(struct fm_packet_record) - 1) / sizeof(struct fm_packet_record))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The application layer on arbitrary packets of a few flows, with little room for heads, so that
 // they are given up at any moment. A packet is written as: flow, direction and flags; offset (two
-// octets); length; then so many octets of payload.
+// bytes); length; then so many bytes of payload.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -44,9 +44,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     switch (what >> 4) {
       case 0:
         layer.udp(flow, payload);
-        break;
-      case 1:
-        layer.tcp(flow, port_53, payload, true);
         break;
       case 2:
         layer.lost(flow);

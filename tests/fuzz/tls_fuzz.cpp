@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The TLS walk over arbitrary octets, in heap blocks of exactly their length: whole, and growing as
-// a stream does while what the walk no longer needs goes away. The first octet chooses how it
+// The TLS walk over arbitrary bytes, in heap blocks of exactly their length: whole, and growing as
+// a stream does while what the walk no longer needs goes away. The first byte chooses how it
 // grows.
 #include <algorithm>
 #include <cstdlib>
@@ -21,14 +21,15 @@ void require(bool holds) {
 class Found final : public TlsReceiver {
  public:
   void on_message() override { text += 'm'; }
-  void on_hello(bool from_client, Octets body) override {
+  void on_client_hello(Bytes body) override {
     ClientHello client;
+    if (!parse_client_hello(body, &client)) return;
+    require(client.suites <= ClientHello::kMaxSuites && client.extensions <= 256);
+    text += "c" + std::to_string(client.suites) + "," + std::to_string(client.version);
+  }
+  void on_server_hello(Bytes body) override {
     ServerHello server;
-    if (from_client && parse_client_hello(body, &client)) {
-      require(client.suites <= ClientHello::kMaxSuites && client.extensions <= 256);
-      text += "c" + std::to_string(client.suites) + "," + std::to_string(client.version);
-    }
-    if (!from_client && parse_server_hello(body, &server))
+    if (parse_server_hello(body, &server))
       text += "s" + std::to_string(server.suite) + "," + std::to_string(server.extensions);
   }
   std::string text;
@@ -37,7 +38,7 @@ class Found final : public TlsReceiver {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size < 1 || size > 1u + FM_HEAD_OCTETS) return 0;
+  if (size < 1 || size > 1u + FM_HEAD_BYTES) return 0;
   const size_t step = 1 + data[0];
   data++;
   size--;
@@ -48,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   };
   uint32_t skip = 0;
   const auto whole = copy(0, size);
-  const Verdict start = tls_start({whole.get(), size}, false, &skip);
+  const Verdict start = tls_start({whole.get(), size}, TlsStart::kInHead, &skip);
   if (start != Verdict::kYes) return 0;
   require(skip < size);
   Found expected, found;

@@ -2,7 +2,6 @@
 #include "application/application_layer.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 namespace flowmeter {
@@ -10,56 +9,55 @@ namespace {
 
 constexpr uint8_t kTlsAlert = 0x15, kTlsHandshake = 0x16;
 
-void add_saturating(uint64_t* sum, uint64_t value) {
-  if (__builtin_add_overflow(*sum, value, sum)) *sum = UINT64_MAX;
+// What there is of a head that has been read up to this offset.
+Extent extent_to(uint32_t offset) {
+  return offset == kHeadBytes ? Extent::kAll : Extent::kSoFar;
 }
 
 }  // namespace
 
-bool ApplicationLayer::Starts::covers(uint32_t number) const {
-  for (unsigned i = 0; i < used; i++)
-    if (number - sequence[i] < octets[i]) return true;
-  return false;
-}
-
-void ApplicationLayer::Starts::add(uint32_t number, uint16_t length) {
-  sequence[next] = number;
-  octets[next] = length;
-  next = static_cast<uint8_t>((next + 1) % sequence.size());
-  used = static_cast<uint8_t>(std::min<size_t>(used + 1u, sequence.size()));
-}
-
-// Hands what a TLS walk meets to the direction it walks in.
+// Counts what a TLS walk meets for the direction in which it walks.
 class ApplicationLayer::Messages final : public TlsReceiver {
  public:
   Messages(ApplicationLayer& layer, Place place) : layer_(layer), place_(place) {}
-  void on_message() override {
-    if (Details* details = layer_.details_of(place_.flow))
-      details->tls[place_.direction].messages++;
+  void on_message() override { layer_.details_of(place_.flow)->tls[place_.direction].messages++; }
+  void on_client_hello(Bytes body) override {
+    count([body](TlsCounts& tls) { return tls.add_client_hello(body); });
   }
-  void on_hello(bool from_client, Octets body) override {
-    layer_.count_hello(place_, from_client, body);
+  void on_server_hello(Bytes body) override {
+    count([body](TlsCounts& tls) { return tls.add_server_hello(body); });
   }
 
  private:
+  template <typename Add>
+  void count(Add&& add) {
+    switch (add(layer_.details_of(place_.flow)->tls[place_.direction])) {
+      case TlsCounts::Added::kYes:
+        break;
+      case TlsCounts::Added::kMalformed:
+        layer_.statistics_.malformed_hellos++;
+        break;
+      case TlsCounts::Added::kNoMemory:
+        layer_.set_unknown(place_.flow);
+        break;
+    }
+  }
+
   ApplicationLayer& layer_;
   Place place_;
 };
 
 ApplicationLayer::ApplicationLayer(uint32_t max_flows, size_t max_head_bytes)
-    : details_(max_flows),
-      http_(max_flows * 2),
-      dns_(max_flows),
-      heads_(static_cast<uint32_t>(
-          std::min<size_t>(max_head_bytes / sizeof(StreamHead) + 2, UINT32_MAX - 1))),
-      max_head_bytes_(max_head_bytes) {}
+    : details_(max_flows), http_(max_flows * 2), dns_(max_flows), heads_(max_head_bytes) {}
 
-ApplicationLayer::~ApplicationLayer() {
-  for (uint32_t head = oldest_head_; head != kNone; head = heads_[head].newer)
-    heads_[head].release();
+ApplicationLayer::Statistics ApplicationLayer::statistics() const {
+  Statistics all = statistics_;
+  all.heads = heads_.count();
+  all.head_bytes = heads_.bytes();
+  return all;
 }
 
-// ---- state of a flow, made when first needed: there is a slot for each flow in these pools -----
+// ---- state per flow, made when first needed: these pools have a slot for every flow ------------
 
 ApplicationLayer::Details* ApplicationLayer::details_of(Flow& flow) {
   if (flow.details == kNone) {
@@ -69,17 +67,16 @@ ApplicationLayer::Details* ApplicationLayer::details_of(Flow& flow) {
   return &details_[flow.details];
 }
 
-ApplicationLayer::Http* ApplicationLayer::http_of(Flow& flow, unsigned requester) {
+HttpCounts* ApplicationLayer::http_of(Flow& flow, unsigned requester) {
   uint32_t& slot = details_of(flow)->http[requester];
   if (slot == kNone) {
     slot = http_.take();
     http_[slot] = {};
-    http_[slot].first = UINT64_MAX;
   }
   return &http_[slot];
 }
 
-ApplicationLayer::Dns* ApplicationLayer::dns_of(Flow& flow) {
+DnsCounts* ApplicationLayer::dns_of(Flow& flow) {
   if (flow.dns == kNone) {
     flow.dns = dns_.take();
     dns_[flow.dns] = {};
@@ -95,11 +92,11 @@ StreamHead* ApplicationLayer::head_of(const Flow& flow, unsigned direction) {
 
 // ---- packets -----------------------------------------------------------------------------------
 
-bool ApplicationLayer::starts(Octets octets, bool port_53) {
-  uint8_t first[FM_START_TEST_OCTETS] = {};
-  const size_t n = std::min(octets.size(), sizeof first);
+bool ApplicationLayer::starts(Bytes bytes, bool port_53) {
+  uint8_t first[FM_START_TEST_BYTES] = {};
+  const size_t n = std::min(bytes.size(), sizeof first);
   if (n == 0) return false;
-  std::memcpy(first, octets.data(), n);
+  std::memcpy(first, bytes.data(), n);
   return fm_application_starts(first, static_cast<unsigned>(n), port_53);
 }
 
@@ -107,9 +104,9 @@ void ApplicationLayer::udp(Flow& flow, const Payload& payload) noexcept {
   if (payload.length == 0) return;
   DnsMessage message;
   const size_t size =
-      std::min({payload.octets.size(), size_t{payload.length}, size_t{kDatagramOctets}});
-  if (parse_dns(payload.octets.first(size), size, &message) == Verdict::kYes)
-    count_dns(*dns_of(flow), message);
+      std::min({payload.bytes.size(), size_t{payload.length}, size_t{kDatagramBytes}});
+  if (parse_dns(payload.bytes.first(size), size, &message) == Verdict::kYes)
+    dns_of(flow)->add(message);
   else
     statistics_.malformed_dns++;
 }
@@ -119,7 +116,7 @@ void ApplicationLayer::lost(Flow& flow) noexcept {
   set_unknown(flow);
 }
 
-void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payload, bool later) {
+void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payload) {
   const unsigned direction = payload.direction & 1;
   const Place place{flow, direction};
   uint8_t& flags = flow.flags[direction];
@@ -136,31 +133,30 @@ void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payl
     }
   }
   if (payload.length == 0) return;
-  const Octets octets =
-      payload.octets.first(std::min(payload.octets.size(), size_t{payload.length}));
+  const Bytes bytes = payload.bytes.first(std::min(payload.bytes.size(), size_t{payload.length}));
 
-  if ((flags & kClosed) == 0 && (later || segments == kHeadSegments)) close_head(flow, direction);
+  if ((flags & kClosed) == 0 && segments == kHeadSegments) close_head(flow, direction);
   if ((flags & kClosed) != 0) {
-    look_at_start(place, sequence, octets, uint64_t{flow.packets} << 16 | 0xffff);
+    look_at_start(place, sequence, bytes, uint64_t{flow.packets} << 16 | 0xffff);
     return;
   }
   if (segments == 0 && (flags & kOriginKnown) == 0) flow.origin[direction] = sequence;
   const uint32_t offset = sequence - flow.origin[direction];
   segments++;
-  if (offset < kHeadOctets) {
-    add_to_head(place, offset, octets);
+  if (offset < kHeadBytes) {
+    add_to_head(place, offset, bytes);
   } else {
     flow.begins[direction][segments - 1u] = Flow::kNowhere;
-    look_at_start(place, sequence, octets, uint64_t{flow.packets} << 16);
+    look_at_start(place, sequence, bytes, uint64_t{flow.packets} << 16);
   }
   if (segments == kHeadSegments && (flags & kClosed) == 0) {
-    // No more of the head can come. What is parked waits for its turn, the next segment.
+    // No more of the head can come. Parked segments wait until the next segment closes the head.
     const StreamHead* head = head_of(flow, direction);
     if (head == nullptr || !head->parked_behind(flow.end[direction])) close_head(flow, direction);
   }
 }
 
-void ApplicationLayer::add_to_head(Place place, uint32_t offset, Octets octets) {
+void ApplicationLayer::add_to_head(Place place, uint32_t offset, Bytes bytes) {
   auto& [flow, direction] = place;
   const auto begins = flow.begins[direction].begin();
   const auto here = begins + (flow.segments[direction] - 1);
@@ -169,29 +165,29 @@ void ApplicationLayer::add_to_head(Place place, uint32_t offset, Octets octets) 
 
   uint32_t end = flow.end[direction];
   if (offset <= end) {
-    const size_t size = std::min<size_t>(octets.size(), kHeadOctets - offset);
-    add_in_order(place, offset, octets.first(size), new_begin);
-  } else if (!octets.empty() && (head_of(flow, direction) || open_head(place, end))) {
-    keep(place, offset, octets, &end);
+    const size_t size = std::min<size_t>(bytes.size(), kHeadBytes - offset);
+    add_in_order(place, offset, bytes.first(size), new_begin);
+  } else if (!bytes.empty() && (head_of(flow, direction) || open_head(place, end))) {
+    keep(place, offset, bytes, &end);
   }
 }
 
 // A segment that begins in the stream so far or at its end.
-void ApplicationLayer::add_in_order(Place place, uint32_t offset, Octets octets, bool new_begin) {
+void ApplicationLayer::add_in_order(Place place, uint32_t offset, Bytes bytes, bool new_begin) {
   auto& [flow, direction] = place;
   const uint32_t from = flow.end[direction];
-  uint32_t to = offset + static_cast<uint32_t>(octets.size());
+  uint32_t to = offset + static_cast<uint32_t>(bytes.size());
   const Candidate begin{uint64_t{flow.packets} << 16 | offset, static_cast<uint16_t>(offset),
                         flow.segments[direction]};
-  new_begin &= offset < from && !octets.empty();
+  new_begin &= offset < from && !bytes.empty();
 
   StreamHead* head = head_of(flow, direction);
   if (new_begin && (head ? offset < head->base() : to < from)) {
-    judge_copy(place, octets, begin);
+    judge_copy(place, bytes, begin);
     new_begin = false;
   }
   if (head == nullptr) {
-    // Nothing is kept: the segment is parsed where it lies.
+    // Nothing is kept: the segment is parsed in the packet.
     if (to < from || (to == from && !new_begin)) return;
     Candidates candidates;
     const uint32_t base = new_begin ? offset : from;
@@ -199,30 +195,31 @@ void ApplicationLayer::add_in_order(Place place, uint32_t offset, Octets octets,
     push_begins(place, from, to, &candidates);
     flow.end[direction] = static_cast<uint16_t>(to);
     const uint32_t needed =
-        parse(place, octets.subspan(base - offset), base, candidates, to == kHeadOctets);
+        parse(place, bytes.subspan(base - offset), base, candidates, extent_to(to));
     if (needed >= to) return;
     head = open_head(place, needed);
     if (head == nullptr) return;
     head->candidates = candidates;
     uint32_t end = needed;
-    keep(place, needed, octets.subspan(needed - offset), &end);
+    keep(place, needed, bytes.subspan(needed - offset), &end);
     return;
   }
   if (offset < head->base()) {
-    octets = octets.subspan(std::min<size_t>(head->base() - offset, octets.size()));
+    bytes = bytes.subspan(std::min<size_t>(head->base() - offset, bytes.size()));
     offset = head->base();
   }
   if (new_begin) head->candidates.push(begin);
   to = from;
-  if (!keep(place, offset, octets, &to)) return;
+  if (!keep(place, offset, bytes, &to)) return;
   flow.end[direction] = static_cast<uint16_t>(to);
   push_begins(place, from, to, &head->candidates);
-  const bool all = to == kHeadOctets;
-  const uint32_t needed = parse(place, head->from_base(to), head->base(), head->candidates, all);
+  const uint32_t needed =
+      parse(place, head->from_base(to), head->base(), head->candidates, extent_to(to));
   if (needed >= to && !head->parked_behind(to)) free_head(flow, direction);
 }
 
-// Of the segments so far, those that began from … to, which has just become part of the stream.
+// Adds as candidates the segments so far that began in from … to, the part of the stream that has
+// just become complete.
 void ApplicationLayer::push_begins(Place place, uint32_t from, uint32_t to,
                                    Candidates* candidates) {
   auto& [flow, direction] = place;
@@ -240,15 +237,14 @@ void ApplicationLayer::push_begins(Place place, uint32_t from, uint32_t to,
 
 // ---- the head ----------------------------------------------------------------------------------
 
-// Parses the stream from base on; all: it ends there. Returns the first offset still needed, or the
-// end.
-uint32_t ApplicationLayer::parse(Place place, Octets octets, uint32_t base, Candidates& candidates,
-                                 bool all) {
+// Parses the stream from base on. Returns the first offset that is still needed, or the end.
+uint32_t ApplicationLayer::parse(Place place, Bytes bytes, uint32_t base, Candidates& candidates,
+                                 Extent extent) {
   auto& [flow, direction] = place;
-  uint32_t needed = base + static_cast<uint32_t>(octets.size());
+  uint32_t needed = base + static_cast<uint32_t>(bytes.size());
   while (!candidates.empty()) {
     const Candidate& next = candidates.front();
-    if (judge(place, octets.subspan(next.offset - base), next, all) == Verdict::kMore) {
+    if (judge(place, bytes.subspan(next.offset - base), next, extent) == Verdict::kMore) {
       needed = std::min(needed, candidates.least_offset());
       break;
     }
@@ -257,58 +253,59 @@ uint32_t ApplicationLayer::parse(Place place, Octets octets, uint32_t base, Cand
   if ((flow.flags[direction] & kTlsWalking) != 0) {
     TlsWalk& walk = details_of(flow)->walk[direction];
     Messages messages(*this, place);
-    if (walk.advance(octets, base, messages) && !all)
+    if (walk.advance(bytes, base, messages) && extent == Extent::kSoFar)
       needed = std::min(needed, walk.needs());
     else
       flow.flags[direction] &= static_cast<uint8_t>(~kTlsWalking);
   }
   if ((flow.flags[direction] & (kPort53 | kDnsStopped)) == kPort53) {
-    walk_dns(place, octets, base);
-    if (!all && (flow.flags[direction] & kDnsStopped) == 0)
+    walk_dns(place, bytes, base);
+    if (extent == Extent::kSoFar && (flow.flags[direction] & kDnsStopped) == 0)
       needed = std::min(needed, dns_of(flow)->next[direction]);
   }
   return needed;
 }
 
-// Whether a message begins with these octets of the head; counts it. Never kMore if they are all.
-Verdict ApplicationLayer::judge(Place place, Octets octets, const Candidate& candidate, bool all) {
+// Whether a message begins with these bytes of the head; if so it is counted.
+Verdict ApplicationLayer::judge(Place place, Bytes bytes, const Candidate& candidate,
+                                Extent extent) {
   auto& [flow, direction] = place;
-  const uint8_t first = octets[0];
+  const uint8_t first = bytes[0];
   if (first == kTlsHandshake || first == kTlsAlert) {
     if ((flow.flags[direction] & kTlsBegun) != 0) return Verdict::kNo;
     uint32_t skip;
-    const Verdict start = tls_start(octets, false, &skip);
-    if (start != Verdict::kYes) return all ? Verdict::kNo : start;
+    const Verdict start = tls_start(bytes, TlsStart::kInHead, &skip);
+    if (start != Verdict::kYes) return extent == Extent::kAll ? Verdict::kNo : start;
     flow.flags[direction] |= kTlsBegun | kTlsWalking;
     details_of(flow)->walk[direction] = TlsWalk(candidate.offset + skip);
     return Verdict::kYes;
   }
   if (first < 'A' || first > 'Z') return Verdict::kNo;
   HttpMessage message;
-  const Verdict start = parse_http(octets, all, &message);
+  const Verdict start = parse_http(bytes, extent, &message);
   if (start == Verdict::kYes)
     count_http(place, message, flow.origin[direction] + candidate.offset, candidate.order,
                candidate.segment);
   return start;
 }
 
-// A copy that begins inside of octets that are no longer kept, because no message was being read
-// there: its own octets have to do.
-void ApplicationLayer::judge_copy(Place place, Octets octets, const Candidate& candidate) {
+// Judges a copy that begins in a part of the stream that is no longer kept, as no message was being
+// read there: its own payload has to do.
+void ApplicationLayer::judge_copy(Place place, Bytes bytes, const Candidate& candidate) {
   auto& [flow, direction] = place;
   const uint8_t before = flow.flags[direction];
-  judge(place, octets, candidate, true);
+  judge(place, bytes, candidate, Extent::kAll);
   if (((flow.flags[direction] ^ before) & kTlsWalking) == 0) return;
   Messages messages(*this, place);
-  details_of(flow)->walk[direction].advance(octets, candidate.offset, messages);
+  details_of(flow)->walk[direction].advance(bytes, candidate.offset, messages);
   flow.flags[direction] &= static_cast<uint8_t>(~kTlsWalking);
 }
 
-void ApplicationLayer::walk_dns(Place place, Octets octets, uint32_t base) {
-  Dns& dns = *dns_of(place.flow);
+void ApplicationLayer::walk_dns(Place place, Bytes bytes, uint32_t base) {
+  DnsCounts& dns = *dns_of(place.flow);
   uint32_t& next = dns.next[place.direction];
-  while (next < base + octets.size()) {
-    const Octets here = octets.subspan(next - base);
+  while (next < base + bytes.size()) {
+    const Bytes here = bytes.subspan(next - base);
     if (here.size() < 2) return;
     const uint16_t length = be16(here.data());
     const size_t size = std::min<size_t>(length, here.size() - 2);
@@ -320,7 +317,7 @@ void ApplicationLayer::walk_dns(Place place, Octets octets, uint32_t base) {
       place.flow.flags[place.direction] |= kDnsStopped;
       return;
     }
-    count_dns(dns, message);
+    dns.add(message);
     next += 2u + length;
   }
 }
@@ -330,11 +327,11 @@ void ApplicationLayer::close_head(Flow& flow, unsigned direction) {
   if (StreamHead* head = head_of(flow, direction)) {
     const uint32_t end = flow.end[direction];
     if (end > head->base())
-      parse(place, head->from_base(end), head->base(), head->candidates, true);
+      parse(place, head->from_base(end), head->base(), head->candidates, Extent::kAll);
     flow.flags[direction] |= kClosed;
-    uint64_t order = uint64_t{flow.packets} << 16 | kHeadOctets;
-    head->visit_parked(end, [&](uint32_t offset, Octets octets) {
-      look_at_start(place, flow.origin[direction] + offset, octets, order++);
+    uint64_t order = uint64_t{flow.packets} << 16 | kHeadBytes;
+    head->visit_parked(end, [&](uint32_t offset, Bytes bytes) {
+      look_at_start(place, flow.origin[direction] + offset, bytes, order++);
     });
     free_head(flow, direction);
   }
@@ -355,16 +352,12 @@ void ApplicationLayer::settle(Flow& flow) {
   free_suites(flow);
 }
 
-// Gives up the suites that were offered once no ServerHello can come any more.
+// Frees the suites that were offered once no further ServerHello can come.
 void ApplicationLayer::free_suites(Flow& flow) {
   Details& details = details_[flow.details];
   if (!details.tls[1].server && (flow.flags[0] & flow.flags[1] & kTlsBegun) == 0) return;
-  const Tls& server = details.tls[details.tls[1].server ? 1 : 0];
-  for (Tls& tls : details.tls) {
-    tls.agreed = server.server && has_suite(tls, server.server_suite);
-    std::free(tls.suites);
-    tls.suites = nullptr;
-  }
+  const TlsCounts& server = tls_server(details.tls);
+  for (TlsCounts& tls : details.tls) tls.give_up_suites(server);
 }
 
 unsigned ApplicationLayer::requester(const Details& details) const {
@@ -375,36 +368,35 @@ unsigned ApplicationLayer::requester(const Details& details) const {
 
 // ---- later segments ----------------------------------------------------------------------------
 
-void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Octets octets,
-                                     uint64_t order) {
+void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Bytes bytes, uint64_t order) {
   auto& [flow, direction] = place;
-  octets = octets.first(std::min<size_t>(octets.size(), kStartOctets));
+  bytes = bytes.first(std::min<size_t>(bytes.size(), kStartBytes));
   const bool port_53 = (flow.flags[direction] & kPort53) != 0;
-  if (!starts(octets, port_53)) return;
+  if (!starts(bytes, port_53)) return;
 
   uint32_t skip;
   HttpMessage http;
-  if (octets[0] == kTlsHandshake) {
+  if (bytes[0] == kTlsHandshake) {
     if ((flow.flags[direction] & kTlsBegun) == 0 &&
-        tls_start(octets, true, &skip) == Verdict::kYes) {
+        tls_start(bytes, TlsStart::kLater, &skip) == Verdict::kYes) {
       flow.flags[direction] |= kTlsBegun;
       Messages messages(*this, place);
-      TlsWalk().advance(octets, 0, messages);
+      TlsWalk().advance(bytes, 0, messages);
       if ((flow.flags[0] & kSettled) != 0 && flow.details != kNone) free_suites(flow);
     }
-  } else if (parse_http(octets, true, &http) == Verdict::kYes) {
+  } else if (parse_http(bytes, Extent::kAll, &http) == Verdict::kYes) {
     const bool closed = (flow.flags[direction] & kClosed) != 0;
     count_http(place, http, sequence, order,
                closed ? uint8_t{kHeadSegments + 1} : flow.segments[direction]);
   }
-  if (port_53 && (flow.flags[direction] & kDnsStopped) == 0 && octets.size() > 2) {
-    const size_t size = std::min<size_t>(be16(octets.data()), octets.size() - 2);
+  if (port_53 && (flow.flags[direction] & kDnsStopped) == 0 && bytes.size() > 2) {
+    const size_t size = std::min<size_t>(be16(bytes.data()), bytes.size() - 2);
     DnsMessage message;
-    Dns& dns = *dns_of(flow);
-    if (parse_dns(octets.subspan(2, size), size, &message) == Verdict::kYes &&
+    DnsCounts& dns = *dns_of(flow);
+    if (parse_dns(bytes.subspan(2, size), size, &message) == Verdict::kYes &&
         message.questions == 1 && !dns.later[direction].covers(sequence)) {
       dns.later[direction].add(sequence, 1);
-      count_dns(dns, message);
+      dns.add(message);
     }
   }
 }
@@ -416,105 +408,32 @@ void ApplicationLayer::count_http(Place place, const HttpMessage& message, uint3
   auto& [flow, direction] = place;
   const unsigned requester = message.request ? direction : !direction;
   if ((flow.flags[0] & kSettled) != 0 && details_of(flow)->http[!requester] != kNone) return;
-  Http& http = *http_of(flow, requester);
-  // A copy of a message start, or a segment that begins inside of a header.
-  if (http.starts[direction].covers(sequence)) return;
-  http.starts[direction].add(sequence, static_cast<uint16_t>(message.header_octets));
-  http.first = std::min(http.first, order);
-  add_saturating(&http.content_length, message.content_length);
-  if (message.request) {
-    http.requests++;
-    http.methods.add(message.method, segment);
-  } else {
-    http.responses++;
-    http.codes.add(message.code, segment);
-  }
+  http_of(flow, requester)->add(message, direction, sequence, order, segment);
 }
 
-void ApplicationLayer::count_dns(Dns& dns, const DnsMessage& message) {
-  if (message.response) {
-    dns.responses++;
-    dns.rcodes.add(message.rcode);
-  } else if (dns.queries++ == 0) {
-    dns.types.clear();  // of responses
-  }
-  if (message.questions > 0 && (!message.response || dns.queries == 0)) dns.types.add(message.type);
-}
-
-void ApplicationLayer::count_hello(Place place, bool from_client, Octets body) {
-  auto& [flow, direction] = place;
-  Details& details = *details_of(flow);
-  Tls& tls = details.tls[direction];
-  if (!from_client) {
-    ServerHello hello;
-    if (!parse_server_hello(body, &hello)) {
-      statistics_.malformed_hellos++;
-      return;
-    }
-    tls.server = true;
-    tls.server_version = hello.version;
-    tls.server_extensions = hello.extensions;
-    tls.server_suite = hello.suite;
-    return;
-  }
-  ClientHello hello;
-  if (!parse_client_hello(body, &hello)) {
-    statistics_.malformed_hellos++;
-    return;
-  }
-  if (tls.client) return;
-  tls.client = true;
-  tls.client_version = hello.version;
-  tls.client_extensions = hello.extensions;
-  tls.suite_count = hello.suites;
-  if (hello.suites == 0) return;
-  tls.suites = static_cast<uint16_t*>(std::malloc(hello.suites * sizeof(uint16_t)));
-  if (tls.suites == nullptr)
-    set_unknown(flow);
-  else
-    std::copy_n(hello.suite.begin(), hello.suites, tls.suites);
-}
-
-bool ApplicationLayer::has_suite(const Tls& tls, uint16_t suite) {
-  return tls.suites ? std::binary_search(tls.suites, tls.suites + tls.suite_count, suite)
-                    : tls.agreed;
-}
-
-// ---- octets kept -------------------------------------------------------------------------------
+// ---- bytes kept -------------------------------------------------------------------------------
 
 StreamHead* ApplicationLayer::open_head(Place place, uint32_t base) {
   auto& [flow, direction] = place;
-  const uint32_t slot = heads_.take();
-  if (slot == heads_.kNone) {
+  const uint32_t slot = heads_.open(flow, direction, base);
+  if (slot == HeadPool::kNone) {
     drop_head(flow, direction);
     return nullptr;
   }
   details_of(flow)->head[direction] = slot;
-  StreamHead& head = heads_[slot];
-  head.begin(base);
-  head.flow = &flow;
-  head.direction = static_cast<uint8_t>(direction);
-  head.older = newest_head_;
-  head.newer = kNone;
-  (newest_head_ == kNone ? oldest_head_ : heads_[newest_head_].newer) = slot;
-  newest_head_ = slot;
-  statistics_.heads++;
-  statistics_.head_bytes += head.bytes();
-  return &head;
+  return &heads_[slot];
 }
 
-// Adds octets to the head that the direction has. False if that had to be given up.
-bool ApplicationLayer::keep(Place place, uint32_t offset, Octets octets, uint32_t* end) {
+// Adds payload to the direction's head. False if the head had to be given up.
+bool ApplicationLayer::keep(Place place, uint32_t offset, Bytes bytes, uint32_t* end) {
   auto& [flow, direction] = place;
-  StreamHead& head = *head_of(flow, direction);
-  const size_t before = head.bytes();
-  const bool kept = head.add(offset, octets, end);
-  statistics_.head_bytes += head.bytes() - before;
+  const uint32_t slot = details_[flow.details].head[direction];
+  const bool kept = heads_.add(slot, offset, bytes, end);
   const StreamHead* other = head_of(flow, !direction);
-  if (!kept || head.octets() + (other ? other->octets() : 0) > kMaxFlowOctets)
+  if (!kept || heads_[slot].buffered() + (other ? other->buffered() : 0) > kMaxFlowBytes)
     drop_head(flow, direction);
-  while (statistics_.head_bytes > max_head_bytes_) {
-    const StreamHead& oldest = heads_[oldest_head_];
+  while (heads_.over_limit()) {
+    const StreamHead& oldest = heads_.oldest();
     drop_head(*oldest.flow, oldest.direction);
   }
   return (flow.flags[direction] & kClosed) == 0;
@@ -522,17 +441,11 @@ bool ApplicationLayer::keep(Place place, uint32_t offset, Octets octets, uint32_
 
 void ApplicationLayer::free_head(Flow& flow, unsigned direction) {
   uint32_t& slot = details_[flow.details].head[direction];
-  StreamHead& head = heads_[slot];
-  statistics_.heads--;
-  statistics_.head_bytes -= head.bytes();
-  (head.older == kNone ? oldest_head_ : heads_[head.older].newer) = head.newer;
-  (head.newer == kNone ? newest_head_ : heads_[head.newer].older) = head.older;
-  head.release();
-  heads_.give_back(slot);
+  heads_.close(slot);
   slot = kNone;
 }
 
-// Closes the head without what it holds.
+// Closes the head and loses what it holds.
 void ApplicationLayer::drop_head(Flow& flow, unsigned direction) {
   statistics_.heads_dropped++;
   set_unknown(flow);
@@ -545,7 +458,7 @@ void ApplicationLayer::drop_head(Flow& flow, unsigned direction) {
 const ApplicationSummary& ApplicationLayer::finish(Flow& flow) noexcept {
   summary_ = {};
   for (unsigned direction = 0; direction < 2; direction++) {
-    flow.packets++;  // what is decided now comes after all that was before
+    flow.packets++;  // what is decided now comes after everything else
     if ((flow.flags[direction] & kClosed) == 0) close_head(flow, direction);
   }
   summary_.unknown = (flow.flags[0] & kUnknown) != 0;
@@ -553,38 +466,10 @@ const ApplicationSummary& ApplicationLayer::finish(Flow& flow) noexcept {
   if (flow.details != kNone) {
     const Details& details = details_[flow.details];
     const uint32_t slot = details.http[requester(details)];
-    if (slot != kNone) {
-      const Http& http = http_[slot];
-      summary_.http_requests = http.requests;
-      summary_.http_responses = http.responses;
-      summary_.http_content_length = http.content_length;
-      summary_.http_method = http.methods.most_common({});
-      summary_.http_code = http.codes.most_common(0);
-    }
-    const Tls& client = details.tls[details.tls[0].client ? 0 : 1];
-    const Tls& server = details.tls[details.tls[1].server ? 1 : 0];
-    summary_.tls_messages = details.tls[0].messages + details.tls[1].messages;
-    summary_.tls_version_known = client.client || server.server;
-    summary_.tls_version = server.server ? server.server_version : client.client_version;
-    if (client.client) {
-      summary_.tls_cipher_suites += client.suite_count;
-      summary_.tls_extensions += client.client_extensions;
-    }
-    if (server.server) {
-      const bool offered = client.client && has_suite(client, server.server_suite);
-      if (!offered && !is_grease(server.server_suite)) summary_.tls_cipher_suites++;
-      summary_.tls_extensions += server.server_extensions;
-    }
+    if (slot != kNone) http_[slot].describe(summary_);
+    describe_tls(details.tls, summary_);
   }
-  if (flow.dns != kNone) {
-    const Dns& dns = dns_[flow.dns];
-    constexpr uint16_t kNoType = 0;
-    summary_.dns_queries = dns.queries;
-    summary_.dns_responses = dns.responses;
-    summary_.dns_type_known = !dns.types.empty();
-    summary_.dns_type = dns.types.most_common(kNoType);
-    summary_.dns_rcode = dns.rcodes.most_common(0);
-  }
+  if (flow.dns != kNone) dns_[flow.dns].describe(summary_);
   return summary_;
 }
 
@@ -595,7 +480,7 @@ void ApplicationLayer::release(Flow& flow) noexcept {
     Details& details = details_[flow.details];
     for (const uint32_t http : details.http)
       if (http != kNone) http_.give_back(http);
-    for (const Tls& tls : details.tls) std::free(tls.suites);
+    for (TlsCounts& tls : details.tls) tls.release();
     details_.give_back(flow.details);
   }
   if (flow.dns != kNone) dns_.give_back(flow.dns);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the payload of a finished flow says.
+// What the messages in the payload of a finished flow add up to.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct ApplicationSummary {
   uint64_t dns_responses;
   uint16_t dns_type;  // most common one
   uint8_t dns_rcode;  // most common one; 0 if none
-  bool unknown;       // octets that might have mattered were lost: the rest is not to be shown
+  bool unknown;       // payload that might have mattered was lost: show nothing of the rest
 };
 
 }  // namespace flowmeter

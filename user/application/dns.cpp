@@ -4,32 +4,32 @@
 namespace flowmeter {
 namespace {
 
-constexpr size_t kHeaderOctets = 12;
+constexpr size_t kHeaderBytes = 12;
 constexpr unsigned kMaxOpcode = 6;  // DSO (RFC 8490), the last one assigned
 constexpr unsigned kMaxQuestions = 32;
-constexpr size_t kMaxLabelOctets = 254;  // 255 with the root (RFC 1035, 2.3.4)
+constexpr size_t kMaxLabelBytes = 254;  // 255 with the root (RFC 1035, 2.3.4)
 
 }  // namespace
 
-Verdict parse_dns(Octets octets, size_t length, DnsMessage* message) {
-  // What is said of a message whose first `needed` octets would have to be read.
+Verdict parse_dns(Bytes bytes, size_t length, DnsMessage* message) {
+  // The verdict on a message whose first `needed` bytes have to be read but are not there.
   const auto unfinished = [length](size_t needed) {
     return needed > length ? Verdict::kNo : Verdict::kMore;
   };
-  if (octets.size() < kHeaderOctets) return unfinished(kHeaderOctets);
-  message->response = (octets[2] & 0x80) != 0;
-  message->rcode = octets[3] & 0x0f;
-  message->questions = be16(&octets[4]);
+  if (bytes.size() < kHeaderBytes) return unfinished(kHeaderBytes);
+  message->response = (bytes[2] & 0x80) != 0;
+  message->rcode = bytes[3] & 0x0f;
+  message->questions = be16(&bytes[4]);
   message->type = 0;
-  if ((octets[2] >> 3 & 0x0f) > kMaxOpcode || message->questions > kMaxQuestions)
+  if ((bytes[2] >> 3 & 0x0f) > kMaxOpcode || message->questions > kMaxQuestions)
     return Verdict::kNo;
   if (message->questions == 0) return Verdict::kYes;
 
   constexpr size_t kTypeAndClass = 4;
-  size_t at = kHeaderOctets;
+  size_t at = kHeaderBytes;
   for (;;) {
-    if (at >= octets.size()) return unfinished(at + 1 + kTypeAndClass);
-    const uint8_t label = octets[at];
+    if (at >= bytes.size()) return unfinished(at + 1 + kTypeAndClass);
+    const uint8_t label = bytes[at];
     if (label == 0) {
       at += 1;
       break;
@@ -40,10 +40,10 @@ Verdict parse_dns(Octets octets, size_t length, DnsMessage* message) {
     }
     if (label > 63) return Verdict::kNo;
     at += 1u + label;
-    if (at - kHeaderOctets > kMaxLabelOctets) return Verdict::kNo;
+    if (at - kHeaderBytes > kMaxLabelBytes) return Verdict::kNo;
   }
-  if (octets.size() < at + kTypeAndClass) return unfinished(at + kTypeAndClass);
-  message->type = be16(&octets[at]);
+  if (bytes.size() < at + kTypeAndClass) return unfinished(at + kTypeAndClass);
+  message->type = be16(&bytes[at]);
   return Verdict::kYes;
 }
 

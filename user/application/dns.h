@@ -11,13 +11,12 @@ namespace flowmeter {
 
 struct DnsMessage {
   bool response;
-  uint8_t rcode;       // the four bits of the header
+  uint8_t rcode;       // the four bits in the header
   uint16_t questions;  // as stated
   uint16_t type;       // of the first question; 0 without one
 };
 
-// Whether a DNS message of this length begins at the first octet. Those octets that are not there
-// yet may come.
-Verdict parse_dns(Octets octets, size_t length, DnsMessage* message);
+// Whether a DNS message of this length starts here. What is missing of it may still come.
+Verdict parse_dns(Bytes bytes, size_t length, DnsMessage* message);
 
 }  // namespace flowmeter

@@ -12,14 +12,14 @@ namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
-// Of these the start of a request line is enough: its end may lie beyond what is looked at.
+// For these methods the start of a request line is enough: its end may be beyond what is read.
 constexpr std::string_view kMethods[] = {
     "GET",   "HEAD",   "POST",     "PUT",       "DELETE", "CONNECT",   "OPTIONS",
     "TRACE", "PATCH",  "PROPFIND", "PROPPATCH", "MKCOL",  "COPY",      "MOVE",
     "LOCK",  "UNLOCK", "REPORT",   "SEARCH",    "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE"};
 
-std::string_view text_of(Octets octets) {
-  return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+std::string_view text_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 bool is_digit(char c) {
@@ -54,23 +54,23 @@ Verdict response_start(std::string_view text) {
   return n == kPattern.size() ? Verdict::kYes : Verdict::kMore;
 }
 
-Verdict request_start(std::string_view text, bool all, HttpMethod* method) {
-  const Verdict unfinished = all ? Verdict::kNo : Verdict::kMore;
+Verdict request_start(std::string_view text, Extent extent, HttpMethod* method) {
+  const Verdict unfinished = extent == Extent::kAll ? Verdict::kNo : Verdict::kMore;
   size_t length = 0;
-  while (length < text.size() && fm_is_method_octet(static_cast<uint8_t>(text[length]))) length++;
+  while (length < text.size() && fm_is_method_byte(static_cast<uint8_t>(text[length]))) length++;
   if (length > HttpMethod::kMaxLength) return Verdict::kNo;
   if (length > 0 && (text[0] < 'A' || text[0] > 'Z')) return Verdict::kNo;
   if (length == text.size()) return unfinished;
   if (length < HttpMethod::kMinLength || text[length] != ' ') return Verdict::kNo;
   if (length + 1 == text.size()) return unfinished;
-  if (!fm_is_target_octet(static_cast<uint8_t>(text[length + 1]))) return Verdict::kNo;
+  if (!fm_is_target_byte(static_cast<uint8_t>(text[length + 1]))) return Verdict::kNo;
 
   const std::string_view name = text.substr(0, length);
   std::string_view rest = text, line;
   if (take_line(&rest, &line)) {
     if (!line.ends_with(" HTTP/1.1") && !line.ends_with(" HTTP/1.0")) return Verdict::kNo;
   } else {
-    if (!all) return Verdict::kMore;
+    if (extent == Extent::kSoFar) return Verdict::kMore;
     if (std::ranges::find(kMethods, name) == std::end(kMethods)) return Verdict::kNo;
   }
   *method = HttpMethod({reinterpret_cast<const uint8_t*>(name.data()), name.size()});
@@ -102,7 +102,7 @@ bool content_length(std::string_view line, uint64_t* value) {
 
 }  // namespace
 
-HttpMethod::HttpMethod(Octets text) : letters_{} {
+HttpMethod::HttpMethod(Bytes text) : letters_{} {
   unsigned __int128 bits = 0;
   for (size_t i = text.size(); i-- > 0;)
     bits = bits << 5 | (kAlphabet.find(static_cast<char>(text[i])) + 1);
@@ -120,15 +120,15 @@ std::string HttpMethod::text() const {
   return text;
 }
 
-Verdict parse_http(Octets octets, bool all, HttpMessage* message) {
-  const std::string_view text = text_of(octets);
+Verdict parse_http(Bytes bytes, Extent extent, HttpMessage* message) {
+  const std::string_view text = text_of(bytes);
   *message = {};
   Verdict start = response_start(text);
   if (start == Verdict::kYes) {
     message->code =
         static_cast<uint16_t>((text[9] - '0') * 100 + (text[10] - '0') * 10 + (text[11] - '0'));
-  } else if (start == Verdict::kNo || all) {
-    start = request_start(text, all, &message->method);
+  } else if (start == Verdict::kNo || extent == Extent::kAll) {
+    start = request_start(text, extent, &message->method);
     message->request = true;
   }
   if (start != Verdict::kYes) return start;
@@ -140,8 +140,8 @@ Verdict parse_http(Octets octets, bool all, HttpMessage* message) {
     empty_line = line.empty();
     if (!length_seen) length_seen = content_length(line, &message->content_length);
   }
-  if (!empty_line && !all) return Verdict::kMore;
-  message->header_octets =
+  if (!empty_line && extent == Extent::kSoFar) return Verdict::kMore;
+  message->header_bytes =
       static_cast<uint32_t>(empty_line ? text.size() - rest.size() : text.size());
   return Verdict::kYes;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The beginning of an HTTP/1.x message: start line and, of the header, Content-Length. Reads only
-// the octets given and keeps nothing of them but the method, in which only A-Z, - and _ can stand.
+// The beginning of an HTTP/1.x message: the start line, and Content-Length in the header. Reads
+// only what it is given, and keeps only the method, which can have no characters but A-Z, - and _.
 #pragma once
 
 #include <array>
@@ -11,14 +11,14 @@
 
 namespace flowmeter {
 
-// Up to 16 letters in ten octets: flows keep eight of them.
+// Up to 16 letters in ten bytes: each flow keeps eight methods.
 class HttpMethod {
  public:
   static constexpr size_t kMinLength = 3, kMaxLength = 16;
 
   HttpMethod() = default;
-  // Requires: at most kMaxLength octets of A-Z, - and _.
-  explicit HttpMethod(Octets text);
+  // Requires: at most kMaxLength characters of A-Z, - and _.
+  explicit HttpMethod(Bytes text);
   std::string text() const;
   bool operator==(const HttpMethod&) const = default;
 
@@ -31,11 +31,11 @@ struct HttpMessage {
   HttpMethod method;        // of a request
   uint16_t code;            // of a response
   uint64_t content_length;  // 0 without a valid one
-  uint32_t header_octets;   // with the empty line; all there are if that is missing
+  uint32_t header_bytes;    // with the empty line; all that there is if that line is missing
 };
 
-// Whether an HTTP message begins at the first octet. Without all, kMore means that its kind, the
-// end of its start line or the end of its header is still to come.
-Verdict parse_http(Octets octets, bool all, HttpMessage* message);
+// Whether an HTTP message starts here. kMore means that its kind, the end of its start line or the
+// end of its header is still to come.
+Verdict parse_http(Bytes bytes, Extent extent, HttpMessage* message);
 
 }  // namespace flowmeter

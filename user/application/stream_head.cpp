@@ -8,7 +8,7 @@
 namespace flowmeter {
 
 uint32_t Candidates::least_offset() const {
-  uint32_t least = FM_HEAD_OCTETS;
+  uint32_t least = FM_HEAD_BYTES;
   for (unsigned i = 0; i < count_; i++) least = std::min<uint32_t>(least, queue_[i].offset);
   return least;
 }
@@ -48,8 +48,8 @@ bool StreamHead::reserve(uint32_t end) {
   return true;
 }
 
-// Parts from … to into pieces that are there and pieces that are not; end is that of what is there
-// without a hole.
+// Calls visit for each piece between from and to that is there, and for each that is missing. end:
+// where the stream's first hole is.
 template <typename Visit>
 void StreamHead::visit_pieces(uint32_t from, uint32_t to, uint32_t end, Visit&& visit) const {
   while (from < to) {
@@ -69,24 +69,24 @@ void StreamHead::visit_pieces(uint32_t from, uint32_t to, uint32_t end, Visit&& 
   }
 }
 
-bool StreamHead::add(uint32_t offset, Octets octets, uint32_t* end) {
+bool StreamHead::add(uint32_t offset, Bytes bytes, uint32_t* end) {
   const bool in_order = offset <= *end;
-  // Beyond the head, only for what a parked segment may be looked at by itself.
-  const uint32_t in_head = FM_HEAD_OCTETS - offset;
-  octets = octets.first(std::min<size_t>(
-      octets.size(), in_order ? in_head : std::max<uint32_t>(in_head, FM_START_OCTETS)));
-  const uint32_t to = offset + static_cast<uint32_t>(octets.size());
+  // Beyond the head only what a parked segment needs to be read by itself.
+  const uint32_t in_head = FM_HEAD_BYTES - offset;
+  bytes = bytes.first(std::min<size_t>(
+      bytes.size(), in_order ? in_head : std::max<uint32_t>(in_head, FM_START_BYTES)));
+  const uint32_t to = offset + static_cast<uint32_t>(bytes.size());
   if (!reserve(std::max(to, *end))) return false;
 
   bool differs = false;
   visit_pieces(offset, to, *end, [&](uint32_t piece, uint32_t piece_end, bool there) {
     uint8_t* stream = data_ + (piece - base_);
-    const uint8_t* copy = octets.data() + (piece - offset);
+    const uint8_t* copy = bytes.data() + (piece - offset);
     if (!there) {
       std::memcpy(stream, copy, piece_end - piece);
-    } else if (!in_order && piece < offset + FM_START_OCTETS) {
+    } else if (!in_order && piece < offset + FM_START_BYTES) {
       differs |=
-          std::memcmp(stream, copy, std::min(piece_end, offset + FM_START_OCTETS) - piece) != 0;
+          std::memcmp(stream, copy, std::min(piece_end, offset + FM_START_BYTES) - piece) != 0;
     }
   });
   if (in_order) {
@@ -94,17 +94,17 @@ bool StreamHead::add(uint32_t offset, Octets octets, uint32_t* end) {
   } else {
     uint8_t* own = nullptr;
     if (differs) {
-      own = static_cast<uint8_t*>(std::malloc(FM_START_OCTETS));
+      own = static_cast<uint8_t*>(std::malloc(FM_START_BYTES));
       if (own == nullptr) return false;
-      std::memcpy(own, octets.data(), std::min<size_t>(octets.size(), FM_START_OCTETS));
+      std::memcpy(own, bytes.data(), std::min<size_t>(bytes.size(), FM_START_BYTES));
       own_count_++;
     }
     parked_[parked_count_++] = {own, static_cast<uint16_t>(offset),
-                                static_cast<uint16_t>(octets.size())};
+                                static_cast<uint16_t>(bytes.size())};
   }
   for (unsigned i = 0; i < parked_count_;) {
     const uint32_t behind =
-        std::min<uint32_t>(parked_[i].offset + parked_[i].length, FM_HEAD_OCTETS);
+        std::min<uint32_t>(parked_[i].offset + parked_[i].length, FM_HEAD_BYTES);
     if (parked_[i].offset <= *end && behind > *end) {
       *end = behind;
       i = 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What has to be kept of the first octets of one direction of a TCP stream: those that a parser has
-// seen but not finished with, and segments that came before what lies between.
+// The payload kept of the head of one direction of a TCP stream: what a parser has seen but not
+// finished with, and segments that came too early.
 //
-// Positions are offsets from the stream's origin. Octets from base() to end() are there; segments
-// behind a hole are parked. The first copy of an octet wins. A parked segment may have to be looked
-// at by itself in the end, so its first kStartOctets are kept also where they lie beyond the head
-// or differ from the copy that came first. A flow may hold kMaxFlowOctets; the owner enforces it.
+// Positions are offsets from the stream's origin. From base() to the stream's end nothing is
+// missing; segments after a hole are parked. The first copy of a byte wins. In the end a parked
+// segment may have to be read by itself, so its first kStartBytes are kept even if they lie beyond
+// the head or differ from the copy that came first. The owner limits what a flow may hold.
 #pragma once
 
 #include <array>
@@ -19,14 +19,14 @@ namespace flowmeter {
 
 struct ApplicationFlow;
 
-// A position at which a segment began, so that a message may begin there.
+// A position where a segment began, and so a message may begin.
 struct Candidate {
   uint64_t order;  // among all that happened to the flow
   uint16_t offset;
   uint8_t segment;  // of the direction, with which the stream reached the position
 };
 
-// Those not yet decided, in the order in which they are.
+// The candidates that are not decided yet, in the order in which they will be.
 class Candidates {
  public:
   bool empty() const { return count_ == 0; }
@@ -36,7 +36,7 @@ class Candidates {
   void pop();
 
  private:
-  // A segment adds one at most; of the eight, one at a time is new.
+  // Each of the head's segments adds at most one.
   std::array<Candidate, FM_HEAD_SEGMENTS> queue_;
   uint8_t count_ = 0;
 };
@@ -48,38 +48,38 @@ class StreamHead {
   void release();
 
   uint32_t base() const { return base_; }
-  // Octets from base() to end.
-  Octets from_base(uint32_t end) const { return {data_, end - base_}; }
+  // Bytes from base() to end.
+  Bytes from_base(uint32_t end) const { return {data_, end - base_}; }
 
-  // Keeps a segment that begins at offset, at base() or behind it, and returns the end of what is
-  // there without a hole from `end` on. False if there is no memory.
-  bool add(uint32_t offset, Octets octets, uint32_t* end);
-  // Whether a segment lies behind a hole at end.
+  // Keeps a segment that begins at offset, which is at least base(). Moves *end, where the stream's
+  // first hole is, to where it is now. False if there is no memory.
+  bool add(uint32_t offset, Bytes bytes, uint32_t* end);
+  // Whether a segment is parked after a hole at end.
   bool parked_behind(uint32_t end) const;
-  // Calls visit(offset, first octets) for those, in the order of their arrival.
+  // Calls visit(offset, first bytes) for each of those, in the order of their arrival.
   template <typename Visit>
   void visit_parked(uint32_t end, Visit&& visit) const {
     for (unsigned i = 0; i < parked_count_; i++) {
       const Parked& p = parked_[i];
       if (p.offset <= end) continue;
-      const uint32_t length = p.length < FM_START_OCTETS ? p.length : FM_START_OCTETS;
-      visit(p.offset, Octets(p.own ? p.own : data_ + (p.offset - base_), length));
+      const uint32_t length = p.length < FM_START_BYTES ? p.length : FM_START_BYTES;
+      visit(p.offset, Bytes(p.own ? p.own : data_ + (p.offset - base_), length));
     }
   }
 
-  // Memory held for octets; and with this included.
-  size_t octets() const { return capacity_ + size_t{own_count_} * FM_START_OCTETS; }
-  size_t bytes() const { return sizeof(*this) + octets(); }
+  // Memory held for payload; and with this object.
+  size_t buffered() const { return capacity_ + size_t{own_count_} * FM_START_BYTES; }
+  size_t bytes() const { return sizeof(*this) + buffered(); }
 
   Candidates candidates;
-  // Of the owner: whose head this is, and its neighbours in the list by age.
+  // Set by the owner: whose head this is, and its neighbours in the list by age.
   ApplicationFlow* flow;
   uint32_t older, newer;
   uint8_t direction;
 
  private:
   struct Parked {
-    uint8_t* own;  // its first octets, where they differ from the stream's
+    uint8_t* own;  // its first bytes if they differ from the stream's, else null
     uint16_t offset, length;
   };
   bool reserve(uint32_t end);

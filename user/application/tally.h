@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Counts of different values, of which only the first few are told apart; and which came most.
-// Of values that came equally often it is the one seen first, whenever they are added.
+// Counts how often each value came, and tells the most common one. Only the first few different
+// values are counted. Among values that came equally often, the one seen first wins, in whatever
+// order they are added.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +15,7 @@ namespace flowmeter {
 template <typename Value, unsigned kDifferent>
 class Tally {
  public:
-  // seen: when, if values are not added in that order.
+  // seen: when the value was seen, if values are added in another order.
   void add(const Value& value, uint8_t seen = 0) {
     unsigned i = 0;
     while (i < used_ && entries_[i].value != value) i++;
@@ -25,7 +26,7 @@ class Tally {
     for (; i > 0 && entries_[i].seen < entries_[i - 1].seen; i--)
       std::swap(entries_[i], entries_[i - 1]);
   }
-  // The value seen most, of several the one seen first; none if there is no value.
+  // The most common value, or `none` if there is no value.
   Value most_common(Value none) const {
     unsigned best = 0;
     for (unsigned i = 1; i < used_; i++)
@@ -38,7 +39,7 @@ class Tally {
  private:
   struct Entry {
     uint32_t count;
-    uint8_t seen;  // first; ascending
+    uint8_t seen;  // when first; entries are sorted by it
     Value value;
   };
   uint8_t used_ = 0;

@@ -19,44 +19,44 @@ constexpr uint16_t kSupportedVersions = 43;
 constexpr unsigned kMaxExtensions = 256;
 constexpr uint16_t kTls12 = 0x0303;
 
-// RFC 8446, B.3, and those that went before: 0 HelloRequest … 24 KeyUpdate.
+// RFC 8446, B.3, with the types of earlier versions: 0 HelloRequest … 24 KeyUpdate.
 constexpr bool is_message_type(uint8_t type) {
   constexpr uint32_t kTypes = 1u << 0 | 1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 8 |
                               0x3fu << 11 | 1u << 20 | 1u << 22 | 1u << 24;
   return type < 32 && (kTypes >> type & 1) != 0;
 }
 
-// Reads fields from the front of a hello; past the end everything is empty and ok() false.
+// Reads fields from the front of a hello. Past its end all fields are empty and ok() is false.
 class Fields {
  public:
-  explicit Fields(Octets octets) : left_(octets) {}
+  explicit Fields(Bytes bytes) : left_(bytes) {}
   bool ok() const { return ok_; }
   bool empty() const { return left_.empty(); }
   size_t size() const { return left_.size(); }
 
-  Octets take(size_t n) {
+  Bytes take(size_t n) {
     ok_ = ok_ && n <= left_.size();
     if (!ok_) return left_ = {};
-    const Octets taken = left_.first(n);
+    const Bytes taken = left_.first(n);
     left_ = left_.subspan(n);
     return taken;
   }
   uint8_t u8() {
-    const Octets octet = take(1);
-    return octet.empty() ? uint8_t{0} : octet[0];
+    const Bytes byte = take(1);
+    return byte.empty() ? uint8_t{0} : byte[0];
   }
   uint16_t u16() {
-    const Octets octets = take(2);
-    return octets.empty() ? uint16_t{0} : be16(octets.data());
+    const Bytes bytes = take(2);
+    return bytes.empty() ? uint16_t{0} : be16(bytes.data());
   }
 
  private:
-  Octets left_;
+  Bytes left_;
   bool ok_ = true;
 };
 
-// The extensions block at the end of a hello, if there is one. Calls visit(type, body) for those
-// that fit and returns how many are not GREASE; nothing if the block does not fit.
+// Walks the extensions block at the end of a hello, if there is one. Calls visit(type, body) for
+// each extension that fits, and counts them, both without GREASE. False if the block does not fit.
 template <typename Visit>
 bool walk_extensions(Fields& hello, uint16_t* count, Visit&& visit) {
   *count = 0;
@@ -65,7 +65,7 @@ bool walk_extensions(Fields& hello, uint16_t* count, Visit&& visit) {
   if (!hello.ok()) return false;
   for (unsigned seen = 0; seen < kMaxExtensions; seen++) {
     const uint16_t type = block.u16();
-    const Octets body = block.take(block.u16());
+    const Bytes body = block.take(block.u16());
     if (!block.ok()) break;
     if (is_grease(type)) continue;
     ++*count;
@@ -74,7 +74,7 @@ bool walk_extensions(Fields& hello, uint16_t* count, Visit&& visit) {
   return true;
 }
 
-// Of two offered versions the one that counts: those of standards go before drafts.
+// The one of two offered versions that counts: a standard takes precedence over a draft.
 constexpr uint16_t better_version(uint16_t a, uint16_t b) {
   const auto is_standard = [](uint16_t v) { return v >= 0x0300 && v <= 0x0304; };
   if (is_standard(a) != is_standard(b)) return is_standard(a) ? a : b;
@@ -83,7 +83,7 @@ constexpr uint16_t better_version(uint16_t a, uint16_t b) {
 
 }  // namespace
 
-bool parse_client_hello(Octets body, ClientHello* hello) {
+bool parse_client_hello(Bytes body, ClientHello* hello) {
   Fields fields(body);
   hello->version = fields.u16();
   fields.take(32);           // random
@@ -102,7 +102,7 @@ bool parse_client_hello(Octets body, ClientHello* hello) {
   hello->suites = static_cast<uint16_t>(std::unique(begin, begin + kept) - begin);
 
   bool listed = false;
-  return walk_extensions(fields, &hello->extensions, [&](uint16_t type, Octets extension) {
+  return walk_extensions(fields, &hello->extensions, [&](uint16_t type, Bytes extension) {
     if (type != kSupportedVersions || listed || extension.empty()) return;
     Fields versions(extension.subspan(1, std::min<size_t>(extension[0], extension.size() - 1)));
     while (versions.size() >= 2) {
@@ -114,7 +114,7 @@ bool parse_client_hello(Octets body, ClientHello* hello) {
   });
 }
 
-bool parse_server_hello(Octets body, ServerHello* hello) {
+bool parse_server_hello(Bytes body, ServerHello* hello) {
   Fields fields(body);
   hello->version = fields.u16();
   fields.take(32);           // random
@@ -123,24 +123,23 @@ bool parse_server_hello(Octets body, ServerHello* hello) {
   fields.u8();  // compression method
   if (!fields.ok()) return false;
   bool chosen = false;
-  return walk_extensions(fields, &hello->extensions, [&](uint16_t type, Octets extension) {
+  return walk_extensions(fields, &hello->extensions, [&](uint16_t type, Bytes extension) {
     if (type != kSupportedVersions || chosen || extension.size() < 2) return;
     hello->version = be16(extension.data());
     chosen = true;
   });
 }
 
-Verdict tls_start(Octets octets, bool later, uint32_t* skip) {
-  // Octets that are not there yet fit.
+Verdict tls_start(Bytes bytes, TlsStart where, uint32_t* skip) {
+  const bool later = where == TlsStart::kLater;
+  // What is not there yet is taken to fit.
   size_t at = 0;
   const auto is = [&](size_t i, auto&& fits) {
-    return at + i >= octets.size() || fits(octets[at + i]);
+    return at + i >= bytes.size() || fits(bytes[at + i]);
   };
-  const auto equals = [](uint8_t value) {
-    return [value](uint8_t octet) { return octet == value; };
-  };
+  const auto equals = [](uint8_t value) { return [value](uint8_t byte) { return byte == value; }; };
   constexpr size_t kAlertRecord = kRecordHeader + 2;
-  while (!later && at < octets.size() && octets[at] == kAlert) {
+  while (!later && at < bytes.size() && bytes[at] == kAlert) {
     if (!is(1, equals(3)) || !is(3, equals(0)) || !is(4, equals(2)) || !is(5, equals(1)))
       return Verdict::kNo;
     at += kAlertRecord;
@@ -151,16 +150,16 @@ Verdict tls_start(Octets octets, bool later, uint32_t* skip) {
       !is(5,
           [&](uint8_t type) { return type == kClientHello || (type == kServerHello && !later); }))
     return Verdict::kNo;
-  if (at + kRecordHeader <= octets.size()) {
-    const uint16_t length = be16(&octets[at + 3]);
+  if (at + kRecordHeader <= bytes.size()) {
+    const uint16_t length = be16(&bytes[at + 3]);
     if (length < kMessageHeader || length > kMaxRecord) return Verdict::kNo;
   }
-  return at + kRecordHeader + kMessageHeader <= octets.size() ? Verdict::kYes : Verdict::kMore;
+  return at + kRecordHeader + kMessageHeader <= bytes.size() ? Verdict::kYes : Verdict::kMore;
 }
 
-// The record header at at_, or a whole alert or ChangeCipherSpec record.
-TlsWalk::Step TlsWalk::record(Octets octets, uint32_t base) {
-  const Octets here = octets.subspan(std::min<size_t>(at_ - base, octets.size()));
+// Reads the record header at at_, or a whole alert or ChangeCipherSpec record.
+TlsWalk::Step TlsWalk::record(Bytes bytes, uint32_t base) {
+  const Bytes here = bytes.subspan(std::min<size_t>(at_ - base, bytes.size()));
   if (here.size() < kRecordHeader) return Step::kMore;
   const uint16_t length = be16(&here[3]);
   if (here[1] != 3 || length == 0 || length > kMaxRecord) return Step::kEnd;
@@ -184,10 +183,10 @@ TlsWalk::Step TlsWalk::record(Octets octets, uint32_t base) {
       return Step::kEnd;
   }
   if (after_change_) {
-    // All may be encrypted from here on, unless it is plainly a hello: TLS 1.3 sends a
-    // ChangeCipherSpec for the eyes of middleboxes between a HelloRetryRequest and what it asks for
-    // (RFC 8446, D.4).
-    const Octets hello = here.subspan(kRecordHeader);
+    // From here on everything may be encrypted, unless it is plainly a hello: to please
+    // middleboxes, TLS 1.3 sends a ChangeCipherSpec between a HelloRetryRequest and the second
+    // ClientHello (RFC 8446, D.4).
+    const Bytes hello = here.subspan(kRecordHeader);
     if (hello.size() < kMessageHeader + 2) return Step::kMore;
     const uint32_t hello_length = static_cast<uint32_t>(hello[1]) << 16 | be16(&hello[2]);
     if ((hello[0] != kClientHello && hello[0] != kServerHello) || hello_length < 2 ||
@@ -200,13 +199,13 @@ TlsWalk::Step TlsWalk::record(Octets octets, uint32_t base) {
   return Step::kOn;
 }
 
-// Handshake octets of the record at hand, at least one.
-TlsWalk::Step TlsWalk::handshake(Octets octets, uint32_t base, TlsReceiver& receiver) {
+// Reads on in the handshake bytes of the current record. Requires: at least one is there.
+TlsWalk::Step TlsWalk::handshake(Bytes bytes, uint32_t base, TlsReceiver& receiver) {
   const auto take = [this](size_t n) {
     at_ = static_cast<uint16_t>(at_ + n);
     record_left_ = static_cast<uint16_t>(record_left_ - n);
   };
-  const Octets here = octets.subspan(at_ - base);
+  const Bytes here = bytes.subspan(at_ - base);
   if (!in_message_) {
     if (!is_message_type(here[0])) return Step::kEnd;
     in_message_ = true;
@@ -232,33 +231,37 @@ TlsWalk::Step TlsWalk::handshake(Octets octets, uint32_t base, TlsReceiver& rece
   in_message_ = false;
   receiver.on_message();
   if (is_hello()) {
-    std::array<uint8_t, FM_HEAD_OCTETS> joined;
-    receiver.on_hello(type_ == kClientHello, hello_body(octets, base, joined));
+    std::array<uint8_t, FM_HEAD_BYTES> joined;
+    const Bytes body = hello_body(bytes, base, joined);
+    if (type_ == kClientHello)
+      receiver.on_client_hello(body);
+    else
+      receiver.on_server_hello(body);
   }
   return Step::kOn;
 }
 
-// The body of the hello that has just ended; put together in joined if records part it.
-Octets TlsWalk::hello_body(Octets octets, uint32_t base, std::span<uint8_t> joined) const {
+// The body of the hello that has just ended; put together in `joined` if it spans records.
+Bytes TlsWalk::hello_body(Bytes bytes, uint32_t base, std::span<uint8_t> joined) const {
   size_t from = hello_at_ - base, left = hello_record_left_;
   const size_t size = kMessageHeader + length_;
-  if (left >= size) return octets.subspan(from + kMessageHeader, length_);
+  if (left >= size) return bytes.subspan(from + kMessageHeader, length_);
   for (size_t have = 0;;) {
     const size_t n = std::min(left, size - have);
-    std::memcpy(&joined[have], &octets[from], n);
+    std::memcpy(&joined[have], &bytes[from], n);
     have += n;
     from += n;
-    if (have == size) return Octets(joined).subspan(kMessageHeader, length_);
-    while (octets[from] == kAlert) from += kRecordHeader + 2;
-    left = be16(&octets[from + 3]);
+    if (have == size) return Bytes(joined).subspan(kMessageHeader, length_);
+    while (bytes[from] == kAlert) from += kRecordHeader + 2;
+    left = be16(&bytes[from + 3]);
     from += kRecordHeader;
   }
 }
 
-bool TlsWalk::advance(Octets octets, uint32_t base, TlsReceiver& receiver) {
+bool TlsWalk::advance(Bytes bytes, uint32_t base, TlsReceiver& receiver) {
   for (;;) {
-    if (at_ >= base + octets.size()) return true;
-    switch (record_left_ == 0 ? record(octets, base) : handshake(octets, base, receiver)) {
+    if (at_ >= base + bytes.size()) return true;
+    switch (record_left_ == 0 ? record(bytes, base) : handshake(bytes, base, receiver)) {
       case Step::kOn:
         break;
       case Step::kMore:

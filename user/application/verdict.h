@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a parser says of octets that may go on.
+// What a parser says about payload that may go on.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,18 @@
 
 namespace flowmeter {
 
-using Octets = std::span<const uint8_t>;
+using Bytes = std::span<const uint8_t>;
 
 enum class Verdict : uint8_t {
   kNo,
-  kMore,  // later octets decide; not said of octets that are all there will be
+  kMore,  // what follows decides; never said of Extent::kAll
   kYes,
+};
+
+// How much a parser is given of what it may look at.
+enum class Extent : uint8_t {
+  kSoFar,  // more may come
+  kAll,
 };
 
 constexpr uint16_t be16(const uint8_t* at) {

@@ -6,7 +6,7 @@
 namespace flowmeter {
 
 void FlowApplications::add_payload_of(uint32_t slot, const fm_flow_key& key,
-                                      const fm_packet& packet, std::span<const uint8_t> octets,
+                                      const fm_packet& packet, std::span<const uint8_t> bytes,
                                       uint8_t forward_direction) noexcept {
   if (packet.transport_header_bytes == 0) return;  // a later fragment
   const bool port_53 = key.port[0] == FM_DNS_PORT || key.port[1] == FM_DNS_PORT;
@@ -16,7 +16,7 @@ void FlowApplications::add_payload_of(uint32_t slot, const fm_flow_key& key,
   payload.sequence = packet.sequence;
   payload.length = packet.payload_bytes;
   payload.syn = (packet.flags & FM_SYN) != 0;
-  payload.octets = octets;
+  payload.bytes = bytes;
   if (key.protocol == FM_UDP) {
     if (port_53) layer_.udp(flow, payload);
     return;
@@ -27,8 +27,8 @@ void FlowApplications::add_payload_of(uint32_t slot, const fm_flow_key& key,
   for (uint32_t at = 0; at < packet.payload_bytes; at += packet.segment_bytes) {
     payload.length = std::min<uint32_t>(packet.segment_bytes, packet.payload_bytes - at);
     payload.sequence = packet.sequence + at;
-    payload.octets = octets.subspan(std::min<size_t>(at, octets.size()));
-    payload.octets = payload.octets.first(std::min<size_t>(payload.length, payload.octets.size()));
+    payload.bytes = bytes.subspan(std::min<size_t>(at, bytes.size()));
+    payload.bytes = payload.bytes.first(std::min<size_t>(payload.length, payload.bytes.size()));
     layer_.tcp(flow, port_53, payload);
     payload.syn = false;
   }

@@ -76,7 +76,7 @@ class FlowApplications {
     if (on_) layer_.release(states_[slot].application);
   }
 
-  const ApplicationLayer::Statistics& statistics() const { return layer_.statistics(); }
+  ApplicationLayer::Statistics statistics() const { return layer_.statistics(); }
 
  private:
   struct State {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The rules of heads and starts as plainly as they can be written: all packets of a flow at once,
-// all octets kept. The application layer, which sees one packet at a time and keeps next to
+// all bytes kept. The application layer, which sees one packet at a time and keeps next to
 // nothing, must come to the same result.
 #pragma once
 

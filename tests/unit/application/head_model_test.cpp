@@ -159,7 +159,7 @@ std::string layer_result(ApplicationLayer& layer, const Generated& g) {
   Conversation c(layer);
   if (g.port_53) c.on_port_53();
   for (const ModelPacket& p : g.packets)
-    c.raw({static_cast<uint8_t>(p.direction), p.sequence, p.length, p.syn, octets(p.captured)});
+    c.raw({static_cast<uint8_t>(p.direction), p.sequence, p.length, p.syn, bytes(p.captured)});
   return c.result();
 }
 
@@ -177,7 +177,7 @@ std::string describe(const Generated& g) {
   return lines;
 }
 
-// What the model knows and the layer does not. A segment that begins inside of octets that had come
+// What the model knows and the layer does not. A segment that begins inside of bytes that had come
 // before, where none had begun: the layer may have let go of them, and then takes the segment's own
 // instead of the stream's.
 bool beyond_the_layer(const Generated& g) {

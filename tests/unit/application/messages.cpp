@@ -39,12 +39,11 @@ Conversation& Conversation::send(unsigned direction, std::string_view payload) {
 }
 
 Conversation& Conversation::at(unsigned direction, uint32_t offset, std::string_view payload,
-                               uint32_t length, bool later) {
+                               uint32_t length) {
   if (length == 0) length = static_cast<uint32_t>(payload.size());
   sent_[direction] = offset + length;
   return raw({static_cast<uint8_t>(direction), kSyn[direction] + 1 + offset, length, false,
-              octets(payload)},
-             later);
+              bytes(payload)});
 }
 
 Conversation& Conversation::noise(unsigned direction, unsigned segments) {
@@ -52,14 +51,14 @@ Conversation& Conversation::noise(unsigned direction, unsigned segments) {
   return *this;
 }
 
-Conversation& Conversation::raw(const Payload& payload, bool later) {
-  layer_.tcp(flow_, port_53_, payload, later);
+Conversation& Conversation::raw(const Payload& payload) {
+  layer_.tcp(flow_, port_53_, payload);
   return *this;
 }
 
 Conversation& Conversation::datagram(unsigned direction, std::string_view payload) {
   layer_.udp(flow_, {static_cast<uint8_t>(direction), 0, static_cast<uint32_t>(payload.size()),
-                     false, octets(payload)});
+                     false, bytes(payload)});
   return *this;
 }
 

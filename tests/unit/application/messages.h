@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // TLS and DNS messages made by hand, and a conversation that hands payloads to an ApplicationLayer.
-// Octets are std::string, so that tests can write and cut them as text.
+// Bytes are std::string, so that tests can write and cut them as text.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace flowmeter::testing {
 
-inline Octets octets(std::string_view text) {
+inline Bytes bytes(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 inline std::string u8(size_t value) {
@@ -112,7 +112,7 @@ inline std::string framed(const std::string& dns) {
 
 // ---- a conversation ----
 
-// What a flow has, in one line: "HTTP requests/responses method code octets", "TLS messages version
+// What a flow has, in one line: "HTTP requests/responses method code bytes", "TLS messages version
 // suites extensions", "DNS queries/responses type rcode", those that it has; or "nothing".
 std::string text(const ApplicationSummary& summary);
 
@@ -134,11 +134,11 @@ class Conversation {
   Conversation& send(unsigned direction, std::string_view payload);
   // A segment anywhere; length on the wire may be more than what was captured.
   Conversation& at(unsigned direction, uint32_t offset, std::string_view payload,
-                   uint32_t length = 0, bool later = false);
-  // Segments that are none of the others' business: each three octets of noise.
+                   uint32_t length = 0);
+  // Segments that are none of the others' business: each three bytes of noise.
   Conversation& noise(unsigned direction, unsigned segments);
   // The same without sequence numbers, as of a flow that was begun before.
-  Conversation& raw(const Payload& payload, bool later = false);
+  Conversation& raw(const Payload& payload);
   Conversation& datagram(unsigned direction, std::string_view payload);
   Conversation& lost();
   std::string result() { return text(layer_.finish(flow_)); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The parsers of HTTP start lines and headers, TLS hellos and DNS messages by themselves, and the
-// test of a segment's first octets, which must not miss what they would take.
+// test of a segment's first bytes, which must not miss what they would take.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -12,10 +12,10 @@ namespace {
 
 // ---- HTTP ----
 
-// "no", "more", or "method/code content-length header octets".
-std::string http(std::string_view text, bool all = true) {
+// "no", "more", or "method/code content-length header bytes".
+std::string http(std::string_view text, Extent extent = Extent::kAll) {
   HttpMessage m;
-  switch (parse_http(octets(text), all, &m)) {
+  switch (parse_http(bytes(text), extent, &m)) {
     case Verdict::kNo:
       return "no";
     case Verdict::kMore:
@@ -24,7 +24,7 @@ std::string http(std::string_view text, bool all = true) {
       break;
   }
   return (m.request ? m.method.text() : std::to_string(m.code)) + " " +
-         std::to_string(m.content_length) + " " + std::to_string(m.header_octets);
+         std::to_string(m.content_length) + " " + std::to_string(m.header_bytes);
 }
 
 TEST(ParseHttp, StartLines) {
@@ -119,11 +119,11 @@ TEST(ParseHttp, AVerdictOnABeginningStands) {
        {"PUT /target HTTP/1.1\r\nA: b\r\nContent-Length: 3\r\n\r\nbody", "GET /x RTSP/1.0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbody", "HTTPX / HTTP/1.1\n\n",
         "FOO bar\r\n"}) {
-    const std::string expected = http(whole, false);
+    const std::string expected = http(whole, Extent::kSoFar);
     EXPECT_NE(expected, "more");
     bool decided = false;
     for (size_t n = 0; n <= whole.size(); n++) {
-      const std::string verdict = http(whole.substr(0, n), false);
+      const std::string verdict = http(whole.substr(0, n), Extent::kSoFar);
       if (decided || verdict != "more") {
         decided = true;
         EXPECT_EQ(verdict, expected) << whole.substr(0, n);
@@ -136,7 +136,7 @@ TEST(ParseHttp, AVerdictOnABeginningStands) {
 
 std::string client(std::string_view body) {
   ClientHello hello;
-  if (!parse_client_hello(octets(body), &hello)) return "no";
+  if (!parse_client_hello(bytes(body), &hello)) return "no";
   char version[8];
   std::snprintf(version, sizeof version, "%04x", hello.version);
   return std::string(version) + " " + std::to_string(hello.suites) + " " +
@@ -145,7 +145,7 @@ std::string client(std::string_view body) {
 
 std::string server(std::string_view body) {
   ServerHello hello;
-  if (!parse_server_hello(octets(body), &hello)) return "no";
+  if (!parse_server_hello(bytes(body), &hello)) return "no";
   char text[16];
   std::snprintf(text, sizeof text, "%04x %04x", hello.version, hello.suite);
   return std::string(text) + " " + std::to_string(hello.extensions);
@@ -185,8 +185,8 @@ TEST(ParseTls, ClientHello) {
       {"an empty extension", with({{43}}), "0303 1 1"},
       {"half a version", with({{43, u8(1) + "x"}}), "0303 1 1"},
       {"an extension beyond the block is not counted", short_block, "0303 1 1"},
-      {"octets behind the block", with({{1}}) + "tail", "0303 1 1"},
-      {"one octet where the block's length should be", plain + "x", "0303 2 0"},
+      {"bytes behind the block", with({{1}}) + "tail", "0303 1 1"},
+      {"one byte where the block's length should be", plain + "x", "0303 2 0"},
       {"a block beyond the message", plain + u16(1), "no"},
       {"an empty block", plain + u16(0), "0303 2 0"},
       {"nothing", "", "no"},
@@ -208,9 +208,9 @@ TEST(ParseTls, ServerHello) {
 
 TEST(ParseTls, Start) {
   const std::string hello = handshake(client_hello({5}));
-  const auto start = [](std::string_view text, bool later = false) {
+  const auto start = [](std::string_view text, TlsStart where = TlsStart::kInHead) {
     uint32_t skip = 0;
-    const Verdict verdict = tls_start(octets(text), later, &skip);
+    const Verdict verdict = tls_start(bytes(text), where, &skip);
     return verdict == Verdict::kYes    ? "yes " + std::to_string(skip)
            : verdict == Verdict::kMore ? "more"
                                        : "no";
@@ -221,7 +221,7 @@ TEST(ParseTls, Start) {
   };
   EXPECT_EQ(start(hello), "yes 0");
   EXPECT_EQ(start(warning() + warning() + hello), "yes 14");
-  EXPECT_EQ(start(warning() + hello, true), "no");
+  EXPECT_EQ(start(warning() + hello, TlsStart::kLater), "no");
   EXPECT_EQ(start(fatal() + hello), "no");
   for (size_t n = 0; n < 7 + 9; n++)
     EXPECT_EQ(start((warning() + hello).substr(0, n)), "more") << n;
@@ -233,7 +233,7 @@ TEST(ParseTls, Start) {
   EXPECT_EQ(start(header(0x16, 0x0300, 16641, 1, 0)), "no");
   EXPECT_EQ(start(header(0x16, 0x0300, 4, 1, 65536)), "no");
   EXPECT_EQ(start(header(0x16, 0x0300, 4, 2, 0)), "yes 0");
-  EXPECT_EQ(start(header(0x16, 0x0300, 4, 2, 0), true), "no");
+  EXPECT_EQ(start(header(0x16, 0x0300, 4, 2, 0), TlsStart::kLater), "no");
   EXPECT_EQ(start(header(0x16, 0x0300, 4, 3, 0)), "no");
   EXPECT_EQ(start(header(0x17, 0x0300, 4, 1, 0)), "no");
 }
@@ -242,7 +242,7 @@ TEST(ParseTls, Start) {
 
 std::string dns(std::string_view text, size_t length) {
   DnsMessage m;
-  switch (parse_dns(octets(text), length, &m)) {
+  switch (parse_dns(bytes(text), length, &m)) {
     case Verdict::kNo:
       return "no";
     case Verdict::kMore:
@@ -255,18 +255,18 @@ std::string dns(std::string_view text, size_t length) {
 }
 
 TEST(ParseDns, Messages) {
-  const auto named = [](const std::string& name_octets) {
-    return dns_header(0x0100, 1) + name_octets + u16(16) + u16(1);
+  const auto named = [](const std::string& name_bytes) {
+    return dns_header(0x0100, 1) + name_bytes + u16(16) + u16(1);
   };
   const std::string label63 = u8(63) + std::string(63, 'a');
   const std::string almost = label63 + label63 + label63;  // 192
   const struct {
     const char* claim;
-    std::string octets, expected;
+    std::string bytes, expected;
   } rows[] = {
       {"a query", query(28), "q 1 28"},
       {"a response", response(1, 3), "r3 1 1"},
-      {"twelve octets will do", dns_header(0x8005, 0), "r5 0 0"},
+      {"twelve bytes will do", dns_header(0x8005, 0), "r5 0 0"},
       {"eleven will not", dns_header(0x8005, 0).substr(0, 11), "no"},
       {"opcode 6", dns_header(0x3000, 0), "q 0 0"},
       {"opcode 7", dns_header(0x3800, 0), "no"},
@@ -277,12 +277,12 @@ TEST(ParseDns, Messages) {
       {"a label of 63", named(label63 + u8(0)), "q 1 16"},
       {"of 64", named(u8(64) + std::string(64, 'a') + u8(0)), "no"},
       {"of the third kind", named(u8(0x80) + std::string(200, 'a') + u8(0)), "no"},
-      {"254 octets of labels", named(almost + u8(61) + std::string(61, 'a') + u8(0)), "q 1 16"},
+      {"254 bytes of labels", named(almost + u8(61) + std::string(61, 'a') + u8(0)), "q 1 16"},
       {"255", named(almost + u8(62) + std::string(62, 'a') + u8(0)), "no"},
       {"254 and a pointer", named(almost + u8(61) + std::string(61, 'a') + "\xc0\x0c"), "q 1 16"},
   };
   for (const auto& row : rows)
-    EXPECT_EQ(dns(row.octets, row.octets.size()), row.expected) << row.claim;
+    EXPECT_EQ(dns(row.bytes, row.bytes.size()), row.expected) << row.claim;
   const std::string whole = query(28);
   for (size_t n = 0; n < whole.size(); n++) {
     EXPECT_EQ(dns(whole.substr(0, n), n), "no") << n;
@@ -296,12 +296,12 @@ TEST(ParseDns, Messages) {
   EXPECT_EQ(dns(begun, begun.size() + 3 + 1 + 4), "more");
 }
 
-// ---- the test of the first octets ----
+// ---- the test of the first bytes ----
 
 bool starts(std::string text, bool port_53 = false) {
-  const auto n = static_cast<unsigned>(std::min<size_t>(text.size(), FM_START_TEST_OCTETS));
-  text.resize(FM_START_TEST_OCTETS);
-  return fm_application_starts(octets(text).data(), n, port_53) != 0;
+  const auto n = static_cast<unsigned>(std::min<size_t>(text.size(), FM_START_TEST_BYTES));
+  text.resize(FM_START_TEST_BYTES);
+  return fm_application_starts(bytes(text).data(), n, port_53) != 0;
 }
 
 TEST(ApplicationStarts, TakesStartsAndLittleElse) {
@@ -343,8 +343,8 @@ TEST(ApplicationStarts, MissesNothingThatAParserTakes) {
     }
     uint32_t skip;
     HttpMessage message;
-    const bool takes = parse_http(octets(text), true, &message) == Verdict::kYes ||
-                       tls_start(octets(text), true, &skip) == Verdict::kYes;
+    const bool takes = parse_http(bytes(text), Extent::kAll, &message) == Verdict::kYes ||
+                       tls_start(bytes(text), TlsStart::kLater, &skip) == Verdict::kYes;
     taken += takes;
     ASSERT_TRUE(!takes || starts(text)) << text;
   }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Tables of conversations. A row is a claim, the packets that show it, and what the flow has in the
+// end; directions are 0 (forward) and 1.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "application/messages.h"
+
+namespace flowmeter::testing {
+
+struct Row {
+  const char* claim;
+  std::function<void(Conversation&)> packets;
+  const char* expected;
+};
+
+inline void check(const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.claim);
+    ApplicationLayer layer(4);
+    {
+      Conversation conversation(layer);
+      row.packets(conversation);
+      EXPECT_EQ(conversation.result(), row.expected);
+      EXPECT_EQ(conversation.result(), row.expected) << "a second time";
+    }
+    EXPECT_EQ(layer.statistics().heads, 0u);
+    EXPECT_EQ(layer.statistics().head_bytes, 0u);
+  }
+}
+
+inline const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+inline const std::string kOk = "HTTP/1.1 200 OK\r\n\r\n";
+
+inline std::string get(size_t number) {
+  return "GET /" + std::to_string(number) + " HTTP/1.1\r\n\r\n";
+}
+
+}  // namespace flowmeter::testing

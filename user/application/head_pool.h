@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The heads of all flows that keep bytes now, with what they hold together. The owner gives up the
+// oldest heads while that is more than the limit.
+#pragma once
+
+#include <cstdint>
+
+#include "application/stream_head.h"
+#include "base/slot_pool.h"
+
+namespace flowmeter {
+
+class HeadPool {
+ public:
+  static constexpr uint32_t kNone = SlotPool<StreamHead>::kNone;
+
+  explicit HeadPool(size_t max_bytes);
+  ~HeadPool();
+
+  // A new head, the youngest; kNone if there are too many.
+  uint32_t open(ApplicationFlow& flow, unsigned direction, uint32_t base);
+  // StreamHead::add.
+  bool add(uint32_t slot, uint32_t offset, Bytes bytes, uint32_t* end);
+  void close(uint32_t slot);
+
+  StreamHead& operator[](uint32_t slot) { return heads_[slot]; }
+  bool over_limit() const { return bytes_ > max_bytes_; }
+  // Requires: there is one.
+  const StreamHead& oldest() const { return heads_[oldest_]; }
+  uint64_t count() const { return heads_.in_use(); }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  SlotPool<StreamHead> heads_;
+  const size_t max_bytes_;
+  uint32_t oldest_ = kNone, newest_ = kNone;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace flowmeter

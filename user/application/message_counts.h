@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the HTTP, TLS and DNS messages of a flow add up to. Trivially copyable, so that pools may
+// hold it; {} is the beginning.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "application/application_summary.h"
+#include "application/dns.h"
+#include "application/http.h"
+#include "application/tally.h"
+#include "application/tls.h"
+
+namespace flowmeter {
+
+// The last message starts of a direction, to recognise copies of them: where they began, and how
+// many bytes from there on may not begin another message.
+class MessageStarts {
+ public:
+  bool covers(uint32_t sequence) const;
+  void add(uint32_t sequence, uint16_t length);
+
+ private:
+  std::array<uint32_t, 8> sequence_;
+  std::array<uint16_t, 8> length_;
+  uint8_t used_ = 0;
+  uint8_t next_ = 0;
+};
+
+// HTTP under the assumption that one certain direction sends the requests. Which one does is
+// settled by the first message that counts, and that may be known only when the heads close.
+struct HttpCounts {
+  uint64_t first = UINT64_MAX;  // order of the first message
+  uint64_t requests, responses, content_length;
+  Tally<HttpMethod, 8> methods;
+  Tally<uint16_t, 8> codes;
+  std::array<MessageStarts, 2> starts;  // [direction]: with their headers
+
+  // order: among all that happened to the flow. segment: the segment of the direction with which
+  // the stream reached the message.
+  void add(const HttpMessage& message, unsigned direction, uint32_t sequence, uint64_t order,
+           uint8_t segment);
+  void describe(ApplicationSummary& summary) const;
+};
+
+struct alignas(64) DnsCounts {
+  uint64_t queries, responses;
+  Tally<uint16_t, 16> types;  // of queries, or of responses while there is no query
+  Tally<uint8_t, 16> rcodes;
+  std::array<uint32_t, 2> next;  // TCP: offset of the next message in the head
+  std::array<MessageStarts, 2> later;
+
+  void add(const DnsMessage& message);
+  void describe(ApplicationSummary& summary) const;
+};
+
+// TLS of one direction.
+struct TlsCounts {
+  enum class Added : uint8_t { kYes, kMalformed, kNoMemory };
+
+  uint64_t messages;
+  uint16_t* suites;  // of the first ClientHello, ascending, as long as a ServerHello may come
+  uint16_t suite_count;
+  uint16_t client_version, client_extensions;
+  uint16_t server_version, server_extensions, server_suite;  // of the last ServerHello
+  bool client, server;
+  bool agreed;  // for when suites were given up: the last ServerHello's was among them
+
+  Added add_client_hello(Bytes body);
+  Added add_server_hello(Bytes body);
+  bool offered(uint16_t suite) const;
+  // No ServerHello can come any more after this one.
+  void give_up_suites(const TlsCounts& server);
+  void release();
+};
+
+using TlsOfFlow = std::array<TlsCounts, 2>;  // [direction]
+
+// The directions that have the hellos: a client is expected forward, a server backward.
+inline const TlsCounts& tls_client(const TlsOfFlow& tls) {
+  return tls[tls[0].client ? 0 : 1];
+}
+inline const TlsCounts& tls_server(const TlsOfFlow& tls) {
+  return tls[tls[1].server ? 1 : 0];
+}
+void describe_tls(const TlsOfFlow& tls, ApplicationSummary& summary);
+
+}  // namespace flowmeter
