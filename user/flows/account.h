@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The account of packets: seen = metered + each named class why not.
+// The account of packets: seen = metered + the packets of every other class.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ struct Account {
   }
 };
 
-// "seen=5 metered=3 not_ip=2 …": every class, also those of 0 packets.
+// "seen=5 metered=3 not_ip=2 …": every class, also those without packets.
 std::string account_text(const Account& account);
 
 }  // namespace flowmeter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Bulks of one direction that packets of the other do not break: runs of payload packets without a
-// gap above bulk_max_gap_ns. Kept where fm_settings.with_application says so. (Those of
+// Bulks of one direction that packets of the other direction do not end: runs of payload packets
+// without a gap above bulk_max_gap_ns. Kept with fm_settings.with_application. (The bulks of
 // flow_timing.h end with the other direction's payload.)
 #pragma once
 
@@ -22,13 +22,13 @@ struct alignas(64) DirectionBulks {
     uint64_t count = 0;
     uint64_t packets = 0;
     uint64_t bytes = 0;
-    double rate_sum = 0;  // of each bulk's octets per second; 0 if it took no time
+    double rate_sum = 0;  // of each bulk's bytes per second; 0 for a bulk that took no time
   };
   Run run;        // the one that goes on
   Totals totals;  // of those that have ended
 
-  // Adds a packet of this direction, with all its segments: they have one time. now_ns: the flow's
-  // time, which never runs back.
+  // Adds a packet of this direction with all its segments, which have one time. now_ns: the flow's
+  // time (fm_flow_time), which never runs back.
   void add(const fm_packet& packet, uint64_t now_ns, const fm_settings& settings) {
     if (packet.payload_bytes == 0) return;
     if (run.packets == 0 || now_ns - run.last_ns > settings.bulk_max_gap_ns) {
@@ -40,7 +40,7 @@ struct alignas(64) DirectionBulks {
     run.last_ns = now_ns;
   }
 
-  // These bulks if the flow ends here: the open run is one of them.
+  // The bulks if the flow ends here: the open run may be one of them.
   DirectionBulks finished(const fm_settings& settings) const {
     DirectionBulks all = *this;
     all.end_run(settings);
@@ -59,6 +59,6 @@ struct alignas(64) DirectionBulks {
                          static_cast<double>(run.last_ns - run.first_ns);
   }
 };
-static_assert(sizeof(DirectionBulks) == 64, "one cache line a packet");
+static_assert(sizeof(DirectionBulks) == 64, "one cache line per packet");
 
 }  // namespace flowmeter

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // When to look at which flow: a timing wheel of slots, as doubly linked lists.
 //
-// A packet moves its flow's deadline without touching the wheel; the caller looks when the old
-// deadline has come and schedules the slot again if the flow has lived on. So the wheel costs a
-// flow one visit per idle time-out, not one per packet, and a sweep over all flows is never made.
+// A packet moves its flow's deadline without touching the wheel. When the old deadline has come,
+// the caller looks and schedules the slot again if the flow lives on. So the wheel costs one visit
+// per flow and idle time-out, not one per packet, and nothing ever walks over all flows.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@ namespace flowmeter {
 
 class ExpiryWheel {
  public:
-  // A deadline is met at most this much late.
+  // A slot is collected at most this long after its deadline.
   static constexpr uint64_t kTickNs = uint64_t{1} << 27;  // 0.13 s
 
   ExpiryWheel() : heads_(kBuckets, kNone) {}
 
-  // Puts slot where collect() finds it once deadline_ns has passed, or earlier if that is beyond
-  // the wheel's reach (4.6 minutes after the last collect). A slot that is in the wheel is moved.
+  // collect() will find slot once deadline_ns has passed, or earlier if the deadline is beyond the
+  // wheel's reach (4.6 minutes after the last collect). A slot that is in the wheel is moved.
   void schedule(uint32_t slot, uint64_t deadline_ns) {
     if (slot >= links_.size()) links_.resize(slot + 1);
     cancel(slot);
@@ -41,8 +41,8 @@ class ExpiryWheel {
     link.bucket = kNone;
   }
 
-  // Calls visit(slot) for each slot whose deadline has passed; it is out of the wheel by then and
-  // may be scheduled again. Time must not run back.
+  // Calls visit(slot) for each slot whose deadline has passed. The slot has left the wheel by then
+  // and may be scheduled again. Requires: now_ns never runs back.
   template <typename Visit>
   void collect(uint64_t now_ns, Visit&& visit) {
     const uint64_t now_tick = now_ns / kTickNs;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a finished flow hands to the feature tables, wherever its packets came from; and who takes
-// it.
+// What a finished flow hands to the feature tables, wherever its packets came from, and the
+// interface of those who take it.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace flowmeter {
 
-// Where the packets' clock began: add the packet's nanoseconds to have the time since the epoch.
+// When the packets' clock started: this plus a packet's nanoseconds is the time since the epoch.
 struct ClockOrigin {
   __int128 unix_s = 0;
   uint32_t unix_ns = 0;  // below 1e9
@@ -28,7 +28,7 @@ inline ClockOrigin clock_origin(__int128 unix_ns) {
   return {seconds, static_cast<uint32_t>(unix_ns - seconds * kSecond)};
 }
 
-// Of flows where sizes are not kept (fm_settings.with_sizes).
+// The sizes of flows where none are kept (fm_settings.with_sizes).
 inline constexpr fm_flow_sizes kNoSizes{};
 
 struct FlowRecord {
@@ -36,8 +36,8 @@ struct FlowRecord {
   const fm_flow& flow;
   ClockOrigin clock;
   fm_end_reason end;
-  // Live: packets that counters have and timing lacks, because their events were lost or came from
-  // before this daemon's time.
+  // Live: packets that are in the counters but not in the timing, because their events were lost or
+  // another daemon took them.
   uint64_t packets_without_timing = 0;
   // Live: how often the kernel's map had dropped the flow and met it again.
   uint32_t evictions = 0;
@@ -45,7 +45,7 @@ struct FlowRecord {
   std::string_view interface = {};
   uint8_t hook = FM_HOOK_INGRESS;
   const fm_flow_sizes* sizes = &kNoSizes;
-  // With settings.with_application only.
+  // With settings.with_application only, else null.
   const DirectionBulks* direction_bulks = nullptr;  // two, [end of the key that sent the packets]
   const ApplicationSummary* application = nullptr;
 
@@ -74,15 +74,15 @@ struct FlowRecord {
 class RecordSink {
  public:
   virtual ~RecordSink() = default;
-  // Takes one finished flow. Errors are kept and reported by flush().
+  // Takes one finished flow. Errors are kept until flush() reports them.
   virtual void write(const FlowRecord& record) = 0;
-  // Whether writing has failed; flush() says how. What is written afterwards is lost.
+  // Whether writing has failed; flush() says how. Rows written after that are lost.
   virtual bool failed() const = 0;
-  // Everything taken so far is with the operating system afterwards, or the error says why not.
+  // Hands everything taken so far to the operating system, or returns why that failed.
   virtual Status flush() = 0;
-  // At the end, behind the last flush(): completes what takes time. Nothing is written afterwards.
+  // Completes what takes time, at the end after the last flush(). Nothing is written after that.
   virtual Status finish() { return Done{}; }
-  // What became of the rows, a line for each output that has more to say than its errors.
+  // What became of the rows: one line for each output that has more to tell than its errors.
   virtual std::vector<std::string> accounts() const { return {}; }
 };
 

@@ -30,7 +30,7 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
   applications_.begin(slot);
 }
 
-// A call would cost a packet 2 ns.
+// Inlined: a call would cost 2 ns per packet.
 [[gnu::always_inline]] inline void FlowTable::update(uint32_t slot, const fm_packet& packet,
                                                      std::span<const uint8_t> payload) {
   FlowEntry& entry = pool_[slot];
@@ -64,9 +64,8 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,
   const auto is_it = [&](uint32_t slot) {
     return fm_key_equal(&pool_[slot].key, &packet.key) != 0;
   };
-  // A guess may be of another key with the same hash, or out of date: an earlier packet of the
-  // batch may have opened the flow, or forced out what was there. A slot that is used again has
-  // another key.
+  // A guess may be a flow of another key with the same hash, or out of date: an earlier packet of
+  // the batch may have opened the flow, or forced out the flow in that slot.
   uint32_t slot = guess;
   if (FM_UNLIKELY(slot == HashIndex::kNone || !is_it(slot))) slot = index_.find(hash, is_it);
   if (FM_UNLIKELY(slot == HashIndex::kNone)) {
@@ -87,8 +86,8 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,
   update(slot, packet, payload);
 }
 
-// 584 years part what the 64-bit stamps make look close: a later era ends the flow, an earlier one
-// is a step back.
+// The 64-bit stamps look close, but eras are 584 years apart: a later era ends the flow, an earlier
+// one is a step back.
 void FlowTable::add_in_era(const fm_packet& met, uint32_t slot, std::span<const uint8_t> payload) {
   const FlowEntry& entry = pool_[slot];
   fm_packet packet = met;
@@ -106,9 +105,8 @@ void FlowTable::add_in_era(const fm_packet& met, uint32_t slot, std::span<const 
   update(slot, packet, payload);
 }
 
-// Of a few flows beyond the hand, takes one that is idle by this packet's clock, else the one
-// silent for longest. (Sampling instead of a list in order of use: that would cost every packet two
-// more cache lines.)
+// Among a few flows from the hand on, takes one that is idle by this packet's clock, else the one
+// silent for longest. (A list in order of use would cost every packet two more cache lines.)
 uint32_t FlowTable::force_one_out(uint64_t now_ns) {
   constexpr uint32_t kSample = 16;
   uint32_t victim = hand_;

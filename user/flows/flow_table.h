@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The flows of a replay, by key. (Live, the kernel's map is the table and live_flows.h follows it.)
 //
-// A row can be written only when no further packet can belong to its flow. A capture's stamps may
-// step back at any time, so in replay that is when a packet opens the next flow on the key, at the
-// end of the input, or, counted and reported, when the table is full. Not thread-safe; no
-// allocation per packet.
+// A row can be written only when no further packet can belong to its flow. As the time stamps of a
+// capture may step back, that is when a packet opens the next flow on the key, at the end of the
+// input, or, counted and reported, when the table is full. Not thread-safe; no allocation per
+// packet.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ namespace flowmeter {
 struct alignas(64) FlowEntry {
   fm_flow_key key;
   fm_flow flow;
-  fm_flow_sizes sizes;  // if settings say so
+  fm_flow_sizes sizes;  // with settings.with_sizes
 };
 static_assert(sizeof(FlowEntry) == 13 * 64);
 static_assert(offsetof(FlowEntry, sizes) % 64 == 0);
@@ -34,17 +34,17 @@ class FlowTable {
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
       : settings_(settings), pool_(max_flows), applications_(settings, max_flows), sink_(sink) {}
 
-  // Packets are stamped since the beginning of their era, of 2^64 ns. Era 0 begins this long before
-  // the epoch (in 1823), so that no era begins where captures do: in 1970, where stamps with a
-  // negative offset meet the others, or after a power of two.
+  // Time stamps count from the start of their era of 2^64 ns. Era 0 starts this long before the
+  // epoch (in 1823), so that no era starts where captures do: in 1970, where stamps with a negative
+  // offset meet the others, or after a power of two.
   static constexpr uint64_t kEpochNs = uint64_t{1} << 62;
 
-  // Era of the packets added from now on. A packet of a later era than its flow opens a new flow,
-  // one of an earlier era is a step back of the clock.
+  // The era of the packets added from now on. A packet of a later era than its flow's opens a new
+  // flow; an earlier era is a step back of the clock.
   void set_era(int64_t era);
 
-  // Adding is split in steps that Replay spreads over time: each asks for the memory that the next
-  // one needs.
+  // Adding is split into steps that Replay spreads over time: each step prefetches the memory that
+  // the next one needs.
   uint32_t hash(const fm_packet& packet) const { return hash_(packet.key); }
   void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
   // Returns a guess of the packet's slot, for add().
@@ -53,12 +53,12 @@ class FlowTable {
   [[gnu::always_inline]] void prefetch_application(uint32_t guess) const {
     if (guess != HashIndex::kNone) applications_.prefetch_further(guess);
   }
-  // payload: what there is of it, if settings.with_application.
+  // payload: as much as was captured, with settings.with_application.
   void add(const fm_packet& packet, uint32_t hash, uint32_t guess = HashIndex::kNone,
            std::span<const uint8_t> payload = {});
 
-  // Writes all flows, in the order of their slots (that of first packets as long as none was forced
-  // out).
+  // Writes all flows in the order of their slots, which is that of their first packets unless a
+  // flow was forced out.
   void finish(fm_end_reason end);
 
   uint64_t flows_written() const { return flows_written_; }
@@ -84,7 +84,7 @@ class FlowTable {
   RecordSink& sink_;
   int64_t era_ = 0;
   bool many_eras_ = false;
-  std::vector<int64_t> eras_;  // [slot]: of its flow's first packet, if there are many
+  std::vector<int64_t> eras_;  // [slot]: the era of its flow's first packet, if many_eras_
   uint32_t hand_ = 0;
   uint64_t flows_written_ = 0;
   uint64_t packets_written_ = 0;

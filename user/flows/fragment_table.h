@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// First fragments in user space, bounded: when it is full the oldest is forgotten, and its later
-// fragments count as unattributed_fragment. The kernel has an LRU map in its place.
+// The first fragments that a replay remembers. When the table is full the oldest one is forgotten,
+// and its later fragments count as unattributed_fragment. Live, the kernel has an LRU map instead.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class FragmentTable {
  public:
   explicit FragmentTable(uint32_t capacity) : capacity_(capacity) {}
 
-  // era: of the packet's time (flow_table.h).
+  // era: the packet's (flow_table.h).
   void remember(const fm_fragment_key& key, const fm_packet& first, int64_t era = 0) {
     const uint32_t hash = hash_(key);
     const uint32_t old = slot_of(key, hash);
@@ -39,13 +39,13 @@ class FragmentTable {
     next_ = next_ + 1 == capacity_ ? 0 : next_ + 1;
   }
 
-  // What is remembered of this datagram's first fragment, or null.
+  // The first fragment of this datagram, or null if it is not remembered.
   const fm_first_fragment* find(const fm_fragment_key& key, int64_t era = 0) const {
     const uint32_t slot = slot_of(key, hash_(key));
     return slot == HashIndex::kNone || ring_[slot].era != era ? nullptr : &ring_[slot].first;
   }
 
-  // First fragments displaced by newer ones, most of them long done with.
+  // First fragments displaced by newer ones; most of their datagrams were complete.
   uint64_t forgotten() const { return forgotten_; }
 
  private:

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Hash of a 40-octet map key (flow or fragment) under a secret of this process.
+// Hash of a 40-byte map key (flow or fragment) under a secret of this process.
 //
-// NH (Black, Halevi, Krawczyk, Krovetz, Rogaway, "UMAC", CRYPTO 1999): sums of keys and words are
-// multiplied in pairs and added, which is universal: whoever does not know the secret cannot choose
-// keys that collide more often than by chance, so chosen 5-tuples cannot make the table slow. The
-// 128-bit sum is folded by a second secret multiplication. Five words cost four multiplications.
+// NH (Black, Halevi, Krawczyk, Krovetz, Rogaway, "UMAC", CRYPTO 1999): sums of secret and key words
+// are multiplied in pairs and added. This is universal: without the secret nobody can choose keys
+// that collide more often than by chance, so chosen 5-tuples cannot make the table slow. The
+// 128-bit sum is folded by a second multiplication with the secret. Five words cost four
+// multiplications.
 #pragma once
 
 #include <sys/random.h>

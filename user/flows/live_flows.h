@@ -67,7 +67,8 @@ class LiveFlows {
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests) {
     requests_.due(now_ns, requests);
   }
-  // Appends a request for the state of every flow: open_packets() is the kernel's once answered.
+  // Appends a request for the state of every flow. After the answers, open_packets() is the
+  // kernel's.
   void request_states(std::vector<fm_close_request>& requests) const { requests_.states(requests); }
   // Appends a request for every flow, idle or not.
   void request_all(fm_end_reason end, std::vector<fm_close_request>& requests) {
@@ -78,8 +79,7 @@ class LiveFlows {
     requests_.close_interface(slot, end, requests);
   }
 
-  // Writes what is still open from what is known here: for the end, when the kernel has not
-  // answered.
+  // Writes what is still open from what is known here: for the end, if the kernel has not answered.
   void finish(fm_end_reason end);
   // Writes what the daemon that takes over could not know: flows that the kernel does not have, and
   // packets that its counters lack. Requires: all states were asked for (request_states) at
@@ -89,12 +89,12 @@ class LiveFlows {
   bool knows(uint64_t flow_id) const;
 
   uint32_t open_flows() const { return pool_.in_use(); }
-  // Σ packets of the open flows, as far as known here. A walk over all of them.
+  // Σ packets of the open flows, as far as known here. Walks over all of them.
   uint64_t open_packets() const;
   // Flows that fit: max_flows, and some room for those that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
-  // Calls look(flow) for the open flows among `count` slots from `slot` on; returns the slot to go
-  // on from, 0 once all were looked at. For a view that looks at some at a time.
+  // Calls look(flow) for the open flows among `count` slots from `slot` on. Returns the slot to go
+  // on from, 0 after the last one. For a view that looks at a part of the flows at a time.
   template <typename Look>
   uint32_t look_at(uint32_t slot, uint32_t count, Look&& look) const {
     const uint32_t end = pool_.used() - slot > count ? slot + count : pool_.used();
@@ -105,14 +105,14 @@ class LiveFlows {
   uint64_t flows_written() const { return flows_written_; }
   // Σ packets of the flows written.
   uint64_t packets_written() const { return packets_written_; }
-  // Flows and their packets for which records are missing; counts are exact, timing is of the rest.
+  // Flows for which records are missing, and packets without one: in the counts, not in the timing.
   uint64_t flows_with_losses() const { return flows_with_losses_; }
   uint64_t packets_without_timing() const { return packets_without_timing_; }
   // How often the kernel's map dropped a flow for newer ones; and how often such a flow came back.
   uint64_t evicted() const { return merge_.evicted(); }
   uint64_t recreated() const { return merge_.recreated(); }
-  // Packets whose records named no flow known here: its opening record was lost, or it was forced
-  // out.
+  // Packets whose records named no flow known here: its opening record was lost, or the flow was
+  // forced out.
   uint64_t unplaced() const { return unplaced_; }
   // Flows that ended early because there were more than max_flows.
   uint64_t forced_out() const { return forced_out_; }
