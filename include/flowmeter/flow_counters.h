@@ -14,7 +14,7 @@
 
 /* Bits FIN to URG are counted beside the other hot fields; ECE and CWR are rare and would cost a
  * third cache line a packet. */
-#define FM_COMMON_FLAGS 6
+#define FM_COMMON_FLAGS (FM_URG_BIT + 1)
 
 struct fm_direction_counters {
   struct fm_moments length; /* of wire lengths; its count is the number of packets */
@@ -75,10 +75,10 @@ FM_INLINE void fm_add_segments_before_last(struct fm_flow_counters* c, __u8 end,
   d->payload_bytes += (__u64)before * p->segment_bytes;
   d->data_packets += before;
   if (!fm_packet_has_tcp_header(p)) return;
-  if (p->flags & FM_SYN) d->flag_packets[1] += before;
-  if (p->flags & FM_RST) d->flag_packets[2] += before;
-  if (p->flags & FM_ACK) d->flag_packets[4] += before;
-  if (p->flags & FM_URG) d->flag_packets[5] += before;
+  if (p->flags & FM_SYN) d->flag_packets[FM_SYN_BIT] += before;
+  if (p->flags & FM_RST) d->flag_packets[FM_RST_BIT] += before;
+  if (p->flags & FM_ACK) d->flag_packets[FM_ACK_BIT] += before;
+  if (p->flags & FM_URG) d->flag_packets[FM_URG_BIT] += before;
   if (p->flags & FM_ECE) c->ece_packets[end] += before;
 }
 
@@ -112,16 +112,16 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
   }
   const __u8 flags = p->flags;
   /* Nearly all packets have ACK or ACK and PSH and nothing else. */
-  d->flag_packets[4] += (flags >> 4) & 1u;
-  d->flag_packets[3] += (flags >> 3) & 1u;
+  d->flag_packets[FM_ACK_BIT] += flags >> FM_ACK_BIT & 1u;
+  d->flag_packets[FM_PSH_BIT] += flags >> FM_PSH_BIT & 1u;
   if (FM_LIKELY((flags & ~(FM_ACK | FM_PSH)) == 0)) return;
-  d->flag_packets[0] += flags & 1u;
-  d->flag_packets[1] += (flags >> 1) & 1u;
-  d->flag_packets[2] += (flags >> 2) & 1u;
-  d->flag_packets[5] += (flags >> 5) & 1u;
+  d->flag_packets[FM_FIN_BIT] += flags >> FM_FIN_BIT & 1u;
+  d->flag_packets[FM_SYN_BIT] += flags >> FM_SYN_BIT & 1u;
+  d->flag_packets[FM_RST_BIT] += flags >> FM_RST_BIT & 1u;
+  d->flag_packets[FM_URG_BIT] += flags >> FM_URG_BIT & 1u;
   if (FM_UNLIKELY(flags & (FM_ECE | FM_CWR))) {
-    c->ece_packets[end] += (flags >> 6) & 1u;
-    c->cwr_packets[end] += (flags >> 7) & 1u;
+    c->ece_packets[end] += flags >> FM_ECE_BIT & 1u;
+    c->cwr_packets[end] += flags >> FM_CWR_BIT & 1u;
   }
   if (flags & FM_FIN) c->fin_seen |= (__u8)(1u << end);
   if (flags & FM_RST) c->rst_seen = 1;

@@ -6,16 +6,27 @@
 
 #include "flowmeter/flow_key.h"
 
-/* TCP's flag octet (RFC 9293, 3.1). */
+/* TCP's flags (RFC 9293, 3.1). */
+enum fm_tcp_flag_bit {
+  FM_FIN_BIT,
+  FM_SYN_BIT,
+  FM_RST_BIT,
+  FM_PSH_BIT,
+  FM_ACK_BIT,
+  FM_URG_BIT,
+  FM_ECE_BIT,
+  FM_CWR_BIT,
+};
+
 enum fm_tcp_flag {
-  FM_FIN = 0x01,
-  FM_SYN = 0x02,
-  FM_RST = 0x04,
-  FM_PSH = 0x08,
-  FM_ACK = 0x10,
-  FM_URG = 0x20,
-  FM_ECE = 0x40,
-  FM_CWR = 0x80,
+  FM_FIN = 1 << FM_FIN_BIT,
+  FM_SYN = 1 << FM_SYN_BIT,
+  FM_RST = 1 << FM_RST_BIT,
+  FM_PSH = 1 << FM_PSH_BIT,
+  FM_ACK = 1 << FM_ACK_BIT,
+  FM_URG = 1 << FM_URG_BIT,
+  FM_ECE = 1 << FM_ECE_BIT,
+  FM_CWR = 1 << FM_CWR_BIT,
 };
 
 enum fm_protocol {
