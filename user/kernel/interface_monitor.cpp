@@ -8,7 +8,7 @@ namespace flowmeter {
 using Kind = InterfaceMonitor::Change::Kind;
 
 Result<std::unique_ptr<InterfaceMonitor>> InterfaceMonitor::open() {
-  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(true);
+  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(RtnetlinkSocket::Notifications::kOfLinks);
   if (!socket) return socket.error();
   return std::unique_ptr<InterfaceMonitor>(new InterfaceMonitor(std::move(*socket)));
 }

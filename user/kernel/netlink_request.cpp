@@ -3,7 +3,6 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <vector>
 
@@ -15,17 +14,12 @@ namespace {
 // More than the kernel puts into one datagram of a dump.
 constexpr size_t kDatagramBytes = 65536;
 
-// Without what is before `size`, which the sender has padded, except at the end.
-std::string_view behind(std::string_view data, size_t size) {
-  return data.substr(std::min<size_t>(NLMSG_ALIGN(size), data.size()));
-}
-
-// The kernel's own words for why it refuses a request; behind the request's header, which it
-// echoes.
+// The kernel's own words for why it refuses a request. They follow the request's header, which the
+// answer repeats.
 std::string explanation(const nlmsghdr& header, std::string_view body) {
   constexpr size_t kEcho = sizeof(int32_t) + sizeof(nlmsghdr);
   if (header.nlmsg_type != NLMSG_ERROR || !(header.nlmsg_flags & NLM_F_ACK_TLVS)) return "";
-  return netlink_text(netlink_attribute(behind(body, kEcho), NLMSGERR_ATTR_MSG));
+  return netlink_text(netlink_attribute(netlink_after(body, kEcho), NLMSGERR_ATTR_MSG));
 }
 
 }  // namespace
@@ -53,11 +47,9 @@ Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkM
 Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take) {
   while (!datagram.empty()) {
     nlmsghdr header{};
-    if (datagram.size() < sizeof(header)) return Error{"a netlink answer is damaged", EBADMSG};
-    std::memcpy(&header, datagram.data(), sizeof(header));
-    if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > datagram.size())
+    std::string_view body;
+    if (!take_netlink_message(datagram, header, body))
       return Error{"a netlink answer is damaged", EBADMSG};
-    const std::string_view body = behind(datagram.substr(0, header.nlmsg_len), sizeof(header));
     if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
       return Error{"what netlink lists has changed meanwhile", EINTR};
     if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
@@ -69,20 +61,35 @@ Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkM
                    error < 0 ? -error : EBADMSG};
     }
     take(header, body);
-    datagram = behind(datagram, header.nlmsg_len);
   }
   return false;
 }
 
+bool take_netlink_message(std::string_view& datagram, nlmsghdr& header, std::string_view& body) {
+  if (!read_netlink(datagram, header) || header.nlmsg_len < sizeof(header) ||
+      header.nlmsg_len > datagram.size())
+    return false;
+  body = datagram.substr(sizeof(header), header.nlmsg_len - sizeof(header));
+  datagram = netlink_after(datagram, header.nlmsg_len);
+  return true;
+}
+
+bool take_netlink_attribute(std::string_view& attributes, int& type, std::string_view& value) {
+  nlattr header;
+  if (!read_netlink(attributes, header) || header.nla_len < sizeof(header) ||
+      header.nla_len > attributes.size())
+    return false;
+  type = header.nla_type & NLA_TYPE_MASK;
+  value = attributes.substr(sizeof(header), header.nla_len - sizeof(header));
+  attributes = netlink_after(attributes, header.nla_len);
+  return true;
+}
+
 std::string_view netlink_attribute(std::string_view attributes, int type) {
-  while (attributes.size() >= sizeof(nlattr)) {
-    nlattr header;
-    std::memcpy(&header, attributes.data(), sizeof(header));
-    if (header.nla_len < sizeof(header) || header.nla_len > attributes.size()) break;
-    if ((header.nla_type & NLA_TYPE_MASK) == type)
-      return attributes.substr(sizeof(header), header.nla_len - sizeof(header));
-    attributes = behind(attributes, header.nla_len);
-  }
+  int each = 0;
+  std::string_view value;
+  while (take_netlink_attribute(attributes, each, value))
+    if (each == type) return value;
   return {};
 }
 

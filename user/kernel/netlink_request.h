@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Questions to the kernel by netlink, and the attributes of its answers. Lengths in a message are
-// believed only as far as the message goes.
+// The reader of netlink messages and their attributes, and requests to the kernel by netlink. No
+// length in a message is trusted beyond the end of the message, and nothing needs to be aligned.
 #pragma once
 
 #include <linux/netlink.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -17,7 +18,7 @@ namespace flowmeter {
 using TakeNetlinkMessage = std::function<void(const nlmsghdr& header, std::string_view body)>;
 
 // Sends one request, with NLM_F_DUMP or NLM_F_ACK in its flags, and hands over the answers. Fails
-// with EINTR after a dump that may be inconsistent, as something changed meanwhile.
+// with EINTR if something changed during a dump, which may then be inconsistent.
 // Requires: the whole message of request.nlmsg_len octets follows in memory.
 Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkMessage& take);
 
@@ -25,18 +26,50 @@ Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkM
 // kernel's error, and with EBADMSG on lengths that cannot be.
 Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take);
 
+// Takes the first message off a datagram. False if its lengths cannot be.
+bool take_netlink_message(std::string_view& datagram, nlmsghdr& header, std::string_view& body);
+
+// Takes the first attribute off the list; its type comes without flags. False if its lengths cannot
+// be, or the list is empty.
+bool take_netlink_attribute(std::string_view& attributes, int& type, std::string_view& value);
+
+// Calls visit(type, value) for each attribute. False if they are damaged.
+template <typename Visit>
+bool for_each_netlink_attribute(std::string_view attributes, Visit&& visit) {
+  int type = 0;
+  std::string_view value;
+  while (!attributes.empty()) {
+    if (!take_netlink_attribute(attributes, type, value)) return false;
+    visit(type, value);
+  }
+  return true;
+}
+
 // The value of an attribute; empty if it is not there.
 std::string_view netlink_attribute(std::string_view attributes, int type);
 
 // A text up to its NUL.
 std::string netlink_text(std::string_view value);
 
+// Reads a struct or a number in host byte order. False if there are too few bytes.
+template <typename Value>
+bool read_netlink(std::string_view bytes, Value& value) {
+  if (bytes.size() < sizeof(value)) return false;
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  return true;
+}
+
 // A number in host byte order; 0 if the value is too short.
 template <typename Number>
 Number netlink_number(std::string_view value) {
   Number number{};
-  if (value.size() >= sizeof(number)) std::memcpy(&number, value.data(), sizeof(number));
+  (void)read_netlink(value, number);
   return number;
+}
+
+// The bytes after the first `size` and their padding, which the last part of a message may lack.
+inline std::string_view netlink_after(std::string_view bytes, size_t size) {
+  return bytes.substr(std::min<size_t>(NLMSG_ALIGN(size), bytes.size()));
 }
 
 }  // namespace flowmeter

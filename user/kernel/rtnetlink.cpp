@@ -7,59 +7,25 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
+
+#include "kernel/netlink_request.h"
 
 namespace flowmeter {
 namespace {
 
-using Octets = std::span<const uint8_t>;
-
-// The kernel cuts listings into datagrams of at most 32 KiB; a notification is one message of some
-// hundred octets.
+// The kernel cuts listings into datagrams of at most 32 KiB. A notification is one message of some
+// hundred bytes.
 constexpr size_t kBufferBytes = 64 * 1024;
-// Some hundred notifications. What is lost beyond is made good by a listing.
+// Room for some hundred notifications. If more are lost, a listing makes up for them.
 constexpr int kNotificationBytes = 1 << 20;
 
-// What stands at the beginning of the octets; false if they are too few.
-template <typename T>
-bool read(Octets octets, T& value) {
-  if (octets.size() < sizeof(T)) return false;
-  std::memcpy(&value, octets.data(), sizeof(T));
-  return true;
-}
-
-Octets behind(Octets octets, size_t length) {
-  return octets.subspan(std::min(length, octets.size()));
-}
-
-// Up to the first NUL, should there be one.
-std::string text(Octets octets) {
-  const auto* begin = reinterpret_cast<const char*>(octets.data());
-  return std::string(begin, ::strnlen(begin, octets.size()));
-}
-
-// Calls visit(type, payload) for each; false if they are damaged.
-template <typename Visit>
-bool for_each_attribute(Octets octets, Visit visit) {
-  while (!octets.empty()) {
-    struct rtattr attribute;
-    if (!read(octets, attribute) || attribute.rta_len < sizeof(attribute) ||
-        attribute.rta_len > octets.size())
-      return false;
-    visit(attribute.rta_type & NLA_TYPE_MASK,
-          octets.first(attribute.rta_len).subspan(sizeof(attribute)));
-    octets = behind(octets, RTA_ALIGN(attribute.rta_len));
-  }
-  return true;
-}
-
-// A link's message that describes it or says that it is gone; false if it is damaged.
-bool parse_link(bool deleted, Octets payload, std::vector<LinkMessage>& messages) {
+// Reads a message that describes a link or says that it is gone. False if it is damaged.
+bool parse_link(bool deleted, std::string_view payload, std::vector<LinkMessage>& messages) {
   struct ifinfomsg header;
-  if (!read(payload, header)) return false;
-  // Of other families: a bridge port, say, of which RTM_DELLINK only means that it left its bridge.
+  if (!read_netlink(payload, header)) return false;
+  // Other families tell of something else: for a bridge port, RTM_DELLINK only means that it left
+  // its bridge.
   if (header.ifi_family != AF_UNSPEC || header.ifi_index <= 0) return true;
 
   LinkMessage message;
@@ -74,26 +40,26 @@ bool parse_link(bool deleted, Octets payload, std::vector<LinkMessage>& messages
   message.is_known_link_type = set_link_type(message.interface, header.ifi_type);
 
   bool has_mtu = false, whole = true;
-  const auto take = [&](int type, Octets value) {
+  const auto take = [&](int type, std::string_view value) {
     switch (type) {
       case IFLA_IFNAME:
-        message.interface.name = text(value);
+        message.interface.name = netlink_text(value);
         break;
       case IFLA_MTU:
-        has_mtu = read(value, message.interface.mtu);
+        has_mtu = read_netlink(value, message.interface.mtu);
         break;
       case IFLA_ADDRESS:
         message.hardware_address.assign(value.begin(), value.end());
         break;
       case IFLA_LINKINFO:
-        whole = for_each_attribute(value, [&](int info, Octets kind) {
-          if (info == IFLA_INFO_KIND) message.interface.rank = rank_of_kind(text(kind));
+        whole = for_each_netlink_attribute(value, [&](int info, std::string_view kind) {
+          if (info == IFLA_INFO_KIND) message.interface.rank = rank_of_kind(netlink_text(kind));
         });
         break;
       case IFLA_PROP_LIST:
-        whole = for_each_attribute(value, [&](int property, Octets name) {
+        whole = for_each_netlink_attribute(value, [&](int property, std::string_view name) {
           if (property == IFLA_ALT_IFNAME)
-            message.interface.alternative_names.push_back(text(name));
+            message.interface.alternative_names.push_back(netlink_text(name));
         });
         break;
       case IFLA_STATS64: {
@@ -101,7 +67,7 @@ bool parse_link(bool deleted, Octets payload, std::vector<LinkMessage>& messages
         struct {
           uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes;
         } first;
-        if (read(value, first))
+        if (read_netlink(value, first))
           message.counters = {first.rx_packets, first.tx_packets, first.rx_bytes, first.tx_bytes};
         break;
       }
@@ -109,9 +75,9 @@ bool parse_link(bool deleted, Octets payload, std::vector<LinkMessage>& messages
         break;
     }
   };
-  whole = for_each_attribute(behind(payload, NLMSG_ALIGN(sizeof(header))), take) && whole;
+  whole = for_each_netlink_attribute(netlink_after(payload, sizeof(header)), take) && whole;
   if (!whole) return false;
-  // Events of wireless drivers come as RTM_NEWLINK as well, and describe nothing.
+  // Wireless drivers send their events as RTM_NEWLINK, too, and those describe no link.
   if (has_mtu && !message.interface.name.empty()) messages.push_back(std::move(message));
   return true;
 }
@@ -122,14 +88,11 @@ Error rtnetlink_error(const char* doing, int os_error) {
 
 }  // namespace
 
-bool parse_link_messages(Octets datagram, std::vector<LinkMessage>& messages) {
+bool parse_link_messages(std::string_view datagram, std::vector<LinkMessage>& messages) {
   while (!datagram.empty()) {
-    struct nlmsghdr header;
-    if (!read(datagram, header) || header.nlmsg_len < NLMSG_HDRLEN ||
-        header.nlmsg_len > datagram.size())
-      return false;
-    const Octets payload = datagram.first(header.nlmsg_len).subspan(NLMSG_HDRLEN);
-    datagram = behind(datagram, NLMSG_ALIGN(size_t{header.nlmsg_len}));
+    struct nlmsghdr header {};
+    std::string_view payload;
+    if (!take_netlink_message(datagram, header, payload)) return false;
 
     const size_t before = messages.size();
     switch (header.nlmsg_type) {
@@ -138,9 +101,9 @@ bool parse_link_messages(Octets datagram, std::vector<LinkMessage>& messages) {
         if (!parse_link(header.nlmsg_type == RTM_DELLINK, payload, messages)) return false;
         break;
       case NLMSG_ERROR:
-      case NLMSG_DONE: {  // both begin with 0 or a negated errno value
+      case NLMSG_DONE: {  // both start with 0 or a negated errno value
         int32_t status = 0;
-        const bool has_status = read(payload, status);
+        const bool has_status = read_netlink(payload, status);
         if (!has_status && header.nlmsg_type == NLMSG_ERROR) return false;
         LinkMessage end;
         // An error of 0 is an acknowledgement.
@@ -162,11 +125,11 @@ bool parse_link_messages(Octets datagram, std::vector<LinkMessage>& messages) {
 
 RtnetlinkSocket::RtnetlinkSocket(UniqueFd fd) : fd_(std::move(fd)), buffer_(kBufferBytes) {}
 
-Result<RtnetlinkSocket> RtnetlinkSocket::open(bool notifications) {
+Result<RtnetlinkSocket> RtnetlinkSocket::open(Notifications notifications) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return rtnetlink_error("read", errno);
-  if (notifications) {
-    // Beyond net.core.rmem_max if permitted; without, a flood is only lost a little earlier.
+  if (notifications == Notifications::kOfLinks) {
+    // More than net.core.rmem_max if that is permitted; if not, a flood overflows a little earlier.
     if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes,
                      sizeof(kNotificationBytes)) != 0)
       ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kNotificationBytes,
@@ -180,7 +143,7 @@ Result<RtnetlinkSocket> RtnetlinkSocket::open(bool notifications) {
   return RtnetlinkSocket(std::move(fd));
 }
 
-Status RtnetlinkSocket::request(unsigned index, bool with_counters) {
+Status RtnetlinkSocket::request(unsigned index, Counters counters) {
   struct {
     struct nlmsghdr header;
     struct ifinfomsg link;
@@ -196,7 +159,7 @@ Status RtnetlinkSocket::request(unsigned index, bool with_counters) {
   request.link.ifi_index = static_cast<int>(index);
   request.attribute.rta_type = IFLA_EXT_MASK;
   request.attribute.rta_len = RTA_LENGTH(sizeof(request.filter));
-  request.filter = with_counters ? 0 : RTEXT_FILTER_SKIP_STATS;
+  request.filter = counters == Counters::kInclude ? 0 : RTEXT_FILTER_SKIP_STATS;
 
   struct sockaddr_nl kernel {};
   kernel.nl_family = AF_NETLINK;
@@ -224,7 +187,7 @@ Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessag
   }
   if (sender.nl_pid != 0) return Receipt::kMessages;  // not from the kernel: none
   if (datagram.msg_flags & MSG_TRUNC) return Receipt::kLost;
-  return parse_link_messages(Octets(buffer_).first(static_cast<size_t>(size)), messages)
+  return parse_link_messages({buffer_.data(), static_cast<size_t>(size)}, messages)
              ? Receipt::kMessages
              : Receipt::kLost;
 }
@@ -232,10 +195,10 @@ Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessag
 namespace {
 
 // Sends the request and collects its answer. `is_whole` as in LinkList.
-Result<LinkList> ask(unsigned index, bool with_counters) {
-  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(false);
+Result<LinkList> ask(unsigned index, RtnetlinkSocket::Counters counters) {
+  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(RtnetlinkSocket::Notifications::kNone);
   if (!socket) return socket.error();
-  if (Status sent = socket->request(index, with_counters); !sent) return sent.error();
+  if (Status sent = socket->request(index, counters); !sent) return sent.error();
   LinkList list;
   std::vector<LinkMessage> messages;
   for (;;) {
@@ -259,12 +222,12 @@ Result<LinkList> ask(unsigned index, bool with_counters) {
 }  // namespace
 
 Result<LinkList> list_links() {
-  return ask(0, false);
+  return ask(0, RtnetlinkSocket::Counters::kSkip);
 }
 
 Result<LinkMessage> read_link(unsigned index) {
   if (index == 0) return rtnetlink_error("read", ENODEV);  // asks for all of them
-  Result<LinkList> list = ask(index, true);
+  Result<LinkList> list = ask(index, RtnetlinkSocket::Counters::kInclude);
   if (!list) return list.error();
   if (list->links.empty()) return rtnetlink_error("read", ENODEV);
   return std::move(list->links.front());

@@ -2,14 +2,13 @@
 // Network interfaces ("links") as rtnetlink(7) tells of them: listing them, reading one, and the
 // notifications of their changes.
 //
-// The parser trusts no length that it reads, and needs no alignment. A socket belongs to the
-// network namespace in which it was opened.
+// A socket belongs to the network namespace in which it was opened.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -35,25 +34,26 @@ struct LinkMessage {
   std::optional<LinkCounters> counters;
 };
 
-// Appends the messages of one datagram, without those that are not about links. False if the
-// datagram is damaged; what stands before the damage is appended.
-bool parse_link_messages(std::span<const uint8_t> datagram, std::vector<LinkMessage>& messages);
+// Appends the messages of one datagram that are about links. False if the datagram is damaged; the
+// messages before the damage are appended.
+bool parse_link_messages(std::string_view datagram, std::vector<LinkMessage>& messages);
 
 class RtnetlinkSocket {
  public:
-  // Notifications of links come to it if asked for.
-  static Result<RtnetlinkSocket> open(bool notifications);
+  enum class Notifications { kNone, kOfLinks };
+  static Result<RtnetlinkSocket> open(Notifications notifications);
 
   // Asks for one link, or for all of them (index 0).
-  Status request(unsigned index, bool with_counters);
+  enum class Counters { kSkip, kInclude };
+  Status request(unsigned index, Counters counters);
 
   enum class Receipt {
     kMessages,  // one datagram's messages, perhaps none
     kNothing,   // nothing is waiting
     kLost,      // something did not fit into the socket's buffer or into ours, or was damaged
   };
-  // Appends the messages of the next datagram. Never waits; the kernel's answer to a request is
-  // there when request() returns, and its next datagram when this does.
+  // Appends the messages of the next datagram. Never waits: the kernel's answer to a request is
+  // there when request() returns, and each further datagram of it when this returns.
   Result<Receipt> receive(std::vector<LinkMessage>& messages);
 
   int fd() const { return fd_.get(); }
@@ -62,7 +62,7 @@ class RtnetlinkSocket {
   explicit RtnetlinkSocket(UniqueFd fd);
 
   UniqueFd fd_;
-  std::vector<uint8_t> buffer_;
+  std::vector<char> buffer_;
 };
 
 struct LinkList {

@@ -71,7 +71,7 @@ Octets named(const char* name, uint32_t mtu = 1500) {
 
 // From memory of exactly the datagram's size, so that the address sanitizer sees a read beyond.
 bool parse(const Octets& datagram, std::vector<LinkMessage>& messages) {
-  const std::unique_ptr<uint8_t[]> exact(new uint8_t[datagram.size()]);
+  const std::unique_ptr<char[]> exact(new char[datagram.size()]);
   std::copy(datagram.begin(), datagram.end(), exact.get());
   return parse_link_messages({exact.get(), datagram.size()}, messages);
 }
