@@ -66,7 +66,7 @@ Error load_error(int os_error) {
                os_error};
 }
 
-// Changes whenever what lies in the maps does.
+// Changes whenever the layout of the maps' contents does.
 constexpr uint64_t abi_schema() {
   const size_t layout[] = {sizeof(fm_flow_key),
                            sizeof(fm_map_entry),
@@ -105,16 +105,23 @@ constexpr uint64_t abi_schema() {
   return hash;
 }
 
-// The maps that a later daemon goes on with.
-template <typename Visit>
-void for_each_lasting_map(flowmeter_bpf* skeleton, Visit&& visit) {
-  auto& maps = skeleton->maps;
-  for (bpf_map* map : {maps.flows, maps.fragments, maps.interfaces, maps.streams, maps.stream_units,
-                       maps.cpu_counters, maps.journal})
-    visit(map);
+// The maps that the XDP object shares with the other one. Those that are pinned are what a later
+// daemon goes on with; the journal is the last of them: where it is, all are.
+struct SharedMap {
+  const char* name;
+  bool pinned;
+};
+constexpr SharedMap kSharedMaps[] = {
+    {"flows", true},   {"fragments", true},    {"interfaces", true},
+    {"streams", true}, {"stream_units", true}, {"cpu_counters", true},
+    {"journal", true}, {"new_entry", false},   {"long_record", false},
+};
+
+bpf_map* map_of(const bpf_object* object, const SharedMap& map) {
+  return bpf_object__find_map_by_name(object, map.name);
 }
 
-// Adds structs that are nothing but 64-bit counters: a new one cannot be forgotten here.
+// Adds structs that consist of 64-bit counters only, so that a new counter cannot be forgotten.
 template <typename Counters>
 void add_counters(Counters& total, const Counters& more) {
   auto* to = reinterpret_cast<fm_word*>(&total);
@@ -154,126 +161,128 @@ Result<std::unique_ptr<BpfDatapath>> BpfDatapath::load(const Config& config, Con
 }
 
 Status BpfDatapath::prepare(const Config& config) {
+  const bool timed = config.datapath == Datapath::kKernel;
+  const bool sized = config.settings.with_sizes != 0;
+  const uint32_t state_units = fm_state_units(timed, sized);
   cpus_ = possible_cpus();
   units_per_stream_ = std::bit_floor(std::max<uint32_t>(
       config.stream_bytes / cpus_ / static_cast<uint32_t>(sizeof(fm_packet_record)), 256));
+  answer_units_ = std::bit_ceil(static_cast<uint32_t>(kAnswersAtOnce * state_units));
 
   skeleton_.reset(flowmeter_bpf__open());
   if (!skeleton_) return Error{"cannot open the embedded BPF object", errno};
   auto& maps = skeleton_->maps;
-  const bool timed = config.datapath == Datapath::kKernel;
   bpf_map__set_max_entries(maps.flows, config.max_entries);
   bpf_map__set_type(maps.flows, config.lru ? BPF_MAP_TYPE_LRU_HASH : BPF_MAP_TYPE_HASH);
-  const bool sized = config.settings.with_sizes != 0;
   bpf_map__set_value_size(maps.flows, fm_map_value_size(timed, sized));
   bpf_map__set_max_entries(maps.fragments, config.max_fragments);
-  const uint32_t answer_units =
-      std::bit_ceil(static_cast<uint32_t>(kAnswersAtOnce * fm_state_units(timed, sized)));
   bpf_map__set_max_entries(maps.streams, cpus_ + 1);
-  bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units);
+  bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units_);
 
-  fm_journal wanted{};
-  wanted.schema = abi_schema();
-  wanted.max_entries = config.max_entries;
-  wanted.max_fragments = config.max_fragments;
-  wanted.units_per_stream = units_per_stream_;
-  wanted.timing_in_kernel = timed;
-  wanted.with_sizes = sized;
-  wanted.with_application = config.settings.with_application != 0;
-  wanted.count_once = config.count_once;
-  wanted.per_interface = config.per_interface;
-  wanted.lru = config.lru;
-  if (::getrandom(&wanted.tag_secret, sizeof(wanted.tag_secret), 0) < 0)
-    return Error{"cannot get random numbers", errno};
-  for (auto& word : wanted.tag_secret.words) word |= 1;
-
-  if (!pin_directory_.empty()) {
-    auto pinned = pinned_journal(pin_directory_, wanted);
-    if (!pinned) return pinned.error();
-    if (*pinned) {
-      wanted = **pinned;
-      resumed_ = true;
-      Status reused = Done{};
-      for_each_lasting_map(skeleton_.get(), [&](bpf_map* map) {
-        if (reused) reused = reuse_pinned_map(pin_directory_, map);
-      });
-      if (!reused) return reused;
-    }
-  }
-
-  const auto set_constants = [&](auto& rodata) {
-    rodata->settings = config.settings;
-    rodata->tag_secret = wanted.tag_secret;
-    rodata->timing_in_kernel = timed;
-    rodata->units_per_stream = units_per_stream_;
-    rodata->answer_units = answer_units;
-    rodata->answer_stream = cpus_;
-#if defined(__x86_64__)
-    rodata->stores_in_order = 1;
-#endif
-    rodata->count_once = config.count_once;
-    rodata->per_interface = config.per_interface;
-    rodata->test_input = config.test_input;
-  };
-  set_constants(skeleton_->rodata);
+  auto journal = new_journal(config);
+  if (!journal) return journal.error();
+  if (Status resumed = resume_pinned(*journal); !resumed) return resumed;
+  set_constants(skeleton_->rodata, config, *journal);
   if (const int error = flowmeter_bpf__load(skeleton_.get()); error != 0) return load_error(-error);
-
-  if (config.with_xdp) {
-    xdp_.reset(flowmeter_xdp_bpf__open());
-    if (!xdp_) return Error{"cannot open the embedded BPF object for XDP", errno};
-    set_constants(xdp_->rodata);
-    if (config.xdp_takes_frags)
-      for (bpf_program* program : {xdp_->progs.fm_xdp, xdp_->progs.fm_xdp_ip})
-        bpf_program__set_flags(program, BPF_F_XDP_HAS_FRAGS);
-    auto& shared = xdp_->maps;
-    const std::pair<bpf_map*, const bpf_map*> pairs[] = {
-        {shared.flows, maps.flows},
-        {shared.fragments, maps.fragments},
-        {shared.interfaces, maps.interfaces},
-        {shared.streams, maps.streams},
-        {shared.stream_units, maps.stream_units},
-        {shared.cpu_counters, maps.cpu_counters},
-        {shared.journal, maps.journal},
-        {shared.new_entry, maps.new_entry},
-        {shared.long_record, maps.long_record},
-    };
-    for (const auto& [theirs, ours] : pairs)
-      if (const int error = bpf_map__reuse_fd(theirs, bpf_map__fd(ours)); error != 0)
-        return Error{"cannot share BPF maps", -error};
-    if (const int error = flowmeter_xdp_bpf__load(xdp_.get()); error != 0)
-      return load_error(-error);
-  }
+  if (config.with_xdp)
+    if (Status loaded = load_xdp(config, *journal); !loaded) return loaded;
 
   void* memory = ::mmap(nullptr, sizeof(fm_journal), PROT_READ | PROT_WRITE, MAP_SHARED,
                         bpf_map__fd(maps.journal), 0);
   if (memory == MAP_FAILED) return Error{"cannot map the journal", errno};
   journal_.reset(static_cast<fm_journal*>(memory));
   auto streams = EventStreams::map(bpf_map__fd(maps.streams), bpf_map__fd(maps.stream_units), cpus_,
-                                   units_per_stream_, fm_state_units(timed, sized), answer_units);
+                                   units_per_stream_, state_units, answer_units_);
   if (!streams) return streams.error();
   streams_.emplace(std::move(*streams));
   if (resumed_) {
     read_slots();
     return Done{};
   }
-  *journal_ = wanted;
-  if (!pin_directory_.empty()) {
-    Status pinned = Done{};
-    // The journal is the last: where it is, all are. What a killed daemon left half made goes.
-    for_each_lasting_map(skeleton_.get(), [&](bpf_map* map) {
-      remove_pin(pin_directory_, bpf_map__name(map));
-      if (pinned) pinned = pin_map(pin_directory_, map);
-    });
-    return pinned;
+  *journal_ = *journal;
+  return pin_directory_.empty() ? Status(Done{}) : pin_maps();
+}
+
+Result<fm_journal> BpfDatapath::new_journal(const Config& config) const {
+  fm_journal journal{};
+  journal.schema = abi_schema();
+  journal.max_entries = config.max_entries;
+  journal.max_fragments = config.max_fragments;
+  journal.units_per_stream = units_per_stream_;
+  journal.timing_in_kernel = config.datapath == Datapath::kKernel;
+  journal.with_sizes = config.settings.with_sizes != 0;
+  journal.with_application = config.settings.with_application != 0;
+  journal.count_once = config.count_once;
+  journal.per_interface = config.per_interface;
+  journal.lru = config.lru;
+  if (::getrandom(&journal.tag_secret, sizeof(journal.tag_secret), 0) < 0)
+    return Error{"cannot get random numbers", errno};
+  for (auto& word : journal.tag_secret.words) word |= 1;
+  return journal;
+}
+
+Status BpfDatapath::resume_pinned(fm_journal& journal) {
+  if (pin_directory_.empty()) return Done{};
+  auto pinned = pinned_journal(pin_directory_, journal);
+  if (!pinned) return pinned.error();
+  if (!*pinned) return Done{};
+  journal = **pinned;
+  resumed_ = true;
+  for (const SharedMap& map : kSharedMaps)
+    if (map.pinned)
+      if (Status reused = reuse_pinned_map(pin_directory_, map_of(skeleton_->obj, map)); !reused)
+        return reused;
+  return Done{};
+}
+
+template <typename Rodata>
+void BpfDatapath::set_constants(Rodata* rodata, const Config& config,
+                                const fm_journal& journal) const {
+  rodata->settings = config.settings;
+  rodata->tag_secret = journal.tag_secret;
+  rodata->timing_in_kernel = journal.timing_in_kernel;
+  rodata->units_per_stream = units_per_stream_;
+  rodata->answer_units = answer_units_;
+  rodata->answer_stream = cpus_;
+#if defined(__x86_64__)
+  rodata->stores_in_order = 1;
+#endif
+  rodata->count_once = config.count_once;
+  rodata->per_interface = config.per_interface;
+  rodata->test_input = config.test_input;
+}
+
+Status BpfDatapath::load_xdp(const Config& config, const fm_journal& journal) {
+  xdp_.reset(flowmeter_xdp_bpf__open());
+  if (!xdp_) return Error{"cannot open the embedded BPF object for XDP", errno};
+  set_constants(xdp_->rodata, config, journal);
+  if (config.xdp_takes_frags)
+    for (bpf_program* program : {xdp_->progs.fm_xdp, xdp_->progs.fm_xdp_ip})
+      bpf_program__set_flags(program, BPF_F_XDP_HAS_FRAGS);
+  for (const SharedMap& map : kSharedMaps)
+    if (const int error =
+            bpf_map__reuse_fd(map_of(xdp_->obj, map), bpf_map__fd(map_of(skeleton_->obj, map)));
+        error != 0)
+      return Error{"cannot share BPF maps", -error};
+  if (const int error = flowmeter_xdp_bpf__load(xdp_.get()); error != 0) return load_error(-error);
+  return Done{};
+}
+
+Status BpfDatapath::pin_maps() {
+  for (const SharedMap& map : kSharedMaps) {
+    if (!map.pinned) continue;
+    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some of them
+    if (Status pinned = pin_map(pin_directory_, map_of(skeleton_->obj, map)); !pinned)
+      return pinned;
   }
   return Done{};
 }
 
 void BpfDatapath::unpin() {
   if (pin_directory_.empty()) return;
-  remove_pin(pin_directory_, bpf_map__name(skeleton_->maps.journal));
-  for_each_lasting_map(skeleton_.get(),
-                       [&](const bpf_map* map) { remove_pin(pin_directory_, bpf_map__name(map)); });
+  // The journal first: it says that all others are there.
+  for (auto map = std::rbegin(kSharedMaps); map != std::rend(kSharedMaps); ++map)
+    if (map->pinned) remove_pin(pin_directory_, map->name);
   remove_pin_directory(pin_directory_);
 }
 
@@ -293,9 +302,10 @@ Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
     value.ifindex = interface.index;
     value.merges = merges;
     value.rank = interface.rank;
-    // Ethernet header and two tags; the MTU may be raised later, so loopback's and none are no
-    // limit.
-    if (interface.mtu > 0 && interface.mtu < 65'000) value.frame_limit = interface.mtu + 14 + 8;
+    // Loopback's MTU and none are no limit.
+    constexpr unsigned kEthernetHeader = 14, kTwoTags = 8, kLoopbackMtu = 65'000;
+    if (interface.mtu > 0 && interface.mtu < kLoopbackMtu)
+      value.frame_limit = interface.mtu + kEthernetHeader + kTwoTags;
     const std::vector<fm_interface> values(cpus_, value);
     if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data(),
                             BPF_ANY) != 0)
@@ -385,7 +395,7 @@ Status BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
     uint32_t next = 0, count = at_once;
     const int error = -bpf_map_lookup_batch(map, begun ? &position : nullptr, &next, keys.data(),
                                             values.data(), &count, nullptr);
-    if (error == ENOSPC) {  // a bucket with more entries than that
+    if (error == ENOSPC) {  // a bucket has more entries than there is room for
       at_once *= 2;
       keys.resize(at_once);
       values.resize(at_once * value_size);
@@ -421,7 +431,7 @@ std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
     if (slots_[slot] == 0 || slots_[slot] == kRetired) continue;
     InterfaceCounters& sum = all.emplace_back();
     sum.index = slots_[slot];
-    // The copy may fall between the additions of one packet: then it is taken again.
+    // A copy that was taken between the additions of one packet is taken again.
     for (int i = 0; i < kTries; i++)
       if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) != 0 ||
           std::all_of(values.begin(), values.end(), whole))

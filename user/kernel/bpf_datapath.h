@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The kernel side of a live run: the loaded programs, their maps, what they count, and the event
-// streams. Attaching the programs is attachment.h's.
+// streams. attachment.h attaches the programs.
 //
-// Everything is held by file descriptors of this process, unless a directory to pin it in is given:
-// however the process ends, the kernel frees it.
+// Everything is held by file descriptors of this process, so the kernel frees it however the
+// process ends. Only what is pinned in a directory stays.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +26,10 @@ namespace flowmeter {
 
 class Host;
 
-// Where timing is kept: user space (from an event a packet), or the kernel's map.
+// Where timing is kept: in user space (from one event per packet), or in the kernel's map.
 enum class Datapath { kEvents, kKernel };
 
-// Of one interface, summed over CPUs.
+// The counters of one interface, summed over CPUs.
 struct InterfaceCounters {
   unsigned index = 0;
   fm_hook_counters hook[FM_HOOK_COUNT]{};
@@ -44,12 +44,12 @@ class BpfDatapath {
     bool lru = false;          // when it is full it drops entries, else it refuses new ones
     uint32_t max_fragments = 0;
     uint32_t stream_bytes = 0;   // of all CPUs' event streams together
-    bool count_once = false;     // a packet that passes several interfaces
-    bool per_interface = false;  // flows of each interface apart
+    bool count_once = false;     // also if a packet passes several interfaces
+    bool per_interface = false;  // flows of different interfaces are different flows
     bool with_xdp = false;
-    // Frames of several buffers (jumbo, multi-buffer drivers). Not for generic XDP: from such a
-    // program Linux (6.18) hands on a copy of the packet without its mac_len, and every tc program
-    // behind it, whoever's, would look for the Ethernet header where the IP header is.
+    // Frames of several buffers (jumbo, multi-buffer drivers). Not for generic XDP: after such a
+    // program, Linux (6.18) passes on a copy of the packet without its mac_len, and every later tc
+    // program of anyone would look for the Ethernet header where the IP header is.
     bool xdp_takes_frags = false;
     Host* libbpf_log = nullptr;  // gets libbpf's messages; null: nobody does
     bool test_input = false;     // bpf/settings.bpf.h
@@ -64,49 +64,56 @@ class BpfDatapath {
 
   // Whether maps of an earlier run were taken over.
   bool resumed() const { return resumed_; }
-  // Removes the pins of the maps: they end with this process.
+  // Removes the pins of the maps, so that the maps end with this process.
   void unpin();
 
-  // Before its programs are attached: they count only packets of interfaces that were added. Fails
-  // if there are too many. merges: the device merges what it receives (LRO).
+  // To be called before its programs are attached: they count only packets of interfaces that were
+  // added. Fails if there are too many. merges: the device merges what it receives (LRO).
   Status add_interface(const Interface& interface, bool merges);
-  // Requires: its programs are detached. Its slot is free after the next reuse_slots(): until then
-  // flows may have it in their keys.
+  // Requires: its programs are detached. Flows may have its slot in their keys until the next
+  // reuse_slots(), which frees the slot.
   void remove_interface(unsigned index);
   void reuse_slots();
   std::optional<unsigned> slot_of(unsigned index) const;
-  // Indexes of all that were added, also by an earlier run.
+  // The indexes of all interfaces that were added, also by an earlier run.
   std::vector<unsigned> interfaces() const;
 
-  // Program for a hook; hook: FM_HOOK_INGRESS or FM_HOOK_EGRESS.
+  // The program for a hook.
   int program_fd(const Interface& interface, fm_hook hook) const;
   int xdp_program_fd(const Interface& interface) const;
 
   // Hands waiting records stamped up to until_ns to the consumer, at most limit; returns how many.
   size_t drain(uint64_t until_ns, size_t limit);
-  // The records handed over are done with (their rows are written).
+  // Frees the room of the records that were handed over. Requires: their rows are written.
   void release();
 
-  // Runs the closing program; answers come through a stream of their own, which has room for
-  // kAnswersAtOnce that were not drained.
+  // Runs the closing program. Its answers come through a stream of their own, which has room for
+  // kAnswersAtOnce answers that were not drained.
   Status close_flows(std::span<const fm_close_request> requests);
-  // A request (only if idle) for every flow in the map that `wanted` picks by its id. Calls between
-  // now and then: events go on coming while a large map is walked.
+  // Appends a request (only if idle) for every flow in the map that `wanted` picks by its id. Calls
+  // `between` now and then, because events go on coming while a large map is walked.
   Status list_flows(const std::function<bool(uint64_t id)>& wanted,
                     std::vector<fm_close_request>& requests, const std::function<void()>& between);
 
-  // Sums over CPUs; of a moment: seen = Σ classes holds in each.
+  // Sums over CPUs, each taken at one moment: seen = Σ classes holds in each.
   std::vector<InterfaceCounters> interface_counters() const;
   fm_cpu_counters counters() const;
-  // Of interfaces that were removed; and what a later daemon must know.
+  // The counters of interfaces that were removed, and what a later daemon must know.
   fm_journal& journal() { return *journal_; }
   const fm_journal& journal() const { return *journal_; }
-  // Requests whose answers surely fit into the empty stream of answers.
+  // The number of requests whose answers always fit into the empty stream of answers.
   static constexpr size_t kAnswersAtOnce = 4096;
 
  private:
   BpfDatapath() = default;
   Status prepare(const Config& config);
+  Result<fm_journal> new_journal(const Config& config) const;
+  // Takes the maps of an earlier daemon, and its journal, if there are any.
+  Status resume_pinned(fm_journal& journal);
+  template <typename Rodata>
+  void set_constants(Rodata* rodata, const Config& config, const fm_journal& journal) const;
+  Status load_xdp(const Config& config, const fm_journal& journal);
+  Status pin_maps();
   void read_slots();
 
   struct SkeletonDeleter {
@@ -126,6 +133,7 @@ class BpfDatapath {
   std::vector<unsigned> slots_;  // [slot]: index of the interface, 0 if free, or kRetired
   uint32_t cpus_ = 0;
   uint32_t units_per_stream_ = 0;
+  uint32_t answer_units_ = 0;
   std::string pin_directory_;
   bool resumed_ = false;
 };
