@@ -11,7 +11,7 @@ namespace {
 
 // ---- keys ----
 
-TEST(Parse, TcpFields) {
+TEST(ParseFields, TcpFields) {
   const Parsed p = parse(ipv4("10.9.8.7", "10.0.0.2").tcp(4242, 80, 0xc5, 513).payload(3));
   ASSERT_EQ(p.packet_class, FM_METERED);
   const unsigned sender = p.packet.direction;
@@ -27,7 +27,7 @@ TEST(Parse, TcpFields) {
   EXPECT_TRUE(fm_packet_has_tcp_header(&p.packet));
 }
 
-TEST(Parse, NoFlagsAndWindowWithoutTcp) {
+TEST(ParseFields, NoFlagsAndWindowWithoutTcp) {
   for (const Packet& packet : {udp4(), udp6(), ipv4(kA, kB).icmp(8, 0, 0xffff)}) {
     const Parsed p = parse(packet);
     EXPECT_EQ(p.packet.flags, 0);
@@ -36,7 +36,7 @@ TEST(Parse, NoFlagsAndWindowWithoutTcp) {
   }
 }
 
-TEST(Parse, IcmpKeys) {
+TEST(ParseFields, IcmpKeys) {
   struct Case {
     const char* claim;
     Packet packet;
@@ -66,7 +66,7 @@ TEST(Parse, IcmpKeys) {
 }
 
 // All encapsulations of one packet give one key: tags, labels and sessions are not part of it.
-TEST(Parse, LinkLayerIsNotInTheKey) {
+TEST(ParseFields, LinkLayerIsNotInTheKey) {
   const Parsed plain = parse(udp4());
   for (const Packet& packet :
        {udp4().vlan(7), udp4().qinq(), udp4().mpls(3), udp4().pppoe(), udp4().link(113),
@@ -76,7 +76,7 @@ TEST(Parse, LinkLayerIsNotInTheKey) {
   }
 }
 
-TEST(Parse, FragmentKeys) {
+TEST(ParseFields, FragmentKeys) {
   const auto key = [](const Packet& packet) { return parse(packet).fragment; };
   const auto equal = [](const fm_fragment_key& a, const fm_fragment_key& b) {
     return std::memcmp(&a, &b, sizeof(a)) == 0;
@@ -102,7 +102,7 @@ TEST(Parse, FragmentKeys) {
   EXPECT_EQ(key(first6).identification, 0x12345678u);
 }
 
-TEST(Parse, ShimsAreTold) {
+TEST(ParseFields, ShimsAreTold) {
   for (const Packet& packet : {udp4(), udp6(), udp4().link(113), udp4().link(101)})
     EXPECT_EQ(parse(packet).packet.has_shims, 0);
   for (const Packet& packet : {udp4().vlan(), udp6().qinq(), udp4().mpls(1), udp4().pppoe()})
@@ -110,7 +110,7 @@ TEST(Parse, ShimsAreTold) {
   EXPECT_EQ(parse(udp4(), 1).packet.has_shims, 1) << "a tag beside the frame";
 }
 
-TEST(Parse, TagsBesideTheFrameCount) {
+TEST(ParseFields, TagsBesideTheFrameCount) {
   EXPECT_EQ(parse(tags(3), 1).packet_class, FM_METERED);
   EXPECT_EQ(parse(tags(4), 1).packet_class, FM_NOT_IP) << "5 in all";
   EXPECT_EQ(parse(tags(0), 1).packet_class, FM_METERED);
