@@ -10,7 +10,7 @@ namespace flowmeter::testing {
 namespace {
 
 TEST(ApplicationLayer, DnsVectors) {
-  check({
+  check_conversations({
       {"a query and its answer",
        [](Conversation& c) { c.datagram(0, query(1)).datagram(1, response(1)); }, "DNS 1/1 1 0"},
       {"AAAA without an answer, then A: what was seen first wins a tie",
@@ -32,7 +32,7 @@ TEST(ApplicationLayer, DnsVectors) {
 TEST(ApplicationLayer, Dns) {
   const std::string q = framed(query(1));
   const auto size = static_cast<uint32_t>(q.size());
-  check({
+  check_conversations({
       {"of a datagram 512 bytes are looked at",
        [](Conversation& c) { c.datagram(0, query(16) + std::string(2000, 'x')); }, "DNS 1/0 16 0"},
       {"a message is counted when its question is there; its end need not come",

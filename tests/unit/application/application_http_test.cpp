@@ -10,7 +10,7 @@ namespace flowmeter::testing {
 namespace {
 
 TEST(ApplicationLayer, HttpVectors) {
-  check({
+  check_conversations({
       {"two exchanges on one connection",
        [](Conversation& c) {
          c.syn(0).syn(1).send(0, kGet).send(1, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
@@ -41,7 +41,7 @@ TEST(ApplicationLayer, HttpVectors) {
 }
 
 TEST(ApplicationLayer, Roles) {
-  check({
+  check_conversations({
       {"only one side sends requests",
        [](Conversation& c) {
          c.syn(0).syn(1).send(0, kGet).send(1, kGet).send(1, kOk).send(0, kOk);
@@ -89,7 +89,7 @@ TEST(ApplicationLayer, Roles) {
 }
 
 TEST(ApplicationLayer, Http) {
-  check({
+  check_conversations({
       {"one start a segment", [](Conversation& c) { c.syn(0).send(0, kGet + kGet).send(0, kGet); },
        "HTTP 2/0 GET 0 0"},
       {"starts are at the beginning of segments",

@@ -20,7 +20,7 @@ TEST(ApplicationLayer, Head) {
     };
   };
   const std::string kPost = "POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
-  check({
+  check_conversations({
       {"no packet with payload", [](Conversation& c) { c.syn(0).syn(1); }, "nothing"},
       {"a message in eight segments", split(8), "HTTP 1/0 GET 0 0"},
       {"the head has eight segments: what is in the ninth does not complete the line",
@@ -198,7 +198,7 @@ TEST(ApplicationLayer, Head) {
 }
 
 TEST(ApplicationLayer, LaterSegments) {
-  check({
+  check_conversations({
       {"each by itself",
        [](Conversation& c) {
          c.syn(0).noise(0, 8);
@@ -288,7 +288,7 @@ TEST(ApplicationLayer, LaterSegments) {
 }
 
 TEST(ApplicationLayer, WhatIsLostIsUnknown) {
-  check({
+  check_conversations({
       {"a record was lost", [](Conversation& c) { c.syn(0).send(0, kGet).lost(); },
        "HTTP 1/0 GET 0 0, unknown"},
       {"the only one", [](Conversation& c) { c.lost(); }, "unknown"},

@@ -18,15 +18,8 @@ std::string hello_retry_request() {
   return hello.replace(4 + 2, 32, kRetryRandom);
 }
 
-// As the specification has it: a GREASE suite and three more, a GREASE extension and ten more.
-std::string modern_client_hello() {
-  std::vector<Extension> list = {{0x3a3a}, offered({0x8a8a, 0x0304, 0x0303})};
-  for (unsigned type = 1; type < 10; type++) list.push_back({type, "x"});
-  return client_hello({0xfafa, 0x1301, 0x1302, 0x1303}, list);
-}
-
 TEST(ApplicationLayer, TlsVectors) {
-  check({
+  check_conversations({
       {"TLS 1.3",
        [](Conversation& c) {
          c.syn(0).syn(1).send(0, handshake(modern_client_hello()));
@@ -92,7 +85,7 @@ TEST(ApplicationLayer, TlsVectors) {
 TEST(ApplicationLayer, Tls) {
   const std::string hello = client_hello({5, 6}, {{1, "x"}, {2, "y"}});
   const std::string reply = server_hello(5, {{1, "x"}});
-  check({
+  check_conversations({
       {"STARTTLS: a hello may begin at any segment of the head",
        [&](Conversation& c) { c.syn(0).noise(0, 7).send(0, handshake(hello)); },
        "TLS 1 0x0303 2 2"},
