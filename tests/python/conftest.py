@@ -2,17 +2,12 @@
 """Tests of the Python package against the program built beside it. ctest sets METER_PROGRAM and PYTHONPATH; a file
 whose tests are all skipped exits with ctest's 77 and says why."""
 import os
-import pathlib
 import subprocess
-import sys
 
 import pytest
 
-TESTS = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS / "support"))
-
-import capture as frames  # noqa: E402
-import cases  # noqa: E402
+import capture as frames
+import cases
 
 cases.meter_path = os.environ.get("METER_PROGRAM", cases.meter_path)
 

@@ -5,11 +5,9 @@ import json
 import os
 import socket
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import namespaces  # noqa: E402
+import cases
+import namespaces
 
 ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33  # not in Python's socket module
@@ -100,7 +98,3 @@ class SendLiveFrames(cases.Case):
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             self.assertEqual(done.returncode, status, (arguments, done.stderr))
             self.assertTrue(done.stderr if status else done.stdout)
-
-
-if __name__ == "__main__":
-    cases.main()

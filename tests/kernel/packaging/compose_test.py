@@ -11,10 +11,9 @@ import signal
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
+import cases
+import meter
+import namespaces
 
 try:
     import yaml
@@ -252,7 +251,3 @@ class InNamespaces(cases.Case):
                            prefix=(*self.server.enter, *as_in_container(service))).wait()
         self.assertEqual((done.code, len(done.errors)), (1, 1), done.err)
         self.assertIn(output + "/flow.csv: Permission denied", done.errors[0])
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -7,13 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
+import cases
+import meter
+import namespaces
 
 SYSTEMD = "/lib/systemd/systemd"
 # A name that systemd escapes.
@@ -314,7 +312,3 @@ class Booted(cases.Case):
         self.assertEqual(self.shown("ActiveState", "Result", "ExecMainStatus", "NRestarts"),
                          ["failed", "exit-code", "2", "0"])
         self.assertIn("--no-such-option", self.log())
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -8,16 +8,14 @@ import os
 import re
 import signal
 import socket
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import capture  # noqa: E402
-import cases  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from namespaces import A4, A6, B4, B6  # noqa: E402
+import capture
+import cases
+import meter
+import namespaces
+from namespaces import A4, A6, B4, B6
 
 # Two hooks see a packet at slightly different times: of these cells only what is a time is compared, with some slack.
 # (Of both modes; bulks and subflows are counted by gaps of a second, which the traffic does not come near to.)
@@ -275,7 +273,3 @@ class Refused(cases.Case):
         done = meter.run("--compat", "java-fixed", "-f", "x.pcap")
         self.assertEqual((done.code, len(done.errors)), (2, 1), done.err)
         self.assertIn("there is no java-fixed", done.errors[0])
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -6,14 +6,12 @@ import os
 import pty
 import shutil
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import foreign_programs  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from foreign_programs import SCHED_CLS, TCX_EGRESS, TCX_INGRESS, TCX_NEXT, XDP, XDP_LINK, XDP_PASS  # noqa: E402
+import cases
+import foreign_programs
+import meter
+import namespaces
+from foreign_programs import SCHED_CLS, TCX_EGRESS, TCX_INGRESS, TCX_NEXT, XDP, XDP_LINK, XDP_PASS
 
 NOBODY = "65534"
 NEEDED = {"bpf": "CAP_BPF", "net_admin": "CAP_NET_ADMIN", "perfmon": "CAP_PERFMON"}
@@ -235,7 +233,3 @@ class Doctor(cases.Case):
             done = self.doctor("lo", stdout=full)
         self.assertEqual((done.code, len(done.errors)), (1, 1), done.err)
         self.assertIn("No space left", done.errors[0])
-
-
-if __name__ == "__main__":
-    cases.main()

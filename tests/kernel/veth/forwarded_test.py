@@ -1,21 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets that pass several metered interfaces of a router or a bridge: each is counted once, or once per interface."""
-import os
+"""Live metering of packets that pass more than one metered interface: of a router and of a bridge. Needs root."""
 import socket
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import live_test  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from interfaces_test import Interfaces, address, end_of_wire, hooks, wait_quiet, wire  # noqa: E402
-
-# After this silence another interface may take over a flow's direction (FM_POINT_SILENCE in abi.h), and some more, as
-# Python's clock is not the kernel's.
-POINT_SILENCE_S = 0.15
+import meter
+import namespaces
+from interface_cases import Interfaces, POINT_SILENCE_S, address, end_of_wire, hooks, wait_quiet, wire
 
 
 class Forwarded(Interfaces):
@@ -76,7 +67,7 @@ class Forwarded(Interfaces):
         return tuple(after - earlier for after, earlier in zip(self.segments(), before))
 
     def segments(self):
-        counters = live_test.Offload.tcp_counters(self, self.client)
+        counters = self.tcp_counters(self.client)
         return counters["OutSegs"] + counters["RetransSegs"], counters["InSegs"]
 
     def quiet(self):
@@ -275,7 +266,3 @@ class Bridged(Interfaces):
             self.assertEqual({(row["interface"], row["direction"]) for row in rows}, where)
             self.assertEqual([(row["tot_fwd_pkts"], row["tot_bwd_pkts"]) for row in rows], [("25", "25")] * 2)
         self.assertEqual(done.account["seen_before"], 0)
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -11,16 +11,14 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import live_test  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from meter import FLOW  # noqa: E402
-from namespaces import A4, A6, B4, B6  # noqa: E402
+import cases
+import live_cases
+import meter
+import namespaces
+from meter import FLOW
+from namespaces import A4, A6, B4, B6
 
 HOOKS = ("tcx", "tc", "xdp", "xdp-generic")
 
@@ -72,7 +70,7 @@ def dropping(kind, port):
     return b"".join(code)
 
 
-class Foreign(live_test.Live):
+class Foreign(live_cases.Live):
     """A pair of namespaces, and programs of other owners on veth0 of a; gone with the case."""
 
     def setUp(self):
@@ -205,7 +203,7 @@ class SameRows(Foreign):
         for line in done.err.splitlines():  # nothing else was on the wire
             if match := re.search(r"info: veth0 \w+gress: .* buffers=(\d+) .*link_packets=(\d+)", line):
                 self.assertEqual(match[1], match[2], line)
-        return sorted([row[name] for name in FLOW + live_test.UNTIMED] for row in live.rows()
+        return sorted([row[name] for name in FLOW + live_cases.UNTIMED] for row in live.rows()
                       if not row["dst_ip"].startswith("ff"))
 
     def same(self, *hooks):
@@ -476,7 +474,7 @@ class Privileges(Foreign):
         os.chmod(program, 0o755)
         some = "-all,+bpf,+net_admin,+perfmon"
         return {"program": program, "prefix": (
-            "setpriv", "--reuid", live_test.NOBODY, "--regid", live_test.NOBODY, "--clear-groups",
+            "setpriv", "--reuid", live_cases.NOBODY, "--regid", live_cases.NOBODY, "--clear-groups",
             "--inh-caps=" + some, "--ambient-caps=" + some, "--bounding-set=" + some)}
 
     def test_ordinary_user(self):
@@ -491,7 +489,3 @@ class Privileges(Foreign):
         self.works(live)
         live.stop_clean()
         meter.wait_for("nothing is left", lambda: self.everything_attached() == before)
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -7,15 +7,13 @@ import os
 import re
 import signal
 import socket
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from http_server import SILENT, Service  # noqa: E402
-from namespaces import A4, B4  # noqa: E402
+import cases
+import meter
+import namespaces
+from http_server import SILENT, Service
+from namespaces import A4, B4
 
 ENVIRONMENT = {**{k: v for k, v in os.environ.items() if "proxy" not in k.lower()}, "no_proxy": "*"}
 
@@ -165,7 +163,3 @@ class LiveOutputs(cases.Case):
 
         meter.wait_for("the account", told)
         self.assertEqual(live.stop().code, 0)
-
-
-if __name__ == "__main__":
-    cases.main()

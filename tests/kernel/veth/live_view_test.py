@@ -9,15 +9,13 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from namespaces import A4, A6, B4, B6  # noqa: E402
+import cases
+import meter
+import namespaces
+from namespaces import A4, A6, B4, B6
 
 
 class Screen:
@@ -433,7 +431,3 @@ class WithoutTerminal(Top):
         done = meter.run("-f", "x.pcap", "--top")
         self.assertEqual(done.code, 2)
         self.assertIn("--top", done.errors[0])
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -6,15 +6,13 @@ import re
 import signal
 import struct
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import live_test  # noqa: E402
-import meter  # noqa: E402
-from namespaces import A4, B4  # noqa: E402
+import cases
+import live_cases
+import meter
+from namespaces import A4, B4
 
 DNS_QUERY = struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + b"\x07example\x03com\0" + struct.pack(">2H", 28, 1)
 LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d\d\d UDP " + re.escape(f"{A4}:4000 > {B4}:53") +
@@ -22,7 +20,7 @@ LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d\d\d UDP " + re.escape(f"{A4}:4000 > {B4}
 SUMMARY = re.compile(r": info: flows written (\d+), open (\d+), packets seen (\d+), dropped (\d+)$", re.M)
 
 
-class Printed(live_test.Live):
+class Printed(live_cases.Live):
     def setUp(self):
         super().setUp()
         self.here = self.pair()
@@ -124,7 +122,3 @@ class Printed(live_test.Live):
         said = self.said_of_one_flow("--features", "realtime97", "--quiet", terminal=True)
         self.assertNotIn("UDP", said)
         self.assertNotRegex(said, SUMMARY)
-
-
-if __name__ == "__main__":
-    cases.main()

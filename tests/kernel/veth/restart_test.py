@@ -9,22 +9,19 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import live_test  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from meter import FLOW  # noqa: E402
-from namespaces import A4, A6, B4, B6  # noqa: E402
+import live_cases
+import meter
+import namespaces
+from meter import FLOW
+from namespaces import A4, A6, B4, B6
 
-CLOCK_SLACK_S = live_test.CLOCK_SLACK_S
+CLOCK_SLACK_S = live_cases.CLOCK_SLACK_S
 
 
-class Pinned(live_test.Live):
+class Pinned(live_cases.Live):
     """A pair of namespaces; a BPF file system of the case's own for the pins, which are gone with it."""
 
     def setUp(self):
@@ -79,13 +76,13 @@ class Pinned(live_test.Live):
     def without_multicast(self, rows):
         return {tuple(row[name] for name in FLOW): row for row in rows if not row["dst_ip"].startswith("ff")}
 
-    def same_as_reference(self, rows, reference, times=live_test.TIMES):
+    def same_as_reference(self, rows, reference, times=live_cases.TIMES):
         reference.stop_clean()
         expected, found = self.without_multicast(reference.rows()), self.without_multicast(rows)
         self.assertEqual(found.keys(), expected.keys())
         self.assertEqual(len([row for row in rows if not row["dst_ip"].startswith("ff")]), len(found), "one row a flow")
         for key, row in found.items():
-            for column in live_test.UNTIMED:
+            for column in live_cases.UNTIMED:
                 self.assertEqual(row[column], expected[key][column], f"{column} of {key}")
             for column in times:
                 self.assertAlmostEqual(float(row[column]), float(expected[key][column]), delta=CLOCK_SLACK_S,
@@ -160,7 +157,7 @@ class Restart(Pinned):
             flows, packets = re.search(r"times are missing: (\d+) flows .* without (\d+) of", done.warnings[0]).groups()
             self.assertEqual(int(flows), 3, "those that the first program knew")
             self.assertTrue(84 <= int(packets) <= 164, done.err)
-        self.same_as_reference(rows, reference, live_test.TIMES if in_kernel else ("flow_duration",))
+        self.same_as_reference(rows, reference, live_cases.TIMES if in_kernel else ("flow_duration",))
 
     def test_killed(self):
         self.goes_on(self.kill)
@@ -483,7 +480,3 @@ class Gone(Pinned):
         rows, _ = self.end(first, second)
         self.assertEqual({row["src_port"]: row["tot_fwd_pkts"] for row in rows if row["protocol"] == "17"},
                          {"42000": "10", "42001": "11"})
-
-
-if __name__ == "__main__":
-    cases.main()

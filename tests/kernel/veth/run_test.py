@@ -8,20 +8,20 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import capture  # noqa: E402
-import cases  # noqa: E402
-import meter  # noqa: E402
-import namespaces  # noqa: E402
-from live_test import NOBODY, UNTIMED, Live  # noqa: E402
-from meter import FLOW  # noqa: E402
-from namespaces import A4, B4, B6  # noqa: E402
+import capture
+import cases
+import meter
+import namespaces
+from live_cases import Live, NOBODY, UNTIMED
+from meter import FLOW
+from namespaces import A4, B4, B6
 
 
 class Rows(Live):
+    SANITIZED = True
+
     """When rows come."""
 
     def last_sent_to_row(self, timeout_s, arguments, talk):
@@ -110,6 +110,8 @@ class Rows(Live):
 
 
 class Stopping(Live):
+    SANITIZED = True
+
     def metering_with_open_flows(self, *arguments):
         pair = self.pair()
         live = self.start(pair.a, *arguments).wait_attached()
@@ -415,7 +417,3 @@ class Privileges(Live):
         live.stop_clean()
         self.assertEqual(len(live.rows()), 1)
         self.assertEqual(os.stat(live.csv).st_uid, int(NOBODY))
-
-
-if __name__ == "__main__":
-    cases.main()

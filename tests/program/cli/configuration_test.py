@@ -4,12 +4,10 @@ and levels of the log."""
 import json
 import os
 import re
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import capture  # noqa: E402
-import cases  # noqa: E402
-import meter  # noqa: E402
+import capture
+import cases
+import meter
 
 OK, FAILED, USAGE = 0, 1, 2
 
@@ -266,7 +264,3 @@ class Logs(Configured):
         done = run("-f", self.path("none"), "--log-format", "json")
         self.assertEqual(done.code, FAILED)
         self.assertEqual(json.loads(done.err)["level"], "error")
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -5,14 +5,10 @@ import concurrent.futures
 import csv
 import gzip
 import os
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "python"))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import cases  # noqa: E402
-import meter  # noqa: E402
-from flowmeter.models import java_cicflowmeter  # noqa: E402
+import cases
+import meter
+from flowmeter.models import java_cicflowmeter
 
 SHARED = os.path.join(os.path.dirname(cases.ROOT), "shared")
 REFERENCE = os.path.join(SHARED, "reference", "java")
@@ -63,7 +59,3 @@ class JavaReferences(cases.Case):
 def meter_account(text):
     line = next(line for line in text.splitlines() if " seen=" in line)
     return {name: int(number) for name, number in (pair.split("=") for pair in line.split() if "=" in pair)}
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -4,75 +4,18 @@ with the cells worked out by hand, and random captures against flowmeter.models.
 import csv
 import io
 import os
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "python"))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import cases  # noqa: E402
-import meter  # noqa: E402
-from java_frames import (ACK, A, B, CWR, ECE, FIN, PSH, RST, SYN, URG, capture, ethernet, ipv4,  # noqa: E402
-                         random_capture, tcp, udp)
-from flowmeter.models import java_cicflowmeter  # noqa: E402
-
-SECOND = 1000000
-START = 1600000000 * SECOND  # 13/09/2020 12:26:40 PM UTC
-
-
-class JavaCase(cases.Case):
-    def setUp(self):
-        super().setUp()
-        zone = os.environ.get("TZ")
-        self.addCleanup(lambda: os.environ.pop("TZ") if zone is None else os.environ.update(TZ=zone))
-        os.environ["TZ"] = "UTC"
-
-    def run_on(self, octets, *arguments, name="x.pcap"):
-        with open(self.path(name), "wb") as file:
-            file.write(octets)
-        done = meter.run("--compat", "java", "-f", self.path(name), *arguments)
-        self.assertEqual(done.code, 0, done.err)
-        return done
-
-    def rows(self, records, **options):
-        return list(csv.DictReader(io.StringIO(self.run_on(capture(records, **options)).out)))
-
-    def row(self, records, **options):
-        rows = self.rows(records, **options)
-        self.assertEqual(len(rows), 1, rows)
-        return rows[0]
-
-    def check(self, row, **cells):
-        """Names with _ for space and per for /."""
-        names = {name.replace(" ", "_").replace("/", "_per_"): name for name in row}
-        self.assertEqual({name: row[names[name]] for name in cells}, {name: str(text) for name, text in cells.items()})
-
-    def identity(self, frame, wire=None, **options):
-        """Flow, header and payload length of one packet, from a row of two of it; None if it is none."""
-        rows = self.rows([(START, frame, wire), (START + 1, frame, wire)], **options)
-        if not rows:
-            return None
-        self.assertEqual(len(rows), 1)
-        row = rows[0]
-        return row["Flow ID"], int(row["Fwd Seg Size Min"]), float(row["Fwd Packet Length Max"])
-
-
-def fwd(flags, size=0, **options):
-    return ethernet(ipv4(6, tcp(flags, bytes(size), 4000, 80, **options)))
-
-
-def bwd(flags, size=0, **options):
-    return ethernet(ipv4(6, tcp(flags, bytes(size), 80, 4000, **options), B, A))
-
-
-def steps(*packets):
-    """(microseconds after START, frame), …"""
-    return [(START + us, frame) for us, frame in packets]
+import meter
+from flowmeter.models import java_cicflowmeter
+from java_cases import JAVA_ORDER, JavaCase, SECOND, START, bwd, fwd, steps
+from java_captures import random_capture
+from packets import ACK, A, CWR, ECE, FIN, PSH, RST, SYN, URG, pcap, ethernet, ipv4, tcp, udp
 
 
 class JavaFlows(JavaCase):
     def test_whole_row(self):
         """Every cell of a small conversation, by hand."""
-        done = self.run_on(capture(steps(
+        done = self.run_on(pcap(steps(
             (0, fwd(SYN | PSH, 10, window=500)), (1000, bwd(SYN | ACK, 4, window=600)), (3000, fwd(ACK, 30, window=501)),
             (2003000, bwd(ACK | ECE, 0, window=601)))))
         # all = {10, 10, 4, 30, 0}: mean 10.8; deviations .8 .8 6.8 19.2 10.8 squared sum to 532.8, by 4 133.2.
@@ -99,7 +42,7 @@ class JavaFlows(JavaCase):
 
     def test_no_row(self):
         """The header is there, and a flow of one packet is not."""
-        done = self.run_on(capture(steps((0, fwd(SYN)))))
+        done = self.run_on(pcap(steps((0, fwd(SYN)))))
         self.assertEqual(done.out, java_cicflowmeter.HEADER + "\n")
         self.assertIn("one_packet_flows=1 ", done.err)
 
@@ -257,7 +200,7 @@ class JavaFlowEnds(JavaCase):
                          [(self.NAME, 3, 1)])
 
     def test_repeated_fin_is_ignored(self):
-        done = self.run_on(capture(steps((0, fwd(ACK)), (1, fwd(FIN)), (2, fwd(FIN, 5)), (3, bwd(ACK)))))
+        done = self.run_on(pcap(steps((0, fwd(ACK)), (1, fwd(FIN)), (2, fwd(FIN, 5)), (3, bwd(ACK)))))
         row = next(csv.DictReader(io.StringIO(done.out)))
         self.check(row, Total_Fwd_Packet=2, FIN_Flag_Count=1, Total_Length_of_Fwd_Packet="0.0", Flow_IAT_Max="2.0")
         self.assertIn("repeated_fins=1 ", done.err)
@@ -289,14 +232,14 @@ class JavaFlowEnds(JavaCase):
     def test_captures_are_apart(self):
         """Several captures are several runs: no flow goes on in the next one."""
         with open(self.path("y.pcap"), "wb") as file:
-            file.write(capture(steps((10, fwd(ACK)), (11, fwd(ACK)))))
-        done = self.run_on(capture(steps((0, fwd(ACK)), (1, fwd(ACK)))), "-f", self.path("y.pcap"))
+            file.write(pcap(steps((10, fwd(ACK)), (11, fwd(ACK)))))
+        done = self.run_on(pcap(steps((0, fwd(ACK)), (1, fwd(ACK)))), "-f", self.path("y.pcap"))
         self.assertEqual(done.out.count("\n"), 3)
 
     def test_each_capture_has_its_map(self):
         """The table that many flows of one capture have made large is not that of the next, whose order shows it."""
         def flows(count):
-            return capture(steps(*((i, ethernet(ipv4(17, udp(b"", 1000 + i // 2, 53)))) for i in range(2 * count))))
+            return pcap(steps(*((i, ethernet(ipv4(17, udp(b"", 1000 + i // 2, 53)))) for i in range(2 * count))))
         with open(self.path("y.pcap"), "wb") as file:
             file.write(flows(12))
         done = self.run_on(flows(200), "-f", self.path("y.pcap"))
@@ -306,14 +249,14 @@ class JavaFlowEnds(JavaCase):
         """Where there is no room, a flow is written early and counted; no packet is lost."""
         def one(i):
             return ethernet(ipv4(17, udp(b"", 1000 + i, 53)))
-        done = self.run_on(capture(steps(*((i, one(i // 2)) for i in range(400)))), "--max-flows", "64")
+        done = self.run_on(pcap(steps(*((i, one(i // 2)) for i in range(400)))), "--max-flows", "64")
         self.assertEqual(len(done.out.splitlines()), 201)
         self.assertIn("forced_out=136", done.err)
         self.assertTrue(any("--max-flows" in line for line in done.warnings), done.err)
 
     def test_fields_is_refused(self):
         with open(self.path("x.pcap"), "wb") as file:
-            file.write(capture([]))
+            file.write(pcap([]))
         done = meter.run("--compat", "java", "-f", self.path("x.pcap"), "--fields", "src_ip")
         self.assertEqual(done.code, 2)
         self.assertTrue(done.errors)
@@ -337,20 +280,20 @@ class JavaTimes(JavaCase):
         self.assertEqual(self.times([0, 1])[0], "01/01/1970 05:30:00 AM")
 
     def test_signed_microseconds(self):
-        for swapped in (False, True):
-            self.assertEqual(self.times([(100, 2**32 - 1), (100, 0)], swapped=swapped)[1], "1")
-            self.assertEqual(self.times([(100, 0), (100, 3000000)], swapped=swapped)[1], "3000000")
+        for order in "<>":
+            self.assertEqual(self.times([(100, 2**32 - 1), (100, 0)], order=order)[1], "1")
+            self.assertEqual(self.times([(100, 0), (100, 3000000)], order=order)[1], "3000000")
 
     def test_seconds_behind_2038(self):
         self.assertEqual(self.times([(2**31, 0), (2**31, 1)])[0], "13/12/1901 08:45:52 PM")
-        self.assertEqual(self.times([(2**31, 0), (2**31, 1)], swapped=True)[0], "19/01/2038 03:14:08 AM")
+        self.assertEqual(self.times([(2**31, 0), (2**31, 1)], order=">")[0], "19/01/2038 03:14:08 AM")
 
     def test_nanoseconds_are_cut(self):
-        nano = {"magic": 0xA1B23C4D}
+        nano = {"nanoseconds": True}
         self.assertEqual(self.times([(100, 1999), (100, 2000)], **nano)[1], "1")
         # A signed number in this byte order, and none in the other.
         self.assertEqual(self.times([(100, 2**32 - 1), (100, 1000)], **nano)[1], "1")
-        self.assertEqual(self.times([(100, 2**32 - 1), (104, 294967000)], swapped=True, **nano)[1], "0")
+        self.assertEqual(self.times([(100, 2**32 - 1), (104, 294967000)], order=">", **nano)[1], "0")
 
 
 class JavaRandom(JavaCase):
@@ -369,11 +312,3 @@ class JavaRandom(JavaCase):
                 different = [(a, b) for a, b in zip(got, expected.split("\n")) if a != b][:1]
                 self.fail(f"seed {seed}: {len(got) - 2} rows, {expected.count(chr(10)) - 1} expected: {different}")
         self.assertGreater(rows, 20 * self.SEEDS)
-
-
-# Ports of 14 flows 10.0.0.1-10.0.0.2-PORT-53-17, in the order of java.util.HashMap.keySet().
-JAVA_ORDER = [1010, 1000, 1006, 1005, 1011, 1001, 1013, 1009, 1012, 1004, 1008, 1002, 1007, 1003]
-
-
-if __name__ == "__main__":
-    cases.main()

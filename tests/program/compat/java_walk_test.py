@@ -1,15 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--compat java: what its walk over the headers of a frame finds, with the cells worked out by hand."""
-import os
-import sys
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import cases  # noqa: E402
-from java_frames import ACK, capture, ethernet, icmp, ipv4, ipv6, l2tp, llc, ppp, snap, tcp, udp, vlan  # noqa: E402
-from java_test import START, JavaCase  # noqa: E402
-
-TCP_ID, UDP_ID, OTHER_ID = "10.0.0.1-10.0.0.2-4000-80-6", "10.0.0.1-10.0.0.2-4000-53-17", "10.0.0.1-10.0.0.2-0-0-0"
+"""--compat java: how the original walks through headers, with the cells worked out by hand."""
+from java_cases import JavaCase, OTHER_ID, START, TCP_ID, UDP_ID, struct_vlans
+from packets import ACK, pcap, ethernet, icmp, ipv4, ipv6, l2tp, llc, ppp, snap, tcp, udp, vlan
 
 
 class JavaWalk(JavaCase):
@@ -102,7 +94,7 @@ class JavaWalk(JavaCase):
         ])
         frame = ethernet(ipv4(6, some))
         self.assertEqual(self.identity(frame[:94], len(frame)), (TCP_ID, 20, 40))  # captured payload only
-        self.assertEqual(self.identity(frame, snap_length=64), (TCP_ID, 20, 10))  # libpcap leaves the rest
+        self.assertEqual(self.identity(frame, snap=64), (TCP_ID, 20, 10))  # libpcap leaves the rest
 
     def test_options(self):
         def with_options(options, body=udp(b"abc")):
@@ -139,7 +131,7 @@ class JavaWalk(JavaCase):
             ("unicast ARP", ethernet(arp, 0x0806)),
             ("19 octets", some[:19]),
         ])
-        self.assertIn("taken_as_raw_ip=2 ", self.run_on(capture([(START, some), (START + 1, some)])).err)
+        self.assertIn("taken_as_raw_ip=2 ", self.run_on(pcap([(START, some), (START + 1, some)])).err)
 
     def test_number_of_records(self):
         """Kept in a signed octet. Without TCP and UDP, 20 of them are too many for the log's headers."""
@@ -190,7 +182,7 @@ class JavaWalk(JavaCase):
 
     def test_link_type_is_ignored(self):
         frame = ethernet(ipv4(6, tcp(ACK, b"abc")))
-        octets = bytearray(capture([(START, frame), (START + 1, frame)]))
+        octets = bytearray(pcap([(START, frame), (START + 1, frame)]))
         octets[20] = 113
         self.assertEqual(len(self.run_on(bytes(octets)).out.splitlines()), 2)
 
@@ -199,11 +191,3 @@ class JavaWalk(JavaCase):
         self.assertIsNone(self.identity(frame, len(frame) - 1))
         self.assertIsNone(self.identity(frame, 2**31))
         self.assertEqual(self.identity(frame, 2**31 - 1), (TCP_ID, 20, 3))
-
-
-def struct_vlans(tags):
-    return b"\0\1\x81\0" * tags
-
-
-if __name__ == "__main__":
-    cases.main()

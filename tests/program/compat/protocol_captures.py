@@ -2,9 +2,11 @@
 """Random captures of what crosses real links: whole protocols in whole frames, tags, labels and tunnels, datagrams cut
 into fragments that come in any order, ICMP errors about packets that were there, padding, a short snapshot length, a
 clock that steps; and the same packets as files of several kinds. Where the captures of random_captures.py and
-java_frames.py lie in every field, here packets belong together."""
+java_captures.py lie in every field, here packets belong together."""
 import random
 import struct
+
+import packets
 
 ETHERNET = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01"
 IPV4, IPV6, ARP, VLAN, QINQ, MPLS, PPPOE = 0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x8847, 0x8864
@@ -61,10 +63,10 @@ def fragments(r, hosts, protocol, body):
     size = r.choice([8, 16, 64, 504])
     identification = r.randrange(1 << 16)
     parts = [(at, body[at:at + size]) for at in range(0, len(body), size)][:12]
-    packets = [ipv4(r, hosts, protocol, part, at // 8 | (0x2000 if at + size < len(body) else 0), identification)
+    datagrams = [ipv4(r, hosts, protocol, part, at // 8 | (0x2000 if at + size < len(body) else 0), identification)
                for at, part in parts]
-    r.shuffle(packets)
-    return packets
+    r.shuffle(datagrams)
+    return datagrams
 
 
 def gre(r, hosts, packet):
@@ -97,7 +99,7 @@ def under_link(r, packet, ether_type=IPV4):
     return frame + (r.randbytes(4) if r.random() < 0.05 else b"")
 
 
-def frames(r, packets):
+def frames(r, count):
     """(microseconds, frame, length on the wire), …"""
     hosts = [bytes([192, 0, 2, i]) for i in range(1, 4)]
     ports = r.sample([0, 1, 53, 80, 80, 443, 1701, 4789, 5004, 5060, 40000, 65535], 4)
@@ -106,7 +108,7 @@ def frames(r, packets):
     time = 1_600_000_000_000_000 + r.randrange(1 << 30)
     snap = r.choice([None, None, 60, 68, 80, 96])
     out, sent = [], []
-    while len(out) < packets:
+    while len(out) < count:
         pair = [r.choice(hosts), r.choice(hosts)] if r.random() < 0.05 else r.sample(hosts, 2)
         ends = r.sample(ports, 2) if r.random() < 0.9 else [r.choice(ports)] * 2
         protocol, body = transport(r, ends)
@@ -135,36 +137,29 @@ def frames(r, packets):
     return out
 
 
-def pcap(timed, order="<", nanoseconds=False, snap=262144):
-    out = [struct.pack(order + "IHHiIII", 0xA1B23C4D if nanoseconds else 0xA1B2C3D4, 2, 4, 0, 0, snap, 1)]
-    for time, frame, wire in timed:
-        seconds, sub = divmod(time, 1_000_000)
-        out.append(struct.pack(order + "4I", seconds, sub * 1000 + time % 1000 if nanoseconds else sub, len(frame), wire))
-        out.append(frame)
-    return b"".join(out)
+def pcap(timed, order="<", nanoseconds=False):
+    if nanoseconds:
+        timed = [((time // 1_000_000, time % 1_000_000 * 1000 + time % 1000), *rest) for time, *rest in timed]
+    return packets.pcap(timed, order, nanoseconds=nanoseconds)
 
 
 def pcapng(timed, order="<", interfaces=3):
     """Interfaces of one link type and snapshot length, each with a clock of its own."""
-    def block(kind, body):
-        body += bytes(-len(body) % 4)
-        size = struct.pack(order + "I", len(body) + 12)
-        return struct.pack(order + "I", kind) + size + body + size
-
     digits = [6, 9, 7, 8][:interfaces]
-    out = [block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    out = [packets.pcapng_section(order)]
     for digit in digits:
-        out.append(block(1, struct.pack(order + "HHIHHB3xHH", 1, 0, 262144, 9, 1, digit, 0, 0)))
+        out.append(packets.pcapng_block(1, struct.pack(order + "HHIHHB3xHH", 1, 0, 262144, 9, 1, digit, 0, 0), order))
     for i, (time, frame, wire) in enumerate(timed):
         number = i * 7 % len(digits)
         stamp = time * 10 ** (digits[number] - 6) + (i % 10 if digits[number] > 6 else 0)
-        out.append(block(6, struct.pack(order + "5I", number, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), wire) + frame))
+        head = struct.pack(order + "5I", number, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), wire)
+        out.append(packets.pcapng_block(6, head + frame, order))
     return b"".join(out)
 
 
-def files(seed, packets=400):
+def files(seed, count=400):
     """The packets of this seed as files: name, octets. The first is little-endian, in microseconds."""
-    timed = frames(random.Random(seed), packets)
+    timed = frames(random.Random(seed), count)
     return {"pcap": pcap(timed), "big-endian": pcap(timed, ">"), "nanoseconds": pcap(timed, nanoseconds=True),
             "big-endian nanoseconds": pcap(timed, ">", True), "pcapng": pcapng(timed),
             "big-endian pcapng": pcapng(timed, ">", 4)}

@@ -3,15 +3,11 @@
 give the same rows from every kind of file."""
 import os
 import random
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "python"))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
-import protocol_captures  # noqa: E402
-from flowmeter.models import java_cicflowmeter, python_cicflowmeter  # noqa: E402
+import cases
+import meter
+import protocol_captures
+from flowmeter.models import java_cicflowmeter, python_cicflowmeter
 
 
 class Protocols(cases.Case):
@@ -42,7 +38,3 @@ class Protocols(cases.Case):
 
     def test_java(self):
         self.of_all_files("java", lambda octets: java_cicflowmeter.rows(octets).encode(), 15)
-
-
-if __name__ == "__main__":
-    cases.main()

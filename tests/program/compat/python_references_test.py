@@ -4,11 +4,9 @@ program wrote. Skipped where that directory is absent."""
 import concurrent.futures
 import gzip
 import os
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
+import cases
+import meter
 
 SHARED = os.path.join(os.path.dirname(cases.ROOT), "shared")
 REFERENCE = os.path.join(SHARED, "reference", "nqmn-py")
@@ -49,7 +47,3 @@ class PythonReferences(cases.Case):
         with gzip.open(os.path.join(REFERENCE, name + ".csv.gz")) as file:
             theirs = file.read()
         return "" if ours == theirs else f"{name}: {first_difference(ours, theirs)}"
-
-
-if __name__ == "__main__":
-    cases.main()

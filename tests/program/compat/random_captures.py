@@ -4,6 +4,8 @@ jump both ways, lengths that lie, cut and padded frames, every link type, file k
 import random
 import struct
 
+import packets
+
 ADDRESSES = [b"\x0a\0\0\x01", b"\x0a\0\0\x02", b"\xc0\xa8\xff\x09"]
 # As ports, ICMP types and identifiers.
 VALUES = [0, 3, 8, 11, 13, 17, 80, 300]
@@ -20,10 +22,9 @@ def frame_of(r, link, order, tidy):
     payload = r.randbytes(r.choice([0, 0, 1, 6, 20, 100, r.randrange(1400)]))
     if protocol == 6:
         data_offset = 5 if r.random() < tidy else r.randrange(16)
-        body = struct.pack(">HHIIBBHHH", first, second, 0, 0, data_offset << 4, r.randrange(256),
-                           r.choice([0, 0, 1, 512, 65535]), 0, 0) + payload
+        body = packets.tcp(r.randrange(256), payload, first, second, r.choice([0, 0, 1, 512, 65535]), data_offset)
     elif protocol == 17:
-        body = struct.pack(">4H", first, second, 8 + len(payload), 0) + payload
+        body = packets.udp(payload, first, second)
     else:
         kind = r.choice([0, 8, 3, 11, 12, 13, 14, 15, 16, 17, 18, 5, 255])
         body = struct.pack(">BBHHH", kind, 0, 0, r.choice(VALUES), 1) + payload
@@ -63,8 +64,7 @@ def pcap(r):
     link = r.choice(LINKS)
     nanoseconds = r.random() < 0.4
     snap = r.choice([0, 65535, 262144, 60, 1 << 31])
-    out = [struct.pack(order + "IHHiIII", 0xA1B23C4D if nanoseconds else 0xA1B2C3D4, 2, 4, 0, 0, snap,
-                       link | (r.random() < 0.03) << 28)]
+    out = [packets.pcap_header(link | (r.random() < 0.03) << 28, order, nanoseconds, snap)]
     for time, frame in timed_frames(r, link, order):
         seconds, sub = divmod(time, 1_000_000)
         if nanoseconds:
@@ -73,7 +73,7 @@ def pcap(r):
             sub = r.randrange(1 << 32)
         if r.random() < 0.001:
             seconds = r.choice([0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
-        out.append(struct.pack(order + "4I", seconds, sub, len(frame), len(frame) + r.choice([0, 0, 5])) + frame)
+        out.append(packets.record((seconds, sub), frame, len(frame) + r.choice([0, 0, 5]), order))
     return b"".join(out)
 
 
@@ -82,8 +82,7 @@ def pcapng(r):
     link = r.choice(LINKS)
 
     def block(kind, body):
-        body += bytes(-len(body) % 4)
-        return struct.pack(order + "II", kind, len(body) + 12) + body + struct.pack(order + "I", len(body) + 12)
+        return packets.pcapng_block(kind, body, order)
 
     def option(code, value):
         return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
@@ -95,10 +94,9 @@ def pcapng(r):
         return block(1, struct.pack(order + "HHI", link, 0, snap) + option(2, b"if") +
                      option(9, bytes([resolution])) + option(14, struct.pack(order + "q", offset)) + option(0, b""))
 
-    section = struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)
     snap = r.choice([0, 262144, 65535, 60])
     resolutions = []
-    out = [block(0x0A0D0D0A, section), interface(link, snap)]
+    out = [packets.pcapng_section(order), interface(link, snap)]
     for time, frame in timed_frames(r, link, order):
         chance = r.random()
         if chance < 0.005:
@@ -107,7 +105,7 @@ def pcapng(r):
             out.append(interface(link, r.choice([100, snap])))
         elif chance < 0.007:
             resolutions.clear()
-            out += [block(0x0A0D0D0A, section), interface(link, snap)]
+            out += [packets.pcapng_section(order), interface(link, snap)]
         elif chance < 0.01:
             out.append(block(5, bytes(8)))
         number = r.randrange(len(resolutions))

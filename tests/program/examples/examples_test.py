@@ -9,9 +9,8 @@ import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
+import cases
+import meter
 
 EXAMPLES = os.path.join(cases.ROOT, "docs", "examples")
 CAPTURE = os.path.join(EXAMPLES, "example.pcap")
@@ -106,7 +105,3 @@ class Examples(cases.Case):
         self.assertGreater(len(re.findall(r"\(correct\)|cksum ok|sum ok", said)), 50)
         for word in ("incorrect", "bad", "wrong", "truncated", "malformed"):
             self.assertNotIn(word, said.lower())
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -10,13 +10,11 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import capture  # noqa: E402
-import cases  # noqa: E402
-import meter  # noqa: E402
+import capture
+import cases
+import meter
 
 OK, FAILED, USAGE = 0, 1, 2
 NOBODY = "65534"
@@ -321,7 +319,3 @@ class Failing(Files):
         os.mkfifo(self.path("x.gz"))
         done = meter.run("-f", self.conversation(), "-c", self.path("x.gz"))
         self.one_error(done, "x.gz", "not a regular file")
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -7,15 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import capture  # noqa: E402
-import cases  # noqa: E402
-import http_server  # noqa: E402
-import meter  # noqa: E402
-from http_server import CUT, CUT_ANSWER, LATE, SILENT, Service  # noqa: E402
+import capture
+import cases
+import http_server
+import meter
+from http_server import CUT, CUT_ANSWER, LATE, SILENT, Service
 
 OK, FAILED, USAGE = 0, 1, 2
 # A proxy of the machine is not for a server on the loopback interface.
@@ -469,7 +467,3 @@ class Usage(Http):
         done = self.run_meter("-f", self.flows("x.pcap", 1), "-u", service.url("/flows?key=s3cr3t"), "--drain", "0.2")
         self.assertEqual(done.code, FAILED)
         self.assertNotIn("s3cr3t", done.err)
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -6,13 +6,11 @@ import os
 import pty
 import struct
 import subprocess
-import sys
 import termios
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import capture  # noqa: E402
-import cases  # noqa: E402
-import meter  # noqa: E402
+import capture
+import cases
+import meter
 
 
 def udp6(payload, source, target, ports):
@@ -98,7 +96,3 @@ class Table(cases.Case):
         lines = done.out.splitlines()
         self.assertEqual(len(lines), 5)
         self.assertIn(" [2001:db8:1:2:3:4:5:6]:40000 ", lines[4])
-
-
-if __name__ == "__main__":
-    cases.main()

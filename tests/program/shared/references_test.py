@@ -7,9 +7,8 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
+import cases
+import meter
 
 SHARED = os.path.join(os.path.dirname(cases.ROOT), "shared")
 CORRECT = os.path.join(SHARED, "reference", "correct")
@@ -88,7 +87,3 @@ class References(cases.Case):
             wrong.append(f"damage: \"{expected['damage']}\", but warned of: {damage}")
         os.remove(output)
         return f"{name}: " + "; ".join(wrong) if wrong else ""
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -6,12 +6,9 @@ import os
 import subprocess
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
-import cases  # noqa: E402
+import cases
 
-sys.path.insert(0, os.path.join(cases.ROOT, "python"))
-from flowmeter.analysis import interpreter  # noqa: E402
+from flowmeter.analysis import interpreter
 
 MISSING = interpreter.require("numpy", "pandas", "matplotlib")
 ANALYZER = os.path.join(cases.ROOT, "scripts", "flow_analyzer.py")

@@ -13,10 +13,9 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import analyzer  # noqa: E402
-import cases  # noqa: E402
-from analyzer import ALL, PICTURES, TABLES  # noqa: E402
+import analyzer
+import cases
+from analyzer import ALL, PICTURES, TABLES
 
 COLUMNS = ("src_ip dst_ip timestamp flow_duration tot_fwd_pkts tot_bwd_pkts totlen_bwd_pkts pkt_size_avg flow_byts_s flow_iat_mean "
            "flow_iat_std fwd_pkt_len_mean fwd_pkt_len_max fwd_pkt_len_min bwd_pkt_len_mean bwd_pkt_len_max bwd_pkt_len_min "
@@ -741,7 +740,3 @@ class Page(analyzer.AnalyzerCase):
         for name in (LARGE, QUICK, INTERACTIVE, BULK, OTHER):
             self.assertRegex(page, rf"{name}<td class=n>1<td class=n>20\.0 %")
         self.assertIn("36965.00", page)
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -12,7 +12,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 sys.dont_write_bytecode = True
-from capture import ACK, FIN, PSH, RST, SYN, ethernet, pcap, tcp, udp  # noqa: E402
+from capture import ethernet, pcap, tcp, udp  # noqa: E402
+from packets import ACK, FIN, PSH, RST, SYN  # noqa: E402
 
 START, LENGTH = 1_700_000_000, 900  # s
 

@@ -5,11 +5,9 @@ import collections
 import csv
 import os
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import analyzer  # noqa: E402
-import cases  # noqa: E402
+import analyzer
+import cases
 
 SHARED = os.path.join(os.path.dirname(cases.ROOT), "shared")
 CAPTURES = ["attack_webattack_rce_797flows.pcap", "mix_ipfixprobe.pcap", "p2p_gnutella_600s.pcap", "scan_nmap_tcp_connect.pcap",
@@ -80,7 +78,3 @@ class AnalyzerReferences(analyzer.AnalyzerCase):
         if not os.path.isfile(path):
             self.skipTest("there is no ../shared with reference/netflowmeter114 beside the repository")
         self.assertIn("no packet lengths", self.run_analyzer(path, status=2).stderr)
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -9,14 +9,11 @@ import subprocess
 import sys
 import xml.etree.ElementTree
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-for room in ("python", "tests/support", "tests/program/compat"):
-    sys.path.insert(0, os.path.join(HERE, "..", "..", "..", room))
-import cases  # noqa: E402
-from flowmeter.diff import columns, compare, flows, rules, table  # noqa: E402
-from flowmeter.models import cic82, java_cicflowmeter, python_cicflowmeter  # noqa: E402
-from java_frames import (ACK, A, B, FIN, PSH, RST, SYN, URG, capture, ethernet, icmp, ipv4, ipv6, random_capture,  # noqa: E402
-                         tcp, udp, vlan)
+import cases
+from flowmeter.diff import columns, compare, flows, rules, table
+from flowmeter.models import cic82, java_cicflowmeter, python_cicflowmeter
+from java_captures import random_capture
+from packets import (ACK, A, B, FIN, PSH, RST, SYN, URG, ethernet, icmp, ipv4, ipv6, pcap, tcp, udp, vlan)
 
 DIFF = os.path.join(cases.ROOT, "scripts", "diff")
 SECOND = 1000000
@@ -187,7 +184,7 @@ class DiffQuirks(DiffCase):
             identity = {**ICMP, "java": (A, B, 7, 9, 6)}
         if records[0][0] == START + SECOND:  # begins a second later
             stamp = {"correct": "2020-09-13 12:26:41.250000", "python": "2020-09-13 12:26:41", "java": "13/09/2020 12:26:41 PM"}
-        octets = capture(records, magic=0xA1B23C4D if rule == "microseconds" else 0xA1B2C3D4)
+        octets = pcap(records, nanoseconds=rule == "microseconds")
         of = lambda who, length, value: hand_row(who, identity.get(who, identity["correct"]), counts, length, column, value,
                                                  stamp and stamp[who])
         return self.compared(of("correct", durations[0], correct), of(program, durations[1], cell), octets)
@@ -224,7 +221,7 @@ class DiffQuirks(DiffCase):
 
 class DiffBoundaries(DiffCase):
     def result_of(self, records, program, **options):
-        octets = capture(records, **options)
+        octets = pcap(records, **options)
         return self.compared(csv_of("correct", octets), csv_of(program, octets), octets)
 
     def test_each_is_named_where_it_holds_and_only_there(self):
@@ -238,19 +235,19 @@ class DiffBoundaries(DiffCase):
                 self.assertEqual((other.unexplained(), other.not_in_capture), (0, {"A": 0, "B": 0}))
 
     def test_link_type_that_python_does_not_read(self):
-        octets = bytearray(capture(at((0, b"\xff\x03\0\x21" + ipv4(17, udp())))))
+        octets = bytearray(pcap(at((0, b"\xff\x03\0\x21" + ipv4(17, udp())))))
         octets[20:24] = struct.pack("<I", 9)
         result = self.compared(csv_of("correct", bytes(octets)), "", bytes(octets))
         self.assertEqual([side.rules for side in result.sides], [("python-link-type",)])
 
     def test_icmp_that_python_cannot_dissect(self):
         # A timestamp message has 20 octets; 8 fit the correct mode, but 9 are a cut within a field.
-        octets = capture(at((0, ethernet(ipv4(1, icmp(13, b"\0"))))))
+        octets = pcap(at((0, ethernet(ipv4(1, icmp(13, b"\0"))))))
         result = self.compared(csv_of("correct", octets), "", octets)
         self.assertEqual([side.rules for side in result.sides], [("python-undissected",)])
 
     def test_rows_that_were_collected_at_another_moment(self):
-        octets = capture(at((0, ufwd(1)), (1, ufwd(1)), (2, ubwd(1)), (3, ufwd(1))))
+        octets = pcap(at((0, ufwd(1)), (1, ufwd(1)), (2, ubwd(1)), (3, ufwd(1))))
         correct = hand_row("correct", (A, B, 4000, 53, 17), (3, 1), 3)
         first = hand_row("python", (A, B, 4000, 53, 17), (2, 0), 1)
         for identity, counts, left in (((B, A, 53, 4000, 17), (1, 1), 0), ((B, A, 53, 4000, 17), (2, 1), 1),
@@ -264,7 +261,7 @@ class DiffBoundaries(DiffCase):
                 self.assertEqual([side.rules for side in result.sides], [("other-collection",)])
 
     def test_a_packet_is_in_one_row(self):
-        octets = capture(at((0, ufwd(1)), (1, ufwd(1)), (0, ufwd(1)), (1, ufwd(1))))  # the same stamps twice
+        octets = pcap(at((0, ufwd(1)), (1, ufwd(1)), (0, ufwd(1)), (1, ufwd(1))))  # the same stamps twice
         row = hand_row("python", (A, B, 4000, 53, 17), (2, 0), 1)
         again = row.splitlines(keepends=True)[1]
         for rows, left in ((row + again, 0), (row + again * 2, 1)):
@@ -273,7 +270,7 @@ class DiffBoundaries(DiffCase):
             self.assertEqual([side.rules for side in result.sides][1:], [("repeated-row",)] * left)
 
     def test_a_file_without_icmp(self):
-        octets = capture(at((0, ufwd(1)), (1, ethernet(ipv4(1, icmp(8))))))
+        octets = pcap(at((0, ufwd(1)), (1, ethernet(ipv4(1, icmp(8))))))
         lines = csv_of("python", octets).splitlines(keepends=True)
         for python, sides in (("".join(lines), []), ("".join(lines[:2]), [("python-without-icmp",)]),
                               ("".join(lines[::2]), [()])):  # a missing row of another kind has no reason
@@ -281,7 +278,7 @@ class DiffBoundaries(DiffCase):
             self.assertEqual([side.rules for side in result.sides], sides)
 
     def test_a_row_that_the_capture_does_not_give_is_not_explained(self):
-        octets = capture(VECTOR)
+        octets = pcap(VECTOR)
         other = java_cicflowmeter.rows(octets).splitlines()
         cells = other[1].split(",")
         cells[8] = "4"  # one forward packet more than there is
@@ -294,7 +291,7 @@ class DiffRows(DiffCase):
     """Without a capture."""
 
     def test_rows_explain_what_they_tell_and_no_other_cell(self):
-        octets = capture(VECTOR)
+        octets = pcap(VECTOR)
         for program, expected in (
                 ("python", {"tot_fwd_pkts": "first-packet-twice", "flow_iat_mean": "first-packet-twice", "flow_iat_std": "first-packet-twice",
                             "fwd_iat_min": "first-packet-twice", "bwd_iat_tot": "short-lists-zero", "active_max": "active-idle-zero",
@@ -321,7 +318,7 @@ class DiffRows(DiffCase):
 
     def test_a_list_that_is_not_short(self):
         for more, explained in (((), 1), ([(2.5, bwd(ACK))], 0)):
-            octets = capture([*VECTOR, *at(*more)])
+            octets = pcap([*VECTOR, *at(*more)])
             head, row = (line.split(",") for line in csv_of("python", octets).splitlines())
             row[head.index("bwd_iat_tot")] = "0"
             column = self.compared(csv_of("correct", octets), ",".join(head) + "\n" + ",".join(row) + "\n").columns["bwd_iat_tot"]
@@ -384,7 +381,7 @@ class DiffRandom(DiffCase):
 class DiffCommand(DiffCase):
     def setUp(self):
         super().setUp()
-        octets = capture(VECTOR)
+        octets = pcap(VECTOR)
         self.a = self.write("a.csv", csv_of("correct", octets))
         self.b = self.write("b.csv.gz", gzip.compress(csv_of("java", octets).encode()))
         self.capture = self.write("x.pcap", octets)
@@ -486,7 +483,3 @@ class DiffCommand(DiffCase):
     def test_names_are_those_of_the_programs(self):
         self.assertEqual(list(columns.COLUMNS), cic82.COLUMNS_82)
         self.assertEqual({c.java for c in columns.COLUMNS.values()}, set(java_cicflowmeter.HEADER.split(",")) - {"Flow ID", "Label"})
-
-
-if __name__ == "__main__":
-    cases.main()

@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
+import cases
 
 SHARED = os.path.join(os.path.dirname(cases.ROOT), "shared")
 DIFF = os.path.join(cases.ROOT, "scripts", "diff")
@@ -48,7 +47,3 @@ class DiffReferences(cases.Case):
     def test_compat_modes_against_correct(self):
         for mode in ("python", "java"):
             self.each("correct", "--compat " + mode, mode)
-
-
-if __name__ == "__main__":
-    cases.main()

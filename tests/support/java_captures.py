@@ -1,79 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames for tests of --compat java, and captures of random frames: conversations with odd flags and times, and stacks of
-headers with wrong lengths, cut frames and changed bytes, which only the header walk of the original reads correctly."""
+"""Random captures for tests of --compat java: conversations with odd flags and times, and stacks of headers with wrong
+lengths, cut frames and changed bytes, which only the header walk of the original reads correctly."""
 import random
 import struct
 
-FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
-A, B = "10.0.0.1", "10.0.0.2"
+from packets import (ACK, FIN, PSH, RST, SYN, URG, ethernet, icmp, ipv4, ipv6, l2tp, llc, pcap, ppp, snap, tcp, udp,
+                     vlan)
 
-
-def address(text):
-    return bytes(map(int, text.split(".")))
-
-
-def ipv4(protocol, body=b"", src=A, dst=B, ihl=5, total=None, fragment=0, options=b""):
-    head = struct.pack(">BBHHHBBH", 0x40 | ihl, 0, 20 + len(options) + len(body) if total is None else total, 1,
-                       fragment, 64, protocol, 0)
-    return head + address(src) + address(dst) + options + body
-
-
-def tcp(flags, payload=b"", sport=4000, dport=80, window=1000, data_offset=5, options=b""):
-    return struct.pack(">HHIIBBHHH", sport, dport, 1, 1, data_offset << 4, flags, window, 0, 0) + options + payload
-
-
-def udp(payload=b"", sport=4000, dport=53):
-    return struct.pack(">4H", sport, dport, 8 + len(payload), 0) + payload
-
-
-def icmp(kind, body=b""):
-    return struct.pack(">BBHI", kind, 0, 0, 0) + body
-
-
-def ipv6(next_header, body):
-    return struct.pack(">IHBB", 6 << 28, len(body), next_header, 64) + bytes(range(32)) + body
-
-
-def ethernet(body, ether_type=0x0800, destination=b"\2\0\0\0\0\2"):
-    return destination + b"\2\0\0\0\0\1" + struct.pack(">H", ether_type) + body
-
-
-def vlan(body, ether_type=0x0800, tag_type=0x8100):
-    return ethernet(struct.pack(">HH", 1, ether_type) + body, tag_type)
-
-
-def llc(body, control=3):
-    return bytes([0xAA, 0xAA, control]) + body
-
-
-def snap(body, ether_type=0x0800):
-    return b"\0\0\0" + struct.pack(">H", ether_type) + body
-
-
-def l2tp(body, bits=0x0002):
-    extra = 2 * bool(bits & 0x4000) + 4 * bool(bits & 0x0800) + 4 * bool(bits & 0x0200)
-    return struct.pack(">HHH", bits, 1, 1) + bytes(extra) + body
-
-
-def ppp(body, protocol=0x0021):
-    return b"\xff\x03" + struct.pack(">H", protocol) + body
-
-
-def record(us, frame, wire=None, swapped=False):
-    """us: microseconds, or the fields (seconds, microseconds) themselves."""
-    seconds, fraction = us if isinstance(us, tuple) else divmod(us, 1000000)
-    return struct.pack(">4I" if swapped else "<4I", seconds % 2**32, fraction % 2**32, len(frame),
-                       (len(frame) if wire is None else wire) % 2**32) + frame
-
-
-def capture(records, swapped=False, snap_length=262144, magic=0xA1B2C3D4, version=(2, 4)):
-    """records: (us, frame[, wire length]), …"""
-    order = ">" if swapped else "<"
-    head = struct.pack(order + "IHHiIII", magic, *version, 0, 0, snap_length, 1)
-    return head + b"".join(record(*one, swapped=swapped) for one in records)
-
-
-# ---- random captures ----
 
 def random_payload(r):
     return bytes(r.choice((0, 0, 1, 5, r.randrange(40), r.randrange(1400))))
@@ -192,7 +125,7 @@ def random_frame(r):
 def random_capture(seed):
     r = random.Random(seed)
     if seed % 2:
-        return capture(random_conversation(r, r.choice((20, 200, 600))), snap_length=r.choice((262144, 262144, 100)))
+        return pcap(random_conversation(r, r.choice((20, 200, 600))), snap=r.choice((262144, 262144, 100)))
     # Each twice, so that it is a row.
     frames = [random_frame(r) for _ in range(150)]
-    return capture([(1600000000000000 + 1000 * i, *frame) for i, frame in enumerate(frames + frames)])
+    return pcap([(1600000000000000 + 1000 * i, *frame) for i, frame in enumerate(frames + frames)])

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Packets layer by layer, and capture files: the builder of all tests in Python. Every length and field of a header can
+be another than it should be."""
+import struct
+
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
+A, B = "10.0.0.1", "10.0.0.2"
+
+
+def address(text):
+    return bytes(map(int, text.split(".")))
+
+
+def ipv4(protocol, body=b"", src=A, dst=B, ihl=5, total=None, fragment=0, options=b""):
+    head = struct.pack(">BBHHHBBH", 0x40 | ihl, 0, 20 + len(options) + len(body) if total is None else total, 1,
+                       fragment, 64, protocol, 0)
+    return head + address(src) + address(dst) + options + body
+
+
+def tcp(flags, payload=b"", sport=4000, dport=80, window=1000, data_offset=5, options=b""):
+    return struct.pack(">HHIIBBHHH", sport, dport, 1, 1, data_offset << 4, flags, window, 0, 0) + options + payload
+
+
+def udp(payload=b"", sport=4000, dport=53):
+    return struct.pack(">4H", sport, dport, 8 + len(payload), 0) + payload
+
+
+def icmp(kind, body=b""):
+    return struct.pack(">BBHI", kind, 0, 0, 0) + body
+
+
+def ipv6(next_header, body):
+    return struct.pack(">IHBB", 6 << 28, len(body), next_header, 64) + bytes(range(32)) + body
+
+
+def ethernet(body, ether_type=0x0800, destination=b"\2\0\0\0\0\2"):
+    return destination + b"\2\0\0\0\0\1" + struct.pack(">H", ether_type) + body
+
+
+def vlan(body, ether_type=0x0800, tag_type=0x8100):
+    return ethernet(struct.pack(">HH", 1, ether_type) + body, tag_type)
+
+
+def llc(body, control=3):
+    return bytes([0xAA, 0xAA, control]) + body
+
+
+def snap(body, ether_type=0x0800):
+    return b"\0\0\0" + struct.pack(">H", ether_type) + body
+
+
+def l2tp(body, bits=0x0002):
+    extra = 2 * bool(bits & 0x4000) + 4 * bool(bits & 0x0800) + 4 * bool(bits & 0x0200)
+    return struct.pack(">HHH", bits, 1, 1) + bytes(extra) + body
+
+
+def ppp(body, protocol=0x0021):
+    return b"\xff\x03" + struct.pack(">H", protocol) + body
+
+
+def record(time, frame, wire=None, order="<"):
+    """One packet of a pcap file. time: microseconds, or the fields (seconds, fraction) themselves."""
+    seconds, fraction = time if isinstance(time, tuple) else divmod(time, 1000000)
+    return struct.pack(order + "4I", seconds % 2**32, fraction % 2**32, len(frame),
+                       (len(frame) if wire is None else wire) % 2**32) + frame
+
+
+def pcap_header(link_type=1, order="<", nanoseconds=False, snap=262144, version=(2, 4)):
+    magic = 0xA1B23C4D if nanoseconds else 0xA1B2C3D4
+    return struct.pack(order + "IHHiIII", magic, *version, 0, 0, snap, link_type)
+
+
+def pcap(records, order="<", **header):
+    """records: (time, frame[, wire length]), …; header: arguments of pcap_header."""
+    return pcap_header(order=order, **header) + b"".join(record(*one, order=order) for one in records)
+
+
+def pcapng_block(kind, body, order="<"):
+    body += bytes(-len(body) % 4)
+    size = struct.pack(order + "I", len(body) + 12)
+    return struct.pack(order + "I", kind) + size + body + size
+
+
+def pcapng_section(order="<"):
+    return pcapng_block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1), order)
