@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* A frame as a TC program meets it: an skb, whose headers may lie outside of its linear part, and
+/* A frame as a TC program gets it: an skb, whose headers may be outside of its linear part, and
  * which may stand for several packets on the wire.
  *
  * Defines what parse.h reads frames through (fm_context, fm_peek) and what meter.bpf.h asks of the
@@ -14,13 +14,13 @@ typedef struct __sk_buff fm_context;
 /* "Next program, please": TCX_NEXT, and TC_ACT_UNSPEC for clsact. */
 #define FM_NEXT (-1)
 
-/* No header lies further from the frame's start: 8 extension headers of at most 2048 octets, 8
- * labels, 4 tags and the link header are below it. The verifier needs the bound, it refuses packet
- * offsets above 65535. */
+/* No header is further from the frame's start: 8 extension headers of at most 2048 bytes, 8 labels,
+ * 4 tags and the link header are shorter together. The verifier needs the bound because it refuses
+ * packet offsets above 65535. */
 #define FM_HEADER_OFFSET_MAX 0x7fff
 
 /* Requires: size is a constant, scratch is 8-aligned. Nearly all TCP skbs are non-linear, but their
- * headers mostly lie in the linear part: the copy is the exception. */
+ * headers are mostly in the linear part, so the copy is the exception. */
 FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* scratch) {
   const __u8* data = (const __u8*)(long)skb->data;
   const __u8* end = (const __u8*)(long)skb->data_end;
@@ -33,12 +33,12 @@ FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* s
 #define FM_PARSE_PAYLOAD fm_with_application()
 #include "flowmeter/parse.h"
 
-/* Octets that can be had; fewer than on the wire where a test has cut the frame. */
+/* The bytes that can be read; fewer than on the wire if a test has cut the frame. */
 FM_INLINE __u32 fm_context_length(fm_context* skb) {
   return skb->len;
 }
 
-/* Copies size octets of the frame. Returns 0, or an error if they are not there. */
+/* Copies size bytes of the frame. Returns 0, or an error if it does not have them. */
 FM_INLINE long fm_context_load(fm_context* skb, __u32 offset, void* to, __u32 size) {
   return bpf_skb_load_bytes(skb, offset, to, size);
 }
@@ -65,13 +65,13 @@ FM_INLINE __u32 fm_context_ifindex(fm_context* skb) {
   return skb->ifindex;
 }
 
-/* Packets on the wire of a buffer that was not understood: only the kernel's own count is known. */
+/* The packets on the wire of a buffer that was not parsed: only the kernel's own count is known. */
 FM_INLINE __u32 fm_context_segments(fm_context* skb) {
   return skb->gso_size && skb->gso_segs ? skb->gso_segs : 1;
 }
 
-/* Whether the wire form of this buffer is a guess: the device has merged packets (LRO), which need
- * not have been equally long nor have had equal flags, as those of GRO are. */
+/* Whether this buffer's form on the wire is a guess: the device has merged packets (LRO), which may
+ * have had different lengths and flags, unlike those of GRO. */
 FM_INLINE int fm_context_uncertain(fm_context* skb, const struct fm_interface* interface,
                                    __u8 hook) {
   return hook == FM_HOOK_INGRESS && interface->merges && skb->gso_size;

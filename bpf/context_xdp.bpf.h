@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* A frame as an XDP program meets it: before the kernel has an skb (native), or as the skb's octets
- * (generic). There is no notion of segments here: what was merged before is one frame.
+/* A frame as an XDP program gets it: before the kernel has an skb (native), or as the skb's bytes
+ * (generic). There are no segments here: what was merged before is one frame.
  *
  * The same names as in context_skb.bpf.h. */
 #ifndef FLOWMETER_CONTEXT_XDP_BPF_H
@@ -14,8 +14,8 @@ typedef struct xdp_md fm_context;
 
 #define FM_HEADER_OFFSET_MAX 0x7fff /* as in context_skb.bpf.h */
 
-/* Requires: size is a constant, scratch is 8-aligned. A frame of several buffers has its headers in
- * the first, but for the exception. */
+/* Requires: size is a constant, scratch is 8-aligned. A frame of several buffers nearly always has
+ * its headers in the first one. */
 FM_INLINE const void* fm_peek(fm_context* xdp, __u32 offset, __u32 size, void* scratch) {
   const __u8* data = (const __u8*)(long)xdp->data;
   const __u8* end = (const __u8*)(long)xdp->data_end;
@@ -32,7 +32,7 @@ FM_INLINE __u32 fm_context_length(fm_context* xdp) {
   return (__u32)bpf_xdp_get_buff_len(xdp);
 }
 
-/* Copies size octets of the frame. Returns 0, or an error if they are not there. */
+/* Copies size bytes of the frame. Returns 0, or an error if it does not have them. */
 FM_INLINE long fm_context_load(fm_context* xdp, __u32 offset, void* to, __u32 size) {
   return bpf_xdp_load_bytes(xdp, offset, to, size);
 }
@@ -62,8 +62,8 @@ FM_INLINE __u32 fm_context_segments(fm_context* xdp) {
   return 1;
 }
 
-/* Whether the wire form is a guess: the frame is longer than the link carries, so the device or the
- * sender's offload has merged packets. */
+/* Whether this frame's form on the wire is a guess: it is longer than the link carries, so the
+ * device or the sender's offload has merged packets. */
 FM_INLINE int fm_context_uncertain(fm_context* xdp, const struct fm_interface* interface,
                                    __u8 hook) {
   (void)hook;

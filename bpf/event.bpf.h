@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Records for the daemon, in streams in memory that the daemon maps. Each has one writer at a time,
- * so writing takes no lock: a CPU's stream its packets' programs, which run with bottom halves
- * disabled, and the stream of answers the closing program, which the daemon runs (before Linux 6.3
- * with bottom halves enabled, so that packets may come in between). No record wakes the daemon,
- * which drains by itself (a wake-up a packet costs 6 to 28 % of a core at 10 to 100 thousand
- * packets/s). What a stream has no room for is counted where it is lost. */
+/* Records for the daemon, in event streams in memory that the daemon maps.
+ *
+ * Each stream has one writer at a time, so writing takes no lock. The programs that meter packets
+ * on a CPU write its stream; they run with bottom halves disabled. The closing program, which the
+ * daemon runs, writes the stream of answers (before Linux 6.3 with bottom halves enabled, so that
+ * packets may come in between). No record wakes the daemon, which drains by itself: one wake-up per
+ * packet costs 6 to 28 % of a core at 10 to 100 thousand packets/s. What a stream has no room for
+ * is counted where it is lost. */
 #ifndef FLOWMETER_EVENT_BPF_H
 #define FLOWMETER_EVENT_BPF_H
 
@@ -13,8 +15,8 @@
 struct fm_stream_end {
   struct fm_stream* stream; /* null: no room */
   __u64 head;
-  __u32 first; /* unit at which the stream begins */
-  __u32 mask;  /* its units, less one */
+  __u32 first; /* unit at which the stream starts */
+  __u32 mask;  /* its number of units minus one */
 };
 
 /* Who writes. */
@@ -28,7 +30,7 @@ FM_INLINE struct fm_stream_end fm_stream_reserve(enum fm_writer writer, __u32 un
   struct fm_stream* stream = bpf_map_lookup_elem(&streams, &number);
   if (!stream) return end;
   end.head = stream->head;
-  /* tail never passes head; the daemon reads what lies behind tail no more. */
+  /* tail never passes head; the daemon no longer reads what is before tail. */
   if (end.head + units - *(volatile __u64*)&stream->tail > room) return end;
   end.first = number * units_per_stream;
   end.mask = room - 1;
@@ -49,7 +51,7 @@ FM_INLINE void fm_stream_publish(const struct fm_stream_end* end, __u32 units) {
     __sync_lock_test_and_set(&end->stream->head, end->head + units);
 }
 
-/* Writes a record of several units out of long_record. Returns 0 if there is no room. */
+/* Writes a record of several units. Returns 0 if there is no room. */
 static __attribute__((noinline)) int fm_send_long(const union fm_long_record* record, __u32 units,
                                                   enum fm_writer writer) {
   if (!record) return 0;
@@ -92,8 +94,8 @@ static __attribute__((noinline)) int fm_count_lost_event(struct fm_map_entry* en
   return 1;
 }
 
-/* Tells the daemon of a packet. Returns the bits of the lock word that the entry goes on with.
- * Requires: entry is locked and the packet is not yet in its counters; word is its lock word. */
+/* Tells the daemon of a packet. Returns the entry's new lock word. Requires: entry is locked, word
+ * is its lock word, and the packet is not yet in its counters. */
 FM_INLINE __u64 fm_send_packet(struct fm_map_entry* entry, const struct fm_packet* p, __u64 word,
                                __u8 new_entry_bit) {
   if (FM_LIKELY(word & FM_LOCK_ANNOUNCED)) {
@@ -113,8 +115,8 @@ FM_INLINE __u64 fm_send_packet(struct fm_map_entry* entry, const struct fm_packe
   return word;
 }
 
-/* Sends a packet whose map entry could not be had, with its key. Returns 0 if there is no room
- * either. */
+/* Sends a packet whose map entry could not be had, with its key. Returns 0 if there is no room for
+ * it either. */
 static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p, __u32 ifindex,
                                                        __u8 hook) {
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
@@ -134,8 +136,8 @@ static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p
 
 #define FM_STATE_ANSWER 0x100 /* to the daemon's request */
 
-/* Sends what the entry holds: the flow has ended, or (FM_END_NONE) lives on. Returns 0 if there is
- * no room. Requires: entry is locked. (A function has five arguments at most.) */
+/* Sends what the entry holds: the flow has ended, or (FM_END_NONE) continues. Returns 0 if there is
+ * no room. Requires: entry is locked. (A function has at most five arguments.) */
 static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* entry,
                                                    const struct fm_flow_key* key, __u64 now_ns,
                                                    __u64 word, __u32 end_and_writer) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Finding, creating and locking entries of the flow map.
+/* Finds, creates and locks entries of the flow map.
  *
  * bpf_spin_lock costs 44 ns and is refused in LRU maps; this lock is one compare-and-swap. It is
  * held for some 100 ns, but its holder may be interrupted (a virtual CPU that is descheduled;
- * before Linux 6.3 the closing program, by a packet): taking the lock can fail, and every caller
- * has a counted way out. */
+ * before Linux 6.3 the closing program, by a packet). So taking the lock can fail, and every caller
+ * has a counted fallback. */
 #ifndef FLOWMETER_FLOW_MAP_BPF_H
 #define FLOWMETER_FLOW_MAP_BPF_H
 
@@ -19,7 +19,7 @@ FM_INLINE struct fm_cpu_counters* fm_counters_of_this_cpu(void) {
   return bpf_map_lookup_elem(&cpu_counters, &zero);
 }
 
-/* 0 if there is none (which cannot be). */
+/* Returns 0 if there is none, which cannot happen. */
 static __attribute__((noinline)) __u64 fm_new_flow_id(void) {
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
   if (!cpu) return 0;
@@ -27,30 +27,30 @@ static __attribute__((noinline)) __u64 fm_new_flow_id(void) {
   return cpu->next_flow * FM_CPUS_MAX + (bpf_get_smp_processor_id() & (FM_CPUS_MAX - 1));
 }
 
-/* Inserts an empty entry (its flow begins with the first packet that gets the lock). Returns 0 if
- * there is one now, whoever made it. */
+/* Inserts an empty entry; its flow starts with the first packet that gets the lock. Returns 0 if
+ * there is an entry now, whoever made it. */
 static __attribute__((noinline)) int fm_insert_entry(const struct fm_flow_key* key) {
   const __u32 zero = 0;
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
   struct fm_timed_map_entry* timed = bpf_map_lookup_elem(&new_entry, &zero);
   if (!cpu || !timed || !key) return -1;
-  timed->entry.tag = fm_key_tag(key, fm_loaded_tag_secret()); /* all else stays zero for ever */
+  timed->entry.tag = fm_key_tag(key, fm_loaded_tag_secret()); /* everything else is always zero */
   timed->entry.lock = fm_new_flow_id() << FM_LOCK_ID_SHIFT;
   const long error = bpf_map_update_elem(&flows, key, timed, BPF_NOEXIST);
   if (error == 0) cpu->entries_inserted += 1;
   return error == 0 || error == -17 /* EEXIST */ ? 0 : -1;
 }
 
-/* held: the lock word as fm_lock_entry gave it. next: the word without FM_LOCK_HELD that the entry
- * goes on with. If the map has given the entry to another flow meanwhile (the LRU evicts without
- * asking), its lock word is another one and is left alone. */
+/* held: the lock word as fm_lock_entry returned it. next: the entry's new word, without
+ * FM_LOCK_HELD. If the map has given the entry to another flow meanwhile (an LRU map evicts without
+ * asking), its lock word differs and does not change. */
 FM_INLINE void fm_unlock(struct fm_map_entry* entry, __u64 held, __u64 next) {
   __sync_val_compare_and_swap(&entry->lock, held | FM_LOCK_HELD, next);
 }
 
-/* Takes the lock of the key's entry, if it still is the key's. Returns the lock word if it was
- * taken, 0 if it is held, -1 if the entry was recycled for another key (the tag is compared under
- * the lock: before, it may be of one flow and the lock word of the next). */
+/* Takes the lock of the key's entry. Returns the lock word if it was taken, 0 if it is held, -1 if
+ * the entry was recycled for another key. The tag is compared under the lock: without it, the tag
+ * could be one flow's and the lock word the next one's. */
 FM_INLINE __s64 fm_try_lock(struct fm_map_entry* entry, __u64 tag) {
   const __u64 word = *(volatile __u64*)&entry->lock;
   if (word & FM_LOCK_HELD) return 0;
@@ -60,7 +60,7 @@ FM_INLINE __s64 fm_try_lock(struct fm_map_entry* entry, __u64 tag) {
   return -1;
 }
 
-/* Waits a while for a held lock. Not static: verified once, not once a try. */
+/* Waits a while for a held lock. Not static, so that it is verified once and not once per try. */
 __attribute__((noinline)) int fm_wait_for_lock(const __u64* lock) {
   if (!lock) return 0;
   for (int i = 0; i < FM_LOCK_SPINS; i++)
@@ -68,16 +68,18 @@ __attribute__((noinline)) int fm_wait_for_lock(const __u64* lock) {
   return 0;
 }
 
-/* Returns the key's entry, locked, and its lock word (without FM_LOCK_HELD) in *word; null if it is
- * not there (and create is 0), cannot be made, or stays locked. */
-FM_INLINE struct fm_map_entry* fm_lock_entry(const struct fm_flow_key* key, int create,
-                                             __u64* word) {
+enum fm_entry_wanted { FM_FIND_ENTRY, FM_FIND_OR_CREATE_ENTRY };
+
+/* Returns the key's entry, locked, and its lock word (without FM_LOCK_HELD) in *word. Returns null
+ * if it cannot be made or stays locked, and with FM_FIND_ENTRY also if there is none. */
+FM_INLINE struct fm_map_entry* fm_lock_entry(const struct fm_flow_key* key,
+                                             enum fm_entry_wanted wanted, __u64* word) {
   const __u64 tag = fm_key_tag(key, fm_loaded_tag_secret());
   struct fm_map_entry* entry = 0;
   for (int i = 0; i < FM_LOCK_TRIES; i++) {
     if (!entry) entry = bpf_map_lookup_elem(&flows, key);
     if (!entry) {
-      if (!create || fm_insert_entry(key) != 0) return 0;
+      if (wanted == FM_FIND_ENTRY || fm_insert_entry(key) != 0) return 0;
       continue;
     }
     const __s64 taken = fm_try_lock(entry, tag);

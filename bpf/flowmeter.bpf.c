@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
-/* The kernel side: meter every packet of an interface (TC programs, attached by TCX or clsact), and
- * close flows when the daemon asks. Reading order: context_skb.bpf.h, flowmeter/parse.h,
+/* The kernel side: meters every packet of an interface (TC programs, attached by TCX or clsact),
+ * and closes flows when the daemon asks. Reading order: context_skb.bpf.h, flowmeter/parse.h,
  * meter.bpf.h, flow_map.bpf.h, flowmeter/flow.h, event.bpf.h. */
 #include <linux/bpf.h>
 
@@ -31,8 +31,8 @@ int fm_egress_ip(struct __sk_buff* skb) {
   return fm_meter(skb, FM_LINK_RAW, FM_HOOK_EGRESS);
 }
 
-/* Answers a request for a flow that the map does not have. If there is no room the daemon asks
- * again. */
+/* Answers a request for a flow that the map does not have. If there is no room for the answer, the
+ * daemon asks again. */
 static __attribute__((noinline)) int fm_send_absent(const struct fm_flow_key* key, __u64 now_ns,
                                                     __u64 id) {
   union fm_long_record* r = fm_long_record_for(FM_ANSWER_WRITER);
@@ -46,11 +46,11 @@ static __attribute__((noinline)) int fm_send_absent(const struct fm_flow_key* ke
   return fm_send_long(r, fm_state_units(timing_in_kernel, fm_with_sizes()), FM_ANSWER_WRITER);
 }
 
-/* Serves request number index: ends its flow if it is idle or must end, or tells what is known of
- * it. Returns 0 behind the last request. The answer goes through the event stream, behind all
- * packets of the flow. No answer means that there was no room (the daemon asks again), that the
- * flow whose state was asked for is not there, or with datapath "events" that it lives on. Not
- * static: the verifier then checks it once, not once a turn of the loop. */
+/* Serves request number index: ends its flow if it is idle or must end, or reports its state.
+ * Returns 0 after the last request. The answer goes through the event stream, after all packets of
+ * the flow. There is no answer if there was no room (the daemon asks again), if the flow whose
+ * state was asked for does not exist, or, with datapath "events", if the flow is not idle. Not
+ * static, so that the verifier checks it once and not once per turn of the loop. */
 __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   const struct fm_settings* s = fm_loaded_settings();
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
@@ -64,7 +64,7 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
     return 1;
   }
   __u64 word = 0;
-  struct fm_map_entry* entry = fm_lock_entry(&request.key, 0, &word);
+  struct fm_map_entry* entry = fm_lock_entry(&request.key, FM_FIND_ENTRY, &word);
   if (!entry) return 1;
   const __u64 now_ns = bpf_ktime_get_ns();
   if (request.flow_id && word >> FM_LOCK_ID_SHIFT != request.flow_id) {
@@ -87,16 +87,16 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
     fm_unlock(entry, word, word);
     return 1;
   }
-  /* From here on whoever holds a pointer to this entry sees another key and looks again. The lock
-   * is given back before the deletion: afterwards the memory may already be another flow's. */
+  /* From now on, a program that holds a pointer to this entry sees another key and looks up again.
+   * The lock is released before the deletion: after it the memory may belong to another flow. */
   entry->tag = 0;
   fm_unlock(entry, word, word);
   if (bpf_map_delete_elem(&flows, &request.key) == 0) cpu->entries_deleted += 1;
   return 1;
 }
 
-/* Never attached: the daemon runs it by BPF_PROG_TEST_RUN, with close requests as the packet's
- * octets. */
+/* Never attached. The daemon runs it by BPF_PROG_TEST_RUN; the bytes of the packet are close
+ * requests. */
 SEC("tc")
 int fm_close_flows(struct __sk_buff* skb) {
   for (__u32 i = 0; i < FM_CLOSE_BATCH; i++)

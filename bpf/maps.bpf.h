@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* All maps. Sizes given here are placeholders; the loader sets them from the command line. */
+/* All maps. The sizes here are placeholders; the loader sets them from the command line. */
 #ifndef FLOWMETER_MAPS_BPF_H
 #define FLOWMETER_MAPS_BPF_H
 
 #include "flowmeter/abi.h"
 
-/* The flows. Full, it refuses new ones; the loader makes it an LRU map on request. Entries are
- * fm_timed_map_entry with datapath "kernel" only. */
+/* The flow map. When it is full it refuses new flows; the loader makes it an LRU map on request.
+ * Its values are fm_timed_map_entry with datapath "kernel" only. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 1024);
@@ -22,7 +22,7 @@ struct {
   __type(value, struct fm_first_fragment);
 } fragments SEC(".maps");
 
-/* What is metered. */
+/* The interfaces that are metered. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, FM_INTERFACE_SLOTS);
@@ -30,7 +30,7 @@ struct {
   __type(value, struct fm_interface);
 } interfaces SEC(".maps");
 
-/* Ends of the event streams: one a CPU, and that of answers. */
+/* The ends of the event streams: one per CPU, and one of answers. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
@@ -39,7 +39,7 @@ struct {
   __type(value, struct fm_stream);
 } streams SEC(".maps");
 
-/* The event streams, one behind the other. */
+/* The event streams, one after the other. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
@@ -64,8 +64,8 @@ struct {
   __type(value, struct fm_journal);
 } journal SEC(".maps");
 
-/* New entries, long records ([enum fm_writer]) and payload records are put together here: they are
- * too large for the stack. */
+/* New entries, long records ([enum fm_writer]) and payload records are assembled here, because they
+ * are too large for the stack. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* The way of a packet in the kernel: parse, find its flow, count, tell the daemon. Written once,
- * for whichever context was included before (context_skb.bpf.h, context_xdp.bpf.h). */
+/* The path of a packet in the kernel: parse it, find its flow, count it, tell the daemon. Written
+ * once, for whichever context was included before (context_skb.bpf.h, context_xdp.bpf.h). */
 #ifndef FLOWMETER_METER_BPF_H
 #define FLOWMETER_METER_BPF_H
 
 #include "payload.bpf.h"
 
-/* The interface's slot in *slot; null if it is none of ours. */
+/* Returns null if the interface is not metered; else its slot is in *slot. */
 FM_INLINE struct fm_interface* fm_find_interface(__u32 ifindex, __u32* slot) {
   for (__u32 i = 0; i < FM_INTERFACE_PROBES; i++) {
     const __u32 at = fm_interface_slot(ifindex, i);
@@ -19,7 +19,7 @@ FM_INLINE struct fm_interface* fm_find_interface(__u32 ifindex, __u32* slot) {
   return 0;
 }
 
-/* Joins fragments. Their time is taken here, before the flow's lock. */
+/* Joins fragments. Their time is taken here, before the flow is locked. */
 FM_INLINE enum fm_packet_class fm_join_fragments(fm_context* context, struct fm_packet* p,
                                                  const struct fm_fragment_key* fragment,
                                                  enum fm_fragment_role role) {
@@ -31,7 +31,7 @@ FM_INLINE enum fm_packet_class fm_join_fragments(fm_context* context, struct fm_
   return FM_METERED;
 }
 
-/* Whether this packet was already counted at another point of its way (abi.h). Requires: entry is
+/* Whether this packet was already counted at another point of its path (abi.h). Requires: entry is
  * locked. */
 FM_INLINE int fm_seen_before(struct fm_map_entry* entry, const struct fm_packet* p, __u32 point) {
   const __u8 end = p->direction & 1;
@@ -50,8 +50,8 @@ FM_INLINE struct fm_flow_sizes* fm_entry_sizes(struct fm_map_entry* entry) {
                           : &((struct fm_sized_map_entry*)entry)->sizes;
 }
 
-/* Makes the entry ready for the flow that begins with this packet. ended: why the one before it has
- * ended; FM_END_NONE if the entry is new. Returns the new lock word. Requires: entry is locked. */
+/* Makes the entry ready for the flow that starts with this packet. ended: why the previous flow
+ * ended, FM_END_NONE if the entry is new. Returns the new lock word. Requires: entry is locked. */
 static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
                                                      const struct fm_packet* p, __u64 word,
                                                      __u32 ended) {
@@ -80,9 +80,10 @@ static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
   return word;
 }
 
-/* A function of its own, as its spills do not fit on the stack beside the parser's (512 octets for
- * a chain of calls). Not static: verified once, and its result kept, without which r0 may be left a
- * pointer into the caller's stack, which the verifier (6.18) refuses. */
+/* A function of its own, because its spills do not fit on the stack beside the parser's (512 bytes
+ * for a chain of calls). Not static, so that it is verified once and clang keeps its result:
+ * without one, r0 may still be a pointer into the caller's stack, which the verifier (6.18)
+ * refuses. */
 __attribute__((noinline)) int fm_update_timing(struct fm_flow_timing* timing,
                                                const struct fm_packet* p) {
   if (!timing || !p) return 0;
@@ -90,7 +91,7 @@ __attribute__((noinline)) int fm_update_timing(struct fm_flow_timing* timing,
   return 1;
 }
 
-/* Likewise. */
+/* A function of its own for the same reasons. */
 __attribute__((noinline)) int fm_update_sizes(struct fm_map_entry* entry,
                                               struct fm_flow_sizes* sizes,
                                               const struct fm_packet* p) {
@@ -104,13 +105,13 @@ FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_p
                                                 __u32 ifindex, __u32 point, __u8 hook) {
   const struct fm_settings* s = fm_loaded_settings();
   __u64 held = 0;
-  struct fm_map_entry* entry = fm_lock_entry(&p->key, 1, &held);
+  struct fm_map_entry* entry = fm_lock_entry(&p->key, FM_FIND_OR_CREATE_ENTRY, &held);
   if (!entry) {
     p->time_ns = fm_context_time_ns(context);
     return fm_send_uncounted(p, ifindex, hook) ? FM_METERED : FM_UNRECORDED;
   }
-  /* Under the lock, so that the times of a flow are in the order of its updates, also over CPUs,
-   * and a flow found idle by the closing program cannot have an earlier packet on its way. */
+  /* Under the lock, so that a flow's times are in the order of its updates on all CPUs, and no
+   * earlier packet can follow once the closing program has found the flow idle. */
   p->time_ns = fm_context_time_ns(context);
   if (count_once && fm_seen_before(entry, p, point)) {
     fm_unlock(entry, held, held);
@@ -128,8 +129,7 @@ FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_p
     entry->hook = hook;
     if (!begun) new_entry_bit = FM_RECORD_NEW_ENTRY;
   }
-  /* Before the counters: the record that opens a flow carries the state that its first packet met.
-   */
+  /* Before the counters: the record that opens a flow has the state before its first packet. */
   if (!timing_in_kernel) {
     word = fm_send_packet(entry, p, word, new_entry_bit);
     if (fm_with_application()) fm_hand_over_payload(context, entry, p, word);
@@ -142,7 +142,7 @@ FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_p
     fm_update_timing(&((struct fm_timed_map_entry*)entry)->timing, p);
     if (fm_with_sizes()) fm_update_sizes(entry, fm_entry_sizes(entry), p);
     fm_flow_counters_update(&entry->counters, p);
-    /* The only thing that brings the end of a flow nearer than the daemon expects it. */
+    /* Nothing else ends a flow earlier than the daemon expects. */
     if (FM_UNLIKELY(announced && !was_closed && fm_flow_closed(&entry->counters)))
       fm_send_packet(entry, p, word, 0);
   }
@@ -171,8 +171,8 @@ FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
   } else {
     packets = fm_context_segments(context);
   }
-  /* Verifier (all versions): what a function of its own returns is any number to it, while clang
-   * knows the range and would remove the check; the barrier hides it from clang. */
+  /* Verifier (all versions): it takes the result of a function of its own for any number. clang
+   * knows the range and would remove the check, so the barrier hides the value from clang. */
   __u32 index = packet_class;
   barrier_var(index);
   if (index >= FM_PACKET_CLASS_COUNT) index = FM_MALFORMED;

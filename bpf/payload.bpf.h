@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Hands payload over to the daemon's parsers (HTTP, TLS, DNS), where settings.with_application says
- * so: of each direction of a TCP flow the SYN, the first segments and the news of the one behind
- * them, of later ones those that begin like a message; and DNS datagrams. A copy, bounded by
- * flowmeter/application.h. */
+/* Hands payload over to the daemon's parsers (HTTP, TLS, DNS) if settings.with_application says so:
+ * for each direction of a TCP flow the SYN, the first segments, a notice of the segment after them,
+ * and later segments that look like the start of a message; and DNS datagrams. It is copied, up to
+ * the limits in flowmeter/application.h. */
 #ifndef FLOWMETER_PAYLOAD_BPF_H
 #define FLOWMETER_PAYLOAD_BPF_H
 
@@ -16,8 +16,8 @@ FM_INLINE int fm_on_port_53(const struct fm_flow_key* key) {
   return key->port[0] == FM_DNS_PORT || key->port[1] == FM_DNS_PORT;
 }
 
-/* How many octets of the packet's payload the daemon is to see; -1: it needs no record of it.
- * Requires: the packet is not yet in the entry's counters. */
+/* Returns how many bytes of the packet's payload the daemon needs; -1: not even a record. Requires:
+ * the packet is not yet in the entry's counters. */
 FM_INLINE __s32 fm_payload_wanted(fm_context* context, const struct fm_map_entry* entry,
                                   const struct fm_packet* p) {
   const __u64 before = entry->counters.direction[p->direction & 1].data_packets;
@@ -38,7 +38,7 @@ FM_INLINE __s32 fm_payload_wanted(fm_context* context, const struct fm_map_entry
   return (__s32)fm_least(p->payload_bytes, FM_START_BYTES);
 }
 
-/* Payload leaves half of a stream to the packets' own records: its loss costs less than theirs. */
+/* Payload leaves half of a stream to packet records, whose loss costs more. */
 FM_INLINE int fm_stream_has_room_for_payload(const struct fm_stream_end* end) {
   return end->head - *(volatile __u64*)&end->stream->tail <= units_per_stream / 2;
 }
@@ -58,14 +58,15 @@ static __attribute__((noinline)) int fm_send_payload(const union fm_long_payload
   return 1;
 }
 
-/* Puts the record together and sends it. Returns 0 if it is lost. */
+/* Assembles the record and sends it. Returns 0 if it is lost. */
 static __attribute__((noinline)) int fm_hand_over(fm_context* context, const struct fm_packet* p,
                                                   __u64 word, __u32 wanted) {
   const __u32 zero = 0;
   union fm_long_payload_record* r = bpf_map_lookup_elem(&payload_record, &zero);
   if (!r || !p) return 0;
   if (!(word & FM_LOCK_ANNOUNCED)) return 0; /* the daemon knows no flow of this id */
-  /* A frame that was cut has less than its headers say (tests only; the kernel has it all). */
+  /* A frame that was cut has less than its headers say (tests only; the kernel has whole frames).
+   */
   const __u32 end = fm_context_length(context);
   __u32 octets = p->payload_offset < end ? fm_least(wanted, end - p->payload_offset) : 0;
   barrier_var(octets);
@@ -83,8 +84,9 @@ static __attribute__((noinline)) int fm_hand_over(fm_context* context, const str
   return fm_send_payload(r, fm_payload_units(octets));
 }
 
-/* Tells the daemon of the packet's payload if it wants to know. Requires: with_application, entry
- * is locked, its record was sent, the packet is not yet in its counters; word is the lock word. */
+/* Sends the packet's payload if the daemon needs it. Requires: with_application; entry is locked
+ * and word is its lock word; the packet's record was sent; the packet is not yet in the counters.
+ */
 static __attribute__((noinline)) int fm_hand_over_payload(fm_context* context,
                                                           struct fm_map_entry* entry,
                                                           const struct fm_packet* p, __u64 word) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Read-only data, set by the loader before the programs are verified. The verifier knows the values
- * and removes what they switch off. */
+/* Read-only data that the loader sets before the programs are verified. The verifier knows the
+ * values and removes what they switch off. */
 #ifndef FLOWMETER_SETTINGS_BPF_H
 #define FLOWMETER_SETTINGS_BPF_H
 
@@ -10,9 +10,8 @@
 
 const volatile struct fm_settings settings;
 
-/* As the core takes them. The barrier keeps clang from seeing through the cast: without volatile it
- * would take the zeros of this file for the settings' values. (The verifier knows the real ones and
- * folds them.) */
+/* The settings without volatile, as the core takes them. The barrier keeps clang from taking the
+ * zeros of this file for their values. (The verifier knows the real values and folds them.) */
 FM_INLINE const struct fm_settings* fm_loaded_settings(void) {
   const struct fm_settings* s = (const struct fm_settings*)&settings;
   barrier_var(s);
@@ -35,26 +34,26 @@ FM_INLINE const struct fm_tag_secret* fm_loaded_tag_secret(void) {
   return s;
 }
 
-/* Datapath "kernel": entries are fm_timed_map_entry, and only the first packet of a flow and the
- * one that closes a TCP connection are sent. */
+/* 1 for datapath "kernel": entries are fm_timed_map_entry, and only two packets of a flow are sent,
+ * its first one and the one that closes a TCP connection. */
 const volatile __u8 timing_in_kernel;
 
-/* Units of one CPU's event stream, and of the stream of answers behind them, whose number is the
- * number of CPUs: powers of two. */
+/* The units of one CPU's event stream and of the stream of answers (powers of two). The stream of
+ * answers follows the others, so its number is the number of CPUs. */
 const volatile __u32 units_per_stream;
 const volatile __u32 answer_units;
 const volatile __u32 answer_stream;
 
-/* 1 where stores are seen in program order (x86): a plain store publishes a record. */
+/* 1 if all CPUs see stores in program order (x86). A plain store then publishes a record. */
 const volatile __u8 stores_in_order;
 
-/* What becomes of a packet that passes several metered interfaces; at most one of them is 1. With
- * neither, there is only one interface. */
+/* How a packet that passes several metered interfaces is counted. At most one of these is 1; if
+ * neither is, there is only one interface. */
 const volatile __u8 count_once;
 const volatile __u8 per_interface;
 
-/* Tests only: take a packet's time, wire length and link type from the context of BPF_PROG_TEST_RUN
- * (tstamp, cb). */
+/* Tests only: 1 takes a packet's time, wire length and link type from the context of
+ * BPF_PROG_TEST_RUN (tstamp, cb). */
 const volatile __u8 test_input;
 #define FM_TEST_CB_WIRE_LENGTH 0
 #define FM_TEST_CB_LINK_TYPE 1

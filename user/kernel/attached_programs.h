@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Who else sees the packets of an interface: programs and filters at the hooks where the meter may
-// attach. Only looks; nothing is changed. For messages ("the hook is taken by …") and for people,
-// not for the packet path: finding owners walks /proc.
+// attach. Only reads. For messages ("the hook is taken by …") and for people, not for the packet
+// path: finding owners walks /proc.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,14 @@ struct AttachedProgram {
   uint32_t program_id = 0;   // 0: a filter that is not BPF
   std::string program_name;  // of the program if this process may ask for it (CAP_SYS_ADMIN), else
                              // of its filter, else ""; the kind ("u32", "flower") if not BPF
-  // Processes that hold the program or its link open, as "cilium-agent (pid 812)"; "" if there are
-  // none (pinned; filters of tc and ip) or if this process may not see them (CAP_SYS_PTRACE).
+  // Processes that hold the program or its link open, as "cilium-agent (pid 812)". Empty if there
+  // are none (pinned programs; filters of tc and ip), or if this process may not see them
+  // (CAP_SYS_PTRACE).
   std::string owner;
 };
 
-// In the order in which they run, ingress before egress; empty if there are none. Fails with EPERM
-// without CAP_NET_ADMIN, which the kernel demands for TCX.
+// Lists them in the order in which they run, ingress before egress. Fails with EPERM without
+// CAP_NET_ADMIN, which the kernel requires for TCX.
 Result<std::vector<AttachedProgram>> attached_programs(const Interface& interface);
 
 // "program 12 \"cil_from_netdev\", held by cilium-agent (pid 812)", "filter u32".

@@ -23,7 +23,7 @@
 namespace flowmeter {
 namespace {
 
-// Of Linux 6.6; older headers lack the names.
+// Values of Linux 6.6; older headers lack the names.
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr __u32 kLinkTypeTcx = 11;
@@ -89,12 +89,12 @@ std::optional<bpf_link_info> link_info(int link) {
   return info;
 }
 
-// Of a TCX or XDP link: both begin with it. 0 if the link is detached.
+// The interface of a TCX or XDP link (both start with its index); 0 if the link is detached.
 unsigned attached_to(const bpf_link_info& info) {
   return info.xdp.ifindex;
 }
 
-// TCX has the attach type where a netns link has it: behind one 32-bit word.
+// A TCX link has the attach type where a netns link has it: after one 32-bit word.
 Direction tcx_direction(const bpf_link_info& info) {
   return info.netns.attach_type == kTcxEgress ? Direction::kEgress : Direction::kIngress;
 }
@@ -199,7 +199,7 @@ Status Attachment::pin(const std::string& path) {
 }
 
 bool kernel_has_tcx() {
-  // No interface has this index, so a kernel with TCX says ENODEV (or EPERM); one without does not
+  // No interface has this index. A kernel with TCX answers ENODEV (or EPERM); one without does not
   // know the attach type.
   __u32 count = 0;
   return bpf_prog_query(INT_MAX, kTcxIngress, 0, nullptr, nullptr, &count) != -EINVAL;

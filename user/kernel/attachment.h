@@ -3,8 +3,8 @@
 // is destroyed. What belongs to others at the same hook (programs, links, filters, qdiscs) is never
 // removed, replaced or flushed.
 //
-// However the process ends, its programs are detached: BPF links (TCX, XDP) are closed by the
-// kernel, unless pinned on purpose; for filters on a clsact qdisc see clsact.h.
+// However the process ends, its programs are detached. The kernel closes BPF links (TCX, XDP)
+// unless they are pinned on purpose; clsact.h removes filters on a clsact qdisc.
 //
 // Requires: the process stays in the network namespace in which it attached.
 #pragma once
@@ -22,7 +22,7 @@ class ClsactFilter;
 
 enum class Hook { kAuto, kTcx, kTc, kXdp, kXdpGeneric };
 enum class Direction { kIngress, kEgress };
-// Among the programs of other owners at the same hook, as they are when we attach.
+// The place among the programs of other owners at the same hook, as they are when we attach.
 enum class AttachOrder { kFirst, kLast };
 
 class Attachment {
@@ -33,19 +33,19 @@ class Attachment {
   static Result<Attachment> clsact(int program_fd, const Interface& interface, Direction direction,
                                    AttachOrder order);
   // Received packets, in the driver or (generic) in the stack. An interface has room for one
-  // program; the error says by whom it is taken.
+  // program; the error names who holds it.
   static Result<Attachment> xdp(int program_fd, const Interface& interface, bool generic);
   // Opens a pinned link and puts the program in its place atomically: no packet passes unseen.
-  // Fails with os_error ENOLINK if the link is detached, for instance as its interface is gone;
-  // the pin may be removed then.
+  // Fails with os_error ENOLINK if the link is detached, for instance because its interface is
+  // gone. The pin may be removed then.
   static Result<Attachment> adopt(const std::string& path, int program_fd);
 
   Attachment(Attachment&& other) noexcept;
   Attachment& operator=(Attachment&& other) noexcept;
   ~Attachment();
 
-  // Whether it still is where it was put: nobody has deleted the filter or its qdisc, or
-  // force-detached the link, and the interface is there.
+  // Whether it is still in place: the interface exists, and nobody has deleted the filter or its
+  // qdisc or force-detached the link.
   bool in_place() const;
   // Links only. The attachment then outlives this object and the process, on purpose, until the
   // file is removed.
@@ -64,7 +64,7 @@ class Attachment {
   std::unique_ptr<ClsactFilter> filter_;  // clsact
 };
 
-// Whether the kernel has TCX, asked of the kernel itself; changes nothing.
+// Asks the kernel whether it has TCX. Changes nothing.
 bool kernel_has_tcx();
 
 // A warning if native XDP does harm on this interface, else "".

@@ -30,10 +30,10 @@ namespace {
 constexpr std::string_view kNamePrefix = "flowmeter-ebpf/";
 constexpr std::string_view kMadeQdisc = "/qdisc";
 constexpr size_t kTokenLength = 16;
-// Where the kernel puts a filter that names no priority: room on both sides.
+// The priority that the kernel gives to a filter without one. It leaves room on both sides.
 constexpr uint16_t kFirstPriority = 49152;
 
-// What the name of a filter of ours tells.
+// What the name of one of our filters says.
 struct Ownership {
   std::string token;
   bool made_qdisc = false;
@@ -43,7 +43,7 @@ std::optional<Ownership> ownership(const TrafficFilter& filter) {
   std::string_view rest = filter.name;
   if (filter.kind != "bpf" || !rest.starts_with(kNamePrefix)) return std::nullopt;
   rest.remove_prefix(kNamePrefix.size());
-  const size_t pid_length = rest.find('/');  // it is there for people
+  const size_t pid_length = rest.find('/');  // the rest is for people
   if (pid_length == rest.npos) return std::nullopt;
   rest.remove_prefix(pid_length + 1);
   if (rest.find('/') != kTokenLength) return std::nullopt;
@@ -74,9 +74,9 @@ bool is_dead(const std::string& token) {
          errno == ECONNREFUSED;
 }
 
-// One of our processes at a time changes filters in a network namespace: "the qdisc is empty, so it
-// goes" is two requests. The lock is on the namespace itself. Whoever holds it for long is none of
-// ours, and is not waited for.
+// Only one of our processes at a time changes filters in a network namespace, because "the qdisc is
+// empty, so delete it" is two requests. The lock is on the namespace itself. A process that holds
+// it for long is not ours, and is not waited for.
 class NamespaceLock {
  public:
   NamespaceLock() : file_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
@@ -92,8 +92,8 @@ class NamespaceLock {
 
 using Which = std::function<bool(const TrafficFilter&, const Ownership&)>;
 
-// Removes those of our filters on an interface that `which` picks, and behind the last filter the
-// qdisc of our making. A filter whose name says so proves that the qdisc still is that one, as
+// Removes those of our filters on an interface that `which` picks, and after the last filter the
+// qdisc that we made. If a filter's name says that we made the qdisc, it is still that one, because
 // filters end with their qdisc. Requires: the NamespaceLock.
 size_t remove_filters(unsigned interface_index, const Which& which) {
   size_t removed = 0;
@@ -114,7 +114,7 @@ size_t remove_filters(unsigned interface_index, const Which& which) {
   return removed;
 }
 
-// On all interfaces.
+// The same on all interfaces.
 Result<size_t> remove_all_filters(const Which& which) {
   const NamespaceLock lock;
   auto qdiscs = list_ingress_qdiscs();
@@ -124,9 +124,9 @@ Result<size_t> remove_all_filters(const Which& which) {
   return removed;
 }
 
-// The life of the guardian: waits until the other end of the socket is closed, by whatever end of
-// the process; then removes what it left. Signals of a terminal or a service manager, which go to
-// all processes of a session or a service, must not end it earlier. SIGKILL may.
+// The life of the guardian. It waits until the other end of the socket is closed, however the
+// process ends, and then removes what the process left. Signals that a terminal or a service
+// manager sends to a whole session or service must not end it earlier. SIGKILL may.
 [[noreturn]] void guard(int process, const std::string& token) {
   ::setsid();
   ::prctl(PR_SET_NAME, "flowmeter-guard");
@@ -136,8 +136,9 @@ Result<size_t> remove_all_filters(const Which& which) {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 
-  // Of the files of the process nothing stays open: its output would never end for a reader, its
-  // BPF links never be detached. Nor its directory, or a mount would stay busy.
+  // Closes every inherited descriptor. Otherwise a reader would wait for the end of the process's
+  // output for ever, and its BPF links would never be detached. Leaves its directory, so that no
+  // mount stays busy.
   if (::chdir("/") != 0) ::_exit(1);
   constexpr int kProcess = 3;
   if (process != kProcess && ::dup2(process, kProcess) < 0) ::_exit(1);
@@ -157,14 +158,14 @@ Result<size_t> remove_all_filters(const Which& which) {
 
 }  // namespace
 
-// This process as its filters name it: there as long as it has filters.
+// This process as its filters name it. It exists as long as the process has filters.
 class FilterOwner {
  public:
   static Result<std::shared_ptr<FilterOwner>> of_this_process();
   FilterOwner(const FilterOwner&) = delete;
   FilterOwner& operator=(const FilterOwner&) = delete;
-  // The guardian ends when its socket does, and takes along what could not be removed here, as by a
-  // process that has dropped its capabilities.
+  // The guardian ends when its socket does. It removes what could not be removed here, for instance
+  // because this process has dropped its capabilities.
   ~FilterOwner() {
     { const UniqueFd closed = std::move(guard_); }
     while (guardian_ > 0 && ::waitpid(guardian_, nullptr, 0) < 0 && errno == EINTR) {
@@ -183,7 +184,7 @@ class FilterOwner {
 
   std::string token_;
   UniqueFd alive_;  // bound to the token
-  UniqueFd guard_;  // to the guardian: one octet comes when it is ready, then nothing
+  UniqueFd guard_;  // to the guardian, which sends one byte when it is ready
   pid_t guardian_ = -1;
   uint64_t filters_ = 0;
 };
@@ -239,8 +240,8 @@ Status FilterOwner::start_guardian() {
 
 namespace {
 
-// A priority of its own before or behind all that there are; where nothing is before priority 1,
-// that one itself, in which the newest filter is the first.
+// Finds a priority of its own before or after all that exist. Nothing is before priority 1, so
+// there it is 1 itself, in which the newest filter runs first.
 Result<uint16_t> choose_priority(const std::vector<TrafficFilter>& filters, AttachOrder order) {
   const TrafficFilter* outermost = nullptr;
   for (const TrafficFilter& filter : filters) {
@@ -266,7 +267,7 @@ std::string reason(const Error& error) {
   return error.os_error == EPERM ? "CAP_NET_ADMIN is needed" : error.message();
 }
 
-// Sets made_now if there was none before. Requires: the NamespaceLock.
+// Sets made_now if there was no qdisc before. Requires: the NamespaceLock.
 Status ensure_clsact(unsigned interface_index, bool& made_now) {
   Status created = create_clsact(interface_index);
   made_now = static_cast<bool>(created);
@@ -294,7 +295,7 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
                  (direction == Direction::kIngress ? " ingress" : " egress") +
                  " (clsact): " + reason(error)};
   };
-  // Before the lock, of which the guardian would keep a copy.
+  // Forked before the lock is taken: the guardian would keep a copy of it.
   auto owner = FilterOwner::of_this_process();
   if (!owner) return failed(owner.error());
 
@@ -304,7 +305,7 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
   bool made_now = false;
   if (Status ready = ensure_clsact(interface.index, made_now); !ready) return failed(ready.error());
 
-  // Whoever of us is the last to go removes a qdisc of our making.
+  // The last of our processes to end removes a qdisc that we made.
   bool made_qdisc = made_now;
   std::vector<TrafficFilter> neighbours;
   Status added = Done{};

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Our filters on clsact qdiscs, for kernels without TCX. A filter does not die with its process;
-// so each one's name tells whose it is, and it goes in one of three ways:
-//   its object is destroyed;
-//   the process has died, kill -9 included: its guardian, a child that waits for that, removes it;
-//   the guardian has died as well: remove_stale_filters() of a later start.
-// A clsact qdisc that we made goes with the last filter of ours, if nobody else has put one there.
+// Our filters on clsact qdiscs, for kernels without TCX. A filter does not end with its process. So
+// its name tells who owns it, and it is removed in one of three ways: its object is destroyed; or
+// the process has died (kill -9 included), and its guardian, a child that waits for that, removes
+// it; or the guardian has died as well, and remove_stale_filters() of a later start removes it. A
+// clsact qdisc that we made is removed with our last filter, if nobody else has put one there.
 //
-// The name is flowmeter-ebpf/PID/TOKEN/NUMBER, and "/qdisc" if the qdisc is of our making. TOKEN
-// is also the name of an abstract Unix socket of the owner: that lives in the same network
-// namespace as the filter and ends with the owner, whatever PID namespaces are about, so that an
-// owner is known to be dead when nobody answers there. Anything else counts as alive.
+// The name is flowmeter-ebpf/PID/TOKEN/NUMBER, followed by "/qdisc" if we made the qdisc. TOKEN is
+// also the name of an abstract Unix socket of the owner. The socket is in the same network
+// namespace as the filter and ends with the owner, whatever PID namespaces exist. So an owner is
+// known to be dead if nobody answers there; anything else counts as alive.
 #pragma once
 
 #include <cstddef>
@@ -43,8 +42,8 @@ class ClsactFilter {
   Direction direction_ = Direction::kIngress;
 };
 
-// Removes the filters, on all interfaces of this network namespace, of owners that have died
-// without their guardian; returns how many there were. Filters of live instances stay.
+// Removes the filters of owners that have died without their guardian, on all interfaces of this
+// network namespace. Returns how many there were. Filters of live instances stay.
 Result<size_t> remove_stale_filters();
 
 }  // namespace flowmeter

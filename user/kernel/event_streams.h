@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The reading end of the event streams (flowmeter/abi.h): one a CPU and one of answers, in memory
+// The reading end of the event streams (flowmeter/abi.h): one per CPU and one of answers, in memory
 // that the kernel writes, merged by time.
 //
-// A flow's records may lie in several streams. Each was stamped and written under the flow's lock,
-// so of two records of a flow the one with the later stamp was written after the other. What is
-// stamped no later than a moment before the streams' heads were read is therefore complete, and
-// nothing beyond it is handed out.
+// A flow's records may be in several streams. Each was stamped and written under the flow's lock,
+// so of two records of one flow the one with the later stamp was written later. Therefore all
+// records stamped no later than a moment before the streams' heads were read are complete, and no
+// later ones are handed out.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,8 @@ class EventStreams {
  public:
   using Consumer = std::function<void(const void* record, size_t size)>;
 
-  // Maps both maps: cpus streams of units_per_stream, and behind them one of answer_units (powers
-  // of two; 0: none). state_units: of a state record.
+  // Maps both maps: one stream of units_per_stream units per CPU, then one of answer_units (powers
+  // of two; 0: none). state_units: the units of a state record.
   static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
                                   uint32_t units_per_stream, uint32_t state_units,
                                   uint32_t answer_units = 0);
@@ -31,10 +31,11 @@ class EventStreams {
   EventStreams& operator=(EventStreams&&) = delete;
   ~EventStreams();
 
-  // Hands out the records stamped until_ns or earlier, oldest first, at most limit of them; returns
+  // Hands out the records stamped until_ns or earlier, oldest first, at most limit of them. Returns
   // how many. Requires: until_ns (kernel's clock) is not in the future.
   size_t drain(uint64_t until_ns, size_t limit, const Consumer& consumer);
-  // Gives what was handed out back to the kernel. Until then another reader would find it again.
+  // Gives the room of what was handed out back to the kernel. Until then another reader would find
+  // it again.
   void release();
 
  private:

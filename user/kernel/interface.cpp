@@ -11,7 +11,7 @@
 namespace flowmeter {
 namespace {
 
-// For an error message: the first few, as a host of containers has hundreds.
+// For an error message: only the first few, because a host of containers has hundreds.
 std::string all_names() {
   constexpr size_t kShown = 20;
   std::string names;

@@ -29,15 +29,15 @@ Status InterfaceMonitor::poll(std::vector<Change>& changes) {
   return must_list_ ? list(changes) : Done{};
 }
 
-// What changes while the list is read is told by notifications afterwards. They may also repeat
-// what the list had already: the last notification of a link always describes it as it is now.
+// Notifications report later what changes while the list is read. They may also repeat what the
+// list had already: the last notification of a link always describes it as it is now.
 Status InterfaceMonitor::list(std::vector<Change>& changes) {
   constexpr int kAttempts = 5;
   Result<LinkList> list = list_links();
   for (int i = 1; i < kAttempts && list && !list->is_whole; i++) list = list_links();
   if (!list) return list.error();
 
-  // Links come and go all the time: those that are missing may be there nevertheless. The next poll
+  // Links come and go all the time, so a link that is missing may exist nevertheless. The next poll
   // tries again.
   must_list_ = !list->is_whole;
   std::set<unsigned> gone;
@@ -53,7 +53,7 @@ Status InterfaceMonitor::list(std::vector<Change>& changes) {
     else
       gone.erase(link.interface.index);
   }
-  // First, since their names may have been taken by others.
+  // Vanished interfaces first, since others may have taken their names.
   for (unsigned index : gone) lose(index, changes);
   for (LinkMessage& link : list->links) see(link, changes);
   return Done{};

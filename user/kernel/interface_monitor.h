@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Follows the interfaces of a network namespace: which there are, which come, change and go.
+// Follows the interfaces of a network namespace: which exist, and which appear, change and vanish.
 //
 // Belongs to the namespace in which it was opened. It subscribes to the kernel's notifications
-// before it lists what there is, so nothing falls between. When notifications were lost (more at
+// before it lists what exists, so that it misses nothing. When notifications were lost (more at
 // once than the socket's buffer holds), it lists again and reports the differences. Not for several
 // threads at once.
 #pragma once
@@ -33,12 +33,11 @@ class InterfaceMonitor {
     bool is_known_link_type = false;  // whether links of its type are metered
   };
 
-  // Appends what has changed since the last call, in order; the first call tells of all that are
-  // there, as appeared. Never waits. An interface that is told of may be gone again by now: then
-  // its kVanished is on the way. One that replaced another under the same index is told of as
-  // vanished and appeared; but if notifications were lost meanwhile, only if its hardware address
-  // or link type is another. The kernel tells of the alternative names of a link that is down when
-  // it goes up.
+  // Appends what has changed since the last call, in order. The first call reports all interfaces
+  // that exist as appeared. Never waits. An interface that is reported may already be gone; then
+  // its kVanished follows. One that replaced another under the same index is reported as vanished
+  // and appeared; if notifications were lost meanwhile, only if its hardware address or link type
+  // differs. The kernel reports the alternative names of a link that is down when the link goes up.
   Status poll(std::vector<Change>& changes);
 
   // Is readable when there is something to poll().

@@ -9,7 +9,7 @@
 namespace flowmeter {
 namespace {
 
-// Far more than names of 15 characters can need; bounds the work of error_position.
+// Many more than names of 15 characters can need. It limits the work of error_position.
 constexpr size_t kMaxExpression = 1024;
 
 Error wrong(const std::string& text, const std::string& why) {
@@ -22,8 +22,8 @@ int compile(const std::string& expression, regex_t* compiled) {
   return ::regcomp(compiled, expression.c_str(), REG_EXTENDED | REG_NOSUB);
 }
 
-// How many characters have been read when the error is made: regcomp does not tell. From there on
-// every longer beginning of the expression fails with the same code.
+// How many characters have been read when the error occurs, which regcomp does not tell. From that
+// position on, every longer prefix of the expression fails with the same code.
 size_t error_position(const std::string& expression, int code) {
   size_t position = expression.size();
   while (position > 1) {
@@ -36,7 +36,7 @@ size_t error_position(const std::string& expression, int code) {
   return position;
 }
 
-// Whether a [ has no ] of its own, which fnmatch would take for a plain character.
+// Whether a [ has no matching ]: fnmatch would take it for a plain character.
 bool has_open_bracket(const std::string& glob) {
   for (size_t i = 0; i < glob.size(); i++) {
     if (glob[i] == '\\') {
@@ -81,7 +81,7 @@ Result<InterfaceSelector> InterfaceSelector::parse(const std::string& text) {
     return selector;
   }
 
-  // What the kernel refuses in a name. (A colon makes the label of an IPv4 address, as of eth0:1.)
+  // What the kernel rejects in a name. (A colon makes a label of an IPv4 address, as in eth0:1.)
   if (text.find('/') != std::string::npos)
     return wrong(text, "a name has no slash (a regular expression begins and ends with one)");
   const bool is_glob = text.find_first_of("*?[\\") != std::string::npos;

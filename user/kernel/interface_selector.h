@@ -19,13 +19,13 @@ namespace flowmeter {
 
 class InterfaceSelector {
  public:
-  // Fails, as a usage error, on what no interface can match and on an invalid expression.
+  // Fails, as a usage error, on an invalid expression and on what no interface can match.
   static Result<InterfaceSelector> parse(const std::string& text);
 
-  // May match several interfaces, and such as are not there yet.
+  // Whether it may match several interfaces, also those that do not exist yet.
   bool is_pattern() const { return kind_ != Kind::kName; }
   bool matches(const std::string& name) const;
-  // By its name; if this selector is a name, also by an alternative one.
+  // Matches the interface's name; if this selector is a name, also its alternative names.
   bool matches(const Interface& interface) const;
   const std::string& text() const { return text_; }
 

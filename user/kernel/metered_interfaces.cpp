@@ -16,7 +16,7 @@ namespace flowmeter {
 namespace {
 
 constexpr const char* kHookNames[] = {"ingress", "egress"};
-// Packets that the kernel has counted by when ours should have counted some.
+// When the kernel has counted this many packets, our program should have counted some.
 constexpr uint64_t kEnoughToKnow = 16;
 
 uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
@@ -27,7 +27,7 @@ uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
   return hook == FM_HOOK_INGRESS ? counters.rx_bytes : counters.tx_bytes;
 }
 
-// A name may hold anything but blanks and slashes; a row has no quotes.
+// A name may contain anything but blanks and slashes, and a row has no quotes.
 std::string row_name(std::string name) {
   for (char& c : name)
     if (c == ',' || c == '"' || static_cast<unsigned char>(c) < ' ') c = '_';
@@ -48,7 +48,7 @@ Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options
 }
 
 Status MeteredInterfaces::begin() {
-  // Of a meter that was killed together with its guardian.
+  // Filters of a meter that was killed together with its guardian.
   if (auto stale = remove_stale_filters(); stale && *stale > 0)
     host_.log_warning("removed " + std::to_string(*stale) +
                       " filters that a killed flowmeter-ebpf left");
@@ -68,7 +68,7 @@ Status MeteredInterfaces::begin() {
     }
   }
   changes_.clear();
-  // Interfaces of an earlier run that have gone meanwhile.
+  // Interfaces of an earlier run that have vanished meanwhile.
   for (const unsigned index : datapath_.interfaces())
     if (!metered_.contains(index)) let_go(index, departed);
   for (const InterfaceSelector& selector : options_.selectors)
@@ -81,7 +81,7 @@ Status MeteredInterfaces::begin() {
   return Done{};
 }
 
-// named: by a selector that is a name.
+// named: the selector is a name, not a pattern.
 bool MeteredInterfaces::wanted(const Interface& interface, bool* named) const {
   bool any = false;
   *named = false;
@@ -139,7 +139,7 @@ Status MeteredInterfaces::attach(const Interface& interface) {
   metered.since_ns = monotonic_ns();
   if (auto counters = link_counters(interface.index)) metered.at_attach = *counters;
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
-    // Each packet on loopback passes both; one is enough.
+    // Each packet on loopback passes both hooks; one is enough.
     if (interface.is_loopback && hook == FM_HOOK_EGRESS) continue;
     auto attachment = attach_hook(interface, hook);
     if (!attachment) {
@@ -166,7 +166,7 @@ void MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed) 
   datapath_.remove_interface(index);
 }
 
-// Rows of an interface's flows may be written long after it has gone, but not for ever.
+// Rows of an interface's flows may be written long after it has vanished, but not for ever.
 void MeteredInterfaces::forget_names() {
   constexpr size_t kMost = 8192;
   for (auto name = names_.begin(); names_.size() > kMost && name != names_.end();)

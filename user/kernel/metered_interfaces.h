@@ -19,7 +19,8 @@ namespace flowmeter {
 
 class Host;
 
-// One hook of one interface: what the program has counted and what the kernel has, since then.
+// One hook of one interface: what the program has counted, and what the kernel has counted since
+// the program was attached.
 struct HookAccount {
   std::string interface;
   fm_hook hook;
@@ -38,19 +39,19 @@ class MeteredInterfaces final : public InterfaceNames {
     bool verbose = false;
   };
 
-  // Attaches to all interfaces that are there. Fails if one that is named cannot be metered; those
-  // that only match a pattern are left out with a warning.
+  // Attaches to all interfaces that exist. Fails if one that is named cannot be metered. Those that
+  // only match a pattern are skipped with a warning.
   static Result<std::unique_ptr<MeteredInterfaces>> open(const Options& options,
                                                          BpfDatapath& datapath, Host& host);
 
-  // Attaches to what has come since, lets go what has gone; slots of the latter are appended to
-  // departed. Fails once nothing is left and nothing can come.
+  // Attaches to interfaces that have appeared, and detaches from those that have vanished; their
+  // slots are appended to departed. Fails once nothing is left and nothing can appear.
   Status update(std::vector<unsigned>& departed);
-  // Warns of a hook where the kernel counts packets and our program none, and of one that somebody
-  // has taken our program from. Once for each. at_end: also of interfaces met just now.
+  // Warns, once for each hook, if the kernel counts packets there and our program none, or if
+  // somebody has removed our program. at_end: also for interfaces that were attached just now.
   void check(bool at_end = false);
 
-  // No packet is seen afterwards, unless links are pinned and this is not for good.
+  // No packet is seen after this, unless links are pinned and this end is not final.
   void detach(bool for_good);
 
   std::string_view name_of(unsigned ifindex) const override;

@@ -17,7 +17,7 @@
 namespace flowmeter {
 namespace {
 
-// One ETHTOOL_… command; its structure ends in an array, hence words.
+// One ETHTOOL_… command. Its structure ends in an array, so it is given as words.
 bool ethtool(int socket, const std::string& interface, std::vector<uint32_t>& command) {
   struct ifreq request {};
   interface.copy(request.ifr_name, IFNAMSIZ - 1);
@@ -32,7 +32,7 @@ Result<Offloads> read_offloads(const std::string& interface) {
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return failed();
 
-  // The numbers of features differ by kernel, their names do not.
+  // The numbers of features differ between kernels, their names do not.
   std::vector<uint32_t> count = {ETHTOOL_GSSET_INFO, 0, 1u << ETH_SS_FEATURES, 0, 0};
   if (!ethtool(socket.get(), interface, count)) return failed();
   const uint32_t features = count[2] != 0 ? count[4] : 0;
@@ -43,7 +43,7 @@ Result<Offloads> read_offloads(const std::string& interface) {
   names[2] = features;
   if (!ethtool(socket.get(), interface, names)) return failed();
 
-  // Words of a block: available, requested, active, never changed.
+  // The words of a block are: available, requested, active, never changed.
   const uint32_t blocks = (features + 31) / 32;
   std::vector<uint32_t> states(2 + size_t{blocks} * 4);
   states[0] = ETHTOOL_GFEATURES;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What an interface merges and splits (ETHTOOL_GFEATURES): why the buffers that the meter sees are
-// not the packets on the wire, and whether their wire form is certain.
+// not the packets on the wire, and whether their form on the wire is certain.
 #pragma once
 
 #include <string>
@@ -23,8 +23,8 @@ struct Offloads {
 // Needs no privilege.
 Result<Offloads> read_offloads(const std::string& interface);
 
-// Whether the device hands up buffers of several packets whose wire form is not certain. False,
-// too, for an interface whose offloads cannot be read.
+// Whether the device delivers buffers of several packets whose form on the wire is not certain.
+// Also false for an interface whose offloads cannot be read.
 bool merges_on_receive(const std::string& interface);
 
 }  // namespace flowmeter

@@ -13,22 +13,22 @@ struct bpf_map;
 
 namespace flowmeter {
 
-// Makes the directory if need be and takes it for this process alone, as long as the descriptor is
-// open. Fails if it is not in a bpffs or another process has it.
+// Makes the directory if it does not exist, and takes it for this process alone as long as the
+// descriptor is open. Fails if it is not in a bpffs or another process has it.
 Result<UniqueFd> claim_pin_directory(const std::string& directory);
 
-// The journal that an earlier daemon has left there, if there is one. Fails if it is of another
-// layout, or was made with other options than wanted.
+// The journal that an earlier daemon has left there, if there is one. Fails if it has another
+// layout or was made with other options than wanted.
 Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
                                                  const fm_journal& wanted);
 
-// Before the object is loaded: takes the pinned map in place of a new one.
+// Takes the pinned map in place of a new one. Requires: the object is not loaded yet.
 Status reuse_pinned_map(const std::string& directory, bpf_map* map);
 Status pin_map(const std::string& directory, bpf_map* map);
 
 std::string pin_path(const std::string& directory, const std::string& name);
 void remove_pin(const std::string& directory, const std::string& name);
-// If it is empty.
+// Removes the directory if it is empty.
 void remove_pin_directory(const std::string& directory);
 
 }  // namespace flowmeter

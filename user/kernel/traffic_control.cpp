@@ -51,7 +51,7 @@ void append(std::string& attributes, uint16_t type, std::string_view value) {
   attributes.append(octets_of(header)).append(value);
   attributes.resize(RTA_ALIGN(attributes.size()));
 }
-// With the terminating 0, as the kernel wants it.
+// With the terminating 0 that the kernel expects.
 void append_text(std::string& attributes, uint16_t type, const std::string& value) {
   append(attributes, type, {value.c_str(), value.size() + 1});
 }
@@ -77,7 +77,8 @@ Status change(uint16_t type, unsigned flags, const tcmsg& message, std::string_v
   return request(type, NLM_F_ACK | flags, message, attributes);
 }
 
-// `begin` forgets what `take` has been given: a dump during which something changed is taken again.
+// If something changed during the dump, calls `begin`, which forgets what `take` was given, and
+// dumps again.
 Status dump(uint16_t type, const tcmsg& which, const std::function<void()>& begin,
             const Take& take) {
   constexpr int kAttempts = 10;
@@ -130,7 +131,7 @@ Result<bool> clsact_is_empty(unsigned interface_index) {
   for (const Direction direction : {Direction::kIngress, Direction::kEgress}) {
     auto filters = list_filters(interface_index, direction);
     if (!filters) return filters.error();
-    bool has_chains = false;  // someone may have made one by `tc chain add`
+    bool has_chains = false;  // `tc chain add` may have made one
     Status status = dump(
         RTM_GETCHAIN, tc_message(interface_index, parent_of(direction)), [] {},
         [&](const tcmsg&, std::string_view) { has_chains = true; });
@@ -165,7 +166,8 @@ Status add_filter(const TrafficFilter& filter, int program_fd) {
 }
 
 Status delete_filter(const TrafficFilter& filter) {
-  // To the kernel 0 is "all": without a handle it deletes the priority, without that everything.
+  // The kernel takes 0 for "all": without a handle it deletes the whole priority, without a
+  // priority everything.
   if (filter.handle == 0 || filter.priority == 0) return Error{"not a single filter", EINVAL};
   std::string attributes;
   append_text(attributes, TCA_KIND, filter.kind);

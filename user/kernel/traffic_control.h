@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Traffic control by rtnetlink: clsact qdiscs and the BPF filters on them, in the network namespace
-// of the calling thread. Says what there is and does what it is told; which filters are ours and
-// where they go is decided in clsact.cpp.
+// of the calling thread. clsact.cpp decides which filters are ours and where they go.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@
 
 namespace flowmeter {
 
-// A qdisc that holds filters of received packets: at most one an interface.
+// A qdisc that holds filters of received packets: at most one per interface.
 struct IngressQdisc {
   unsigned interface_index = 0;
   std::string kind;  // "clsact" or "ingress"
@@ -31,19 +30,20 @@ struct TrafficFilter {
   std::string name;  // of a BPF filter
 };
 
-// Of all interfaces.
+// Lists those of all interfaces.
 Result<std::vector<IngressQdisc>> list_ingress_qdiscs();
-// Of one direction, in the order in which they run. Empty if there is no qdisc or no interface.
+// Lists the filters of one direction in the order in which they run. Empty if there is no qdisc or
+// no interface.
 Result<std::vector<TrafficFilter>> list_filters(unsigned interface_index, Direction direction);
 // Whether neither direction has a filter or a chain.
 Result<bool> clsact_is_empty(unsigned interface_index);
 
 // Fails with EEXIST if there is a clsact or ingress qdisc.
 Status create_clsact(unsigned interface_index);
-// Requires: it is ours and empty; the kernel deletes it with all that it holds.
+// Requires: it is ours and empty. The kernel deletes it with everything in it.
 Status delete_clsact(unsigned interface_index);
-// A BPF filter in direct-action mode, in front of those of the same priority; the kernel chooses
-// the handle. Creates the priority; fails if one of another kind or protocol has it.
+// Adds a BPF filter in direct-action mode, before those of the same priority; the kernel chooses
+// the handle. Creates the priority. Fails if another kind or protocol has it.
 Status add_filter(const TrafficFilter& filter, int program_fd);
 Status delete_filter(const TrafficFilter& filter);
 

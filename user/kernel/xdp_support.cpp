@@ -10,13 +10,13 @@
 namespace flowmeter {
 namespace {
 
-// Of linux/netdev.h (Linux 6.3), which older headers lack.
+// Values of linux/netdev.h (Linux 6.3), which older headers lack.
 constexpr uint8_t kNetdevGet = 1;           // NETDEV_CMD_DEV_GET
 constexpr uint16_t kNetdevIndex = 1;        // NETDEV_A_DEV_IFINDEX
 constexpr uint16_t kNetdevXdpFeatures = 3;  // NETDEV_A_DEV_XDP_FEATURES
 constexpr uint64_t kXdpBasic = 1;           // NETDEV_XDP_ACT_BASIC
 
-// A request of one attribute.
+// A request with one attribute.
 template <typename Value>
 struct Request {
   nlmsghdr header{};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Whether the driver of an interface runs XDP programs itself (native), as far as it can be told
+// Whether the driver of an interface runs XDP programs itself (native), as far as that is known
 // without attaching one.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace flowmeter {
 
-// Nothing where the kernel does not say (before Linux 6.3).
+// Nothing if the kernel does not tell (before Linux 6.3).
 std::optional<bool> has_native_xdp(const Interface& interface);
 
 }  // namespace flowmeter
