@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-/* The verifier follows pointer bounds through inlined code only; user space wants it for speed. */
+/* The verifier tracks pointer bounds through inlined code only. User space inlines for speed. */
 #define FM_INLINE static inline __attribute__((always_inline))
 
 #ifdef __cplusplus
@@ -17,10 +17,10 @@
 #define FM_STATIC_ASSERT(condition, why) _Static_assert(condition, why)
 #endif
 
-/* A word over fields of other types: map keys are compared and hashed as words. */
+/* A word that may overlay fields of other types: map keys are compared and hashed as words. */
 typedef __u64 __attribute__((may_alias)) fm_word;
 
-/* Keeps a computed pointer in a register: clang for BPF would compute it anew for each field. */
+/* Keeps a computed pointer in a register; clang for BPF would compute it again for each field. */
 #ifdef __bpf__
 #define FM_KEEP(pointer) __asm__("" : "+r"(pointer))
 #else
@@ -30,11 +30,11 @@ typedef __u64 __attribute__((may_alias)) fm_word;
 #define FM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* Structs laid over wire octets. A frame's headers lie at any alignment: user space reads them
- * through packed types; BPF must not, for there packing turns each field into single-octet loads,
- * while the verifier and every JIT of the kernels supported here take unaligned loads from packets.
- * Every FM_WIRE struct is naturally aligned within itself, so its layout is the same either way
- * (asserted where it is defined). */
+/* Marks structs that overlay the bytes of a frame, whose headers have any alignment. User space
+ * reads them through packed types. BPF must not: there, packing turns each field into single-byte
+ * loads, while the verifier and every JIT of the supported kernels accept unaligned loads from
+ * packets. Every FM_WIRE struct is naturally aligned within itself, so its layout is the same
+ * either way (asserted where it is defined). */
 #ifdef __bpf__
 #define FM_WIRE
 #else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A flow: counters and timing, and the only place where a packet meets a flow. Which flow a packet
- * belongs to is decided here, once: live by the kernel, in replay by the flow table. */
+/* A flow is counters and timing. This is the only place where a packet meets a flow, and the only
+ * one that decides which flow a packet belongs to: the kernel calls it live, the flow table in
+ * replay. */
 #ifndef FLOWMETER_FLOW_H
 #define FLOWMETER_FLOW_H
 
@@ -14,10 +15,10 @@ struct fm_flow {
   struct fm_flow_timing timing;
 };
 FM_STATIC_ASSERT((40 + __builtin_offsetof(struct fm_flow, timing.packets)) % 64 == 0,
-                 "behind a 40-octet key, what packets touch is on whole cache lines");
+                 "after a key of 40 bytes, what packets touch is on whole cache lines");
 
-/* What a flow takes over from the one it continues after an active time-out; all zero for any other
- * flow but for the direction. */
+/* What a flow inherits from the one that it continues after an active time-out. Any other flow
+ * inherits nothing; its forward direction is that of its first packet. */
 struct fm_inheritance {
   __u8 forward_direction;
   __u8 fin_seen;
@@ -48,8 +49,8 @@ FM_INLINE enum fm_end_reason fm_flow_ended(const struct fm_flow_counters* c,
   return FM_END_NONE;
 }
 
-/* What the flow that this packet opens inherits. ended: of its predecessor c on the same key, if
- * there was one. */
+/* What the flow that this packet opens inherits. ended: why its predecessor c on the same key
+ * ended, if there was one. */
 FM_INLINE struct fm_inheritance fm_flow_inheritance(const struct fm_flow_counters* c,
                                                     const struct fm_packet* p,
                                                     enum fm_end_reason ended) {
@@ -62,7 +63,7 @@ FM_INLINE struct fm_inheritance fm_flow_inheritance(const struct fm_flow_counter
   return i;
 }
 
-/* Makes zeroed counters ready for their first packet. */
+/* Prepares zeroed counters for their first packet. */
 FM_INLINE void fm_flow_counters_begin(struct fm_flow_counters* c, const struct fm_packet* p,
                                       struct fm_inheritance inherited) {
   c->first_ns = p->time_ns;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The counters of a flow: packets, lengths, headers, flags, windows, first and last time, and what
- * decides where it ends. In live use they are kept in the kernel's map entry and are authoritative
- * there.
+ * decides where it ends. In a live run they are in the kernel's map entry and are authoritative.
  *
  * Everything that has a direction is indexed by the end of the key that sent the packet, not by
  * forward and backward: the place is then known before the entry is read (and can be prefetched).
@@ -12,8 +11,8 @@
 #include "flowmeter/moments.h"
 #include "flowmeter/packet.h"
 
-/* Bits FIN to URG are counted beside the other hot fields; ECE and CWR are rare and would cost a
- * third cache line a packet. */
+/* Bits FIN to URG are counted beside the other hot fields. ECE and CWR are rare, and would cost a
+ * third cache line per packet. */
 #define FM_COMMON_FLAGS (FM_URG_BIT + 1)
 
 struct fm_direction_counters {
@@ -36,8 +35,9 @@ struct fm_flow_counters {
   __u8 forward_direction; /* the end that is "source" */
   __u8 fin_seen;          /* bit n: end n has sent FIN; inherited over an active time-out */
   __u8 rst_seen;          /* likewise */
-  __u8 begun;             /* there is a packet: known without the cache lines of directions */
-  /* Of transport headers, [end]; kept with fm_flow_sizes only, in a line that is touched anyhow. */
+  __u8 begun;             /* there is a packet; known without the directions' cache lines */
+  /* Lengths of transport headers, [end]. Only kept with fm_flow_sizes, but in this cache line,
+   * which is touched anyway. */
   __u8 transport_header_min[2];
   __u8 transport_header_max[2];
   struct fm_direction_counters direction[2];
@@ -56,15 +56,15 @@ FM_INLINE int fm_flow_closed(const struct fm_flow_counters* c) {
   return c->rst_seen || c->fin_seen == 3;
 }
 
-/* The packet's time within this flow: a stamp earlier than the flow's latest counts as that latest.
+/* The packet's time within this flow. A stamp earlier than the flow's latest counts as the latest.
  */
 FM_INLINE __u64 fm_flow_time(const struct fm_flow_counters* c, __u64 packet_ns) {
   return packet_ns > c->last_ns ? packet_ns : c->last_ns;
 }
 
-/* The segments of a packet but for the last, which is then added as if it were alone. Segmentation
- * clears FIN and PSH on all segments but the last and CWR on all but the first, and copies all else
- * (net/ipv4/tcp_offload.c). */
+/* Adds all segments of a packet but the last, which is then added as if it were alone. Segmentation
+ * clears FIN and PSH on all segments but the last and CWR on all but the first, and copies
+ * everything else (net/ipv4/tcp_offload.c). */
 FM_INLINE void fm_add_segments_before_last(struct fm_flow_counters* c, __u8 end,
                                            const struct fm_packet* p, __u32 segments) {
   struct fm_direction_counters* d = &c->direction[end];
@@ -127,8 +127,8 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
   if (flags & FM_RST) c->rst_seen = 1;
 }
 
-/* Adds to the later packets of a flow those that were counted apart before; the direction called
- * forward is that of the earlier ones. */
+/* Adds earlier packets of a flow, which were counted separately, to its later ones. Forward is the
+ * earlier packets' forward. */
 FM_INLINE void fm_flow_counters_merge(struct fm_flow_counters* c,
                                       const struct fm_flow_counters* earlier) {
   if (earlier->first_ns < c->first_ns) c->first_ns = earlier->first_ns;

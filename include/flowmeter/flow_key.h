@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The flow key: both directions of a conversation have the same one. It is the key of the kernel's
- * map and of the tables in user space.
+/* The flow key, which is the same in both directions of a flow. It is the key of the kernel's map
+ * and of the tables in user space.
  *
- * The two ends stand in a fixed order (the end that compares as less is end 0), so the key has no
+ * The two ends are in a fixed order (the end that compares as less is end 0), so the key has no
  * direction; a packet's direction is the number of the end that sent it. */
 #ifndef FLOWMETER_FLOW_KEY_H
 #define FLOWMETER_FLOW_KEY_H
 
 #include "flowmeter/base.h"
 
-/* 16 octets in the order of the packet. An IPv4 address is its 4 octets and 12 zero octets. */
+/* 16 bytes in the order of the packet. An IPv4 address is its 4 bytes and 12 zeros. */
 struct fm_address {
   __u64 words[2];
 };
@@ -26,14 +26,14 @@ struct fm_flow_key {
   __u8 protocol;       /* IP protocol number */
   __u8 ip_version : 4; /* 4 or 6 */
   __u8 kind : 4;       /* enum fm_key_kind */
-  __u16 interface;     /* live, flows of each interface apart: its slot (abi.h) + 1; else 0 */
+  __u16 interface;     /* with --per-interface its slot (abi.h) + 1, else 0 */
 };
 FM_STATIC_ASSERT(sizeof(struct fm_flow_key) == 40,
                  "map key: hidden padding gives equal flows different keys");
 
-FM_INLINE struct fm_address fm_address_ipv4(__be32 octets) {
+FM_INLINE struct fm_address fm_address_ipv4(__be32 address) {
   struct fm_address a;
-  a.words[0] = FM_BIG_ENDIAN ? (__u64)octets << 32 : (__u64)octets;
+  a.words[0] = FM_BIG_ENDIAN ? (__u64)address << 32 : (__u64)address;
   a.words[1] = 0;
   return a;
 }
@@ -42,14 +42,14 @@ FM_INLINE int fm_address_equal(const struct fm_address* a, const struct fm_addre
   return a->words[0] == b->words[0] && a->words[1] == b->words[1];
 }
 
-/* Any total order serves, as long as it is the same everywhere on one machine; this one compares
- * native words. */
+/* Any total order will do if it is the same everywhere on one machine. This one compares native
+ * words. */
 FM_INLINE int fm_address_less(const struct fm_address* a, const struct fm_address* b) {
   return a->words[0] != b->words[0] ? a->words[0] < b->words[0] : a->words[1] < b->words[1];
 }
 
-/* Ports, protocol, version and kind in one store: the map's hash reads them as words, and a load
- * that spans several narrower stores has to wait until they have left the store buffer. */
+/* Writes ports, protocol, version and kind in one store. The map's hash reads them as words, and a
+ * load that spans several narrower stores waits until they have left the store buffer. */
 FM_INLINE void fm_key_set_rest(struct fm_flow_key* key, __u16 port0, __u16 port1, __u8 protocol,
                                __u8 ip_version, __u8 kind) {
   fm_word* rest = (fm_word*)key->port;
@@ -68,9 +68,9 @@ FM_INLINE void fm_key_swap_addresses(struct fm_flow_key* key) {
   key->address[1] = source;
 }
 
-/* Puts a key that has its addresses in the order of the packet (source, destination) into canonical
- * order and completes it; returns the sender's end (0 or 1). If both ends are the same, every
- * packet is from end 0. */
+/* Completes a key and puts it into canonical order; returns the sender's end (0 or 1). If both ends
+ * are the same, every packet is from end 0. Requires: the addresses are in the order of the packet
+ * (source, destination). */
 FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, __u16 source_port, __u16 destination_port,
                                 __u8 protocol, __u8 ip_version) {
   const struct fm_address* source = &key->address[0];
@@ -85,8 +85,8 @@ FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, __u16 source_port, __u1
   return 0;
 }
 
-/* The same for ICMP, where only the addresses have an order. discriminator: identifier of an echo,
- * else type. */
+/* The same for ICMP, where only the addresses have an order. discriminator: the identifier of an
+ * echo, else the type. */
 FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, __u8 kind, __u16 discriminator,
                                __u8 protocol, __u8 ip_version) {
   const int swap = fm_address_less(&key->address[1], &key->address[0]);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What some feature sets need of payload and transport header sizes beyond the counters: how they
- * spread. Kept where fm_settings.with_sizes says so, beside the counters and by the same rules:
- * live they are the kernel's, and authoritative.
+/* The spread of payload and transport header sizes, which some feature sets need beyond the
+ * counters. Kept if fm_settings.with_sizes says so, beside the counters and by the same rules: in a
+ * live run the kernel has them, and they are authoritative.
  *
- * Both directions are one cache line: with it, a packet touches one more than without. So there is
- * no struct fm_moments here: count, sum and least of the payload are in the counters, and so are
- * the least and greatest header, in a line of theirs that had room. */
+ * Both directions are one cache line, which is one more per packet. To fit into it, this is no
+ * struct fm_moments: the counters have the count, sum and minimum of the payload, and in a line
+ * that had room the minimum and maximum of the header. */
 #ifndef FLOWMETER_FLOW_SIZES_H
 #define FLOWMETER_FLOW_SIZES_H
 
@@ -29,8 +29,8 @@ FM_INLINE void fm_payload_squares_add(struct fm_direction_sizes* d, __u64 low, _
   d->payload_squares_high += high + (d->payload_squares_low < low);
 }
 
-/* Adds one packet, with all its segments. Requires: c are the flow's counters, begun, and this
- * packet is not yet in them. */
+/* Adds one packet, with all its segments. Requires: c are the flow's counters, which have begun,
+ * and this packet is not yet in them. */
 FM_INLINE void fm_flow_sizes_update(struct fm_flow_sizes* s, struct fm_flow_counters* c,
                                     const struct fm_packet* p) {
   const __u8 end = p->direction & 1;
@@ -56,8 +56,8 @@ FM_INLINE void fm_flow_sizes_update(struct fm_flow_sizes* s, struct fm_flow_coun
   if (last > d->payload_max) d->payload_max = (__u32)last;
 }
 
-/* Adds to the later packets of a flow (s, c) those that were counted apart before. Requires: their
- * counters are not merged yet. */
+/* Adds earlier packets of a flow, which were counted separately, to its later ones (s, c).
+ * Requires: their counters are not merged yet. */
 FM_INLINE void fm_flow_sizes_merge(struct fm_flow_sizes* s, struct fm_flow_counters* c,
                                    const struct fm_flow_sizes* earlier,
                                    const struct fm_flow_counters* earlier_counters) {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The timing state of a flow: inter-arrival times, active and idle periods, subflows, bulks. All in
- * nanoseconds of the packets' clock. In live use it is kept in user space, from one event a packet.
+/* The timing state of a flow: inter-arrival times, active and idle periods, subflows, bulks. All
+ * times are nanoseconds of the packets' clock. In a live run it is kept in user space, from one
+ * event per packet, or with datapath "kernel" in the map entry.
  *
- * Fields are grouped by cache line: what only long gaps touch, one and a half lines, is in front;
- * then what every packet touches, one line a direction, and bulks. So behind key and counters (five
- * and a half lines) all that is hot lies on lines of its own. */
+ * Fields are grouped by cache line. The first one and a half lines are only touched by long gaps.
+ * Then come what every packet touches, one line per direction, and bulks. So after key and counters
+ * (five and a half lines) everything hot is on lines of its own. */
 #ifndef FLOWMETER_FLOW_TIMING_H
 #define FLOWMETER_FLOW_TIMING_H
 
@@ -12,8 +13,8 @@
 #include "flowmeter/packet.h"
 #include "flowmeter/settings.h"
 
-/* Payload packets of one direction that follow each other closely; a bulk once there are enough of
- * them. */
+/* Payload packets of one direction that follow each other closely. They are a bulk once there are
+ * enough of them. */
 struct fm_bulk_run {
   __u64 packets; /* 0: no run yet */
   __u64 bytes;
@@ -42,7 +43,7 @@ struct fm_flow_timing {
   __u64 packets;
   __u64 last_ns; /* never runs back */
   struct fm_moments gaps;
-  __u64 period_start_ns; /* of the active period that is going on */
+  __u64 period_start_ns; /* of the current active period */
   __u64 subflow_gaps;
   struct fm_bulk_run run;
   __u64 zero; /* fills the cache line */
@@ -81,8 +82,9 @@ FM_INLINE void fm_bulk_update(struct fm_flow_timing* t, const struct fm_packet* 
   run->last_ns = now_ns;
 }
 
-/* Adds one packet, with all its segments: they have one time, so the gaps between them are 0. Bulks
- * stay empty with s->with_application, whose feature set has others (user/flows/direction_bulks.h).
+/* Adds one packet, with all its segments. They have one time, so the gaps between them are 0. With
+ * s->with_application bulks stay empty: its feature set defines them differently
+ * (user/flows/direction_bulks.h).
  * Requires: t was zeroed before the flow's first packet. */
 FM_INLINE void fm_flow_timing_update(struct fm_flow_timing* t, const struct fm_packet* p,
                                      const struct fm_settings* s) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Joins later fragments, which have no ports, to the flow of their datagram's first fragment.
  *
- * The table of first fragments is the placement's (an LRU map in the kernel,
- * user/flows/fragment_table.h in user space); what identifies a datagram and how long it is
- * remembered is decided here. Nothing is reassembled. */
+ * Each placement has its own table of first fragments (an LRU map in the kernel,
+ * user/flows/fragment_table.h in user space). What identifies a datagram, and how long it is
+ * remembered, is decided here. Nothing is reassembled. */
 #ifndef FLOWMETER_FRAGMENT_H
 #define FLOWMETER_FRAGMENT_H
 
@@ -48,7 +48,7 @@ FM_INLINE struct fm_first_fragment fm_fragment_remember(const struct fm_packet* 
 }
 
 /* Gives a later fragment the key of its first, or refuses it. first: what the table has for its
- * datagram, or null. The memory runs from the first fragment's stamp and is not renewed. */
+ * datagram, or null. The memory lasts from the first fragment's time stamp and is not renewed. */
 FM_INLINE enum fm_packet_class fm_fragment_join(struct fm_packet* later,
                                                 const struct fm_first_fragment* first,
                                                 const struct fm_settings* s) {

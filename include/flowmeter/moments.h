@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Count, sum, sum of squares, minimum and maximum of a list of samples, as integers: exact,
- * independent of order, and mergeable. Mean and deviation are made of them once, in user space
- * (user/features/statistics.h). */
+ * independent of order, and mergeable. Mean and deviation are computed from them once, in user
+ * space (user/features/statistics.h). */
 #ifndef FLOWMETER_MOMENTS_H
 #define FLOWMETER_MOMENTS_H
 
@@ -25,7 +25,7 @@ FM_INLINE void fm_u128_add(struct fm_u128* total, __u64 low, __u64 high) {
   total->high += high + (total->low < low);
 }
 
-/* Adds x * x. BPF has no 64 x 64 -> 128 multiply, so there the product is put together of 32-bit
+/* Adds x * x. BPF has no 64 x 64 -> 128 multiply, so there the product is computed from 32-bit
  * halves. */
 FM_INLINE void fm_u128_add_square(struct fm_u128* total, __u64 x) {
 #if defined(__SIZEOF_INT128__) && !defined(__bpf__)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What one packet tells the engine: all that flow_counters.h and flow_timing.h need, and nothing of
- * the frame. */
+/* What one packet tells the engine: everything that flow_counters.h and flow_timing.h need, and
+ * nothing of the frame. */
 #ifndef FLOWMETER_PACKET_H
 #define FLOWMETER_PACKET_H
 
@@ -39,9 +39,9 @@ enum fm_protocol {
 struct fm_packet {
   struct fm_flow_key key;
   __u64 time_ns; /* of the source's clock: since the epoch in captures, monotonic live */
-  __u32
-      wire_length; /* octets of the frame on the wire: link header and padding included, FCS not */
-  __u32 payload_bytes; /* behind the transport header, by the IP length; padding never counts */
+  /* The length of the frame on the wire, with link header and padding, without FCS. */
+  __u32 wire_length;
+  __u32 payload_bytes; /* after the transport header, by the IP length; padding never counts */
   __u16 header_bytes;  /* IP header with options or extension headers, and transport header */
   __u16 window;        /* TCP window as sent, not scaled */
   __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
@@ -51,8 +51,8 @@ struct fm_packet {
   __u8 transport_header_bytes;
   __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else
                           0 */
-  /* Where the payload begins in the frame, and a TCP segment's sequence number; both 0 where
-   * payload is not looked into (FM_PARSE_PAYLOAD). */
+  /* Where the payload starts in the frame, and a TCP segment's sequence number; both 0 if nobody
+   * reads the payload (FM_PARSE_PAYLOAD). */
   __u16 payload_offset;
   __u32 sequence;
 };
@@ -62,11 +62,11 @@ FM_INLINE int fm_packet_has_tcp_header(const struct fm_packet* p) {
   return p->transport_header_bytes >= 20;
 }
 
-/* Segmentation offload: a buffer that the kernel cuts after the hook (GSO), or has put together
- * before it (GRO), is several packets on the wire. All but the last have segment_bytes of payload,
- * and all have the same headers. The kernel's own count (gso_segs) is not used: it may be 0 or
- * wrong for buffers from virtual machines and packet sockets, and the kernel then computes it by
- * this formula. */
+/* The number of packets on the wire. Segmentation offload: a buffer that the kernel splits after
+ * the hook (GSO), or has merged before it (GRO), is several packets on the wire. All but the last
+ * have segment_bytes of payload, and all have the same headers. The kernel's own count (gso_segs)
+ * is not used: for buffers from virtual machines and packet sockets it may be 0 or wrong, and the
+ * kernel then computes it by this formula. */
 FM_INLINE __u32 fm_packet_segments(const struct fm_packet* p) {
   if (FM_LIKELY(p->segment_bytes == 0 || p->payload_bytes <= p->segment_bytes)) return 1;
   return (p->payload_bytes + p->segment_bytes - 1) / p->segment_bytes;
