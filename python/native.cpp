@@ -13,6 +13,7 @@
 
 #include "api/metering.h"
 #include "features/columns_extra.h"
+#include "run/options.h"
 
 namespace py = pybind11;
 
@@ -209,18 +210,9 @@ py::tuple describe(const Column& column) {
 
 class Meter {
  public:
-  Meter(const std::vector<std::string>& arguments, const std::vector<std::string>& captures,
-        const std::vector<std::string>& interfaces, const std::string& csv,
-        const std::string& url) {
-    auto config = Metering::configure(arguments);
+  explicit Meter(const Metering::Keywords& options) {
+    auto config = Metering::configure(options);
     if (!config) raise(config.error());
-    (*config).captures = captures;
-    (*config).interfaces = interfaces;
-    OutputOptions outputs;
-    if (!csv.empty()) outputs.csv = {csv};
-    if (!url.empty()) outputs.urls = {url};
-    outputs.http.retry_s = kUrlRetrySeconds;
-    (*config).outputs = outputs;
     auto run = start(std::move(*config));
     if (!run) raise(run.error());
     run_ = std::move(*run);
@@ -286,9 +278,6 @@ class Meter {
   }
 
  private:
-  // How long a replay waits for a service that fails: whoever calls join() waits as long.
-  static constexpr double kUrlRetrySeconds = 5;
-
   void require_own_process() const {
     if (run_->forked())
       throw std::runtime_error("the run belongs to the process that has begun it, not to its fork");
@@ -324,6 +313,18 @@ py::list all_feature_sets() {
   return sets;
 }
 
+// The options that are keyword arguments: name, former name (or the same), type or "" for a flag,
+// and whether it is for live metering only.
+py::list keyword_options() {
+  Config defaults;
+  py::list all;
+  for (const Option& option : options_of(defaults))
+    if (option.rules.is_keyword)
+      all.append(py::make_tuple(option.long_name(), option.long_names().back(), option.value.type,
+                                option.rules.live_only));
+  return all;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -338,10 +339,7 @@ PYBIND11_MODULE(_native, module) {
       .def("rows", &Batch::rows);
 
   py::class_<Meter>(module, "Meter")
-      .def(py::init<const std::vector<std::string>&, const std::vector<std::string>&,
-                    const std::vector<std::string>&, const std::string&, const std::string&>(),
-           py::arg("arguments"), py::arg("captures"), py::arg("interfaces"), py::arg("csv"),
-           py::arg("url"))
+      .def(py::init<const Metering::Keywords&>())
       .def("next_batch", &Meter::next_batch)
       .def("wait", &Meter::wait)
       .def("stop", &Meter::stop)
@@ -354,6 +352,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("columns_of", &columns_of);
   module.def("further_columns", [] { return described(columns_extra()); });
   module.def("feature_sets", &all_feature_sets);
+  module.def("options", &keyword_options);
 }
 
 }  // namespace flowmeter

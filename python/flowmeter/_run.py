@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs of the meter: read(), read_frame(), meter().
 
-A run is what the program's command line would have it: keyword arguments become its options, so that names, units,
-defaults and refusals are the same. It has a thread of its own outside of Python and waits when some ten thousand flows
+Keyword arguments are options of the program, from the same table, so that names, units, defaults and refusals are the
+same. It has a thread of its own outside of Python and waits when some ten thousand flows
 lie ready that nobody has taken.
 """
 import atexit
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Path = str | os.PathLike[str]
 Names = str | Iterable[str]
+Options = dict[str, list[str | bytes]]
 
 _log = logging.getLogger("flowmeter")
 
@@ -41,7 +42,7 @@ class Settings(TypedDict, total=False):
     activity_gap: float
     """Seconds: a longer gap is idle and parts active periods."""
     subflow_gap: float
-    """Seconds: a longer gap parts subflows."""
+    """Seconds: a longer gap starts a new subflow."""
     bulk_min_packets: int
     """Payload packets in a row that make a bulk."""
     bulk_max_gap: float
@@ -72,7 +73,7 @@ class LiveSettings(Settings, total=False):
     """What a full map does: "hash" (refuse new flows: the program meters them) or "lru" (drop old ones)."""
     per_interface: bool
     """Flows of each interface apart."""
-    ring_size: int
+    event_memory: int
     """MiB of event streams, of all CPUs together."""
     batch: int
     """Events taken at a time."""
@@ -217,32 +218,39 @@ def _names(what: str, names: Names) -> str:
     return text
 
 
-def arguments(function: str, known: type, features: str, fields: Names | None, extra: Names | None, quality: bool,
-              strict: bool, verbose: bool, settings: Mapping[str, object]) -> list[str]:
-    """The run as arguments of the program, but for input and output."""
-    chosen = [f"--features={features}"]
-    chosen += [f"--{name}={_names(name, value)}" for name, value in (("fields", fields), ("extra", extra))
-               if value is not None]
-    chosen += [f"--{name}" for name, value in (("quality", quality), ("strict", strict), ("verbose", verbose)) if value]
-    annotations = {name: kind for each in known.__mro__ for name, kind in getattr(each, "__annotations__", {}).items()}
+def _keywords() -> dict[str, tuple[str, str, bool]]:
+    """{keyword: (option, type, live only)}; with former names."""
+    return {name.replace("-", "_"): (option, kind, live)
+            for option, former, kind, live in _native.options() for name in (option, former)}
+
+
+def options(function: str, live: bool, features: str, fields: Names | None, extra: Names | None, quality: bool,
+            strict: bool, verbose: bool, settings: Mapping[str, object]) -> Options:
+    """The options of a run, but for input and output."""
+    chosen: Options = {"features": [features]}
+    chosen |= {name: [_names(name, value)] for name, value in (("fields", fields), ("extra", extra))
+               if value is not None}
+    chosen |= {name: ["true"] for name, value in (("quality", quality), ("strict", strict), ("verbose", verbose))
+               if value}
+    keywords = _keywords()
     for name, value in settings.items():
-        if name not in annotations:
+        option, kind, live_only = keywords.get(name, ("", "", True))
+        if not option or (live_only and not live):
             raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
-        option = "--" + name.replace("_", "-")
-        if isinstance(value, bool) and annotations[name] is not bool:
+        if isinstance(value, bool) and kind:
             raise TypeError(f"{name} cannot be {value}")
         if value is None or value is False:
             continue
-        if value is True:
-            chosen.append(option)
+        if not kind:
+            chosen[option] = ["true" if value else "false"]
         elif isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-            chosen.append(f"{option}={float(value)!r}")
+            chosen[option] = [repr(float(value))]
         else:
-            chosen.append(f"{option}={value}")
+            chosen[option] = [str(value)]
     return chosen
 
 
-def captures_of(capture: Path | Iterable[Path]) -> list[bytes]:
+def captures_of(capture: Path | Iterable[Path]) -> list[str | bytes]:
     """The captures' paths, looked at: what is not there or closed to us is an OSError of Python's own."""
     paths = [capture] if isinstance(capture, (str, bytes, os.PathLike)) else list(capture)
     if not paths:
@@ -257,12 +265,10 @@ def captures_of(capture: Path | Iterable[Path]) -> list[bytes]:
     return [os.fsencode(path) for path in paths]
 
 
-def start(arguments: list[str], captures: list[bytes], interfaces: list[str], csv: bytes = b"", url: bytes = b"") -> _native.Meter:
+def start(options: Options) -> _native.Meter:
     """Begins a run. Raises ValueError, PermissionError or Error."""
-    # The command line must name an input; the real ones, which may be any text, go beside it.
-    source = ["--file=-"] if captures else ["--interface=any"]
     try:
-        return _native.Meter(source + arguments, captures, interfaces, csv, url)
+        return _native.Meter(options)
     except _native.Failure as failure:
         raise Error(str(failure)) from None
 
@@ -280,8 +286,8 @@ def read(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Nam
     settings: time-outs and gaps in seconds, limits; see Settings.
     """
     captures = captures_of(capture)
-    options = arguments("read", Settings, features, fields, extra, quality, strict, verbose, settings)
-    return Flows(start(options, captures, []), CaptureError)
+    chosen = options("read", False, features, fields, extra, quality, strict, verbose, settings)
+    return Flows(start({**chosen, "file": captures}), CaptureError)
 
 
 def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Names | None = None,
@@ -294,8 +300,8 @@ def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", field
     pandas.to_datetime() makes it of them.
     """
     captures = captures_of(capture)
-    options = arguments("read_frame", Settings, features, fields, extra, quality, strict, verbose, settings)
-    return Flows(start(options, captures, []), CaptureError).frame()
+    chosen = options("read_frame", False, features, fields, extra, quality, strict, verbose, settings)
+    return Flows(start({**chosen, "file": captures}), CaptureError).frame()
 
 
 def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Names | None = None,
@@ -313,5 +319,5 @@ def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Na
     interfaces = [interface] if isinstance(interface, str) else list(interface)
     if not interfaces:
         raise ValueError("no interface was named")
-    options = arguments("meter", LiveSettings, features, fields, extra, quality, False, verbose, settings)
-    return Flows(start(options, [], interfaces), Error)
+    chosen = options("meter", True, features, fields, extra, quality, False, verbose, settings)
+    return Flows(start({**chosen, "iface": interfaces}), Error)

@@ -18,6 +18,9 @@ from ._errors import CaptureError, Error
 
 _log = logging.getLogger("flowmeter")
 
+# How long a replay waits for a service that fails: whoever calls join() waits as long.
+_URL_RETRY_SECONDS = "5"
+
 
 class Session:
     """What is being metered and where the flows go."""
@@ -42,12 +45,11 @@ class Session:
 class Sniffer:
     """A run in the background, with the methods of scapy's AsyncSniffer that the Python tool's users call."""
 
-    def __init__(self, session: Session, captures: list[bytes], interfaces: list[str]) -> None:
+    def __init__(self, session: Session, source: _run.Options) -> None:
         self._session = session
-        self._captures = captures
-        self._interfaces = interfaces
-        self._arguments = _run.arguments("create_sniffer", _run.Settings, "cic82", session.fields or None, None, False,
-                                         False, session.verbose, {})
+        self._source = source
+        self._options = _run.options("create_sniffer", False, "cic82", session.fields or None, None, False, False,
+                                     session.verbose, {})
         self._meter: _native.Meter | None = None
 
     @property
@@ -58,9 +60,10 @@ class Sniffer:
         """Begins. What cannot begin is an exception of here or of join()."""
         if self._meter:
             raise Error("the sniffer is running")
-        output = os.fsencode(self._session.output)
-        csv, url = (output, b"") if self._session.output_mode == "csv" else (b"", output)
-        self._meter = _run.start(self._arguments, self._captures, self._interfaces, csv, url)
+        output: _run.Options = {self._session.output_mode: [os.fsencode(self._session.output)]}
+        if self._session.output_mode == "url":
+            output["url-retry"] = [_URL_RETRY_SECONDS]
+        self._meter = _run.start({**self._options, **self._source, **output})
         _run.watch(self._meter)
 
     def join(self, timeout: float | None = None) -> None:
@@ -68,7 +71,7 @@ class Sniffer:
         if not self._meter or not self._meter.wait(timeout):
             return
         meter, self._meter = self._meter, None
-        outcome = _run.Outcome(CaptureError if self._captures and meter.outputs_complete else Error)
+        outcome = _run.Outcome(CaptureError if "file" in self._source and meter.outputs_complete else Error)
         try:
             outcome.report(meter, ended=True)
         finally:
@@ -105,7 +108,7 @@ def create_sniffer(input_file: str | os.PathLike[str] | None, input_interface: s
         raise ValueError(f'output_mode is "csv" or "url", not {output_mode!r}')
     if output_mode == "url" and not str(output).startswith(("http://", "https://")):
         raise ValueError(f"{output!r} is not an address that begins with http:// or https://")
-    captures: list[bytes] = []
+    captures: list[str | bytes] = []
     if input_file is not None:
         captures = _run.captures_of(input_file)
     elif input_directory is not None:
@@ -123,4 +126,5 @@ def create_sniffer(input_file: str | os.PathLike[str] | None, input_interface: s
         _log.setLevel(logging.INFO)
         if not _log.hasHandlers():
             _log.addHandler(logging.StreamHandler())
-    return Sniffer(session, captures, [] if input_interface is None else [input_interface]), session
+    source: _run.Options = {"file": captures} if input_interface is None else {"iface": [input_interface]}
+    return Sniffer(session, source), session

@@ -31,21 +31,12 @@ def test_features_are_those_of_the_program():
 
 def test_settings_are_all_those_of_the_program():
     """A parameter that the program gets is not to be forgotten here."""
-    import cases
-    text = subprocess.run([cases.meter_path, "--help"], capture_output=True, text=True, check=True).stdout
-    groups = dict(re.findall(r"^(\w[^\n]*):\n((?:(?:  .*)?\n)+)", text, re.M))
-    replay = [name for group in ("Time-outs and gaps", "Limits") for name in options(groups[group])]
-    # These are of an output or of live metering.
-    live = {"output_buffer", "ring_size", "batch"}
-    assert set(flowmeter.Settings.__annotations__) == (set(replay) - live) | {"packets"}
-    own = {"pin", "unpin", "print"}  # what outlives the run and what prints are the command line's
-    every = set(options(groups["Live metering"])) | {"duration", "netns", "ring_size", "batch"}
-    assert set(flowmeter._run.LiveSettings.__annotations__) == \
-        set(flowmeter.Settings.__annotations__) | (every - own)
-
-
-def options(text):
-    return [name.replace("-", "_") for name in re.findall(r"^  (?:-\w,)*--([\w-]+)", text, re.M)]
+    offered = {name.replace("-", "_"): (kind, live) for name, _, kind, live in flowmeter._native.options()}
+    assert set(flowmeter.Settings.__annotations__) == {name for name, (_, live) in offered.items() if not live}
+    annotations = flowmeter._run.LiveSettings.__annotations__
+    assert set(annotations) == set(offered)
+    kinds = {"SECONDS": float, "N": int, "": bool}
+    assert annotations == {name: kinds.get(kind, str) for name, (kind, _) in offered.items()}
 
 
 def test_native_stub_has_what_the_module_has():

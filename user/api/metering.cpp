@@ -7,13 +7,12 @@
 #include <csignal>
 #include <exception>
 
-#include "cli/options.h"
 #include "features/columns_extra.h"
 #include "features/select.h"
-#include "kernel/interface.h"
-#include "kernel/interface_selector.h"
 #include "ops/network_namespace.h"
 #include "ops/privileges.h"
+#include "run/check.h"
+#include "run/options.h"
 #include "run/outputs.h"
 #include "run/run.h"
 
@@ -22,28 +21,21 @@ namespace {
 
 extern "C" void only_interrupt(int) {}
 
-// Before anything is opened. In the network namespace of the run.
-Status check_interfaces(const Config& config) {
-  for (const std::string& text : config.interfaces) {
-    auto selector = InterfaceSelector::parse(text);
-    if (!selector) return selector.error();
-    if (selector->is_pattern()) continue;
-    if (auto interface = find_interface(text); !interface) return interface.error();
-  }
-  return Done{};
-}
-
 }  // namespace
 
-Result<Config> Metering::configure(const std::vector<std::string>& arguments) {
-  std::vector<const char*> argv = {"flowmeter-ebpf"};
-  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-  EmbeddedHost listener;
-  auto parsed = parse_options(static_cast<int>(argv.size()), argv.data(),
-                              OptionsFrom::kArgumentsOnly, listener);
-  if (const Config* config = std::get_if<Config>(&parsed)) return *config;
-  return Error{listener.take_last_error().value_or("these arguments are not those of a run"), 0,
-               true};
+Result<Config> Metering::configure(const Keywords& keywords) {
+  Config config;
+  const std::vector<Option> options = options_of(config);
+  GivenOptions given;
+  for (const auto& [name, values] : keywords) {
+    const Option* const option = find_option(options, name);
+    if (!option) return Error{"there is no option \"" + name + "\"", 0, true};
+    given[option] = {values, ""};
+  }
+  if (Status set = set_options(options, given); !set) return set.error();
+  if (Status fine = check_options(options, given, config); !fine) return fine.error();
+  settle_options(config);
+  return config;
 }
 
 Result<std::unique_ptr<Metering>> Metering::start(Config config) {
@@ -57,7 +49,7 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
     if (const std::string missing = missing_capabilities(); !missing.empty())
       return Error{"metering an interface needs " + missing, EPERM};
   std::unique_ptr<Metering> run(new Metering(std::move(config), std::move(*columns)));
-  if (!run->config_.outputs.none()) {
+  if (!run->config_.outputs.targets.empty()) {
     auto sinks =
         open_outputs(run->config_.outputs, run->columns_, live, /*quiet=*/true, run->host_);
     if (!sinks) return sinks.error();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,8 +22,11 @@ namespace flowmeter {
 
 class Metering {
  public:
-  // The configuration that these arguments are on the command line. Fails as it would there.
-  static Result<Config> configure(const std::vector<std::string>& arguments);
+  // Long names of options, each with its values.
+  using Keywords = std::map<std::string, std::vector<std::string>>;
+  // The configuration with these options. Fails as the command line would. Without an output, flows
+  // come as batches.
+  static Result<Config> configure(const Keywords& keywords);
 
   // Starts a run. Flows go to config.outputs, or come as batches if there are none. With batches,
   // live metering is under way when this returns.

@@ -1,17 +1,40 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The subcommands of the command line.
+// The program's commands: metering, and what its first argument can name instead.
 #pragma once
 
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/host.h"
+#include "cli/command_line.h"
 #include "run/config.h"
 
 namespace flowmeter {
 
-class Host;
+// Does what the command line asks for.
+ExitCode run_command(int argc, const char* const* argv, Host& host);
 
-// `flowmeter-ebpf doctor ...`: what kernel, capabilities and interfaces allow. argv[0] is "doctor".
+struct Command {
+  std::string_view name;
+  ExitCode (*run)(int argc, const char* const* argv, Host& host);  // argv[0] is the name
+  std::string (*words)();  // its arguments, for shell completion
+};
+std::span<const Command> commands();
+
+// What kernel, capabilities and interfaces allow.
 ExitCode run_doctor(int argc, const char* const* argv, Host& host);
-
-// `flowmeter-ebpf features ...`: the feature sets and their columns. argv[0] is "features".
+// The feature sets and their columns.
 ExitCode run_features(int argc, const char* const* argv, Host& host);
+
+// A script for a shell.
+ExitCode run_completion(int argc, const char* const* argv, Host& host);
+
+// Prints to standard output. kOk; or, if the text could not be written, kRunFailed, and standard
+// error says so.
+ExitCode print_out(Host& host, const std::string& text);
+
+// Prints the text, or logs the error.
+ExitCode answer(Host& host, const Answer& answer);
 
 }  // namespace flowmeter

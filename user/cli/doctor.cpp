@@ -3,10 +3,8 @@
 #include <net/if.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
+#include "cli/command_line.h"
 #include "cli/commands.h"
-#include "cli/standard_output.h"
 #include "kernel/bpf_datapath.h"
 #include "ops/diagnosis.h"
 #include "ops/interface_findings.h"
@@ -39,25 +37,28 @@ std::vector<std::string> all_interfaces() {
   return names;
 }
 
+CommandSyntax syntax() {
+  return {
+      .name = "flowmeter-ebpf doctor",
+      .description = "Says what this kernel, these privileges and these interfaces allow.",
+      .footer =
+          "Looks and tries, and changes nothing. States: ok; limited, where something is less "
+          "exact\nor cannot be had; missing; unknown, where this process may not ask.\n"
+          "Exit status: 0 nothing that metering needs is missing, 1 something is, 2 wrong usage.",
+      .arguments =
+          {{.names = "IFACE", .help = "Only these interfaces (default: all)", .is_list = true},
+           {.names = "--json", .help = "One JSON object instead of a table", .is_flag = true}},
+  };
+}
+
 }  // namespace
 
 ExitCode run_doctor(int argc, const char* const* argv, Host& host) {
-  std::vector<std::string> names;
-  bool json = false;
-  CLI::App app("Says what this kernel, these privileges and these interfaces allow.",
-               "flowmeter-ebpf doctor");
-  app.add_option("IFACE", names, "Only these interfaces (default: all)");
-  app.add_flag("--json", json, "One JSON object instead of a table");
-  app.set_help_flag("-h,--help", "Print this help");
-  app.footer(
-      "Looks and tries, and changes nothing. States: ok; limited, where something is less exact\n"
-      "or cannot be had; missing; unknown, where this process may not ask.\n"
-      "Exit status: 0 nothing that metering needs is missing, 1 something is, 2 wrong usage.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return end_of_parsing(host, app, error);
-  }
+  auto asked = read_command_line(syntax(), argc, argv);
+  if (!asked) return answer(host, asked.answer());
+  const auto& values = asked->values;
+  const std::vector<std::string>& names = values[0];
+  const bool json = !values[1].empty();
 
   Diagnosis diagnosis;
   diagnosis.kernel_release = kernel_release();

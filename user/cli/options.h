@@ -2,20 +2,14 @@
 // The command line, the environment and the configuration file become a Config.
 #pragma once
 
-#include <variant>
-
+#include "base/host.h"
+#include "cli/command_line.h"
 #include "run/config.h"
 
 namespace flowmeter {
 
-class Host;
-
-// kArgumentsOnly: neither the environment nor a configuration file is read.
-enum class OptionsFrom { kAnywhere, kArgumentsOnly };
-
-// The configuration, or the exit code if there is nothing to run: help was printed, or an error was
-// reported to host.
-std::variant<Config, ExitCode> parse_options(int argc, const char* const* argv, OptionsFrom from,
-                                             Host& host);
+// host: gets the format and level of the log.
+// The run that is asked for; or a text to be printed: help, a list of columns, what is in force.
+Asked<Config> parse_options(int argc, const char* const* argv, Host& host);
 
 }  // namespace flowmeter

@@ -33,7 +33,7 @@ fm_settings realtime97_settings() {
 std::span<const NamedFeatureSet> feature_sets() {
   static const std::array kSets = {
       NamedFeatureSet{"cic82", "the 82 columns of the Python cicflowmeter", columns_82(),
-                      fm_default_settings()},
+                      fm_default_settings(), "-", /*has_idle_periods=*/false},
       NamedFeatureSet{"netflowmeter114",
                       "the 114 features of NetFlowMeter, after 7 columns that "
                       "identify the flow",

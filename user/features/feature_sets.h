@@ -18,6 +18,8 @@ struct NamedFeatureSet {
   FeatureSet columns;
   fm_settings settings;
   std::string_view default_output = "-";  // where rows go if no output is named
+  // Gaps above the activity gap are idle periods, so the idle time-out should be longer.
+  bool has_idle_periods = true;
 };
 
 // The default set is the first.

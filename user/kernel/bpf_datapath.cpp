@@ -60,7 +60,7 @@ Error load_error(int os_error) {
         " initial user namespace (-v shows libbpf's messages)",
         os_error};
   if (os_error == ENOMEM)
-    return Error{"not enough memory for the BPF maps (--max-flows and --ring-size bound them)"};
+    return Error{"not enough memory for the BPF maps (--max-flows and --event-memory bound them)"};
   return Error{"cannot load the BPF programs into kernel " + kernel_release() +
                    " (-v shows libbpf's messages)",
                os_error};

@@ -61,7 +61,7 @@ Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
   if (found.max_fragments != wanted.max_fragments)
     return differs("--max-fragments", found.max_fragments);
   if (found.units_per_stream != wanted.units_per_stream)
-    return differs("--ring-size or number of CPUs", found.units_per_stream);
+    return differs("--event-memory or number of CPUs", found.units_per_stream);
   if (found.timing_in_kernel != wanted.timing_in_kernel)
     return differs("--datapath", found.timing_in_kernel);
   if (found.lru != wanted.lru) return differs("--flow-map", found.lru);

@@ -225,7 +225,7 @@ Finding memory_finding() {
   if (*limit >= kDefaultMemory)
     return {"memory_limit", FindingState::kOk, false, mib + "; the defaults stay below 256 MiB"};
   return {"memory_limit", FindingState::kLimited, false,
-          mib + "; the defaults may take 256 MiB: lower --max-flows and --ring-size"};
+          mib + "; the defaults may take 256 MiB: lower --max-flows and --event-memory"};
 }
 
 Finding time_namespace_finding() {

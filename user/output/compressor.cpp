@@ -89,12 +89,31 @@ Result<std::unique_ptr<Compressor>> make(const std::string& path) {
   return std::unique_ptr<Compressor>(std::move(compressor));
 }
 
+// A new kind of compression is a line here.
+constexpr struct Compression {
+  std::string_view suffix;
+  Result<std::unique_ptr<Compressor>> (*make)(const std::string& path);
+} kCompressions[] = {
+    {".zst", make<Zstd>},
+    {".gz", make<Gzip>},
+};
+
+const Compression* compression_of(std::string_view path) {
+  for (const Compression& each : kCompressions)
+    if (path.ends_with(each.suffix)) return &each;
+  return nullptr;
+}
+
 }  // namespace
 
+std::string_view compression_suffix(std::string_view path) {
+  const Compression* kind = compression_of(path);
+  return kind ? kind->suffix : std::string_view();
+}
+
 Result<std::unique_ptr<Compressor>> compressor_for(const std::string& path) {
-  if (path.ends_with(".zst")) return make<Zstd>(path);
-  if (path.ends_with(".gz")) return make<Gzip>(path);
-  return std::unique_ptr<Compressor>();
+  const Compression* kind = compression_of(path);
+  return kind ? kind->make(path) : std::unique_ptr<Compressor>();
 }
 
 }  // namespace flowmeter

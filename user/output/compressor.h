@@ -19,7 +19,10 @@ class Compressor {
   virtual Status end_file(std::string* out) = 0;
 };
 
-// zstd for .zst, gzip for .gz, null for any other name.
+// ".zst" or ".gz", which compress what goes to such a path; "" for any other.
+std::string_view compression_suffix(std::string_view path);
+
+// That of the path's suffix; null if it has none.
 Result<std::unique_ptr<Compressor>> compressor_for(const std::string& path);
 
 }  // namespace flowmeter

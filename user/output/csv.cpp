@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "output/cell_text.h"
+#include "output/registry.h"
 
 namespace flowmeter {
 namespace {
@@ -60,5 +61,21 @@ char* CsvFormat::put_row(char* at, const FlowRecord& record) const {
   std::memcpy(at, row_end_.data(), row_end_.size());
   return at + row_end_.size();
 }
+
+constinit const OutputKind kCsvOutput = {
+    .is_file = true,
+    .naming_option = [](OutputOptions& options) -> Option {
+      Option option{"-c,--csv", OptionGroup::kOutput, targets(options, kCsvOutput, "FILE"),
+                    "Write the flows as CSV; - is standard output, and\n"
+                    "the default where that is no terminal (realtime97:\n"
+                    "output/live_flow_features.csv, appended to)"};
+      option.value.may_be_bare = true;  // the Python tool's flag
+      return option;
+    },
+    .format = [](const OutputOptions& options,
+                 const std::vector<Column>& columns) -> std::unique_ptr<RowFormat> {
+      return std::make_unique<CsvFormat>(columns, options.style);
+    },
+};
 
 }  // namespace flowmeter

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "output/cell_text.h"
+#include "output/registry.h"
 
 namespace flowmeter {
 namespace {
@@ -97,5 +98,17 @@ char* JsonFormat::put_row(char* at, const FlowRecord& record) const {
   }
   return put(at, row_end_);
 }
+
+constinit const OutputKind kJsonOutput = {
+    .is_file = true,
+    .naming_option = [](OutputOptions& options) -> Option {
+      return {"--json", OptionGroup::kOutput, targets(options, kJsonOutput, "FILE"),
+              "Write them as NDJSON, one object a line"};
+    },
+    .format = [](const OutputOptions& options,
+                 const std::vector<Column>& columns) -> std::unique_ptr<RowFormat> {
+      return std::make_unique<JsonFormat>(columns, options.style);
+    },
+};
 
 }  // namespace flowmeter

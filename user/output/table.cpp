@@ -11,6 +11,7 @@
 #include <string>
 
 #include "features/identity.h"
+#include "output/registry.h"
 
 namespace flowmeter {
 namespace {
@@ -165,5 +166,21 @@ char* TableFormat::put_row(char* at, const FlowRecord& f) const {
   line.bytes = human_bytes(forward.length.sum + backward.length.sum);
   return put(at, laid_out(line, columns_));
 }
+
+constinit const OutputKind kTableOutput = {
+    .is_file = true,
+    .naming_option = [](OutputOptions& options) -> Option {
+      OptionValue value;
+      value.set = [&options](const std::vector<std::string>& texts) -> Status {
+        if (texts.at(0) == "true") options.targets.push_back({&kTableOutput, "-"});
+        return Done{};
+      };
+      return {"--table", OptionGroup::kOutput, std::move(value),
+              "Show them as a table (the default on a terminal)"};
+    },
+    .format = [](const OutputOptions&, const std::vector<Column>&) -> std::unique_ptr<RowFormat> {
+      return std::make_unique<TableFormat>(STDOUT_FILENO);
+    },
+};
 
 }  // namespace flowmeter

@@ -21,8 +21,7 @@ constexpr char kPart[] = ".part";
 size_t suffix_at(const std::string& path) {
   const size_t slash = path.rfind('/');
   const size_t base = slash == std::string::npos ? 0 : slash + 1;
-  size_t at = path.size();
-  if (path.ends_with(".gz") || path.ends_with(".zst")) at = path.rfind('.');
+  const size_t at = path.size() - compression_suffix(path).size();
   const size_t dot = at == 0 ? std::string::npos : path.rfind('.', at - 1);
   return dot != std::string::npos && dot > base ? dot : at;
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "base/clock.h"
 #include "flows/live_flows.h"
@@ -58,7 +59,7 @@ BpfDatapath::Config datapath_config(const Config& config, bool several, Host& ho
   // itself.
   kernel.max_entries = config.max_flows + config.max_flows / 8 + 1024;
   kernel.max_fragments = config.max_fragments;
-  kernel.stream_bytes = config.ring_mib << 20;
+  kernel.stream_bytes = std::bit_ceil(config.event_memory_mib) << 20;
   if (config.verbose) kernel.libbpf_log = &host;
   kernel.with_xdp = config.hook == Hook::kXdp || config.hook == Hook::kXdpGeneric;
   kernel.xdp_takes_frags = config.hook == Hook::kXdp;

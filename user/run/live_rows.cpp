@@ -25,11 +25,11 @@ void FlowRows::report(const LiveFacts& facts) const {
     host.log_warning("times are missing: " + std::to_string(flows.flows_with_losses()) +
                      " flows have exact counts, but times without " +
                      std::to_string(flows.packets_without_timing()) +
-                     " of their packets (--ring-size makes room for more; --quality shows which)");
+                     " of their packets (--event-memory makes room for more; --quality shows which)");
   if (counters.payload_lost)
     host.log_warning(
         std::to_string(counters.payload_lost) +
-        " payloads found no room on their way to the parsers (--ring-size); the HTTP, TLS "
+        " payloads found no room on their way to the parsers (--event-memory); the HTTP, TLS "
         "and DNS columns of their flows are empty");
   report_application(facts.config, flows.applications(), host);
   if (flows.forced_out())
@@ -54,7 +54,7 @@ void CompatRows::report(const LiveFacts& facts) const {
   if (facts.kernel_only)
     facts.host.log_warning(
         std::to_string(facts.kernel_only) +
-        " metered packets are in no flow: their events were lost (--ring-size makes "
+        " metered packets are in no flow: their events were lost (--event-memory makes "
         "room for more)");
   engine_.report(facts.host);
 }

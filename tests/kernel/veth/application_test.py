@@ -186,7 +186,7 @@ class Lost(Payload):
     def test_lost_payload_is_unknown(self):
         """The daemon stands still until the stream is more than half full: payload is refused, packets' records are not."""
         pair = self.pair()
-        live = self.start(pair.a, *SET, "--ring-size", "1").wait_attached()
+        live = self.start(pair.a, *SET, "--event-memory", "1").wait_attached()
         live.process.send_signal(signal.SIGSTOP)
         connections = 80
         for _ in range(connections):

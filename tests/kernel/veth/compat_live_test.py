@@ -197,7 +197,7 @@ class CompatLive(cases.Case):
         """The process stands still while more comes than the event stream holds."""
         pair = namespaces.Pair(self)
         pair.wait_quiet()
-        live = self.start(pair.a, "live", "--compat", "python", "--ring-size", "1")
+        live = self.start(pair.a, "live", "--compat", "python", "--event-memory", "1")
         client = self.client(pair, socket.SOCK_DGRAM, A4, 42000)
         sent = 60_000
         live.process.send_signal(signal.SIGSTOP)

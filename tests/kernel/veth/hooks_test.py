@@ -153,7 +153,7 @@ class Foreign(live_cases.Live):
         return found
 
     def hook(self, hook, *arguments, **options):
-        return self.start(self.pair.a, "--hook", hook, "--max-flows", "4096", "--ring-size", "4", *arguments,
+        return self.start(self.pair.a, "--hook", hook, "--max-flows", "4096", "--event-memory", "4", *arguments,
                           name=options.pop("name", hook), **options)
 
     def own_links(self, live):

@@ -23,7 +23,7 @@ class LostEvents(Limits):
         """Returns (meter, packets sent by port, their sizes by port)."""
         pair = self.pair()
         target = self.silent_address(pair)
-        live = self.start(pair.a, "--ring-size", "1", "--datapath", datapath, "--quality").wait_attached()
+        live = self.start(pair.a, "--event-memory", "1", "--datapath", datapath, "--quality").wait_attached()
         self.on_one_cpu()
         client = self.udp(pair.a, A4)
         sent = collections.Counter()

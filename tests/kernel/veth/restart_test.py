@@ -35,7 +35,7 @@ class Pinned(live_cases.Live):
         self.pair.wait_quiet()
 
     def pinned(self, name, *arguments, **options):
-        sizes = {"--max-flows": "4096", "--ring-size": "4"}
+        sizes = {"--max-flows": "4096", "--event-memory": "4"}
         small = [word for size in sizes.items() if size[0] not in arguments for word in size]
         return self.start(self.pair.a, "--pin", self.pins, *small, *arguments, name=name, **options)
 
@@ -277,7 +277,7 @@ class Restart(Pinned):
 
     def test_more_than_the_streams_hold(self):
         """While nobody drains them the streams fill up: times are missing, counts are not, and a line says so."""
-        first = self.pinned("first", "--ring-size", "1").wait_attached()
+        first = self.pinned("first", "--event-memory", "1").wait_attached()
         talkers = Talkers(self)
         talkers.talk()
         self.kill(first)
@@ -285,7 +285,7 @@ class Restart(Pinned):
         for _ in range(80_000):
             client.send(b"")
         talkers.talk()
-        second = self.pinned("second", "--ring-size", "1", "--unpin").wait_attached()
+        second = self.pinned("second", "--event-memory", "1", "--unpin").wait_attached()
         talkers.talk()
         for _ in range(500):
             client.send(b"")
@@ -299,7 +299,7 @@ class Restart(Pinned):
     def test_the_same_without_events(self):
         """With the times in the kernel nothing is missing at all."""
         reference = self.start(self.pair.a, name="reference").wait_attached()
-        first = self.pinned("first", "--ring-size", "1", "--datapath", "kernel").wait_attached()
+        first = self.pinned("first", "--event-memory", "1", "--datapath", "kernel").wait_attached()
         talkers = Talkers(self)
         talkers.talk()
         self.kill(first)
@@ -307,7 +307,7 @@ class Restart(Pinned):
         for _ in range(40_000):
             client.send(b"")
         talkers.talk()
-        second = self.pinned("second", "--ring-size", "1", "--datapath", "kernel", "--unpin").wait_attached()
+        second = self.pinned("second", "--event-memory", "1", "--datapath", "kernel", "--unpin").wait_attached()
         talkers.talk()
         self.pair.wait_quiet()
         rows, done = self.end(first, second)
@@ -358,7 +358,7 @@ class Refused(Pinned):
         talkers.talk()
         self.kill(first)
         for arguments, word in ((("--max-flows", "8192"), "--max-flows"), (("--datapath", "kernel"), "--datapath"),
-                                (("--ring-size", "8"), "--ring-size"), (("--max-fragments", "100"), "--max-fragments"),
+                                (("--event-memory", "8"), "--event-memory"), (("--max-fragments", "100"), "--max-fragments"),
                                 (("-i", "lo"), "interfaces")):
             with self.subTest(word):
                 self.refused(word, self.pins, arguments=arguments)

@@ -59,7 +59,7 @@ class Fields(CommandLine):
     def test_live_options_need_an_interface(self):
         for option in (("--netns", "x"), ("--hook", "tcx"), ("--attach-order", "last"), ("--datapath", "kernel"),
                        ("--flow-map", "lru"),
-                       ("--per-interface",), ("--pin", "/x"), ("--unpin",), ("--batch", "5000"), ("--ring-size", "4")):
+                       ("--per-interface",), ("--pin", "/x"), ("--unpin",), ("--batch", "5000"), ("--event-memory", "4")):
             self.assert_fails(meter.run("-f", self.capture, *option), USAGE, option[0], "-i")
 
     def test_wrong_live_options(self):

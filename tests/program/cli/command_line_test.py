@@ -54,7 +54,7 @@ class Usage(CommandLine):
                 self.assertEqual((done.code, len(done.out.splitlines()[1:])), (OK, rows), done.err)
 
     def test_absurd_numbers(self):
-        for option in ("--packets", "--max-flows", "--max-fragments", "--ring-size", "--bulk-min-packets"):
+        for option in ("--packets", "--max-flows", "--max-fragments", "--event-memory", "--bulk-min-packets"):
             for value in ("-1", "0", "x", "", "1.5", "1e3", "99999999999999999999999"):
                 with self.subTest(f"{option} {value}"):
                     done = meter.run("-f", self.capture, "-c", self.output, f"{option}={value}")

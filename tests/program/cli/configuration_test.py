@@ -100,6 +100,15 @@ class Order(Configured):
         done = run("--print-config", "--activity-gap", "8", environment={"FLOWMETER_FEATURES": "netflowmeter114"})
         self.assertIn("\nactivity-gap = 8 ", done.out)
 
+    def test_a_former_name_is_taken(self):
+        """In all three sources."""
+        path = self.write("ring-size = 2\n")
+        environment = {"FLOWMETER_RING_SIZE": "4"}
+        self.assertEqual(self.in_force("--config", path)["event-memory"][0], "2")
+        self.assertEqual(self.in_force("--config", path, environment=environment)["event-memory"][0], "4")
+        for given in (("--ring-size", "8"), ("--ring-size=8",)):
+            self.assertEqual(self.in_force(*given, environment=environment)["event-memory"][0], "8")
+
     def test_a_list_is_replaced(self):
         path = self.write('iface = ["a", "b"]\n')
         self.assertEqual(self.in_force("--config", path)["iface"][0], '["a", "b"]')

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The kind of output that is a web service: -u and the --url options.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/unique_fd.h"
+#include "output/http_writer.h"
+#include "output/json.h"
+#include "output/registry.h"
+
+namespace flowmeter {
+namespace {
+
+struct Settings {
+  HttpOptions http;
+  std::string authorization_file;
+};
+
+// The value of the Authorization header, which no command line shows.
+Result<std::string> read_authorization(const std::string& file, Host& host) {
+  std::string value = host.take_secret(kAuthorizationVariable);
+  std::string from = std::string("the environment's ") + kAuthorizationVariable;
+  if (!file.empty()) {
+    from = "--url-auth-file " + file;
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    value.assign(16 * 1024, '\0');
+    const ssize_t got = fd ? ::read(fd.get(), value.data(), value.size()) : -1;
+    struct stat status {};
+    if (got < 0 || ::fstat(fd.get(), &status) != 0) return Error{"cannot read " + from, errno};
+    value.resize(static_cast<size_t>(got));
+    if (S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
+      host.log_warning(from + " can be read by everyone (chmod 600)");
+    while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
+    if (value.empty()) return Error{from + " is empty: it must hold the header's value"};
+  }
+  const bool one_line = std::all_of(value.begin(), value.end(),
+                                    [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+  if (!one_line)
+    return Error{from + " must be the header's value in one line, such as \"Bearer ...\""};
+  return value;
+}
+
+Option naming_option(OutputOptions& options) {
+  return {"-u,--url", OptionGroup::kOutput, targets(options, kHttpOutput, "URL"),
+          "Send them by HTTP POST, one JSON object each.\n"
+          "-c, --json and -u may be given several times"};
+}
+
+void add_options(OutputOptions& options, std::vector<Option>& table) {
+  constexpr OptionGroup kOutput = OptionGroup::kOutput;
+  const OptionRules with_url{.needs = {"-u"}};
+  auto& [http, authorization_file] = options.settings<Settings>();
+  table.insert(
+      table.end(),
+      {
+          {"--url-batch", kOutput, count(http.batch, 1, 100'000),
+           "Flows of a request; above 1, as a JSON array", with_url},
+          {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, 86400),
+           "Longest time of a request", with_url},
+          {"--url-retry", kOutput, seconds(http.retry_s, 0, 86400),
+           "With block, without a spool: how long a server may\nfail before rows are given up",
+           with_url},
+          {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
+           "Trust these certificate authorities (PEM), no others", with_url},
+          {"--url-auth-file", kOutput, text(authorization_file, "FILE", "needs a value"),
+           "Value of an Authorization header, such as\n\"Bearer ...\"; else FLOWMETER_URL_AUTH's",
+           with_url},
+          {"--url-spool", kOutput, text(http.spool, "DIR", "needs a value"),
+           "Keep what cannot be sent in this directory, and send\nit later: also in the next run",
+           with_url},
+          {"--url-spool-limit",
+           kOutput,
+           mebibytes(http.spool_limit_bytes, 1, 1 << 20),
+           "MiB that a URL's spool may take",
+           {.needs = {"-u", "--url-spool"}}},
+      });
+}
+
+Status check(std::vector<std::string> urls) {
+  std::sort(urls.begin(), urls.end());
+  if (const auto twice = std::adjacent_find(urls.begin(), urls.end()); twice != urls.end())
+    return Error{"-u " + twice->substr(0, twice->find('?')) +  // a query may be secret
+                     " is named twice",
+                 0, true};
+  for (const std::string& url : urls)
+    if (Status usable = HttpWriter::check_url(url); !usable) return usable;
+  return Done{};
+}
+
+Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>& urls,
+                                                     const OutputOptions& options, Host& host) {
+  auto [http, authorization_file] = options.settings<Settings>();
+  auto authorization = read_authorization(authorization_file, host);
+  if (!authorization) return authorization.error();
+  http.authorization = std::move(*authorization);
+  std::vector<std::unique_ptr<RowWriter>> writers;
+  for (const std::string& url : urls) {
+    auto writer = HttpWriter::open(url, http, host);
+    if (!writer) return writer.error();
+    writers.push_back(std::move(*writer));
+  }
+  return writers;
+}
+
+}  // namespace
+
+constinit const OutputKind kHttpOutput = {
+    .naming_option = naming_option,
+    .add_options = add_options,
+    .check = check,
+    .format = [](const OutputOptions& options,
+                 const std::vector<Column>& columns) -> std::unique_ptr<RowFormat> {
+      return std::make_unique<JsonFormat>(columns, options.style);
+    },
+    .open = open,
+};
+
+}  // namespace flowmeter

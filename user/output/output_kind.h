@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A kind of output: the options that name one and set it up, and how it is opened. Each kind is one
+// file, and registry.cpp lists them.
+#pragma once
+
+#include <any>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <typeindex>
+#include <vector>
+
+#include "base/host.h"
+#include "base/option.h"
+#include "features/column.h"
+#include "output/queued_sink.h"
+#include "output/row_format.h"
+#include "output/row_style.h"
+#include "output/whole_files.h"
+
+namespace flowmeter {
+
+struct OutputKind;
+
+// One output that was asked for.
+struct OutputTarget {
+  const OutputKind* kind;
+  std::string where;  // a path ("-" is standard output), or what else the kind's option takes
+};
+
+// All outputs of a run, as the options have them.
+struct OutputOptions {
+  std::vector<OutputTarget> targets;
+  // The one target is the feature set's own: nobody has named it.
+  bool is_default_file = false;
+  bool overwrite = false;  // it; else rows are appended to those that it holds
+
+  std::optional<Rotation> rotation;
+  std::optional<OnFull> on_full;  // none: block in replay, drop live
+  uint32_t buffer_kib = 256;
+  uint32_t queue_mib = 16;
+  double drain_s = 10;
+  RowStyle style;
+
+  // What only one kind of output knows: a struct of its own, with its defaults.
+  template <typename Settings>
+  Settings& settings() {
+    std::any& slot = settings_[typeid(Settings)];
+    if (!slot.has_value()) slot = Settings{};
+    return std::any_cast<Settings&>(slot);
+  }
+  template <typename Settings>
+  Settings settings() const {
+    const auto slot = settings_.find(typeid(Settings));
+    return slot == settings_.end() ? Settings{} : std::any_cast<const Settings&>(slot->second);
+  }
+
+  // Where the targets of this kind go.
+  std::vector<std::string> of_kind(const OutputKind& kind) const;
+  // All that are files or standard output.
+  std::vector<std::string> paths() const;
+  bool uses_stdout() const;
+
+ private:
+  std::map<std::type_index, std::any> settings_;  // a map, as options are bound to what it holds
+};
+
+struct OutputKind {
+  // Such an output needs no more than a format: it goes to a file or to standard output.
+  bool is_file = false;
+  // The option that names one, bound to options.targets.
+  Option (*naming_option)(OutputOptions& options) = nullptr;
+  // Its further options, bound to options.settings<…>(). Null: there are none.
+  void (*add_options)(OutputOptions& options, std::vector<Option>& table) = nullptr;
+  // What is wrong with these targets. Null: nothing can be.
+  Status (*check)(std::vector<std::string> where) = nullptr;
+  std::unique_ptr<RowFormat> (*format)(const OutputOptions& options,
+                                       const std::vector<Column>& columns) = nullptr;
+  // A writer for each of these targets. Null if is_file.
+  Result<std::vector<std::unique_ptr<RowWriter>>> (*open)(const std::vector<std::string>& where,
+                                                          const OutputOptions& options,
+                                                          Host& host) = nullptr;
+};
+
+// The value of an option that names outputs of this kind.
+OptionValue targets(OutputOptions& options, const OutputKind& kind, std::string type);
+
+bool is_stdout(const std::string& path);
+
+}  // namespace flowmeter

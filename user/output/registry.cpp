@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/registry.h"
+
+#include <algorithm>
+
+namespace flowmeter {
+namespace {
+
+// A new kind of output is a line here.
+constexpr const OutputKind* kKinds[] = {
+    &kCsvOutput,
+    &kJsonOutput,
+    &kHttpOutput,
+    &kTableOutput,
+};
+
+OptionValue rotation(OutputOptions& options) {
+  return custom("LIMIT", [&options](const std::string& text) -> Status {
+    auto parsed = Rotation::parse(text);
+    if (!parsed) return parsed.error();
+    options.rotation = *parsed;
+    return Done{};
+  });
+}
+
+}  // namespace
+
+std::span<const OutputKind* const> output_kinds() {
+  return kKinds;
+}
+
+bool is_stdout(const std::string& path) {
+  return path == "-" || path == "/dev/stdout" || path == "/dev/fd/1" || path == "/proc/self/fd/1";
+}
+
+std::vector<std::string> OutputOptions::of_kind(const OutputKind& kind) const {
+  std::vector<std::string> all;
+  for (const OutputTarget& target : targets)
+    if (target.kind == &kind) all.push_back(target.where);
+  return all;
+}
+
+std::vector<std::string> OutputOptions::paths() const {
+  std::vector<std::string> all;
+  for (const OutputTarget& target : targets)
+    if (target.kind->is_file) all.push_back(target.where);
+  return all;
+}
+
+bool OutputOptions::uses_stdout() const {
+  const std::vector<std::string> all = paths();
+  return std::any_of(all.begin(), all.end(), is_stdout);
+}
+
+OptionValue targets(OutputOptions& options, const OutputKind& kind, std::string type) {
+  OptionValue value;
+  value.type = std::move(type);
+  value.is_list = true;
+  value.set = [&options, &kind](const std::vector<std::string>& texts) -> Status {
+    for (const std::string& text : texts) options.targets.push_back({&kind, text});
+    return Done{};
+  };
+  return value;
+}
+
+void add_output_options(OutputOptions& options, std::vector<Option>& table) {
+  constexpr OptionGroup kOutput = OptionGroup::kOutput;
+  for (const OutputKind* kind : output_kinds()) table.push_back(kind->naming_option(options));
+  table.insert(table.end(),
+               {
+                   {"--rotate", kOutput, rotation(options),
+                    "Begin a new file every so often or before a size:\n"
+                    "15m, 1h, 1d; 500MB, 2GB. FILE gets time and number"},
+                   {"--on-full", kOutput,
+                    choice<OnFull>(options.on_full, "POLICY", "a policy",
+                                   {{"block", OnFull::kBlock}, {"drop", OnFull::kDrop}}),
+                    "When an output is too slow: block (wait for it, the\n"
+                    "default of -f) or drop (count its rows, of -i)"},
+                   {"--output-buffer", kOutput, count(options.buffer_kib, 4, 1 << 20),
+                    "KiB of rows that may wait to be written to a file"},
+                   {"--output-queue", kOutput, count(options.queue_mib, 1, 1024),
+                    "MiB of rows that may wait for each pipe, URL, and\n"
+                    "rotated or compressed file"},
+                   {"--drain", kOutput, seconds(options.drain_s, 0, 86400),
+                    "At the end, how long pipes and URLs may take for\n"
+                    "what waits (with block: without progress)"},
+               });
+  for (const OutputKind* kind : output_kinds())
+    if (kind->add_options) kind->add_options(options, table);
+}
+
+}  // namespace flowmeter

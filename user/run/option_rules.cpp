@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Which options go together: first the rules of the table's rows, then those that need a look at
+// values.
+#include <algorithm>
+
+#include "output/registry.h"
+#include "run/options.h"
+
+namespace flowmeter {
+namespace {
+
+Error usage(std::string what) {
+  return Error{std::move(what), 0, true};
+}
+
+// A flag that was given as false was not.
+bool was_given(const std::vector<Option>& options, const GivenOptions& given,
+               std::string_view spoken_name) {
+  return std::any_of(options.begin(), options.end(), [&](const Option& option) {
+    const auto found = given.find(&option);
+    return found != given.end() && option.spoken_name() == spoken_name &&
+           !(option.value.is_flag() && found->second.values.at(0) == "false");
+  });
+}
+
+// Rules look at values that stand in the Config. "": there is nothing wrong.
+
+std::string check_datapath(const Config& config) {
+  if (config.datapath != Datapath::kKernel) return "";
+  if (config.compat != Compat::kNone)
+    return "--compat needs an event of each packet, which --datapath kernel does not send";
+  if (config.settings.with_application)
+    return std::string(config.features->name) +
+           " looks into payload, which --datapath kernel does not send";
+  if (config.lru)
+    return "--flow-map lru goes with --datapath events: what only the kernel has would be lost";
+  return "";
+}
+
+std::string check_pin(const Config& config) {
+  if (config.pin.empty()) return "";
+  if (config.settings.with_application)
+    return std::string(config.features->name) +
+           " keeps what it saw of payload in this process only: leave out --pin";
+  if (config.hook == Hook::kTc) return "--pin needs BPF links: --hook tcx or xdp, not tc";
+  return "";
+}
+
+std::string check_compat_output(const Config& config) {
+  const auto& targets = config.outputs.targets;
+  if (config.compat == Compat::kNone || targets.empty()) return "";
+  if (targets.size() != 1 || targets.front().kind != &kCsvOutput || config.outputs.rotation)
+    return "--compat writes one CSV, as the other program does: -c FILE and nothing else";
+  if (!compression_suffix(targets.front().where).empty())
+    return "--compat does not compress: give the file another name";
+  return "";
+}
+
+}  // namespace
+
+Status check_options(const std::vector<Option>& options, const GivenOptions& given,
+                     const Config& config) {
+  if (config.captures.empty() && config.interfaces.empty())
+    return usage("name a capture (-f) or an interface (-i); --help shows more");
+  if (!config.captures.empty() && config.live()) return usage("-f and -i cannot be used together");
+  for (const Option& option : options) {
+    const std::string name = option.spoken_name();
+    if (!was_given(options, given, name)) continue;
+    if (option.rules.live_only && !config.live()) return usage(name + " goes with -i only");
+    for (const std::string_view needed : option.rules.needs)
+      if (!was_given(options, given, needed))
+        return usage(name + " goes with " + std::string(needed) + " only");
+    for (const auto& [excluded, why] : option.rules.excludes)
+      if (was_given(options, given, excluded)) return usage(std::string(why));
+  }
+  for (const auto& rule : {check_compat_output, check_datapath, check_pin})
+    if (std::string wrong = rule(config); !wrong.empty()) return usage(std::move(wrong));
+  return Done{};
+}
+
+}  // namespace flowmeter

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A new option is a row of this table. Its place decides two things: help shows it there within its
+// group, and options are set in this order.
+#include "run/options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "features/columns_extra.h"
+#include "output/registry.h"
+
+namespace flowmeter {
+namespace {
+
+// A flow takes 832 bytes in replay.
+constexpr uint32_t kReplayMaxFlows = 2'097'152;
+// Kernel and program together stay below 256 MiB with these (docs/design.md has the formula).
+constexpr uint32_t kLiveMaxFlows = 120'000;
+constexpr uint32_t kLiveTimedMaxFlows = 80'000;
+constexpr uint32_t kMostFlows = 64 * 1024 * 1024;
+
+constexpr OptionGroup kInput = OptionGroup::kInput, kOutput = OptionGroup::kOutput,
+                      kStop = OptionGroup::kStop, kTimes = OptionGroup::kTimes,
+                      kLimits = OptionGroup::kLimits, kLive = OptionGroup::kLive,
+                      kOther = OptionGroup::kOther;
+
+const OptionRules kKeyword{.is_keyword = true};
+const OptionRules kLiveOnly{.live_only = true};
+const OptionRules kLiveKeyword{.live_only = true, .is_keyword = true};
+const OptionRules kCommandLineOnly{.command_line_only = true};
+
+const std::vector<OptionRules::Exclusion> kExcludedByCompat = {
+    {"--extra", "--compat writes the other program's columns: leave out --extra and --quality"},
+    {"--quality", "--compat writes the other program's columns: leave out --extra and --quality"},
+    {"--label", "--compat writes what the other program does: leave out --label"},
+    {"--float-format", "--compat writes what the other program does: leave out --float-format"},
+    {"--lowercase-columns",
+     "--compat writes what the other program does: leave out --lowercase-columns"},
+    {"--features", "--compat has its own columns: it does not go with --features"},
+    {"--print", "--compat prints no flows: leave out --print"},
+    {"--per-interface",
+     "--compat keeps one table of flows, in this process: leave out --per-interface and --pin"},
+    {"--pin",
+     "--compat keeps one table of flows, in this process: leave out --per-interface and --pin"},
+};
+
+// Sets the defaults of time-outs and gaps, too, so it comes before them.
+OptionValue feature_set(Config& config) {
+  std::vector<std::pair<std::string, const NamedFeatureSet*>> sets;
+  for (const NamedFeatureSet& set : feature_sets()) sets.emplace_back(set.name, &set);
+  OptionValue value =
+      choice<const NamedFeatureSet*>(config.features, "SET", "a feature set", std::move(sets));
+  value.set = [&config, choose = value.set](const std::vector<std::string>& texts) -> Status {
+    Status chosen = choose(texts);
+    if (chosen) config.settings = config.features->settings;
+    return chosen;
+  };
+  return value;
+}
+
+OptionValue compat_mode(Config& config) {
+  OptionValue value = choice<Compat>(config.compat, "MODE", "a mode",
+                                     {{"python", Compat::kPython}, {"java", Compat::kJava}});
+  value.set = [choose = value.set](const std::vector<std::string>& texts) -> Status {
+    if (texts.at(0) == "java-fixed")
+      return Error{
+          "there is no java-fixed: what the corrected Java program writes is not known cell for "
+          "cell (there are: python, java)"};
+    return choose(texts);
+  };
+  return value;
+}
+
+OptionValue label(RowStyle& style) {
+  return custom("TEXT", [&style](const std::string& text) -> Status {
+    const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+    if (std::any_of(text.begin(), text.end(), is_control))
+      return Error{"a label is one line without control characters"};
+    style.label = text;
+    return Done{};
+  });
+}
+
+OptionValue float_format(RowStyle& style) {
+  const auto set = [&style](const std::string& text) -> Status {
+    constexpr std::string_view kFixed = "fixed:";
+    style.decimals.reset();
+    if (text == "shortest") return Done{};
+    const char* const end = text.data() + text.size();
+    unsigned decimals = 0;
+    if (text.starts_with(kFixed)) {
+      const auto read = std::from_chars(text.data() + kFixed.size(), end, decimals);
+      if (read.ec == std::errc() && read.ptr == end && decimals <= RowStyle::kMaxDecimals) {
+        style.decimals = static_cast<int>(decimals);
+        return Done{};
+      }
+    }
+    return Error{"\"" + text + "\" is not a format (there are: shortest, and fixed:0 to fixed:" +
+                 std::to_string(RowStyle::kMaxDecimals) + ")"};
+  };
+  return custom("FORMAT", set, [] { return std::string("shortest"); });
+}
+
+OptionValue max_flows(Config& config) {
+  OptionValue value = count(config.max_flows, 64, kMostFlows);
+  value.in_force = [&config] {
+    return std::to_string(config.max_flows ? config.max_flows : default_max_flows(config));
+  };
+  return value;
+}
+
+// The log's are first, so that what is wrong with the others is said as is wanted.
+std::vector<Option> first_options(Config& config) {
+  return {
+      {"--config", kOther, text(config.configuration_file, "FILE.toml"),
+       "Take options from this file: a line is an option's\n"
+       "long name = value. The command line goes before\n"
+       "the environment (FLOWMETER_IDLE_TIMEOUT=60 is\n"
+       "--idle-timeout 60), and that before the file",
+       kCommandLineOnly},
+      {"--print-config", kOther, flag(config.print_config),
+       "Print what is in force and where it comes from,\n"
+       "as a file for --config",
+       kCommandLineOnly},
+      {"--log-format", kOther,
+       choice<LogFormat>(config.log_format, "FORMAT", "a format",
+                         {{"text", LogFormat::kText},
+                          {"logfmt", LogFormat::kLogfmt},
+                          {"json", LogFormat::kJson}}),
+       "Of lines on standard error: text, logfmt or json"},
+      {"--log-level", kOther,
+       choice<LogLevel>(config.log_level, "LEVEL", "a level",
+                        {{"error", LogLevel::kError},
+                         {"warning", LogLevel::kWarning},
+                         {"info", LogLevel::kInfo},
+                         {"debug", LogLevel::kDebug}}),
+       "The least that is said: error, warning, info, or\n"
+       "debug (-v, and libbpf's debugging)"},
+  };
+}
+
+std::vector<Option> input_options(Config& config) {
+  return {
+      {"-f,--file,-r,--read", kInput, list(config.captures, "CAPTURE"),
+       "Replay a pcap or pcapng capture; - is standard input.\n"
+       "Several -f are one stream, in order"},
+      {"-i,--iface,--interface", kInput, list(config.interfaces, "IFACE"),
+       "Meter this network interface: a name, a glob\n"
+       "('veth*'), a regular expression ('/^(eth|ens)/')\n"
+       "or any. Several -i are one meter"},
+      {"--netns", kInput,
+       text(config.netns, "NETNS", "needs the name, the path or the PID of a network namespace"),
+       "Interfaces of this network namespace: a name,\na path or a PID", kLiveKeyword},
+  };
+}
+
+std::vector<Option> row_options(Config& config) {
+  OutputOptions& outputs = config.outputs;
+  return {
+      {"--features", kOutput, feature_set(config),
+       "Columns, and the defaults of time-outs and gaps:\n"
+       "cic82, netflowmeter114 (activity gap 100 s), or\n"
+       "realtime97 (time-outs 5 s, activity gap 1 s, bulks\n"
+       "of 1 packet or more within 0.1 s; HTTP, TLS, DNS)"},
+      {"--overwrite", kOutput, flag(outputs.overwrite),
+       "Replace output/live_flow_features.csv whatever it\n"
+       "holds (a file that -c names is always replaced)"},
+      {"--fields", kOutput, text(config.fields, "A,B,..."), "Only these columns, in this order"},
+      {"--extra", kOutput, text(config.extra, "A,B,..."),
+       "These further columns behind the others\n(last in --list-fields)"},
+      {"--quality", kOutput, flag(config.quality),
+       "Further columns that say how far a row can be\ntrusted; short for --extra with them"},
+      {"--label", kOutput, label(outputs.style),
+       "A last column \"label\" with this text in each row"},
+      {"--float-format", kOutput, float_format(outputs.style),
+       "Reals with N decimals (0 to 64): fixed:N; or as the\n"
+       "shortest decimal that reads back the same: shortest"},
+      {"--lowercase-columns", kOutput, flag(outputs.style.lowercase_columns),
+       "Names of columns in lower case"},
+      {"--list-fields", kOutput, flag(config.list_fields),
+       "Print all columns with unit and definition", kCommandLineOnly},
+      {"--compat",
+       kOutput,
+       compat_mode(config),
+       "The rows of another program, quirks included:\n"
+       "python is cicflowmeter 0.4.1,\n"
+       "java is the Java CICFlowMeter 4.0",
+       {.excludes = kExcludedByCompat}},
+      {"--top", kOutput, flag(config.top),
+       "Live: show rates, losses and the greatest flows in\n"
+       "this terminal (rows only with -c). Keys: b sorts by\n"
+       "bytes, p by packets, q ends the run",
+       kLiveOnly},
+  };
+}
+
+std::vector<Option> flow_options(Config& config) {
+  fm_settings& s = config.settings;
+  return {
+      {"--duration", kStop, seconds(config.duration_s), "Live: stop after this time", kLiveKeyword},
+      {"--packets", kStop, count(config.packets, 1, UINT64_MAX),
+       "Stop after this many packets (live: at least)", kKeyword},
+
+      {"--idle-timeout", kTimes, seconds(s.idle_timeout_ns),
+       "A longer silence ends a TCP or UDP flow", kKeyword},
+      {"--icmp-idle-timeout", kTimes, seconds(s.icmp_idle_timeout_ns),
+       "A longer silence ends an ICMP flow", kKeyword},
+      {"--tcp-linger", kTimes, seconds(s.tcp_linger_ns), "A longer silence ends a closed TCP flow",
+       kKeyword},
+      {"--active-timeout", kTimes, seconds(s.active_timeout_ns),
+       "A flow that lasts longer goes on in a new one", kKeyword},
+      {"--activity-gap", kTimes, seconds(s.activity_gap_ns),
+       "A longer gap is idle and parts active periods", kKeyword},
+      {"--subflow-gap", kTimes, seconds(s.subflow_gap_ns), "A longer gap parts subflows", kKeyword},
+      {"--bulk-min-packets", kTimes, count(s.bulk_min_packets, 1, 1'000'000),
+       "Payload packets in a row that make a bulk", kKeyword},
+      {"--bulk-max-gap", kTimes, seconds(s.bulk_max_gap_ns),
+       "A longer gap between them ends a bulk", kKeyword},
+      {"--fragment-memory", kTimes, seconds(s.fragment_memory_ns),
+       "How long a first fragment is remembered", kKeyword},
+
+      {"--max-flows",
+       kLimits,
+       max_flows(config),
+       "Flows held at once; then old ones\nare forced out, and counted\n(datapath kernel: 80000)",
+       {.is_keyword = true, .shown_default = "2097152, live 120000"}},
+      {"--max-fragments", kLimits, count(config.max_fragments, 16, kMostFlows),
+       "First fragments remembered at once", kKeyword},
+      {"--event-memory",
+       kLimits,
+       count(config.event_memory_mib, 1, 1024),
+       "Live: MiB of event streams, of all CPUs\ntogether (to a power of two)",
+       {.live_only = true, .is_keyword = true, .former_name = "--ring-size"}},
+      {"--batch", kLimits, count(config.batch, 1024, 1 << 22),
+       "Live: events taken at a time, between looks\nat the clock and writing rows", kLiveKeyword},
+  };
+}
+
+std::vector<Option> live_options(Config& config) {
+  return {
+      {"--hook", kLive,
+       choice<Hook>(config.hook, "HOOK", "a hook",
+                    {{"auto", Hook::kAuto},
+                     {"tcx", Hook::kTcx},
+                     {"tc", Hook::kTc},
+                     {"xdp", Hook::kXdp},
+                     {"xdp-generic", Hook::kXdpGeneric}}),
+       "Where packets are met: tcx (both directions),\n"
+       "tc (clsact, for kernels without TCX), xdp or\n"
+       "xdp-generic (what is received; what is sent\n"
+       "by tcx), auto (tcx, else tc)",
+       kLiveKeyword},
+      {"--attach-order", kLive,
+       choice<AttachOrder>(config.attach_order, "ORDER", "a place",
+                           {{"first", AttachOrder::kFirst}, {"last", AttachOrder::kLast}}),
+       "Place among other programs at the hook:\nfirst or last", kLiveKeyword},
+      {"--datapath", kLive,
+       choice<Datapath>(config.datapath, "PATH", "a datapath",
+                        {{"events", Datapath::kEvents}, {"kernel", Datapath::kKernel}}),
+       "Where times are kept: events (an event a packet\n"
+       "to the program) or kernel (in the flow map: no\n"
+       "events, less CPU, more memory a flow)",
+       kLiveKeyword},
+      {"--flow-map", kLive,
+       choice<bool>(config.lru, "KIND", "a kind of map", {{"hash", false}, {"lru", true}}),
+       "What a full map does: hash (refuse new flows: the\n"
+       "program meters them) or lru (drop old ones)",
+       kLiveKeyword},
+      {"--per-interface", kLive, flag(config.per_interface),
+       "Flows of each interface apart; else a packet that\n"
+       "passes several counts where it was met first",
+       kLiveKeyword},
+      {"--pin", kLive, text(config.pin, "DIR", "needs a directory"),
+       "Keep metering state in this directory of a bpffs:\n"
+       "it outlives the program, and a new start with\n"
+       "--pin goes on with the same flows",
+       kLiveOnly},
+      {"--unpin",
+       kLive,
+       flag(config.unpin),
+       "With --pin: at the end write all flows, detach\nand remove the pins",
+       {.live_only = true, .needs = {"--pin"}}},
+      {"--print", kLive, flag(config.print),
+       "A line a finished flow on standard error, and a\n"
+       "summary a minute (realtime97 on a terminal: always)",
+       kLiveOnly},
+  };
+}
+
+std::vector<Option> other_options(Config& config) {
+  return {
+      {"--strict", kOther, flag(config.strict), "A damaged capture is a failure (exit status 1)"},
+      {"-v,--verbose", kOther, flag(config.verbose), "Say more on standard error"},
+      {"-q,--quiet", kOther, flag(config.quiet), "No account of packets, no progress"},
+  };
+}
+
+}  // namespace
+
+uint32_t default_max_flows(const Config& config) {
+  if (!config.live()) return kReplayMaxFlows;
+  return config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows : kLiveMaxFlows;
+}
+
+std::vector<Option> options_of(Config& config) {
+  std::vector<Option> all = first_options(config);
+  const auto append = [&all](std::vector<Option> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(all));
+  };
+  append(input_options(config));
+  add_output_options(config.outputs, all);
+  append(row_options(config));
+  append(flow_options(config));
+  append(live_options(config));
+  append(other_options(config));
+  return all;
+}
+
+const Option* find_option(const std::vector<Option>& options, const std::string& long_name) {
+  for (const Option& option : options)
+    for (const std::string& name : option.long_names())
+      if (name == long_name) return &option;
+  return nullptr;
+}
+
+Status set_options(const std::vector<Option>& options, const GivenOptions& given) {
+  for (const Option& option : options) {
+    const auto found = given.find(&option);
+    if (found == given.end()) continue;
+    const auto& [values, source] = found->second;
+    if (Status set = option.value.set(values); !set)
+      return Error{
+          (source.empty() ? "" : source + ": ") + option.spoken_name() + ": " + set.error().doing,
+          0, true};
+  }
+  return Done{};
+}
+
+void settle_options(Config& config) {
+  if (config.quality)
+    config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
+  config.verbose = config.verbose || config.log_level == LogLevel::kDebug;
+  if (config.max_flows == 0) config.max_flows = default_max_flows(config);
+}
+
+}  // namespace flowmeter

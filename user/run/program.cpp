@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "run/program.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "compat/java_engine.h"
+#include "compat/python_engine.h"
+#include "features/columns_extra.h"
+#include "features/select.h"
+#include "ops/network_namespace.h"
+#include "ops/signals.h"
+#include "output/flow_printer.h"
+#include "run/check.h"
+#include "run/outputs.h"
+#include "run/run.h"
+
+namespace flowmeter {
+namespace {
+
+ExitCode fail(Host& host, const Error& error) {
+  host.log_error(error.message());
+  return error.usage ? kUsage : kRunFailed;
+}
+
+Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
+  const auto open = config.compat == Compat::kPython ? PythonEngine::open : JavaEngine::open;
+  return open(config.outputs.targets.front().where, config.fields, config.max_flows);
+}
+
+// The feature set's own file, which is announced because nobody has named it.
+Status prepare_default_output(const std::string& path, Host& host) {
+  const std::string directory = path.substr(0, path.rfind('/'));
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
+    return Error{"cannot create directory " + directory, errno};
+  host.log_info("rows go to " + path + " (-c names another file)");
+  return Done{};
+}
+
+ExitCode run_compat(const Config& config, Host& host) {
+  if (Status inputs = check_inputs(config, host); !inputs) return fail(host, inputs.error());
+  handle_signals();
+  auto engine = open_compat_engine(config);
+  if (!engine) return fail(host, engine.error());
+  return config.live() ? run_live(config, **engine, host) : run_replay(config, **engine, host);
+}
+
+ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Host& host) {
+  if (config.features->has_idle_periods &&
+      config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
+    host.log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
+  if (config.outputs.is_default_file)
+    if (Status prepared = prepare_default_output(config.outputs.targets.front().where, host);
+        !prepared)
+      return fail(host, prepared.error());
+  handle_signals();
+  auto sinks = open_outputs(config.outputs, columns, config.live(), config.quiet, host);
+  if (!sinks) return fail(host, sinks.error());
+  FlowPrinter printer(**sinks);
+  const ExitCode code = !config.live() ? run_replay(config, **sinks, host)
+                        : config.print ? run_live(config, printer, host)
+                                       : run_live(config, **sinks, host);
+  return code == kOk && !(*sinks)->complete() ? kRunFailed : code;
+}
+
+}  // namespace
+
+ExitCode run_program(const Config& config, Host& host) {
+  if (!config.netns.empty())
+    if (Status entered = enter_network_namespace(config.netns); !entered)
+      return fail(host, entered.error());
+  if (config.compat != Compat::kNone) return run_compat(config, host);
+  auto columns =
+      select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
+  if (!columns) return fail(host, columns.error());
+  if (Status inputs = check_inputs(config, host); !inputs) return fail(host, inputs.error());
+  return run_meter(config, *columns, host);
+}
+
+}  // namespace flowmeter
