@@ -3,11 +3,9 @@
 import os
 import re
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
-import cases  # noqa: E402
-import meter  # noqa: E402
+import cases
+import meter
 
 OK, USAGE = 0, 2
 
@@ -47,7 +45,3 @@ class Completion(cases.Case):
         self.assertEqual(meter.run("completion", "bash").code, OK)
         for arguments in ((), ("fish",), ("bash", "more")):
             self.assertEqual(meter.run("completion", *arguments).code, USAGE)
-
-
-if __name__ == "__main__":
-    cases.main()
