@@ -22,10 +22,11 @@ void FlowRows::report(const LiveFacts& facts) const {
   const fm_cpu_counters& counters = facts.counters;
   Host& host = facts.host;
   if (flows.flows_with_losses())
-    host.log_warning("times are missing: " + std::to_string(flows.flows_with_losses()) +
-                     " flows have exact counts, but times without " +
-                     std::to_string(flows.packets_without_timing()) +
-                     " of their packets (--event-memory makes room for more; --quality shows which)");
+    host.log_warning(
+        "times are missing: " + std::to_string(flows.flows_with_losses()) +
+        " flows have exact counts, but times without " +
+        std::to_string(flows.packets_without_timing()) +
+        " of their packets (--event-memory makes room for more; --quality shows which)");
   if (counters.payload_lost)
     host.log_warning(
         std::to_string(counters.payload_lost) +
