@@ -236,8 +236,8 @@ def transport(octets, start, version, ip, time, wire):
 
 # ---- flows ------------------------------------------------------------------------------------------------------
 class Flow:
-    def __init__(self, protocol, packet, before=None):
-        self.protocol = protocol
+    def __init__(self, protocol, packet, begun, before=None):
+        self.protocol, self.begun = protocol, begun
         self.source, self.destination = (packet.source, packet.destination)
         self.fin, self.reset = set(), False
         if before:
@@ -260,21 +260,38 @@ class Flow:
         if packet.flags & RST:
             self.reset = True
 
-    def next_for(self, packet):
-        """The flow that the packet opens, or None if it belongs to this one."""
-        idle = LINGER if self.closed() else IDLE[self.protocol]
-        if packet.time - self.times[-1] > idle * NS:
-            return Flow(self.protocol, packet)
+    def ended_by(self, packet):
+        """Why the packet starts the next flow; None if it belongs to this one."""
+        silence = packet.time - self.times[-1]
+        if silence > IDLE[self.protocol] * NS:
+            return "idle"
+        if self.closed() and silence > LINGER * NS:
+            return "linger"
         if self.closed() and packet.flags & (SYN | ACK) == SYN:
-            return Flow(self.protocol, packet)
-        if packet.time - self.times[0] > ACTIVE * NS:
-            return Flow(self.protocol, packet, self)
-        return None
+            return "reopened"
+        return "active" if packet.time - self.times[0] > ACTIVE * NS else None
+
+
+class Flows:
+    def __init__(self):
+        self.all = []  # in the order of their first packets
+        self._current = {}
+
+    def add(self, key, packet):
+        """The packet's flow."""
+        flow = self._current.get(key)
+        begun = flow.ended_by(packet) if flow else None
+        if flow and not begun:
+            flow.add(packet)
+            return flow
+        flow = self._current[key] = Flow(key[0], packet, begun, flow if begun == "active" else None)
+        self.all.append(flow)
+        return flow
 
 
 def meter(octets):
     """(flows in the order of their first packets, Counter of classes)"""
-    flows, current, memory, counts = [], {}, {}, collections.Counter()
+    flows, memory, counts = Flows(), {}, collections.Counter()
     for time, captured, wire, link in frames(octets):
         try:
             key, packet = dissect(captured, wire, link, time, memory)
@@ -282,14 +299,8 @@ def meter(octets):
             counts[str(refused)] += 1
             continue
         counts["metered"] += 1
-        flow = current.get(key)
-        opened = Flow(key[0], packet) if flow is None else flow.next_for(packet)
-        if opened:
-            current[key] = opened
-            flows.append(opened)
-        else:
-            flow.add(packet)
-    return flows, counts
+        flows.add(key, packet)
+    return flows.all, counts
 
 
 # ---- columns ----------------------------------------------------------------------------------------------------

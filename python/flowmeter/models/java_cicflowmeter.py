@@ -255,9 +255,8 @@ class Set:
 
 class Flow:
     def __init__(self, name, t, packet):
-        self.name = name
-        (self.src, _), _, _, flags, window, header, payload = packet
-        self.src = name[0]
+        self.name, self.ending = name, None
+        _, _, _, flags, window, header, payload = packet
         self.times, self.all, self.flags = [t], Set(), [flags]
         self.all.add(payload)
         self.all.add(payload)
@@ -276,7 +275,10 @@ class Flow:
         self.update_bulk(t, payload)
 
     def forward(self, packet):
-        return packet[0][0] == self.src
+        return packet[0][0] == self.name[0]
+
+    def written(self):
+        return len(self.times) > 1
 
     def update_activity(self, t):
         if t - self.active_end > 5000000:
@@ -428,40 +430,48 @@ class HashMap:
         return [self.entries[name] for bucket in self.buckets for name in bucket]
 
 
-def rows(octets):
-    out, flows = [HEADER], HashMap()
+class Flows:
+    def __init__(self):
+        self.open, self.ended = HashMap(), []
 
-    def end(name):
-        flow = flows.pop(name)
-        if len(flow.times) > 1:
-            out.append(flow.row())
+    def start(self, name, t, packet):
+        flow = Flow(name, t, packet)
+        self.open.put(name, flow)
+        return flow
 
-    for t, packet in packets(octets):
+    def end(self, flow, why):
+        flow.ending = why
+        self.ended.append(self.open.pop(flow.name))
+
+    def add(self, t, packet):
+        """The packet's flow; None for a further FIN of the initiator, which is ignored."""
         (src, dst), (sport, dport), protocol, flags = packet[:4]
-        name = (src, dst, sport, dport, protocol)
-        if name not in flows.entries:
-            reverse = (dst, src, dport, sport, protocol)
-            if reverse not in flows.entries:
-                flows.put(name, Flow(name, t, packet))
-                continue
-            name = reverse
-        flow = flows.entries[name]
+        name, reverse = (src, dst, sport, dport, protocol), (dst, src, dport, sport, protocol)
+        flow = self.open.entries.get(name) or self.open.entries.get(reverse)
+        if flow is None:
+            return self.start(name, t, packet)
         if t - flow.times[0] > 120000000:
-            end(name)
-            flows.put(name, Flow(name, t, packet))
-        elif flags & 1 and flow.forward(packet):
+            self.end(flow, "120s")
+            return self.start(flow.name, t, packet)
+        if flags & 1 and flow.forward(packet):
             flow.fins += 1
-            if flow.fins == 1:
-                flow.update_activity(t)
-                flow.add(t, packet)
+            if flow.fins > 1:
+                return None
         elif flags & 5:
             flow.add(t, packet)
-            end(name)
-        else:
-            flow.update_activity(t)
-            flow.add(t, packet)
-    out += [flow.row() for flow in flows.values() if len(flow.times) > 1]
-    return "\n".join(out) + "\n"
+            self.end(flow, "fin" if flags & 1 else "rst")
+            return flow
+        flow.update_activity(t)
+        flow.add(t, packet)
+        return flow
+
+
+def rows(octets):
+    flows = Flows()
+    for t, packet in packets(octets):
+        flows.add(t, packet)
+    written = [flow.row() for flow in flows.ended + flows.open.values() if flow.written()]
+    return "\n".join([HEADER, *written]) + "\n"
 
 
 if __name__ == "__main__":

@@ -159,8 +159,9 @@ def key_of(p, direction):
 
 
 class Flow:
-    def __init__(self, p, direction):
-        self.source, self.destination, self.source_port, self.destination_port = key_of(p, direction)
+    def __init__(self, p, direction, number):
+        self.key, self.number = key_of(p, direction), number
+        self.source, self.destination, self.source_port, self.destination_port = self.key
         self.icmp = p.protocol == 1
         self.protocol = p.protocol
         self.packets = [(p, direction)]
@@ -180,6 +181,10 @@ class Flow:
             self.add_to_bulk(p, self.bulk[direction], self.bulk[1 - direction])
         if p.protocol == 6 and self.windows[direction] == 0:
             self.windows[direction] = p.window
+
+    def written(self):
+        """A flow without forward packets has no row."""
+        return any(direction == FORWARD for _, direction in self.packets)
 
     @staticmethod
     def add_to_bulk(p, mine, other):
@@ -206,43 +211,55 @@ class Session:
     def __init__(self):
         self.flows = {}
         self.taken = 0
-        self.rows = []
-        self.left_out = 0
+        self.collected = []
+
+    def open(self, p, direction, number):
+        flow = Flow(p, direction, number)
+        self.flows[flow.key, number] = flow
+        return flow
+
+    def flow_of(self, p):
+        """The packet's flow and direction."""
+        for direction in (FORWARD, REVERSE):
+            key = key_of(p, direction)
+            flow = self.flows.get((key, 0))
+            if flow is not None:
+                break
+        else:
+            return self.open(p, FORWARD, 0), FORWARD
+        timeout = (60 if p.protocol == 1 else 240) * SECOND
+        expired, number = timeout, 0
+        while p.time - flow.latest > expired:
+            number += 1
+            expired += timeout
+            flow = self.flows.get((key, number))
+            if flow is None:
+                return self.open(p, direction, number), direction
+        return flow, direction
 
     def process(self, p):
+        """The packet's flow and direction."""
         self.taken += 1
-        direction, key = FORWARD, key_of(p, FORWARD)
-        flow = self.flows.get((key, 0))
-        if flow is None:
-            direction, key = REVERSE, key_of(p, REVERSE)
-            flow = self.flows.get((key, 0))
-        if flow is None:
-            direction, key = FORWARD, key_of(p, FORWARD)
-            flow = self.flows[key, 0] = Flow(p, direction)
-        else:
-            timeout = (60 if p.protocol == 1 else 240) * SECOND
-            expired, number = timeout, 0
-            while p.time - flow.latest > expired:
-                number += 1
-                expired += timeout
-                flow = self.flows.get((key, number))
-                if flow is None:
-                    flow = self.flows[key, number] = Flow(p, direction)
-                    break
+        flow, direction = self.flow_of(p)
         flow.add(p, direction)
         if self.taken % 1000 == 0 or flow.latest - flow.start > 120 * SECOND:
             self.collect(p.time)
+        return flow, direction
 
     def collect(self, time):
         for key, flow in list(self.flows.items()):
             idle, long = (60, 30) if flow.icmp else (240, 90)
             if time is not None and time - flow.latest < idle * SECOND and flow.latest - flow.start < long * SECOND:
                 continue
-            if any(direction == FORWARD for _, direction in flow.packets):
-                self.rows.append(row_of(flow))
-            else:
-                self.left_out += 1
-            del self.flows[key]
+            self.collected.append(self.flows.pop(key))
+
+    @property
+    def rows(self):
+        return [row_of(flow) for flow in self.collected if flow.written()]
+
+    @property
+    def left_out(self):
+        return sum(not flow.written() for flow in self.collected)
 
 
 # ---- cells -----------------------------------------------------------------------------------------------------------
