@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds the native module of the Python package by CMake; all else is in pyproject.toml.
+"""Builds the native module of the Python package with CMake; everything else is in pyproject.toml.
 
-METER_BUILD_DIR names a CMake build directory whose module is taken as it is.
+If METER_BUILD_DIR names a CMake build directory, its module is used and nothing is built.
 """
 import os
 import pathlib

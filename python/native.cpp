@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// flowmeter._native: the meter as a library for Python. Thin: what a run is and how it is asked
-// for is python/flowmeter/_run.py's, what it does api/metering.h's.
+// flowmeter._native: the meter as a library for Python. A thin layer: python/flowmeter/_run.py
+// defines the interface of a run, api/metering.h runs it.
 //
-// The GIL is released while this module waits for the meter's thread. A batch of flows belongs to
-// Python once it was taken: its number columns become NumPy arrays without a copy, and a row is a
-// Row, which makes Python objects of the cells that are asked for.
+// The GIL is released while this module waits for the meter's thread. Python owns a batch of flows
+// once it has taken it. Columns of numbers become NumPy arrays without a copy. A Row makes Python
+// objects only of the cells that are asked for.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -22,14 +22,14 @@ namespace {
 
 using SharedBatch = std::shared_ptr<const FlowBatch>;
 
-// How long a wait may keep Python from its signals.
+// The longest wait before Python's signals are handled.
 constexpr std::chrono::milliseconds kTick{50};
 
 PyObject* new_text(std::string_view text) {
   return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
 }
 
-// A new reference, or null with an exception set. An empty number is None.
+// Returns a new reference, or null with an exception set. An empty number is None.
 PyObject* new_value(const CellArray& cells, size_t row) {
   switch (cells.type()) {
     case ColumnType::kInteger:
@@ -43,7 +43,8 @@ PyObject* new_value(const CellArray& cells, size_t row) {
   Py_RETURN_NONE;
 }
 
-// ---- Row: a flow of a batch, by column name. By Python's own interface, since one is made a flow.
+// ---- Row: a flow of a batch, by column name. It uses Python's C API, not pybind11, because one is
+// made per flow.
 
 struct Row {
   PyObject_HEAD  //
@@ -143,7 +144,7 @@ PyObject* make_row_type() {
 
 // ---- Batch
 
-// A NumPy array over the batch's own numbers, which it keeps.
+// A NumPy array over the batch's own numbers. The array keeps the batch alive.
 template <typename Number>
 py::array number_array(const SharedBatch& batch, const std::vector<Number>& numbers) {
   const py::capsule owner(new SharedBatch(batch),
@@ -218,7 +219,7 @@ class Meter {
     run_ = std::move(*run);
   }
   ~Meter() {
-    if (run_ && run_->forked()) {  // outputs have threads, too, that are not here
+    if (run_ && run_->forked()) {  // a fork has none of the threads, not even those of the outputs
       (void)run_.release();
       return;
     }
@@ -226,7 +227,7 @@ class Meter {
     run_.reset();
   }
 
-  // The next flows, or None at the end.
+  // Returns the next flows, or None at the end.
   std::optional<Batch> next_batch() {
     require_own_process();
     for (;;) {
@@ -244,7 +245,7 @@ class Meter {
     }
   }
 
-  // Whether the run is over; waits for it, forever if seconds is None.
+  // Waits for the end of the run, without a limit if seconds is None. Returns whether it is over.
   bool wait(std::optional<double> seconds) {
     require_own_process();
     using Clock = std::chrono::steady_clock;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can go wrong in a run. The text is the one line that the program would print.
+"""What can go wrong in a run. The text is the line that the program would print.
 
-Beside these there are Python's own: FileNotFoundError, IsADirectoryError and PermissionError for captures,
-PermissionError where the capabilities for live metering are missing, ValueError for a setting that cannot be.
+Some errors are exceptions of Python itself: FileNotFoundError, IsADirectoryError and PermissionError for captures,
+PermissionError if the capabilities for live metering are missing, and ValueError for a setting that is not valid.
 """
 
 
@@ -12,10 +12,10 @@ class Error(Exception):
 
 
 class CaptureError(Error):
-    """A capture cannot be read: it is none, or reading failed, or it is damaged and strict was asked for."""
+    """The file is not a capture, or reading it failed, or it is damaged and strict=True."""
     __module__ = "flowmeter"
 
 
 class MeterWarning(UserWarning):
-    """The run goes on, but something is not as it should be: a damaged capture, flows forced out, losses."""
+    """The run continues, but something is wrong: a damaged capture, flows forced out, losses."""
     __module__ = "flowmeter"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The feature sets and their columns, as the library has them."""
+"""The feature sets and their columns, from the library's tables."""
 from typing import NamedTuple
 
 from . import _native
@@ -9,12 +9,12 @@ class Feature(NamedTuple):
     """A column."""
     name: str
     unit: str
-    """"s", "packets", "bytes", "bytes/s", …; "" where there is none."""
+    """"s", "packets", "bytes", "bytes/s", …; "" if it has none."""
     definition: str
 
 
 class FeatureSet(NamedTuple):
-    """What read(features=name) gives."""
+    """The columns that read(features=name) gives."""
     name: str
     description: str
 
@@ -24,12 +24,12 @@ def _as_features(columns: list[tuple[str, str, str, str]]) -> list[Feature]:
 
 
 def features(feature_set: str = "cic82") -> list[Feature]:
-    """The columns of a feature set, in their order. ValueError if there is no such set."""
+    """The columns of a feature set, in order. Raises ValueError if there is no such set."""
     return _as_features(_native.columns_of(feature_set))
 
 
 def further_columns() -> list[Feature]:
-    """Columns that `extra` and `fields` can name beside those of the set."""
+    """Columns that are in no set, but that `extra` and `fields` can name."""
     return _as_features(_native.further_columns())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Makes a pandas DataFrame of batches of columns, without a Python object for each number."""
+"""Makes a pandas DataFrame from batches of columns, without a Python object per number."""
 from typing import Any
 
 try:
@@ -11,14 +11,14 @@ except ModuleNotFoundError as missing:
 
 from . import _native
 
-# Texts that have few values, whatever the traffic is; in lower case.
+# Columns of texts (in lower case) that have few different values in any traffic.
 _RECURRING = {"protocol", "interface", "direction", "end_reason"}
 _EMPTY = {"integer": numpy.int64, "real": numpy.float64, "text": object}
 
 
 def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]],
                begun: list[tuple[_native.Batch, int]]) -> pandas.DataFrame:
-    """The last rows of the batches that were begun (batch, how many), and all batches to come."""
+    """begun: (batch, how many of its last rows to take). All batches that are still to come follow them."""
     parts: list[list[numpy.typing.NDArray[Any]]] = [[] for _ in columns]
     for batch, rest in begun:
         for i, arrays in enumerate(parts):
@@ -29,7 +29,7 @@ def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]],
     data = {}
     for i, (name, _, _, kind) in enumerate(columns):
         values = numpy.concatenate(parts[i]) if parts[i] else numpy.empty(0, _EMPTY[kind])
-        parts[i] = []  # only one column at a time is in memory twice
+        parts[i] = []  # frees memory: only one column at a time is there twice
         if kind == "text":
             values = pandas.Categorical(values) if name.lower() in _RECURRING else pandas.array(values, dtype="string")
         data[name] = values

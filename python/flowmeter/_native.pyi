@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The native module, as the package uses it."""
+"""The part of the native module that the package uses."""
 from collections.abc import Iterator
 from typing import Any, TypeVar
 

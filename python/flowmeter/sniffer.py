@@ -7,7 +7,7 @@
     sniffer.start()
     sniffer.join()
 
-After join() every flow is written; session.flush_flows() need not be called, and may be.
+After join() every flow is written; calling session.flush_flows() does no harm, but is not needed.
 """
 import logging
 import os
@@ -23,7 +23,7 @@ _URL_RETRY_SECONDS = "5"
 
 
 class Session:
-    """What is being metered and where the flows go."""
+    """Where the flows of a sniffer go, and what became of the packets."""
 
     def __init__(self, output_mode: str, output: str, fields: str | Iterable[str] | None, verbose: bool) -> None:
         self.output_mode = output_mode
@@ -31,11 +31,11 @@ class Session:
         self.fields = fields
         self.verbose = verbose
         self.account: dict[str, int] = {}
-        """What became of every packet, once the sniffer has ended."""
+        """What became of every packet; empty until the sniffer has ended."""
 
     @property
     def packets_count(self) -> int:
-        """Packets in flows; 0 until the sniffer has ended."""
+        """Number of packets in flows; 0 until the sniffer has ended."""
         return self.account.get("metered", 0)
 
     def flush_flows(self) -> None:
@@ -43,7 +43,7 @@ class Session:
 
 
 class Sniffer:
-    """A run in the background, with the methods of scapy's AsyncSniffer that the Python tool's users call."""
+    """A run in the background, with those methods of scapy's AsyncSniffer that users of the Python tool call."""
 
     def __init__(self, session: Session, source: _run.Options) -> None:
         self._session = session
@@ -57,7 +57,7 @@ class Sniffer:
         return self._meter is not None
 
     def start(self) -> None:
-        """Begins. What cannot begin is an exception of here or of join()."""
+        """Starts the run. If it cannot start, this or join() raises an exception."""
         if self._meter:
             raise Error("the sniffer is running")
         output: _run.Options = {self._session.output_mode: [os.fsencode(self._session.output)]}
@@ -67,7 +67,7 @@ class Sniffer:
         _run.watch(self._meter)
 
     def join(self, timeout: float | None = None) -> None:
-        """Waits for the end (of the capture, or by stop()), for so many seconds if any are given."""
+        """Waits until the capture ends or stop() is called, or until `timeout` seconds have passed."""
         if not self._meter or not self._meter.wait(timeout):
             return
         meter, self._meter = self._meter, None
@@ -78,7 +78,7 @@ class Sniffer:
             self._session.account = outcome.account
 
     def stop(self, join: bool = True) -> None:
-        """Ends metering. The flows that are open then are written."""
+        """Ends metering. The flows that are still open are written."""
         if not self._meter:
             raise Error("the sniffer is not running")
         self._meter.stop()
@@ -91,14 +91,14 @@ def create_sniffer(input_file: str | os.PathLike[str] | None, input_interface: s
                    fields: str | Iterable[str] | None = None, verbose: bool = False) -> tuple[Sniffer, Session]:
     """A sniffer and its session, from exactly one of a capture, an interface, and a directory of captures.
 
-    output_mode: "csv" writes the flows to the file `output`; "url" sends each as a JSON object by POST to `output`: what
-    could not be sent (the service refuses, fails for 5 s of a replay, or is too slow for an interface) is an Error of
-    join().
-    input_directory: its *.pcap, *.pcapng and *.cap, in the order of their names, as one stream.
-    fields: only these columns, with commas between or as a list.
+    output_mode: "csv" writes the flows to the file `output`; "url" sends each one to `output` by POST as a JSON object. If
+    flows could not be sent (the service refuses, fails for 5 s of a replay, or is too slow for an interface), join()
+    raises Error.
+    input_directory: its *.pcap, *.pcapng and *.cap are read as one stream, in the order of their names.
+    fields: only these columns; a list, or names separated by commas.
     verbose: logs more, to the logger "flowmeter".
 
-    The flows are those of the feature set cic82. Raises FileNotFoundError, ValueError.
+    The flows have the columns of the feature set cic82. Raises FileNotFoundError, ValueError.
     """
     if sum(source is not None for source in (input_file, input_interface, input_directory)) != 1:
         raise ValueError("name exactly one of input_file, input_interface and input_directory")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tests of the Python package against the program built beside it. ctest sets METER_PROGRAM and PYTHONPATH; a file
-whose tests are all skipped exits with ctest's 77 and says why."""
+"""Tests of the Python package against the program of the same build. ctest sets METER_PROGRAM and PYTHONPATH. If all tests
+of a file are skipped, it says why and exits with 77, as ctest expects."""
 import os
 import subprocess
 
@@ -15,7 +15,7 @@ ICMP_ECHO = bytes([8, 0, 0, 0, 0, 7, 0, 1])
 
 
 def traffic():
-    """conversation(), a ping, and UDP flows enough for several batches, in two of which nothing is empty or zero."""
+    """conversation(), a ping, and enough UDP flows for several batches; in two of these, no cell is empty or zero."""
     packets = [*frames.conversation(), (4.0, frames.ethernet(frames.ipv4(1, ICMP_ECHO)))]
     for flow in range(10_000):
         source = f"10.1.{flow >> 8}.{flow & 255}"
@@ -49,7 +49,7 @@ def damaged(tmp_path):
 
 @pytest.fixture(scope="session")
 def program():
-    """Runs the program; its standard output."""
+    """Runs the program and returns its standard output."""
     def run(*arguments):
         done = subprocess.run([cases.meter_path, "-q", "-c", "-", *map(str, arguments)], capture_output=True, text=True,
                               check=True, timeout=60)

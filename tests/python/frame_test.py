@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""flowmeter.read_frame(): a DataFrame whose cells are the CSV's and whose dtypes do not depend on the traffic."""
+"""flowmeter.read_frame(): a DataFrame with the cells of the CSV, and with dtypes that do not depend on the traffic."""
 import io
 
 import flowmeter
@@ -22,7 +22,7 @@ def test_a_frame_is_the_csv(capture, program, features):
     assert list(frame.columns) == text.partition("\n")[0].split(",")
     assert len(frame) == text.count("\n") - 1 > 2 * 4096
     for name in frame.columns:
-        if frame[name].dtype == "category":  # their order is nobody's business
+        if frame[name].dtype == "category":  # the order of the categories does not matter
             assert frame[name].astype("string").equals(expected[name].astype("string")), name
         else:
             pandas.testing.assert_series_equal(frame[name], expected[name], check_exact=True)
@@ -55,7 +55,7 @@ def test_dtypes_do_not_depend_on_the_traffic(tmp_path, capture, features, packet
 def test_a_frame_can_be_changed_and_analysed(capture):
     frame = flowmeter.read_frame(capture, fields="src_ip,dst_ip,tot_fwd_pkts,protocol")
     frame["tot_fwd_pkts"] += 1
-    assert frame["tot_fwd_pkts"].min() >= 1 + 0
+    assert frame["tot_fwd_pkts"].min() >= 1
     assert (frame.groupby("protocol")["tot_fwd_pkts"].sum() > 0).all()
     assert len(frame[frame["src_ip"] == "10.1.0.7"]) == 1
 

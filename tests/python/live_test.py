@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""flowmeter.meter() and live sniffers, on a veth pair between network namespaces of the test's own. Needs root."""
+"""flowmeter.meter() and live sniffers, on a veth pair between two network namespaces that each test makes. Needs root."""
 import csv
 import os
 import socket
@@ -26,7 +26,7 @@ class Live(cases.Case):
         self.pair.wait_quiet()
 
     def send(self, ports, packets=3):
-        """So many datagrams of 10 octets from A to each of these ports of B."""
+        """Sends datagrams of 10 bytes from A to each of these ports of B."""
         with self.pair.a.inside():
             sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with sender:
@@ -36,7 +36,7 @@ class Live(cases.Case):
                     sender.sendto(b"0123456789", (B4, port))
 
     def receive(self, ports):
-        """Sockets, so that nothing answers "port unreachable"."""
+        """Opens sockets, so that B does not answer "port unreachable"."""
         for port in ports:
             with self.pair.b.inside():
                 receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -48,7 +48,7 @@ class Live(cases.Case):
                       if flow["src_port"] == 5000)
 
     def test_flows_of_an_interface(self):
-        """Both datapaths; flows come as they end, the open ones after stop()."""
+        """On both datapaths, flows are delivered as they end; those still open follow after stop()."""
         self.receive([7001, 7002])
         for datapath in ("events", "kernel"):
             with self.subTest(datapath):
@@ -78,7 +78,7 @@ class Live(cases.Case):
         self.assertEqual(list(frame["tot_fwd_pkts"]), [3, 3])
 
     def test_nothing_of_the_process_is_given_up(self):
-        """Capabilities and network namespace of the other threads stay, and nothing stays attached."""
+        """The other threads keep their capabilities and network namespace, and nothing stays attached."""
         def state():
             with open("/proc/self/status", encoding="ascii") as status:
                 kept = [line for line in status if line.startswith(("Cap", "NoNewPrivs"))]
@@ -104,7 +104,7 @@ class Live(cases.Case):
             self.assertEqual(self.udp_flows(flows), [(7001, 3, 0)])
 
     def test_a_consumer_that_is_slow_loses_no_packet(self):
-        """More flows than wait between the meter and Python: taken late, they are all there, with every packet."""
+        """Even if Python takes the flows late, and there are more than may wait for it, no flow and no packet is missing."""
         ports = range(10_000, 50_000)
         flows = flowmeter.meter("veth0", netns=self.pair.b.name, idle_timeout=0.2)
         with self.pair.a.inside():
@@ -134,7 +134,7 @@ class Live(cases.Case):
             "finally:\n    sniffer.join()\n    session.flush_flows()\n")
         process = self.pair.b.start(sys.executable, "-c", script, output, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual(process.stdout.readline(), b"started\n")
-        # A CSV has its header when metering has begun.
+        # The header is written when metering has started.
         meter_has_begun(output)
         self.send([7001])
         self.pair.wait_quiet()
@@ -195,12 +195,12 @@ def own_links(process="self"):
             with open(f"/proc/{process}/fdinfo/{each}", encoding="ascii") as info:
                 links += [line.split()[1] for line in info if line.startswith("link_id:")]
         except FileNotFoundError:
-            pass  # that of the listing
+            pass  # the listing's own descriptor, which is closed by now
     return links
 
 
 def wait_until_gone(links):
-    """A link goes a moment after its last file is closed."""
+    """The kernel removes a link shortly after its last descriptor is closed."""
     end = time.monotonic() + 60
     while any(subprocess.run(["bpftool", "link", "show", "id", link], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                              check=False).returncode == 0 for link in links):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the package says of itself: feature sets, settings, types; and that it can be installed by pip."""
+"""The package's description of itself (feature sets, settings, types), and its installation by pip."""
 import importlib.util
 import json
 import os
@@ -30,7 +30,7 @@ def test_features_are_those_of_the_program():
 
 
 def test_settings_are_all_those_of_the_program():
-    """A parameter that the program gets is not to be forgotten here."""
+    """Every parameter of the program must also be a setting here."""
     offered = {name.replace("-", "_"): (kind, live) for name, _, kind, live in flowmeter._native.options()}
     assert set(flowmeter.Settings.__annotations__) == {name for name, (_, live) in offered.items() if not live}
     annotations = flowmeter._run.LiveSettings.__annotations__
@@ -57,14 +57,14 @@ def test_numpy_and_pandas_are_not_needed_to_iterate(small):
 
 
 def test_pip_installs_it(tmp_path, small):
-    """From this checkout, without a network, with what the build directory of the tests has built."""
+    """pip installs this checkout without a network, with the native module of the tests' build directory."""
     build = os.environ.get("METER_BUILD_DIR")
     if not build:
         pytest.skip("METER_BUILD_DIR names no build directory")
     for needed in ("pip", "setuptools", "wheel"):
         if not importlib.util.find_spec(needed):
             pytest.skip(f"{needed} is not installed")
-    # A copy: setuptools writes beside the sources. The build directory was made from the original.
+    # It installs a copy, because setuptools writes beside the sources.
     source = tmp_path / "source"
     source.mkdir()
     shutil.copytree(ROOT / "python", source / "python")
@@ -89,7 +89,7 @@ def test_pip_installs_it(tmp_path, small):
 
 
 def test_tools_need_nothing_built():
-    """From the source tree, and without pandas: one line says what is missing."""
+    """They run from the source tree; without pandas, one line says what is missing."""
     script = ("import sys\nfrom flowmeter.diff.command_line import main\nfrom flowmeter.analysis import command_line\n"
               "assert 'flowmeter._native' not in sys.modules\n"
               "command_line.interpreter.missing = lambda *modules: ['pandas']\nsys.argv[1:] = ['flows.csv']\n"

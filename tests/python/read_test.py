@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""flowmeter.read(): the flows of captures as mappings, equal to the program's CSV cell for cell."""
+"""flowmeter.read(): the flows of captures as mappings; each value is equal to its cell in the program's CSV."""
 import csv
 import io
 import logging
@@ -24,7 +24,7 @@ def csv_rows(text):
 
 
 def assert_cell(value, text):
-    """A value of Python against its cell in the CSV."""
+    """Compares a value of Python with its cell in the CSV."""
     if value is None:
         assert text == ""
     elif isinstance(value, str):
@@ -200,20 +200,20 @@ def test_stop_keeps_what_was_read(tmp_path):
         time.sleep(0.2)
         timer = threading.Timer(0.2, flows.stop)
         timer.start()
-        assert len(list(flows)) == 3  # though the writer is there and silent
+        assert len(list(flows)) == 3  # although the writer is open and silent
         timer.join()
 
 
 def test_closing_a_run_that_waits_for_its_input(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    flows = flowmeter.read(tmp_path / "fifo")  # waits in open(2)
+    flows = flowmeter.read(tmp_path / "fifo")  # blocks in open(2)
     start = time.monotonic()
     flows.close()
     assert time.monotonic() - start < 5
 
 
 def test_interrupt_from_the_keyboard(tmp_path):
-    """A loop that waits for flows ends with KeyboardInterrupt, and Python with it."""
+    """KeyboardInterrupt ends a loop that waits for flows, and then Python ends."""
     os.mkfifo(tmp_path / "fifo")
     script = "import flowmeter, sys\nprint('ready', flush=True)\nlist(flowmeter.read(sys.argv[1]))\n"
     with subprocess.Popen([sys.executable, "-c", script, tmp_path / "fifo"], stdout=subprocess.PIPE,
@@ -229,14 +229,14 @@ def test_interrupt_from_the_keyboard(tmp_path):
 
 
 def test_a_script_that_ends_in_the_middle(capture):
-    """Runs that nobody took to their end do not keep Python from ending, nor crash it."""
+    """Unfinished runs neither keep Python from ending nor crash it."""
     script = "import flowmeter, sys\nflows = flowmeter.read(sys.argv[1])\nnext(flows)\nother = flowmeter.read(sys.argv[1])\n"
     done = subprocess.run([sys.executable, "-c", script, capture], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_fork_meanwhile(capture):
-    """A child has runs of its own, none of its parent's, and ends; the parent's goes on."""
+    """A child process can start its own runs but cannot use its parent's; when it ends, the parent's run continues."""
     script = """if 1:
         import flowmeter, os, sys
         flows = flowmeter.read(sys.argv[1])
@@ -258,7 +258,7 @@ def test_a_fork_meanwhile(capture):
 
 
 def test_memory_is_bounded_while_iterating(tmp_path):
-    """Flows that are forced out come while the capture is read: many times as many rows as may wait in memory."""
+    """Flows that are forced out are delivered while the capture is read, so not all rows are in memory at once."""
     path = tmp_path / "long.pcap"
     with open(path, "wb") as file:
         file.write(frames.pcap_header())

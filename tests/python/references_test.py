@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every capture of a reference set beside the repository, malformed ones included: Python has the program's rows, and
-fails where it fails."""
+"""All captures of a reference set beside the repository, even malformed ones: Python gets the same rows as the program, and
+fails if the program fails."""
 import csv
 import io
 import pathlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""flowmeter.sniffer: what programs written for the Python cicflowmeter call."""
+"""flowmeter.sniffer: the interface for programs that were written for the Python cicflowmeter."""
 import csv
 import http.server
 import json
@@ -12,7 +12,7 @@ from flowmeter.sniffer import create_sniffer
 
 import capture as frames
 
-# The example of the Python tool's README, as it stands but for the import.
+# The example of the Python tool's README; only the import is changed.
 EXAMPLE = '''
 from flowmeter.sniffer import create_sniffer
 
@@ -82,7 +82,7 @@ def test_stopping(tmp_path):
         sniffer.stop()
     assert not sniffer.running and session.packets_count == 7
     assert output.read_text().count("\n") == 4
-    sniffer.join()  # as one does in a `finally`
+    sniffer.join()  # as programs do in a `finally`
 
 
 def test_what_cannot_be(small, tmp_path):
@@ -107,7 +107,7 @@ def test_what_cannot_be(small, tmp_path):
     sniffer.start()
     with pytest.raises(flowmeter.Error, match="No space left") as failure:
         sniffer.join()
-    assert failure.type is flowmeter.Error  # it is not the capture's
+    assert failure.type is flowmeter.Error  # not CaptureError: the output failed
 
 
 def test_damaged_captures(damaged, tmp_path):
@@ -124,7 +124,7 @@ def test_damaged_captures(damaged, tmp_path):
 
 
 class Service:
-    """A service that takes flows by POST; `answers` are the statuses of the next requests, then 200."""
+    """A service that takes flows by POST. It answers the next requests with the statuses in `answers`, then with 200."""
 
     def __init__(self, answers=()):
         self.flows, self.requests = [], 0

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The six pictures, each a matplotlib Figure. Colours are of the palette of Okabe and Ito, which stays distinct for the
-colour-blind; a class has the same one everywhere. Histograms, bars and boxes are of all flows; of points, at most MOST are
-drawn, every k-th, and then the title says so. A panel without data says so, too."""
+"""The six pictures, each a matplotlib Figure.
+
+The colours are from the palette of Okabe and Ito, which colour-blind people can tell apart; a class has the same colour
+everywhere. Histograms, bars and boxes show all flows. At most MOST points are drawn: if there are more, every k-th is, and
+the title says so. A panel without data says so, too.
+"""
 import os
 import textwrap
 
-os.environ["MPLBACKEND"] = "Agg"  # no display, whatever the environment says; a wrong name there would stop the import
+os.environ["MPLBACKEND"] = "Agg"  # no display is needed; a wrong name in the environment would stop the import
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib import cbook  # noqa: E402
@@ -19,12 +22,12 @@ from .classes import TYPE_COLOURS  # noqa: E402
 MOST = 50_000
 BINS = 30
 PATTERN_COLOURS = dict(zip(classes.PATTERNS, ("#0072B2", "#E69F00")))
-PERIODIC, NOT_PERIODIC = "#D7191C", "#9DB4C4"  # red, and a grey that is lighter, too
+PERIODIC, NOT_PERIODIC = "#D7191C", "#9DB4C4"  # red, and a grey that is also lighter
 _PLAIN, _LINE = "#0072B2", "#444444"
-# From light to dark: the order of the four categories.
+# From light to dark, in the order of the four categories.
 _SHADES = ("#C6DBEF", "#6BAED6", "#2171B5", "#08306B")
 
-matplotlib.rcdefaults()  # the user's own settings are for the user's own plots
+matplotlib.rcdefaults()  # the user's own settings are not meant for these plots
 matplotlib.rcParams.update({"font.size": 9, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
                             "axes.axisbelow": True, "agg.path.chunksize": 10_000})
 _COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
@@ -44,7 +47,7 @@ def _no_data(axes, title):
 
 
 def _thinned(mask):
-    """(places of at most MOST flows of the mask, remark for the title)"""
+    """(indices of at most MOST flows of the mask, remark for the title)"""
     places = np.flatnonzero(mask)
     step = -(-len(places) // MOST)
     if step <= 1:
@@ -54,7 +57,7 @@ def _thinned(mask):
 
 
 def _point(number):
-    """Size and opacity of a point: few are to be seen well, many not to hide each other."""
+    """Size and opacity of a point. Few points should be easy to see; many should not hide each other."""
     size, alpha = (30, .85) if number <= 1_000 else (12, .6) if number <= 10_000 else (5, .35)
     return {"s": size, "alpha": alpha, "linewidths": 0}
 
@@ -67,7 +70,7 @@ def _pie(axes, title, counts, colours):
     shares = [100 * count / total for count in counts.values()]
     wedges, _ = axes.pie(list(counts.values()), colors=[colours[name] for name in counts], startangle=90, counterclock=False,
                          wedgeprops={"edgecolor": "white", "linewidth": 1 if len(counts) > 1 else 0})
-    # Beside its slice, where text has the page's contrast; a small slice's would run into the next one's.
+    # The share is beside its slice, where the contrast is good. A small slice has none: it would touch the next one.
     for wedge, share in zip(wedges, shares):
         if share >= 3:
             angle = np.deg2rad((wedge.theta1 + wedge.theta2) / 2)
@@ -98,9 +101,9 @@ def _histogram(axes, title, values, label, log=False):
     heights, edges = np.histogram(values, BINS)
     axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=_PLAIN, edgecolor="white", linewidth=.4, log=log)
     if log:
-        axes.set_ylim(.5, max(axes.get_ylim()[1], 15))  # one flow is to be seen, and 1 and 10 on the axis
+        axes.set_ylim(.5, max(axes.get_ylim()[1], 15))  # a bar of one flow is visible, and the axis shows 1 and 10
         axes.yaxis.set_major_formatter(_SHORT)
-        axes.yaxis.set_minor_formatter(NullFormatter())  # else 0.6 flows
+        axes.yaxis.set_minor_formatter(NullFormatter())  # otherwise the axis would show 0.6 flows
     else:
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=_STEPS, integer=True))
         axes.yaxis.set_major_formatter(_SHORT)
@@ -109,7 +112,7 @@ def _histogram(axes, title, values, label, log=False):
 
 
 def _boxes(axes, title, a, column, label, unit):
-    """Boxes from the quartiles of all flows; outliers beyond MOST are thinned."""
+    """Boxes show the quartiles of all flows; if there are too many outliers, only some are drawn."""
     values, codes = a.columns[column], a.columns["flow_type"]
     there = ~np.isnan(values)
     boxes, colours, remark = [], [], ""
@@ -164,18 +167,18 @@ def _log_scatter(axes, a):
 
 
 def _legend(axes, below, columns, handles):
-    """Under the axes, where it hides no point."""
+    """The legend is below the axes, where it hides no point."""
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(.5, below), ncol=columns, frameon=False)
 
 
 def _key(name, colour, marker="o"):
-    """A legend's handle: as a point, but large and opaque however many are drawn."""
+    """A legend's handle: like a point, but always large and opaque."""
     return Line2D([], [], marker=marker, linestyle="", color=colour, label=name)
 
 
 def _coloured(axes, x, y, codes, colours):
-    """Points in the colours of their classes, in the order of the flows: by class, the last class would hide the others.
-    Gives the legend's handles."""
+    """Draws points in the colours of their classes and returns the legend's handles. The points are in the order of the
+    flows: drawn class by class, the last class would hide the others."""
     there = [name for code, name in enumerate(colours) if (codes == code).any()]
     axes.scatter(x, y, c=np.array(list(colours.values()))[codes], **_point(len(x)))
     return [_key(name, colours[name]) for name in there]
@@ -218,7 +221,7 @@ def packet_size_analysis(a):
 
 
 def _time(a):
-    """(a place on the time axis for each flow, its label)"""
+    """(position of each flow on the time axis, label of the axis)"""
     times = a.columns["time"]
     if np.any(~np.isnan(times)):
         return times - np.nanmin(times), "time since the first flow (s)"
@@ -251,7 +254,7 @@ def periodic_traffic(a):
 
 def correlation_heatmap(a):
     names, r = a.correlation.matrix()
-    if a.correlate_all:  # dozens of columns, many of them constant
+    if a.correlate_all:  # there are dozens of columns, and many are constant
         known = np.flatnonzero((~np.isnan(r)).any(axis=0))
         names, r = [names[i] for i in known], r[np.ix_(known, known)]
     title = "Correlation of all features" if a.correlate_all else "Correlation of key features"
@@ -265,12 +268,12 @@ def correlation_heatmap(a):
     for set_ticks, turn in ((axes.set_xticks, {"rotation": 90 if small else 45, "ha": "center" if small else "right",
                                                "rotation_mode": None if small else "anchor"}), (axes.set_yticks, {})):
         for text in set_ticks(range(len(names)), names, **turn, **small):
-            text.label1.set_parse_math(False)  # names are the input's
+            text.label1.set_parse_math(False)  # the names come from the input
     if not small:
         for i, j in zip(*np.nonzero(~np.isnan(r))):
             axes.text(j, i, f"{r[i, j]:.2f}", ha="center", va="center", color="white" if abs(r[i, j]) > .6 else "black")
     axes.spines[:].set_visible(False)
-    axes.set_facecolor("#DDDDDD")  # where there is no r: not the white of 0
+    axes.set_facecolor("#DDDDDD")  # grey where r is unknown; white means 0
     axes.set_title(title + ("\n(grey: constant or unknown)" if np.isnan(r).any() else ""))
     figure.colorbar(image, ax=axes, label="Pearson's r", shrink=.8)
     return figure

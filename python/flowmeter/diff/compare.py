@@ -419,4 +419,4 @@ def _compare_rows(result, x, y, group, located):
             column.unexplained.append(cell)
         else:
             column.explained[cell.rules] += 1
-            result.rules.update(set(cell.rules))
+            result.rules.update(list(dict.fromkeys(cell.rules)))  # not a set: its order would change from run to run

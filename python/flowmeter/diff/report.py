@@ -8,7 +8,7 @@ import math
 from .columns import COLUMNS, PROGRAMS, canonical
 from .rules import says
 
-_LISTED = 20  # cells and flows that the text and the page list
+_LISTED = 20  # how many cells and flows the text lists; the page lists ten times as many
 
 
 def _number(value):
@@ -16,7 +16,7 @@ def _number(value):
 
 
 def _why(column):
-    """The rules of a column with the number of cells, most frequent first."""
+    """The rules of a column, each with its number of cells, the most frequent first."""
     parts = [f"{' + '.join(rules)} {count}" for rules, count in column.explained.most_common()]
     return parts + ([f"NO EXPLANATION {len(column.unexplained)}"] if column.unexplained else [])
 
@@ -94,7 +94,7 @@ def _some(lines):
 
 
 def table(result):
-    """CSV: a line a column, then a line a row without a partner, then a line a cell without explanation."""
+    """CSV: one line per column, then per row without a partner, then per cell without an explanation."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["kind", "name", "unit", "equal", "different", "unexplained", "largest_absolute", "largest_relative",
@@ -130,7 +130,7 @@ svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(-
 
 
 def _bars(rows, label_width=150, width=620):
-    """rows: (label, [(class, number)], note); each bar is scaled to the greatest sum."""
+    """rows: (label, [(class, number)], note). The bars are scaled to the greatest sum."""
     top = max((sum(n for _, n in parts) for _, parts, _ in rows), default=0) or 1
     out = [f'<svg width="{label_width + width + 90}" height="{17 * len(rows) + 4}" role="img">']
     for i, (label, parts, note) in enumerate(rows):
@@ -147,7 +147,7 @@ def _bars(rows, label_width=150, width=620):
 
 
 def _scatter(result, name, size=260):
-    """A against B in the same unit, logarithmic; on the diagonal they agree."""
+    """A against B in the same unit, on logarithmic axes; on the diagonal they agree."""
     unexplained = {(c.a.line, c.b.line) for c in result.columns[name].unexplained}
     points = []
     for x, y in result.pairs:
@@ -167,7 +167,7 @@ def _scatter(result, name, size=260):
            f'<path class="axis" fill="none" d="M{x0} {y1}V{y0}H{x1}M{x0} {y0}L{x1} {y1}"/>',
            label(x0, y0 + 14, f"1e{low}"), label(x1, y0 + 14, f"1e{high}", "end"), label(x0 - 4, y0, f"1e{low}", "end"),
            label(x0 - 4, y1 + 8, f"1e{high}", "end"), label((x0 + x1) / 2, y0 + 28, "A"), label(8, (y0 + y1) / 2, "B")]
-    step = max(1, len(points) // 3000)  # a page stays small
+    step = max(1, len(points) // 3000)  # the page stays small
     for u, v, is_open, a, b in sorted(points[::step], key=lambda p: p[2]):
         x, y = place(u, v)
         out.append(f'<circle class="{"open" if is_open else "known"}" cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill-opacity=".6">'

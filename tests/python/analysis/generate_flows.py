@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes a CSV of as many flows as wanted, with the 82 columns, for looking at the analyser's plots and for measuring it:
+"""Writes a CSV of any number of flows with the 82 columns, to look at the analyser's plots and to measure its speed:
 
     tests/python/analysis/generate_flows.py ROWS [SEED] > flows.csv
 
 A mixture of look-ups, web pages, downloads, remote shells, beacons and scans. The columns that the analyser reads agree
-with each other; most others are 0, so the rows are as wide, if not as long, as real ones."""
+with each other. Most others are 0, so rows have as many cells as real ones but are shorter."""
 import os
 import sys
 
@@ -20,7 +20,7 @@ import pandas as pd  # noqa: E402
 from flowmeter.models.column_names import COLUMNS_82  # noqa: E402
 
 _AT_ONCE = 50_000
-#         share, packets forward, backward, their sizes, mean gap (s), its spread, port
+# share, packets forward and backward, their sizes, mean gap (s), its spread, port
 _KINDS = ((.40, (1, 2), (1, 2), (75, 12), (150, 60), .02, .1, 53),
           (.22, (5, 14), (4, 16), (180, 60), (700, 250), .02, 1.6, 443),
           (.05, (20, 300), (40, 900), (66, 4), (1400, 80), .0008, 2.5, 443),
@@ -30,7 +30,7 @@ _KINDS = ((.40, (1, 2), (1, 2), (75, 12), (150, 60), .02, .1, 53),
 
 
 def table(rows, seed=1):
-    """A table of texts and numbers, all 82 columns."""
+    """A table with all 82 columns."""
     random = np.random.default_rng(seed)
     kinds = random.choice(len(_KINDS), rows, p=[kind[0] for kind in _KINDS])
     draw = lambda place, how: how(*(np.array([kind[place][i] for kind in _KINDS])[kinds] for i in (0, 1)))

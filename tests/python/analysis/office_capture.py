@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes a capture of a made-up quarter of an hour in an office, with conversations of each class of the analyser:
+"""Writes a capture of an invented quarter of an hour in an office, with conversations of each of the analyser's classes:
 
     tests/python/analysis/office_capture.py OUT.pcap
 
-Look-ups, pages and downloads by TLS, remote shells, beacons of a sensor, log messages, and a port scan. The same octets each
-time."""
+DNS look-ups, pages and downloads over TLS, remote shells, beacons of a sensor, log messages, and a port scan. The capture is
+the same each time."""
 import os
 import random
 import sys
@@ -19,7 +19,7 @@ START, LENGTH = 1_700_000_000, 900  # s
 
 
 class Conversation:
-    """Packets of one 5-tuple, one after the other."""
+    """Adds packets of one 5-tuple, one after the other."""
 
     def __init__(self, packets, start, client, server, ports):
         self._packets, self.now = packets, start
@@ -65,7 +65,7 @@ def conversations():
             c.tcp(r.uniform(.1, 4), True, FIN | ACK)
             c.tcp(delay, False, FIN | ACK)
             c.tcp(.0001, True, ACK)
-    for _ in range(made["shell"]):  # few keys at a time, so that not 2000 bytes come back
+    for _ in range(made["shell"]):  # few keystrokes, so that fewer than 2000 bytes come back
         c = begin("198.51.100.22", 22)
         for _ in range(r.randint(2, 4)):
             c.tcp(r.uniform(.3, 3), True, ACK | PSH, r.randint(180, 260))

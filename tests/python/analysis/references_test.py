@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/flow_analyzer.py on the flows of captures of ../shared, a directory beside the repository: classes and counts
-against a plain reading of the rules, row by row. Skipped where that directory is absent."""
+"""scripts/flow_analyzer.py on flows of the captures in ../shared, a directory beside the repository: classes and counts
+are compared, row by row, with a plain implementation of the rules. Skipped if the directory is missing."""
 import collections
 import csv
 import os
@@ -59,7 +59,7 @@ class AnalyzerReferences(analyzer.AnalyzerCase):
         self.assertEqual(len(seen), 5, seen)
 
     def test_realtime_97(self):
-        """Read in its own names and units: its durations are microseconds."""
+        """The file has its own names and units: durations are in microseconds."""
         directory = os.path.join(SHARED, "reference")
         name = "voip_sip_1567s.pcap.csv.gz"
         if not os.path.isdir(os.path.join(directory, "realtime97")):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/diff: each rule explains the cell that it predicts and not the next one; boundaries of flows; the reports; what
-it refuses. Cells of the rules' cases are worked out by hand; random captures take theirs from the independent models."""
+"""scripts/diff: each rule explains the cell that it predicts and no other value; boundaries of flows; reports; files that it
+refuses. The cells of each rule are worked out by hand; those of random captures come from the independent models."""
 import csv
 import gzip
 import os
@@ -41,14 +41,14 @@ def at(*records):
     return [(START + round(seconds * SECOND), *rest) for seconds, *rest in records]
 
 
-# Lengths forward 54, 54, 154, backward 54, 100; gaps .1 .1 .1 1.7.
+# Lengths are 54, 54, 154 forward and 54, 100 backward; gaps are .1, .1, .1, 1.7.
 VECTOR = at((0, fwd(SYN)), (.1, bwd(SYN | ACK)), (.2, fwd(ACK)), (.3, fwd(PSH | ACK, 100)), (2, bwd(PSH | ACK, 46)))
 TWO_DATAGRAMS = at((0, ufwd(10)), (.5, ufwd(20)))
 ICMP = {"correct": (A, B, -1, -1, 1), "java": (A, B, 0, 0, 0)}
 INNER_TCP = ipv4(6, tcp(SYN, b"", 7, 9), B, A)
 UNREACHABLE = ethernet(ipv4(1, icmp(3, INNER_TCP)))
 
-# rule, the program that has it, packets, (forward, backward), duration in s (of both), column, correct cell, its cell
+# rule, program that has it, packets, (forward, backward), duration in s (or both durations), column, correct cell, its cell
 QUIRKS = [
     ("java-walk", "java", at((0, UNREACHABLE), (1, UNREACHABLE)), (2, 0), 1, "syn_flag_cnt", -1, 2),
     ("microseconds", "python", [((1600000000, 250000000), fwd(ACK)), ((1600000000, 250001999), fwd(ACK))], (2, 0), (1.999e-06, 1e-06),
@@ -90,7 +90,7 @@ QUIRKS = [
     ("microseconds-unit", "java", VECTOR, (3, 2), 2, "flow_iat_max", 1.7, 1700000.0),
 ]
 
-# boundary, the other program, packets where it holds, packets where it does not (just within the limit).
+# boundary, the other program, packets with this boundary, packets without it (just within the limit).
 _LATE = at((0, fwd(ACK)), (1, fwd(ACK)))
 BOUNDARIES = [
     ("idle", "java", at((0, ethernet(ipv4(1, icmp(8)))), (60.000001, ethernet(ipv4(1, icmp(8))))),
@@ -118,11 +118,11 @@ BOUNDARIES = [
     ("java-not-ipv4", "java", at((0, ethernet(ipv6(17, udp()), 0x86DD)), (1, ethernet(ipv6(17, udp()), 0x86DD))), _LATE),
 ]
 ELSEWHERE = {"whole-seconds", "python-link-type", "python-undissected", "other-collection", "python-without-icmp", "own-quotient",
-             "parts-add-up", "repeated-row"}  # have their own cases
+             "parts-add-up", "repeated-row"}  # these have their own cases
 
 
 def csv_of(program, octets):
-    """The rows of a capture by the independent models."""
+    """The rows of a capture, from the independent models."""
     if program == "python":
         return python_cicflowmeter.csv_of(octets).decode()
     if program == "java":
@@ -155,7 +155,7 @@ class DiffCase(cases.Case):
 
 
 def hand_row(program, identity, counts, duration, column=None, cell=None, stamp=None):
-    """A CSV of one row with the columns that match it and one more."""
+    """A CSV with one row: the columns needed to match it, and one more."""
     names = ["src_ip", "dst_ip", "src_port", "dst_port", "protocol", "timestamp", "flow_duration", "tot_fwd_pkts", "tot_bwd_pkts"]
     forward, backward = counts
     stamps = {"correct": "2020-09-13 12:26:40.250000", "python": "2020-09-13 12:26:40", "java": "13/09/2020 12:26:40 PM"}
@@ -182,7 +182,7 @@ class DiffQuirks(DiffCase):
         stamp = None
         if rule == "java-walk":
             identity = {**ICMP, "java": (A, B, 7, 9, 6)}
-        if records[0][0] == START + SECOND:  # begins a second later
+        if records[0][0] == START + SECOND:  # starts a second later
             stamp = {"correct": "2020-09-13 12:26:41.250000", "python": "2020-09-13 12:26:41", "java": "13/09/2020 12:26:41 PM"}
         octets = pcap(records, nanoseconds=rule == "microseconds")
         of = lambda who, length, value: hand_row(who, identity.get(who, identity["correct"]), counts, length, column, value,
@@ -203,7 +203,7 @@ class DiffQuirks(DiffCase):
                 wrong = self.both(case, wrong)
                 self.assertEqual(len(wrong.columns[column].unexplained), 1)
                 self.assertEqual(sum(wrong.columns[column].explained.values()), 0)
-                # Nor is its own cell, if the correct one is not what the packets give.
+                # Its own cell is not explained either if the correct cell is wrong.
                 wrong = self.both(case, cell, correct=case[6] + 13)
                 self.assertEqual(len(wrong.columns[column].unexplained), 1)
 
@@ -241,7 +241,7 @@ class DiffBoundaries(DiffCase):
         self.assertEqual([side.rules for side in result.sides], [("python-link-type",)])
 
     def test_icmp_that_python_cannot_dissect(self):
-        # A timestamp message has 20 octets; 8 fit the correct mode, but 9 are a cut within a field.
+        # A timestamp message has 20 bytes. The correct mode needs only 8 of them, but the Python program cannot dissect 9.
         octets = pcap(at((0, ethernet(ipv4(1, icmp(13, b"\0"))))))
         result = self.compared(csv_of("correct", octets), "", octets)
         self.assertEqual([side.rules for side in result.sides], [("python-undissected",)])
@@ -273,7 +273,7 @@ class DiffBoundaries(DiffCase):
         octets = pcap(at((0, ufwd(1)), (1, ethernet(ipv4(1, icmp(8))))))
         lines = csv_of("python", octets).splitlines(keepends=True)
         for python, sides in (("".join(lines), []), ("".join(lines[:2]), [("python-without-icmp",)]),
-                              ("".join(lines[::2]), [()])):  # a missing row of another kind has no reason
+                              ("".join(lines[::2]), [()])):  # a missing row of another protocol has no reason
             result = self.compared(csv_of("correct", octets), python, octets)
             self.assertEqual([side.rules for side in result.sides], sides)
 
@@ -281,7 +281,7 @@ class DiffBoundaries(DiffCase):
         octets = pcap(VECTOR)
         other = java_cicflowmeter.rows(octets).splitlines()
         cells = other[1].split(",")
-        cells[8] = "4"  # one forward packet more than there is
+        cells[8] = "4"  # one forward packet too many
         result = self.compared(csv_of("correct", octets), other[0] + "\n" + ",".join(cells) + "\n", octets)
         self.assertEqual(result.not_in_capture, {"A": 0, "B": 1})
         self.assertEqual(len(result.columns["tot_fwd_pkts"].unexplained), 1)
@@ -307,7 +307,7 @@ class DiffRows(DiffCase):
                 with self.subTest(program=program, column=column):
                     (names,) = result.columns[column].explained
                     self.assertIn(rule, names)
-            # The same with each explained cell changed by 1: none of them is explained now.
+            # If each explained cell is changed by 1, none is explained.
             head, row = (line.split(",") for line in other.splitlines())
             for column, cell in result.columns.items():
                 if cell.explained and column not in columns.KEY:
@@ -359,7 +359,7 @@ class DiffRandom(DiffCase):
         for seed in range(self.SEEDS):
             octets = random_capture(seed)
             if any(time >= 2**31 * 10**9 for time, *_ in cic82.frames(octets)):
-                continue  # the Java program's seconds are signed there
+                continue  # the Java program's seconds are signed
             captures += 1
             texts = {program: csv_of(program, octets) for program in ("correct", "python", "java")}
             for first, second in (("correct", "python"), ("correct", "java"), ("python", "java")):
@@ -406,7 +406,7 @@ class DiffCommand(DiffCase):
         duration = lines["flow_duration"]
         self.assertEqual([duration[n] for n in ("equal", "different", "unexplained", "largest_absolute", "why")],
                          ["0", "1", "0", "0.0", "microseconds-unit 1"])
-        # 262 octets and 100
+        # 262 bytes and 100
         self.assertEqual((lines["totlen_fwd_pkts"]["largest_absolute"], lines["totlen_fwd_pkts"]["largest_relative"]),
                          ("162.0", repr(162 / 262)))
         with open(self.path("out.html"), encoding="utf-8") as file:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/diff on captures of ../shared, a directory beside the repository: the rows of the Python and the Java program,
-and this program's compat modes, against the correct mode's, without a difference that has no explanation. Skipped where
-that directory is absent."""
+"""scripts/diff on captures in ../shared, a directory beside the repository: it explains every difference between the correct
+mode and the Python program, the Java program, and this program's compat modes. Skipped if the directory is missing."""
 import csv
 import os
 import subprocess
@@ -11,7 +10,7 @@ import cases
 
 SHARED = os.path.join(os.path.dirname(cases.ROOT), "shared")
 DIFF = os.path.join(cases.ROOT, "scripts", "diff")
-# Time-outs and collections, ICMP, fragments, IPv6, tags, padding, clocks that step back, closed flows that go on.
+# Time-outs and collections, ICMP, fragments, IPv6, tags, padding, clocks that step back, packets after the close.
 CAPTURES = ["attack_dns_txt_c2.pcap", "icmp_tunnel_1123s.pcap", "mix_many_protocols_qinq_vlan.pcap", "p2p_gnutella_600s.pcap",
             "vpn_surfshark_out_of_order.pcap", "mix_ipfixprobe.pcap", "odd/snaplen_tcp_timestamp.pcap"]
 
