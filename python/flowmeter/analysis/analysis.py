@@ -6,7 +6,7 @@ import collections
 import numpy as np
 import pandas as pd
 
-from . import classes, flows
+from . import classes, classify, flows
 
 KEY_FEATURES = ("flow_duration", "pkt_size_avg", "flow_byts_s", "flow_iat_mean", "tot_fwd_pkts", "tot_bwd_pkts",
                 "fwd_pkt_len_mean", "bwd_pkt_len_mean")
@@ -96,8 +96,8 @@ class Analysis:
                 name = f"{way}pkt_len_{what}"
                 self.extremes[name] = reduce.reduce(numbers[name][there], initial=self.extremes.get(name, np.nan))
         self.correlation.add(others if self.correlate_all else {name: numbers[name] for name in KEY_FEATURES})
-        codes = (classes.flow_type(numbers, self.limits), classes.timing(numbers, self.limits), classes.pattern(numbers),
-                 classes.periodic(numbers, self.limits))
+        codes = (classify.flow_type(numbers, self.limits), classify.timing(numbers, self.limits), classify.pattern(numbers),
+                 classify.periodic(numbers, self.limits))
         for name, of_piece in zip(classes.COLUMNS, codes):
             self._pieces[name].append(of_piece)
         return codes
@@ -109,9 +109,9 @@ class Analysis:
             self.columns[name] = np.concatenate(parts) if parts else np.empty(0, np.int8 if name in classes.COLUMNS else float)
         self.unique = {name: len(np.unique(np.concatenate(seen))) if seen else 0 for name, seen in self._addresses.items()}
         self._addresses = {}
-        self.types = classes.counts(self.columns["flow_type"], classes.FLOW_TYPES)
-        self.timings = classes.counts(self.columns["timing_category"], classes.TIMINGS)
-        self.patterns = classes.counts(self.columns["traffic_pattern"], classes.PATTERNS)
+        self.types = classify.counts(self.columns["flow_type"], classes.FLOW_TYPES)
+        self.timings = classify.counts(self.columns["timing_category"], classes.TIMINGS)
+        self.patterns = classify.counts(self.columns["traffic_pattern"], classes.PATTERNS)
         self.periodic = int(np.count_nonzero(self.columns["is_periodic"]))
         return self
 

@@ -14,6 +14,7 @@ import signal
 import sys
 
 from . import interpreter
+from .classes import Limits
 
 VERSION = "0.1.0"
 USUAL_INPUTS = ("cicflowmeter/output/flow.csv", "output/flow.csv", "flow.csv")
@@ -38,6 +39,10 @@ def whole(text):
 number.__name__, whole.__name__ = "number", "whole positive number"  # in argparse's messages
 
 
+def option_of(name):
+    return "--" + name.replace("_", "-")
+
+
 def command_line(program):
     parser = argparse.ArgumentParser(
         prog=program, description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -56,24 +61,25 @@ def command_line(program):
                         help="correlate the eight key features or all numeric columns (default: %(default)s)")
     limits = parser.add_argument_group("limits of the classes (times in seconds, sizes in bytes)")
 
-    def limit(option, default, text, metavar="X", **options):
+    def limit(name, text, metavar="X", kind=number):
+        default = Limits._field_defaults[name]
         shown = " ".join(f"{value:g}" for value in default) if isinstance(default, tuple) else f"{default:g}"
-        options.setdefault("type", number)
-        limits.add_argument(option, default=default, metavar=metavar, help=f"{text} (default: {shown})", **options)
+        limits.add_argument(option_of(name), default=default, type=kind, metavar=metavar, help=f"{text} (default: {shown})",
+                            nargs=len(default) if isinstance(default, tuple) else None)
 
-    limit("--large-bytes", 2000, "large data transfer: more bytes backward than this, and")
-    limit("--large-duration", 0.04, "longer than this")
-    limit("--quick-size", 200, "quick request: smaller mean packet size than this, and")
-    limit("--quick-duration", 0.05, "shorter than this")
-    limit("--interactive-sizes", (200, 400), "interactive: mean packet size from LOW to HIGH, and", ("LOW", "HIGH"), nargs=2)
-    limit("--interactive-iat-std", 0.01, "greater deviation of the inter-arrival time than this")
-    limit("--bulk-packets", 15, "bulk transfer: more packets than this")
-    limit("--timing", (0.001, 0.01, 0.1), "inter-arrival times that separate very fast, fast, medium, slow", ("A", "B", "C"), nargs=3)
-    limit("--periodic-iat-std", 0.01, "periodic: smaller deviation of the inter-arrival time than this, and")
-    limit("--periodic-iat-mean", 0.001, "greater mean of it than this, and")
-    limit("--periodic-min-packets", 2, "at least this many packets; 4 or more is recommended", "N", type=whole)
-    limit("--sizes", (200, 400, 1000), "mean packet sizes that separate small, medium, large, very large", ("A", "B", "C"), nargs=3)
-    limits.add_argument("--precedence", choices=("guide", "last"), default="guide",
+    limit("large_bytes", "large data transfer: more bytes backward than this, and")
+    limit("large_duration", "longer than this")
+    limit("quick_size", "quick request: smaller mean packet size than this, and")
+    limit("quick_duration", "shorter than this")
+    limit("interactive_sizes", "interactive: mean packet size from LOW to HIGH, and", ("LOW", "HIGH"))
+    limit("interactive_iat_std", "greater deviation of the inter-arrival time than this")
+    limit("bulk_packets", "bulk transfer: more packets than this")
+    limit("timing", "inter-arrival times that separate very fast, fast, medium, slow", ("A", "B", "C"))
+    limit("periodic_iat_std", "periodic: smaller deviation of the inter-arrival time than this, and")
+    limit("periodic_iat_mean", "greater mean of it than this, and")
+    limit("periodic_min_packets", "at least this many packets; 4 or more is recommended", "N", whole)
+    limit("sizes", "mean packet sizes that separate small, medium, large, very large", ("A", "B", "C"))
+    limits.add_argument("--precedence", choices=("guide", "last"), default=Limits._field_defaults["precedence"],
                         help="if several flow types match, the first (guide) or the last one counts (default: %(default)s)")
     parser.add_argument("-v", "--verbose", action="store_true", help="more log lines")
     parser.add_argument("-q", "--quiet", action="store_true", help="warnings and errors only")
@@ -82,7 +88,7 @@ def command_line(program):
     for name in ("timing", "sizes", "interactive_sizes"):
         values = getattr(arguments, name)
         if list(values) != sorted(values):
-            parser.error(f"argument --{name.replace('_', '-')}: the limits must rise")
+            parser.error(f"argument {option_of(name)}: the limits must rise")
         setattr(arguments, name, tuple(values))
     if not 0 <= arguments.correlation <= 1:
         parser.error("argument --correlation: between 0 and 1")
@@ -292,10 +298,10 @@ def draw_pictures(arguments, result, progress, outputs):
 def analyse(arguments, path):
     import numpy as np
 
-    from . import analysis, classes, flows, page
+    from . import analysis, flows, page
 
     np.seterr(all="ignore")  # cells may be as large as floats are; what overflows has no value, and is empty in the tables
-    limits = classes.Limits(*(getattr(arguments, name) for name in classes.Limits._fields))
+    limits = Limits(*(getattr(arguments, name) for name in Limits._fields))
     source = flows.FlowFile(path)
     progress, remarks = Progress(arguments), []
     other = read_other(arguments.compare, limits, progress, remarks) if arguments.compare else None

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter  # noqa: E402
 
-from . import classes  # noqa: E402
+from . import classes, classify  # noqa: E402
 from .classes import TYPE_COLOURS  # noqa: E402
 
 MOST = 50_000
@@ -213,7 +213,7 @@ def packet_size_analysis(a):
     figure, (scatter, bars, histogram, boxes) = _figure(2, 2, (13, 10))
     _size_scatter(scatter, a)
     small, medium, large = (f"{limit:g}" for limit in a.limits.sizes)
-    _bars(bars, "Packet size categories", classes.counts(classes.size(a.columns["pkt_size_avg"], a.limits), classes.SIZES),
+    _bars(bars, "Packet size categories", classify.counts(classify.size(a.columns["pkt_size_avg"], a.limits), classes.SIZES),
           _SHADES, (f"< {small}", f"{small} to {medium}", f"to {large}", f"> {large}"), "pkt_size_avg (bytes)")
     _histogram(histogram, "Mean packet size", a.columns["pkt_size_avg"], "pkt_size_avg (bytes)")
     _boxes(boxes, "Mean packet size by type", a, "pkt_size_avg", "pkt_size_avg (bytes)", "B")

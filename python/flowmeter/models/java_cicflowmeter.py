@@ -9,6 +9,8 @@ import struct
 import time
 from typing import NamedTuple, Optional
 
+from . import captures
+
 HEADER = (
     "Flow ID,Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Flow Duration,Total Fwd Packet,Total Bwd packets,"
     "Total Length of Fwd Packet,Total Length of Bwd Packet,Fwd Packet Length Max,Fwd Packet Length Min,"
@@ -214,16 +216,13 @@ def packet_of(frame, wire):
 
 def packets(octets):
     """(time in microseconds, packet) of each record of a little-endian pcap file."""
-    at = 24
-    snap_length = struct.unpack_from("<I", octets, 16)[0]
-    while at + 16 <= len(octets):
-        seconds, fraction, captured, wire = struct.unpack_from("<iiIi", octets, at)
-        frame = octets[at + 16:at + 16 + captured][:snap_length]
-        at += 16 + captured
+    snap_length = captures.pcap_header(octets).snap
+    for seconds, fraction, captured, wire in captures.pcap_records(octets, "<"):
+        frame, wire = captured[:snap_length], int32(wire)
         if wire >= len(frame):
             packet = packet_of(frame, wire)
             if packet:
-                yield seconds * 1000000 + fraction, packet
+                yield int32(seconds) * 1000000 + int32(fraction), packet
 
 
 # ---- packets to flows ----
