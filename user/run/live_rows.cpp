@@ -17,10 +17,10 @@ std::string FlowRows::account(const LiveFlows& flows, uint64_t rows_before) cons
   return text;
 }
 
-void FlowRows::report(const LiveFacts& facts) const {
-  const LiveFlows& flows = facts.flows;
-  const fm_cpu_counters& counters = facts.counters;
-  Host& host = facts.host;
+void FlowRows::report(const LiveReport& run, uint64_t kernel_only) const {
+  const LiveFlows& flows = run.flows;
+  const fm_cpu_counters counters = run.datapath.counters();
+  Host& host = run.host;
   if (flows.flows_with_losses())
     host.log_warning(
         "times are missing: " + std::to_string(flows.flows_with_losses()) +
@@ -32,11 +32,11 @@ void FlowRows::report(const LiveFacts& facts) const {
         std::to_string(counters.payload_lost) +
         " payloads found no room on their way to the parsers (--event-memory); the HTTP, TLS "
         "and DNS columns of their flows are empty");
-  report_application(facts.config, flows.applications(), host);
+  report_application(run.config, flows.applications(), host);
   if (flows.forced_out())
     host.log_warning(std::to_string(flows.forced_out()) +
                      " flows ended early because there were more than --max-flows");
-  if (counters.uncounted && facts.interfaces > 1 && !facts.config.per_interface)
+  if (counters.uncounted && run.interfaces.count() > 1 && !run.config.per_interface)
     host.log_warning(std::to_string(counters.uncounted) +
                      " packets found no place in the flow map; those of them that passed several "
                      "interfaces count at each (--max-flows)");
@@ -44,20 +44,20 @@ void FlowRows::report(const LiveFacts& facts) const {
     host.log_warning(std::to_string(flows.evicted()) +
                      " times the kernel's map dropped a flow for newer ones (--max-flows); " +
                      std::to_string(flows.recreated()) + " came back and went on");
-  if (kernel_goes_on(facts.config))
-    host.log_info("the kernel goes on metering; start again with --pin " + facts.config.pin +
+  if (kernel_goes_on(run.config))
+    host.log_info("the kernel goes on metering; start again with --pin " + run.config.pin +
                   " to take its flows over, add --unpin to end it");
-  else if (facts.kernel_only)
-    host.log_warning(std::to_string(facts.kernel_only) + " metered packets are in no row");
+  else if (kernel_only)
+    host.log_warning(std::to_string(kernel_only) + " metered packets are in no row");
 }
 
-void CompatRows::report(const LiveFacts& facts) const {
-  if (facts.kernel_only)
-    facts.host.log_warning(
-        std::to_string(facts.kernel_only) +
+void CompatRows::report(const LiveReport& run, uint64_t kernel_only) const {
+  if (kernel_only)
+    run.host.log_warning(
+        std::to_string(kernel_only) +
         " metered packets are in no flow: their events were lost (--event-memory makes "
         "room for more)");
-  engine_.report(facts.host);
+  engine_.report(run.host);
 }
 
 }  // namespace flowmeter

@@ -17,15 +17,7 @@ inline bool kernel_goes_on(const Config& config) {
   return !config.pin.empty() && !config.unpin;
 }
 
-// What rows are judged by at the end of a live run.
-struct LiveFacts {
-  const Config& config;
-  const LiveFlows& flows;
-  const fm_cpu_counters& counters;
-  size_t interfaces;
-  uint64_t kernel_only;  // LiveReport::Totals
-  Host& host;
-};
+struct LiveReport;
 
 class LiveRows {
  public:
@@ -47,8 +39,9 @@ class LiveRows {
   virtual std::string account(const LiveFlows&, uint64_t /*rows_before*/) const { return ""; }
   // Logs an account line of their own, if they have one.
   virtual void log_account(Host&) const {}
-  // Logs what the user must know at the end.
-  virtual void report(const LiveFacts& facts) const = 0;
+  // Logs what the user must know at the end. kernel_only: metered packets that are in no row and in
+  // no open flow.
+  virtual void report(const LiveReport& run, uint64_t kernel_only) const = 0;
 };
 
 class FlowRows final : public LiveRows {
@@ -58,7 +51,7 @@ class FlowRows final : public LiveRows {
   RecordSink& sink() override { return sink_; }
   uint64_t packets(const LiveFlows& flows, uint64_t rows_before) const override;
   std::string account(const LiveFlows& flows, uint64_t rows_before) const override;
-  void report(const LiveFacts& facts) const override;
+  void report(const LiveReport& run, uint64_t kernel_only) const override;
 
  private:
   RecordSink& sink_;
@@ -75,7 +68,7 @@ class CompatRows final : public LiveRows {
   uint64_t packets(const LiveFlows&, uint64_t) const override { return feed_.packets(); }
   bool balanced() const override { return engine_.balanced(); }
   void log_account(Host& host) const override { host.log_account(engine_.account()); }
-  void report(const LiveFacts& facts) const override;
+  void report(const LiveReport& run, uint64_t kernel_only) const override;
 
  private:
   CompatEngine& engine_;

@@ -35,44 +35,44 @@ LiveReport::Totals LiveReport::count() const {
     totals.uncertain += hook.uncertain;
   });
   const uint64_t metered = account.metered();
-  const uint64_t packets = rows_.packets(flows_, rows_before_);
-  totals.balanced = account.balanced() && rows_.balanced() && packets <= metered;
+  const uint64_t packets = rows.packets(flows, rows_before);
+  totals.balanced = account.balanced() && rows.balanced() && packets <= metered;
   totals.kernel_only = metered - std::min(metered, packets);
-  totals.text = account_text(account) + rows_.account(flows_, rows_before_);
+  totals.text = account_text(account) + rows.account(flows, rows_before);
   return totals;
 }
 
 bool LiveReport::at_end() const {
   const Totals totals = count();
-  const fm_cpu_counters counters = datapath_.counters();
-  if (!config_.quiet) {
-    rows_.log_account(host_);
-    host_.log_account(totals.text + (kernel_goes_on(config_) ? " kernel_only=" : " lost=") +
-                      std::to_string(totals.kernel_only));
-    if (config_.verbose) log_hooks();
-    if (config_.print) summary(totals.kernel_only);
+  const fm_cpu_counters counters = datapath.counters();
+  if (!config.quiet) {
+    rows.log_account(host);
+    host.log_account(totals.text + (kernel_goes_on(config) ? " kernel_only=" : " lost=") +
+                     std::to_string(totals.kernel_only));
+    if (config.verbose) log_hooks();
+    if (config.print) summary(totals.kernel_only);
   }
-  if (config_.verbose)
-    host_.log_account("events_lost=" + std::to_string(counters.events_lost) +
-                      " uncounted=" + std::to_string(counters.uncounted) +
-                      " evicted=" + std::to_string(flows_.evicted()) +
-                      " recreated=" + std::to_string(flows_.recreated()) +
-                      " handover_lost=" + std::to_string(counters.handover_packets));
+  if (config.verbose)
+    host.log_account("events_lost=" + std::to_string(counters.events_lost) +
+                     " uncounted=" + std::to_string(counters.uncounted) +
+                     " evicted=" + std::to_string(flows.evicted()) +
+                     " recreated=" + std::to_string(flows.recreated()) +
+                     " handover_lost=" + std::to_string(counters.handover_packets));
   if (totals.uncertain)
-    host_.log_warning(
+    host.log_warning(
         std::to_string(totals.uncertain) +
         " packets came merged by the device or before XDP, so their lengths and number "
         "on the wire are not sure (ethtool -K IFACE lro off rx-gro-hw off)");
-  rows_.report({config_, flows_, counters, interfaces_.count(), totals.kernel_only, host_});
-  if (!totals.balanced) host_.log_error("the account does not balance; please report this");
+  rows.report(*this, totals.kernel_only);
+  if (!totals.balanced) host.log_error("the account does not balance; please report this");
   return totals.balanced;
 }
 
 void LiveReport::so_far(const RecordSink& sink) const {
   const Totals totals = count();
-  rows_.log_account(host_);
-  host_.log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
-  for (const std::string& each : sink.accounts()) host_.log_info(each);
+  rows.log_account(host);
+  host.log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
+  for (const std::string& each : sink.accounts()) host.log_info(each);
   log_hooks();
 }
 
@@ -82,28 +82,28 @@ void LiveReport::summary(uint64_t lost) const {
     seen += hook.seen;
     dropped += hook.by_class[FM_UNRECORDED];
   });
-  host_.log_info("flows written " + std::to_string(flows_.flows_written()) + ", open " +
-                 std::to_string(flows_.open_flows()) + ", packets seen " + std::to_string(seen) +
-                 ", dropped " + std::to_string(dropped));
+  host.log_info("flows written " + std::to_string(flows.flows_written()) + ", open " +
+                std::to_string(flows.open_flows()) + ", packets seen " + std::to_string(seen) +
+                ", dropped " + std::to_string(dropped));
 }
 
 ViewCounters LiveReport::view(uint64_t now_ns) const {
   ViewCounters counters;
   counters.now_ns = now_ns;
-  counters.flows_open = flows_.open_flows();
-  counters.flows_ended = flows_.flows_written();
-  for (const HookAccount& each : interfaces_.accounts()) {
+  counters.flows_open = flows.open_flows();
+  counters.flows_ended = flows.flows_written();
+  for (const HookAccount& each : interfaces.accounts()) {
     add_to(counters.account, each.counters);
     if (counters.interfaces.empty() || counters.interfaces.back().name != each.interface)
       counters.interfaces.push_back({each.interface, {}});
     counters.interfaces.back().hook[each.hook] = {each.counters.seen, each.link_bytes};
   }
-  const fm_cpu_counters kernel = datapath_.counters();
+  const fm_cpu_counters kernel = datapath.counters();
   counters.losses = {{"events_lost", kernel.events_lost},
                      {"uncounted", kernel.uncounted},
                      {"handover_lost", kernel.handover_packets},
-                     {"evicted", flows_.evicted()},
-                     {"forced_out", flows_.forced_out()}};
+                     {"evicted", flows.evicted()},
+                     {"forced_out", flows.forced_out()}};
   return counters;
 }
 
@@ -114,13 +114,13 @@ uint64_t LiveReport::packets_seen() const {
 }
 
 void LiveReport::log_hooks() const {
-  for (const HookAccount& each : interfaces_.accounts()) {
+  for (const HookAccount& each : interfaces.accounts()) {
     Account account;
     add_to(account, each.counters);
-    host_.log_account(account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
-                          " uncertain=" + std::to_string(each.counters.uncertain) +
-                          " link_packets=" + std::to_string(each.link_packets),
-                      each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
+    host.log_account(account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
+                         " uncertain=" + std::to_string(each.counters.uncertain) +
+                         " link_packets=" + std::to_string(each.link_packets),
+                     each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
   }
 }
 

@@ -15,18 +15,15 @@ namespace flowmeter {
 // Nothing if payload is not looked into.
 void report_application(const Config& config, const FlowApplications& applications, Host& host);
 
-// Of a live run, at any moment. Made anew for each report.
-class LiveReport {
- public:
-  LiveReport(const Config& config, const BpfDatapath& datapath, const MeteredInterfaces& interfaces,
-             const LiveFlows& flows, const LiveRows& rows, uint64_t rows_before, Host& host)
-      : config_(config),
-        datapath_(datapath),
-        interfaces_(interfaces),
-        flows_(flows),
-        rows_(rows),
-        rows_before_(rows_before),
-        host_(host) {}
+// What a live run tells. Made for each report.
+struct LiveReport {
+  const Config& config;
+  const BpfDatapath& datapath;
+  const MeteredInterfaces& interfaces;
+  const LiveFlows& flows;
+  const LiveRows& rows;
+  uint64_t rows_before;  // packets in rows of earlier daemons (--pin)
+  Host& host;
 
   // Logs the account at the end; returns whether it balances. Requires: the flows have settled.
   bool at_end() const;
@@ -54,18 +51,10 @@ class LiveReport {
   void log_hooks() const;
   template <typename Take>
   void each_hook(Take&& take) const {
-    for (const InterfaceCounters& each : datapath_.interface_counters())
+    for (const InterfaceCounters& each : datapath.interface_counters())
       for (const fm_hook_counters& hook : each.hook) take(hook);
-    for (const fm_hook_counters& hook : datapath_.journal().departed) take(hook);
+    for (const fm_hook_counters& hook : datapath.journal().departed) take(hook);
   }
-
-  const Config& config_;
-  const BpfDatapath& datapath_;
-  const MeteredInterfaces& interfaces_;
-  const LiveFlows& flows_;
-  const LiveRows& rows_;
-  const uint64_t rows_before_;  // packets in rows of earlier daemons (--pin)
-  Host& host_;
 };
 
 }  // namespace flowmeter
