@@ -75,8 +75,8 @@ class CaptureReader {
   // pcap: all 32 bits of the link field in the file header. pcapng: the link type of the file's
   // first interface, once a frame was read.
   uint32_t link_field() const { return link_field_; }
-  // Snapshot length of the file header or first interface, as libpcap sees it: no limit, or one that
-  // does not fit its int, is kMaxCapturedLength.
+  // Snapshot length of the file header or first interface, as libpcap sees it: no limit, or one
+  // that does not fit its int, is kMaxCapturedLength.
   uint32_t snap_length() const { return snap_length_; }
   // Whether libpcap (1.10) would have refused the file, or stopped by now where this reader
   // continues: an unknown version, an interface whose link type or snapshot length is not that of

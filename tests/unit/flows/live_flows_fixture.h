@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// LiveFlows against a kernel that is made of records.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "flows/live_flows.h"
+
+namespace flowmeter::live_flows_testing {
+
+struct Row {
+  uint64_t packets;
+  uint64_t gaps;
+  fm_end_reason end;
+  int64_t start_s;
+  uint64_t duration_ns;
+};
+
+// Of every packet here.
+constexpr uint32_t kPayload = 7, kHeader = 20;
+
+class Rows final : public RecordSink {
+ public:
+  void write(const FlowRecord& record) override {
+    // Whatever became of records: a row's sizes are of the packets that its counters have.
+    for (int end = 0; end < 2; end++) {
+      const uint64_t packets = record.flow.counters.direction[end].length.count;
+      const fm_direction_sizes& sizes = record.sizes->direction[end];
+      EXPECT_EQ(sizes.header_bytes, packets * kHeader);
+      EXPECT_EQ(sizes.payload_squares_low, packets * kPayload * kPayload);
+      EXPECT_EQ(sizes.payload_max, packets ? kPayload : 0);
+      EXPECT_EQ(record.flow.counters.transport_header_min[end], packets ? kHeader : 0);
+    }
+    rows.push_back({fm_flow_packets(&record.flow.counters), record.flow.timing.gaps.count,
+                    record.end,
+                    static_cast<int64_t>(record.clock.unix_s) +
+                        static_cast<int64_t>(record.flow.counters.first_ns / FM_SECOND_NS),
+                    record.duration_ns()});
+    initial_window = record.flow.counters.direction[0].initial_window;
+  }
+  bool failed() const override { return false; }
+  Status flush() override { return Done{}; }
+  std::vector<Row> rows;
+  uint16_t initial_window = 0;  // of the last row
+};
+
+inline fm_flow_key key_of(uint16_t port) {
+  fm_flow_key key{{fm_address_ipv4(1), fm_address_ipv4(2)}, {}, 0, 0, 0, 0};
+  fm_key_set_ports(&key, port, 80, FM_TCP, 4);
+  return key;
+}
+
+class LiveFlowsTest : public ::testing::Test {
+ protected:
+  fm_packet packet(uint16_t port, uint64_t time_ns, uint8_t flags = FM_ACK,
+                   uint16_t window = kWindow) {
+    fm_packet p{};
+    p.window = window;
+    p.key = key_of(port);
+    p.time_ns = time_ns;
+    p.wire_length = 61;
+    p.header_bytes = 40;
+    p.payload_bytes = kPayload;
+    p.flags = flags;
+    p.transport_header_bytes = kHeader;
+    return p;
+  }
+
+  // what: FM_RECORD_NEW_ENTRY, unless the map's entry of this key goes on with another flow.
+  void open(uint64_t id, const fm_packet& p, uint8_t what = FM_RECORD_NEW_ENTRY) {
+    fm_open_record record{};
+    fm_packet_to_record(&record.packet, &p, id, static_cast<uint8_t>(FM_RECORD_OPEN | what));
+    record.key = p.key;
+    record.inherited.forward_direction = p.direction;
+    flows.take(&record, sizeof(record));
+  }
+  void send(uint64_t id, const fm_packet& p) {
+    fm_packet_record record{};
+    fm_packet_to_record(&record, &p, id, FM_RECORD_PACKET);
+    flows.take(&record, sizeof(record));
+  }
+  void uncounted(const fm_packet& p) {
+    fm_open_record record{};
+    fm_packet_to_record(&record.packet, &p, 0, FM_RECORD_UNCOUNTED);
+    record.key = p.key;
+    flows.take(&record, sizeof(record));
+  }
+  // packets: what the kernel counted.
+  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end,
+             bool announced = false) {
+    tell(FM_RECORD_CLOSED, id, port, packets, end, announced);
+  }
+  void state(uint64_t id, uint16_t port, uint64_t packets, bool announced = true) {
+    tell(FM_RECORD_STATE, id, port, packets, FM_END_NONE, announced);
+  }
+  void tell(uint8_t what, uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end,
+            bool announced) {
+    fm_state_record record{};
+    record.head.flow_id = id;
+    record.head.what = what;
+    record.key = key_of(port);
+    record.end = static_cast<__u8>(end);
+    record.announced = announced;
+    record.events_lost = 1;  // if the counts differ
+    for (uint64_t i = 0; i < packets; i++) {
+      const fm_packet p = packet(port, kSecond + i);
+      if (i == 0) fm_flow_counters_begin(&record.counters, &p, {p.direction, 0, 0});
+      fm_flow_sizes_update(&record.sizes_only, &record.counters, &p);
+      fm_flow_counters_update(&record.counters, &p);
+    }
+    flows.take(&record, sizeof(record));
+    flows.settle();
+  }
+  std::vector<fm_close_request> due(uint64_t now_ns) {
+    std::vector<fm_close_request> requests;
+    flows.settle();
+    flows.request_due(now_ns, requests);
+    return requests;
+  }
+
+  static constexpr uint64_t kSecond = FM_SECOND_NS;
+  static constexpr uint16_t kWindow = 100;
+  Rows sink;
+  static fm_settings settings() {
+    fm_settings s = fm_default_settings();
+    s.with_sizes = 1;
+    return s;
+  }
+  LiveFlows flows{settings(), 64, sink};
+};
+
+}  // namespace flowmeter::live_flows_testing
