@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs of the meter: read(), read_frame(), meter().
 
-Keyword arguments are options of the program, from the same table, so that names, units, defaults and refusals are the
-same. It has a thread of its own outside of Python and waits when some ten thousand flows
-lie ready that nobody has taken.
+Keyword arguments are options of the program, from the same table, so names, units, defaults and refusals are the same.
+A run has its own thread, outside of Python. It waits when some ten thousand flows are ready and nobody takes them.
 """
 import atexit
 import logging
@@ -30,7 +29,7 @@ _log = logging.getLogger("flowmeter")
 
 
 class Settings(TypedDict, total=False):
-    """Parameters of a run. What is left out is the feature set's, or the program's default."""
+    """Parameters of a run. If one is left out, the default of the feature set or of the program is used."""
     idle_timeout: float
     """Seconds: a longer silence ends a TCP or UDP flow."""
     icmp_idle_timeout: float
@@ -38,9 +37,9 @@ class Settings(TypedDict, total=False):
     tcp_linger: float
     """Seconds: a longer silence ends a closed TCP flow."""
     active_timeout: float
-    """Seconds: a flow that lasts longer goes on in a new one."""
+    """Seconds: a flow that lasts longer is continued by a new one."""
     activity_gap: float
-    """Seconds: a longer gap is idle and parts active periods."""
+    """Seconds: a longer gap is idle time and separates active periods."""
     subflow_gap: float
     """Seconds: a longer gap starts a new subflow."""
     bulk_min_packets: int
@@ -52,19 +51,19 @@ class Settings(TypedDict, total=False):
     packets: int
     """Stop after this many packets (live: at least)."""
     max_flows: int
-    """Flows held at once; then old ones are forced out, with a warning."""
+    """Largest number of flows at a time. Beyond it, old ones are forced out, with a warning."""
     max_fragments: int
-    """First fragments remembered at once."""
+    """Largest number of first fragments that are remembered at a time."""
 
 
 class LiveSettings(Settings, total=False):
-    """Further ones of live metering."""
+    """Further parameters of live metering."""
     duration: float
     """Seconds after which metering stops."""
     netns: str
     """Network namespace of the interfaces: a name, a path or a PID. Only the meter's thread enters it."""
     hook: str
-    """Where packets are met: "auto", "tcx", "tc", "xdp", "xdp-generic"."""
+    """Where packets are seen: "auto", "tcx", "tc", "xdp", "xdp-generic"."""
     attach_order: str
     """Place among other programs at the hook: "first" or "last"."""
     datapath: str
@@ -72,9 +71,9 @@ class LiveSettings(Settings, total=False):
     flow_map: str
     """What a full map does: "hash" (refuse new flows: the program meters them) or "lru" (drop old ones)."""
     per_interface: bool
-    """Flows of each interface apart."""
+    """Each interface has its own flows."""
     event_memory: int
-    """MiB of event streams, of all CPUs together."""
+    """MiB of memory for the event streams of all CPUs."""
     batch: int
     """Events taken at a time."""
 
@@ -82,9 +81,9 @@ class LiveSettings(Settings, total=False):
 class Flow(_native.Row, Mapping[str, int | float | str | None]):
     """One flow: a mapping from the names of the columns, in their order, to numbers and texts.
 
-    A number is None where the feature set leaves the cell empty, and -1 where the column does not apply to the
-    protocol, as in a CSV. dict(flow), as_dict() and as_tuple() give copies; the flow itself keeps some thousand others
-    of its batch in memory.
+    As in a CSV, a number is None if the feature set leaves the cell empty, and -1 if the column does not apply to the
+    protocol. dict(flow), as_dict() and as_tuple() give copies; the flow itself keeps its whole batch of some thousand
+    flows in memory.
     """
     __slots__ = ()
 
@@ -92,16 +91,16 @@ class Flow(_native.Row, Mapping[str, int | float | str | None]):
         return f"Flow({self.as_dict()!r})"
 
 
-# A run that is under way when Python ends must not go on behind its back.
+# These runs must end when Python ends.
 _running: "weakref.WeakSet[_native.Meter]" = weakref.WeakSet()
 
 
 def watch(meter: _native.Meter) -> None:
-    """Has the run end with Python at the latest."""
+    """Ends the run when Python ends, if not before."""
     _running.add(meter)
 
 
-# A forked child has none of the threads.
+# A forked child does not have the threads of the runs.
 os.register_at_fork(after_in_child=_running.clear)
 
 
@@ -114,7 +113,7 @@ def _end_all() -> None:
 
 
 class Outcome:
-    """What a run says beside its flows."""
+    """What a run reports besides its flows."""
 
     def __init__(self, failure: type[Error]) -> None:
         self.failure = failure
@@ -122,7 +121,7 @@ class Outcome:
         self.account: dict[str, int] = {}
 
     def report(self, meter: _native.Meter, ended: bool) -> None:
-        """Passes on what was said: account, log, warnings; at the end, what failed is raised."""
+        """Passes on the account, log lines and warnings; at the end, raises the error of a failed run."""
         for level, text in meter.lines():
             if level == "error":
                 self.error = text
@@ -152,8 +151,8 @@ def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome,
 class Flows(Iterator[Flow]):
     """The flows of a run, as they end: an iterator, and a context manager that closes it.
 
-    Only some thousand flows are in memory at a time. When the flows end because the run has failed, Error is raised
-    behind the last one; what is not as it should be is warned of (MeterWarning).
+    Only some thousand flows are in memory at a time. If the run fails, Error is raised after the last flow. Lesser
+    problems are warnings (MeterWarning).
     """
 
     def __init__(self, meter: _native.Meter, failure: type[Error]) -> None:
@@ -161,7 +160,7 @@ class Flows(Iterator[Flow]):
         self._meter = meter
         self._columns = meter.columns
         self._outcome = Outcome(failure)
-        self._begun: list[tuple[_native.Batch, Iterator[Flow]]] = []  # the batch under way, and its flows to come
+        self._begun: list[tuple[_native.Batch, Iterator[Flow]]] = []  # the current batch, and its flows that are still to come
         self._flows = _flows(meter, {column[0]: i for i, column in enumerate(self._columns)}, self._outcome, self._begun)
 
     def __iter__(self) -> Iterator[Flow]:
@@ -178,28 +177,28 @@ class Flows(Iterator[Flow]):
 
     @property
     def columns(self) -> list[str]:
-        """Their names, in order."""
+        """The names of the columns, in order."""
         return [column[0] for column in self._columns]
 
     @property
     def account(self) -> dict[str, int]:
-        """What became of every packet seen, by name, and the number of flows. Empty until the last flow was taken."""
+        """What became of every packet, by name, and the number of flows. Empty until the last flow has been taken."""
         return self._outcome.account
 
     def stop(self) -> None:
-        """Ends metering; the flows that are open then come as the last ones. From any thread or signal handler."""
+        """Ends metering; flows that are still open are then delivered. May be called from any thread or signal handler."""
         self._meter.stop()
 
     def close(self) -> None:
-        """Ends the run; what was not taken is lost."""
+        """Ends the run; flows that were not taken are lost."""
         self._meter.abandon()
         self._begun.clear()
         self._flows.close()
         self._meter.wait(None)
 
     def frame(self) -> "pandas.DataFrame":
-        """What is left of the flows, as read_frame() gives it."""
-        from ._frame import make_frame  # pandas is needed here only
+        """The remaining flows, in the form that read_frame() gives."""
+        from ._frame import make_frame  # only this needs pandas
         begun = [(batch, operator.length_hint(rows)) for batch, rows in self._begun]
         try:
             frame = make_frame(self._meter, self._columns, begun)
@@ -219,14 +218,14 @@ def _names(what: str, names: Names) -> str:
 
 
 def _keywords() -> dict[str, tuple[str, str, bool]]:
-    """{keyword: (option, type, live only)}; with former names."""
+    """{keyword: (option, type, live only)}, including former names."""
     return {name.replace("-", "_"): (option, kind, live)
             for option, former, kind, live in _native.options() for name in (option, former)}
 
 
 def options(function: str, live: bool, features: str, fields: Names | None, extra: Names | None, quality: bool,
             strict: bool, verbose: bool, settings: Mapping[str, object]) -> Options:
-    """The options of a run, but for input and output."""
+    """The options of a run, except input and output."""
     chosen: Options = {"features": [features]}
     chosen |= {name: [_names(name, value)] for name, value in (("fields", fields), ("extra", extra))
                if value is not None}
@@ -251,7 +250,7 @@ def options(function: str, live: bool, features: str, fields: Names | None, extr
 
 
 def captures_of(capture: Path | Iterable[Path]) -> list[str | bytes]:
-    """The captures' paths, looked at: what is not there or closed to us is an OSError of Python's own."""
+    """The paths of the captures. Raises Python's own OSError if one does not exist or may not be read."""
     paths = [capture] if isinstance(capture, (str, bytes, os.PathLike)) else list(capture)
     if not paths:
         raise ValueError("no capture was named")
@@ -266,7 +265,7 @@ def captures_of(capture: Path | Iterable[Path]) -> list[str | bytes]:
 
 
 def start(options: Options) -> _native.Meter:
-    """Begins a run. Raises ValueError, PermissionError or Error."""
+    """Starts a run. Raises ValueError, PermissionError or Error."""
     try:
         return _native.Meter(options)
     except _native.Failure as failure:
@@ -279,10 +278,10 @@ def read(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Nam
     """The flows of a capture (pcap or pcapng; "-" is standard input), or of several as one stream, in order.
 
     features: the feature set; feature_sets() has them all.
-    fields: only these columns, in this order; a list, or names with commas between.
-    extra: these further columns behind the others.
-    quality: further columns that tell how far a flow can be trusted.
-    strict: a damaged capture is an error (CaptureError) behind what could be read, and not a warning.
+    fields: only these columns, in this order; a list, or names separated by commas.
+    extra: these columns are appended after the others.
+    quality: appends columns that say how reliable a flow is.
+    strict: a damaged capture is an error (CaptureError), raised after what could be read, instead of a warning.
     settings: time-outs and gaps in seconds, limits; see Settings.
     """
     captures = captures_of(capture)
@@ -293,11 +292,11 @@ def read(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Nam
 def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Names | None = None,
                extra: Names | None = None, quality: bool = False, strict: bool = False, verbose: bool = False,
                **settings: Unpack[Settings]) -> "pandas.DataFrame":
-    """The flows of a capture as a DataFrame: a row a flow, a column a feature. Arguments as of read().
+    """The flows of a capture as a DataFrame: one row per flow, one column per feature. The arguments are those of read().
 
-    Numbers are int64 or float64, texts "string", but "category" where few values recur (protocol, interface, direction,
-    end_reason). Empty cells are <NA> or NaN. Times are texts, since captures hold times that datetime64 cannot;
-    pandas.to_datetime() makes it of them.
+    Numbers are int64 or float64. Texts are "string", or "category" if there are few different values (protocol, interface,
+    direction, end_reason). Empty cells are <NA> or NaN. Times are texts, since captures hold times that datetime64 cannot;
+    pandas.to_datetime() converts them.
     """
     captures = captures_of(capture)
     chosen = options("read_frame", False, features, fields, extra, quality, strict, verbose, settings)
@@ -307,14 +306,15 @@ def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", field
 def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Names | None = None,
           extra: Names | None = None, quality: bool = False, verbose: bool = False,
           **settings: Unpack[LiveSettings]) -> Flows:
-    """The flows that cross network interfaces, as they end; forever, or for `duration` seconds.
+    """The flows that cross network interfaces, delivered as they end; without a limit, or for `duration` seconds.
 
-    Needs the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, else PermissionError is raised. Metering is under way
-    when this returns. What is taken too slowly waits; when that is too much, packets' times are lost, counts are not.
+    Needs the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without them PermissionError is raised. Metering has
+    started when this returns. If flows are taken too slowly, they wait; beyond a limit, packets may lose their times, but
+    not their counts.
 
     interface: a name, a pattern ("veth*"), a regular expression ("/^(eth|ens)/") or "any"; or several of them.
     settings: time-outs and gaps in seconds, limits, where to attach; see LiveSettings.
-    The rest as of read().
+    The other arguments are those of read().
     """
     interfaces = [interface] if isinstance(interface, str) else list(interface)
     if not interfaces:
