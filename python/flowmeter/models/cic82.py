@@ -107,10 +107,8 @@ def network_start(octets, link):
                 if label & 0x100:
                     return nibble(at)
             raise Refused("not_ip")
-        if kind == 0x0800:
-            return at, 4
-        if kind == 0x86dd:
-            return at, 6
+        if kind in (0x0800, 0x86dd):
+            return at, 4 if kind == 0x0800 else 6
         raise Refused("not_ip")
 
     if link == 1:
@@ -122,10 +120,8 @@ def network_start(octets, link):
         return ethertype(get(0, 2), 20)
     if link in (12, 14, 101):
         return nibble(0)
-    if link == 228:
-        return 0, 4
-    if link == 229:
-        return 0, 6
+    if link in (228, 229):
+        return 0, 4 if link == 228 else 6
     if link in (0, 108):
         get(0, 4)
         for order in ("big", "little"):
