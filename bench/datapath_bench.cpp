@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the BPF program costs per packet, by BPF_PROG_TEST_RUN, beside a prototype of the same work
-// (prototype.bpf.c). scripts/bench subtracts the same run with an empty program. Needs root.
+// Measures the cost of the BPF program per packet by BPF_PROG_TEST_RUN, next to a prototype of the
+// same work (prototype.bpf.c). scripts/bench subtracts the same run with an empty program. Needs
+// root.
 //
 // TEST_RUN repeats one packet. To visit many flows, it runs a driver program, which changes the
 // packet's source address and tail-calls the program under test. The ring buffers are drained
 // between the timed runs, so no event is lost and no consumer disturbs. The programs take turns in
-// short slices, so other work on the machine disturbs all of them alike; the median slice counts.
+// short slices, so other work on the machine disturbs all of them equally; the median slice counts.
 //
 // datapath_bench ROUNDS [FLOWS ...]    prints one JSON object per line, for each program and round
 // datapath_bench --sets ROUNDS         the same for each feature set and some kinds of packets
@@ -34,7 +35,7 @@ namespace {
 // Packets per timed run, which takes some ms. Their records fit into the ring buffer.
 constexpr uint32_t kRepeat = 1 << 16;
 constexpr uint32_t kRingBytes = 8 << 20;
-// Timed runs per round. A round visits all flows even if there are 2^20.
+// Timed runs per round. One round visits all flows, even 2^20.
 constexpr uint32_t kSlices = 16;
 
 [[noreturn]] void fail(const char* doing, int os_error) {
@@ -134,7 +135,7 @@ class Subject {
   uint64_t sent_ = 0, marked_packets_ = 0, marked_bytes_ = 0;
 };
 
-// So many map entries that no flow is evicted.
+// Enough map entries that no flow is evicted.
 uint32_t map_size(uint32_t flows) {
   return std::max(131072u, 2 * flows);
 }
@@ -246,8 +247,9 @@ void bench(uint32_t flows, int rounds) {
   time_rounds(subjects, flows, rounds);
 }
 
-// What each feature set costs for three kinds of payload: 1400 bytes without a known message, the
-// same starting like an HTTP request (which realtime97 hands over), and a DNS datagram.
+// Measures the cost of each feature set for three kinds of payload: 1400 bytes without a known
+// message, the same starting like an HTTP request (which realtime97 hands over), and a DNS
+// datagram.
 void bench_sets(int rounds) {
   constexpr uint32_t kFlows = 1024;
   constexpr uint32_t kPackets = 4096;  // per slice: their payload fits into half of a stream

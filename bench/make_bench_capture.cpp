@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Writes the capture of the replay benchmarks: Ethernet, IPv4, small payloads, both directions. Of
-// four flows three are TCP and one is UDP. Each packet belongs to a flow drawn at random, which is
-// the worst locality that a flow table can meet. The same arguments give the same bytes.
+// Writes the capture of the replay benchmarks: Ethernet, IPv4, small payloads, both directions.
+// Three of four flows are TCP and one is UDP. Each packet belongs to a flow drawn at random, which
+// is the worst locality that a flow table can meet. The same arguments give the same bytes.
 //
 // make_bench_capture FILE FLOWS PACKETS
 #include <cstdint>

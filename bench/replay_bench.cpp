@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Replay, step by step, on captures from make_bench_capture: what each layer costs, and the whole
-// packet phase and the whole row phase separately. Each repetition is one pass over a capture;
-// scripts/bench takes medians.
+// Measures replay step by step on captures from make_bench_capture: each layer, the whole packet
+// phase, and the whole row phase. Each repetition is one pass over a capture; scripts/bench takes
+// medians.
 //
 // replay_bench [Google Benchmark's options] NAME=CAPTURE …
 #include <benchmark/benchmark.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every part needs: its context, commands, rounds, and numbers as text."""
+"""Things that every part needs: its context, commands, rounds, and numbers as text."""
 import dataclasses
 import pathlib
 import statistics

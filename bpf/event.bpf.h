@@ -5,8 +5,8 @@
  * on a CPU write its stream; they run with bottom halves disabled. The closing program, which the
  * daemon runs, writes the stream of answers (before Linux 6.3 with bottom halves enabled, so that
  * packets may come in between). No record wakes the daemon, which drains by itself: one wake-up per
- * packet costs 6 to 28 % of a core at 10 to 100 thousand packets/s. What a stream has no room for
- * is counted where it is lost. */
+ * packet costs 6 to 28 % of a core at 10 to 100 thousand packets/s. A record for which a stream has
+ * no room is counted where it is lost. */
 #ifndef FLOWMETER_EVENT_BPF_H
 #define FLOWMETER_EVENT_BPF_H
 
@@ -71,7 +71,7 @@ FM_INLINE union fm_long_record* fm_long_record_for(enum fm_writer writer) {
   return bpf_map_lookup_elem(&long_record, &number);
 }
 
-/* Sends the first packet of a flow that the daemon is told of. Returns 0 if there is no room. */
+/* Announces a flow to the daemon, with a packet. Returns 0 if there is no room. */
 static __attribute__((noinline)) int fm_send_open(const struct fm_map_entry* entry,
                                                   const struct fm_packet* p, __u64 id, __u8 what) {
   union fm_long_record* r = fm_long_record_for(FM_PACKET_WRITER);
@@ -94,8 +94,8 @@ static __attribute__((noinline)) int fm_count_lost_event(struct fm_map_entry* en
   return 1;
 }
 
-/* Tells the daemon of a packet. Returns the entry's new lock word. Requires: entry is locked, word
- * is its lock word, and the packet is not yet in its counters. */
+/* Tells the daemon about a packet. Returns the entry's new lock word. Requires: entry is locked,
+ * word is its lock word, and the packet is not yet in its counters. */
 FM_INLINE __u64 fm_send_packet(struct fm_map_entry* entry, const struct fm_packet* p, __u64 word,
                                __u8 new_entry_bit) {
   if (FM_LIKELY(word & FM_LOCK_ANNOUNCED)) {
@@ -115,7 +115,7 @@ FM_INLINE __u64 fm_send_packet(struct fm_map_entry* entry, const struct fm_packe
   return word;
 }
 
-/* Sends a packet whose map entry could not be had, with its key. Returns 0 if there is no room for
+/* Sends a packet for which there is no map entry, with its key. Returns 0 if there is no room for
  * it either. */
 static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p, __u32 ifindex,
                                                        __u8 hook) {
@@ -136,8 +136,9 @@ static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p
 
 #define FM_STATE_ANSWER 0x100 /* to the daemon's request */
 
-/* Sends what the entry holds: the flow has ended, or (FM_END_NONE) continues. Returns 0 if there is
- * no room. Requires: entry is locked. (A function has at most five arguments.) */
+/* Sends the contents of the entry. end: why the flow has ended; FM_END_NONE if it continues.
+ * Returns 0 if there is no room. Requires: entry is locked. (A function has at most five
+ * arguments.) */
 static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* entry,
                                                    const struct fm_flow_key* key, __u64 now_ns,
                                                    __u64 word, __u32 end_and_writer) {

@@ -27,8 +27,8 @@ static __attribute__((noinline)) __u64 fm_new_flow_id(void) {
   return cpu->next_flow * FM_CPUS_MAX + (bpf_get_smp_processor_id() & (FM_CPUS_MAX - 1));
 }
 
-/* Inserts an empty entry; its flow starts with the first packet that gets the lock. Returns 0 if
- * there is an entry now, whoever made it. */
+/* Inserts an empty entry; its flow starts with the first packet that takes the lock. Returns 0 if
+ * there is an entry now, no matter who inserted it. */
 static __attribute__((noinline)) int fm_insert_entry(const struct fm_flow_key* key) {
   const __u32 zero = 0;
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();

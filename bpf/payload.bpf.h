@@ -68,20 +68,20 @@ static __attribute__((noinline)) int fm_hand_over(fm_context* context, const str
   /* A frame that was cut has less than its headers say (tests only; the kernel has whole frames).
    */
   const __u32 end = fm_context_length(context);
-  __u32 octets = p->payload_offset < end ? fm_least(wanted, end - p->payload_offset) : 0;
-  barrier_var(octets);
-  if (octets > FM_HEAD_BYTES) return 0;
-  if (octets > 0 && fm_context_load(context, p->payload_offset, r->payload.octets, octets) < 0)
+  __u32 bytes = p->payload_offset < end ? fm_least(wanted, end - p->payload_offset) : 0;
+  barrier_var(bytes);
+  if (bytes > FM_HEAD_BYTES) return 0;
+  if (bytes > 0 && fm_context_load(context, p->payload_offset, r->payload.bytes, bytes) < 0)
     return 0;
   r->payload.time_ns = p->time_ns;
   r->payload.flow_id = word >> FM_LOCK_ID_SHIFT;
   r->payload.payload_bytes = p->payload_bytes;
-  r->payload.octet_count = octets;
+  r->payload.byte_count = bytes;
   r->payload.sequence = p->sequence;
   r->payload.segment_bytes = p->segment_bytes;
   r->payload.flags = p->flags;
   r->payload.what = (__u8)(FM_RECORD_PAYLOAD | (p->direction ? FM_RECORD_DIRECTION : 0));
-  return fm_send_payload(r, fm_payload_units(octets));
+  return fm_send_payload(r, fm_payload_units(bytes));
 }
 
 /* Sends the packet's payload if the daemon needs it. Requires: with_application; entry is locked

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* Read-only data that the loader sets before the programs are verified. The verifier knows the
- * values and removes what they switch off. */
+ * values and removes the code that they switch off. */
 #ifndef FLOWMETER_SETTINGS_BPF_H
 #define FLOWMETER_SETTINGS_BPF_H
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What crosses the border between the kernel and the daemon: map values, records of the event
- * streams, close requests.
+/* The data that the kernel and the daemon exchange: map values, records of the event streams, close
+ * requests.
  *
- * Order is what makes it simple. Every CPU has a stream of its own (and so have answers to close
- * requests), whose records are in the order of their times; all records of a flow are stamped and
- * written under the lock of its map entry. So
- * a merge of the streams by time gives the daemon each flow's records in the order in which its
- * counters changed: FM_RECORD_OPEN (with the first packet), FM_RECORD_PACKET ..., FM_RECORD_CLOSED
- * (with the final counters). A flow is named by its id, which is never used again; its key comes
- * with the first record. */
+ * Every CPU has a stream of its own, and so have the answers to close requests. The records of a
+ * stream are in the order of their times, and all records of a flow are stamped and written under
+ * the lock of its map entry. So a merge of the streams by time gives the daemon each flow's records
+ * in the order in which its counters changed: FM_RECORD_OPEN (with the first packet),
+ * FM_RECORD_PACKET ..., FM_RECORD_CLOSED (with the final counters). A flow is named by its id,
+ * which is never used again; its key comes with the first record. */
 #ifndef FLOWMETER_ABI_H
 #define FLOWMETER_ABI_H
 
@@ -16,34 +15,34 @@
 #include "flowmeter/flow.h"
 #include "flowmeter/packet_class.h"
 
-/* Raised when the meaning of what lies in the maps changes and no size does. */
+/* Raised when the meaning of data in the maps changes, but no size does. */
 #define FM_ABI_VERSION 6
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
-  FM_RECORD_OPEN = 1,      /* struct fm_open_record: the first packet that the daemon is told of */
-  FM_RECORD_UNCOUNTED = 2, /* struct fm_open_record without id: its map entry could not be had */
+  FM_RECORD_OPEN = 1,      /* struct fm_open_record: announces the flow, with a packet */
+  FM_RECORD_UNCOUNTED = 2, /* struct fm_open_record without id: there is no map entry */
   FM_RECORD_CLOSED = 3,    /* struct fm_state_record: the flow has ended */
-  FM_RECORD_STATE = 4,     /* struct fm_state_record: the flow lives on */
-  FM_RECORD_OPEN_NEW = 5,  /* as FM_RECORD_OPEN, and the map had no entry of this key */
-  FM_RECORD_PAYLOAD = 6,   /* struct fm_payload_record: what a packet of this flow carries */
+  FM_RECORD_STATE = 4,     /* struct fm_state_record: the flow continues */
+  FM_RECORD_OPEN_NEW = 5,  /* as FM_RECORD_OPEN, when the map had no entry for this key */
+  FM_RECORD_PAYLOAD = 6,   /* struct fm_payload_record: payload of a packet of this flow */
 };
 
-/* Makes an open record's type the one of a new entry. */
+/* Turns an open record into FM_RECORD_OPEN_NEW. */
 #define FM_RECORD_NEW_ENTRY 0x04
 FM_STATIC_ASSERT((FM_RECORD_OPEN | FM_RECORD_NEW_ENTRY) == FM_RECORD_OPEN_NEW, "a bit of the type");
 
 enum fm_record_bits {
   FM_RECORD_TYPE_MASK = 0x07,
   FM_RECORD_DIRECTION = 0x08,             /* sent by end 1 of the key */
-  FM_RECORD_TRANSPORT_HEADER_MASK = 0xf0, /* octets of the transport header, divided by 4 */
+  FM_RECORD_TRANSPORT_HEADER_MASK = 0xf0, /* bytes of the transport header, divided by 4 */
 };
-#define FM_RECORD_TRANSPORT_HEADER_SHIFT 2 /* octets to these bits */
+#define FM_RECORD_TRANSPORT_HEADER_SHIFT 2 /* turns bytes into these bits */
 
-/* One packet: what counters and timing need of it. Also the unit of the streams: longer records
- * take several. */
+/* One packet, as far as counters and timing need it. This is also the unit of the streams: longer
+ * records take several units. */
 struct fm_packet_record {
-  __u64 time_ns; /* of all types: when it was written */
+  __u64 time_ns; /* in every type of record: when it was written */
   __u64 flow_id;
   __u32 wire_length : 31;
   __u32 has_shims : 1;
@@ -71,12 +70,12 @@ struct fm_state_record {
   __u64 events_lost; /* packets (buffers) in counters for which the stream had no room */
   __u32 ifindex;     /* where the flow's first packet was met */
   __u8 hook;
-  __u8 announced; /* the daemon was told of the flow before */
+  __u8 announced; /* the daemon knew the flow before this record */
   __u8 end; /* enum fm_end_reason; FM_END_EVICTED: the map has no such flow, counters are zero */
   __u8 payload_lost; /* the stream had no room for some of its payload records */
   struct fm_flow_counters counters;
-  /* What the kernel keeps beside them: timing (datapath "kernel"), sizes (with_sizes), both, or
-   * nothing. The record ends where that ends. */
+  /* What the kernel keeps besides the counters: timing (datapath "kernel"), sizes (with_sizes),
+   * both, or neither. The record ends after them. */
   union {
     struct fm_flow_sizes sizes_only;
     struct {
@@ -90,7 +89,7 @@ FM_STATIC_ASSERT(sizeof(struct fm_state_record) == 32 + 40 + 16 + sizeof(struct 
                                                        sizeof(struct fm_flow_sizes),
                  "no hidden padding");
 
-/* Octets of a state record. */
+/* The size of a state record. */
 FM_INLINE __u32 fm_state_size(int with_timing, int with_sizes) {
   if (with_timing && with_sizes) return sizeof(struct fm_state_record);
   if (with_timing) return __builtin_offsetof(struct fm_state_record, sizes);
@@ -98,18 +97,18 @@ FM_INLINE __u32 fm_state_size(int with_timing, int with_sizes) {
   return with_sizes ? counters_end + (__u32)sizeof(struct fm_flow_sizes) : counters_end;
 }
 
-/* with_application only: the payload of a packet whose own record came just before, or the news of
- * a TCP connection's SYN. The first unit is laid out as a packet's record. */
+/* with_application only: the payload of the packet whose own record came just before, or the notice
+ * of a TCP connection's SYN. The first unit is laid out as a packet's record. */
 struct fm_payload_record {
   __u64 time_ns;
   __u64 flow_id;
   __u32 payload_bytes; /* of the packet */
-  __u32 octet_count;   /* of them, those handed over */
+  __u32 byte_count;    /* of these, how many were handed over */
   __u32 sequence;      /* of the TCP segment */
   __u16 segment_bytes; /* as in fm_packet_record */
   __u8 flags;
   __u8 what;
-  __u8 octets[FM_HEAD_BYTES]; /* the record ends with the unit of the last one */
+  __u8 bytes[FM_HEAD_BYTES]; /* the record ends with the unit of the last byte */
 };
 FM_STATIC_ASSERT(sizeof(struct fm_payload_record) == 32 + FM_HEAD_BYTES, "no hidden padding");
 
@@ -119,15 +118,15 @@ FM_STATIC_ASSERT(sizeof(struct fm_payload_record) == 32 + FM_HEAD_BYTES, "no hid
 #define FM_STATE_UNITS_MAX FM_UNITS(sizeof(struct fm_state_record))
 #define FM_PAYLOAD_UNITS_MAX FM_UNITS(sizeof(struct fm_payload_record))
 
-FM_INLINE __u32 fm_payload_units(__u32 octet_count) {
-  return 1 + (__u32)FM_UNITS(octet_count);
+FM_INLINE __u32 fm_payload_units(__u32 byte_count) {
+  return 1 + (__u32)FM_UNITS(byte_count);
 }
 
 FM_INLINE __u32 fm_state_units(int with_timing, int with_sizes) {
   return (__u32)FM_UNITS(fm_state_size(with_timing, with_sizes));
 }
 
-/* A record of several units, as it is put together. */
+/* A buffer in which a record of several units is assembled. */
 union fm_long_record {
   struct fm_open_record open;
   struct fm_state_record state;
@@ -152,9 +151,10 @@ enum fm_hook { FM_HOOK_INGRESS = 0, FM_HOOK_EGRESS = 1, FM_HOOK_COUNT };
 
 /* Value of the flow map.
  *
- * A packet finds it by way of the hash table's element, whose head (48 octets) and key (40) come
- * first: with them, what every packet touches (up to forward_direction) lies in one cache line, and
- * each direction's counters in two. The sizes keep elements on whole cache lines. */
+ * A packet finds it by way of the hash table's element, whose head (48 bytes) and key (40) come
+ * first. With them, everything that each packet touches (up to forward_direction) is in one cache
+ * line, and the counters of each direction are in two. The sizes keep elements on whole cache
+ * lines. */
 struct fm_map_entry {
   __u64 lock; /* flow id << 2 | announced << 1 | held: one compare-and-swap takes the lock and
                  proves whose entry it is */
@@ -182,7 +182,7 @@ FM_STATIC_ASSERT((FM_ELEMENT_HEAD + sizeof(struct fm_flow_key) +
                      0,
                  "directions on whole cache lines");
 
-/* The same where the kernel keeps the timing, too (datapath "kernel"). */
+/* The same if the kernel also keeps the timing (datapath "kernel"). */
 struct fm_timed_map_entry {
   struct fm_map_entry entry;
   __u64 zero[4];
@@ -196,7 +196,7 @@ FM_STATIC_ASSERT(sizeof(struct fm_timed_map_entry) % 64 == sizeof(struct fm_map_
                          sizeof(struct fm_map_entry) % 64,
                  "elements of the map on whole cache lines");
 
-/* The same where it keeps sizes and no timing. */
+/* The same if it keeps sizes and no timing. */
 struct fm_sized_map_entry {
   struct fm_map_entry entry;
   struct fm_flow_sizes sizes;
@@ -204,7 +204,7 @@ struct fm_sized_map_entry {
 FM_STATIC_ASSERT(sizeof(struct fm_sized_map_entry) % 64 == sizeof(struct fm_map_entry) % 64,
                  "elements of the map on whole cache lines");
 
-/* Octets of the map's values. */
+/* The size of the map's values. */
 FM_INLINE __u32 fm_map_value_size(int with_timing, int with_sizes) {
   if (with_timing)
     return with_sizes ? (__u32)sizeof(struct fm_timed_map_entry)
@@ -213,10 +213,10 @@ FM_INLINE __u32 fm_map_value_size(int with_timing, int with_sizes) {
 }
 
 /* A packet that passes several metered interfaces is counted at the point where its flow's packets
- * of this direction were first met. A point is all interfaces of one rank (capture/interface.h) at
- * one hook: a packet passes one of them, packets of a flow may take turns among them. Another point
- * takes over when that one has been silent for longer than a packet can take from one to the other:
- * the path has changed. */
+ * of this direction were first met. A point is one hook of all interfaces of one rank
+ * (capture/interface.h). A packet passes only one of these interfaces, but the packets of a flow
+ * may take different ones. Another point takes over when the first has been silent for longer than
+ * a packet can take from one point to the other, because then the path has changed. */
 #define FM_POINT_CLOCK_NS 1048576ull
 #define FM_POINT_SILENCE 96u /* 0.1 s */
 
@@ -239,7 +239,7 @@ FM_INLINE enum fm_end_reason fm_close_end(__u64 action) {
   return action == FM_CLOSE_IF_IDLE ? FM_END_IDLE : (enum fm_end_reason)(action - 1);
 }
 
-/* Requests that one run of the closing program takes, as the octets of its packet. */
+/* How many requests one run of the closing program takes as the bytes of its packet. */
 #define FM_CLOSE_BATCH 32
 
 /* An interface that is metered, per CPU. The daemon fills a slot before it attaches and clears it
@@ -248,8 +248,9 @@ FM_INLINE enum fm_end_reason fm_close_end(__u64 action) {
 #define FM_INTERFACE_SLOTS 1024
 #define FM_INTERFACE_PROBES 8
 
-/* Multiplicative (Fibonacci), not the index modulo the slots: a host of containers has runs of
- * lasting neighbours, which would leave no slot to those that come a multiple of 1024 later. */
+/* A multiplicative (Fibonacci) hash, not the index modulo the number of slots. A container host has
+ * long-lived interfaces with consecutive indexes. With modulo they would take the slots of all
+ * interfaces whose index is higher by a multiple of 1024. */
 FM_INLINE __u32 fm_interface_slot(__u32 ifindex, __u32 probe) {
   return ((ifindex * 2654435769u >> 22) + probe) & (FM_INTERFACE_SLOTS - 1);
 }
@@ -257,8 +258,8 @@ FM_STATIC_ASSERT(FM_INTERFACE_SLOTS == 1u << (32 - 22), "the upper bits number t
 
 struct fm_hook_counters {
   __u64 seen;      /* packets on the wire */
-  __u64 buffers;   /* the same as the kernel's link counters may count them: skbs or XDP frames */
-  __u64 uncertain; /* of seen: merged by hardware or driver, so that their wire form is not sure */
+  __u64 buffers;   /* in skbs or XDP frames, as the kernel's link counters may count */
+  __u64 uncertain; /* of seen: merged by hardware or driver, so their form on the wire is a guess */
   __u64 by_class[FM_PACKET_CLASS_COUNT];
 };
 struct fm_interface {
@@ -277,24 +278,24 @@ FM_INLINE __u32 fm_point(const struct fm_interface* interface, __u8 hook) {
 struct fm_cpu_counters {
   __u64 next_flow;        /* sequence of flow ids of this CPU */
   __u64 entries_inserted; /* into the flow map */
-  __u64 entries_deleted; /* by the closing program; the difference to those present are evictions */
-  __u64 events_lost;     /* packets (buffers) counted, but without a record: the stream was full */
-  __u64 payload_lost;    /* payload records for which the stream had no room */
-  __u64 uncounted;       /* packets (buffers) sent as FM_RECORD_UNCOUNTED */
-  __u64 handover_flows;  /* flows whose final counters found no room in the stream */
+  __u64 entries_deleted;  /* by the closing program; all others that are gone were evicted */
+  __u64 events_lost;      /* packets (buffers) counted, but without a record: the stream was full */
+  __u64 payload_lost;     /* payload records for which the stream had no room */
+  __u64 uncounted;        /* packets (buffers) sent as FM_RECORD_UNCOUNTED */
+  __u64 handover_flows;   /* flows whose final counters found no room in the stream */
   __u64 handover_packets; /* their packets */
 };
 
 /* Flow ids are unique over CPUs: sequence * FM_CPUS_MAX + CPU. */
 #define FM_CPUS_MAX 8192
 
-/* Random odd multipliers, of the run. */
+/* Random odd multipliers, one set per run. */
 struct fm_tag_secret {
   __u64 words[5];
 };
 
 /* A universal hash of the key, never 0. The shifts bring differences in high bits (IPv6 addresses
- * that differ in their last octets) down, where a product keeps them: two keys have the same tag
+ * that differ in their last bytes) down to where a product keeps them. Two keys have the same tag
  * at most once in 2^47 secrets. */
 FM_INLINE __u64 fm_key_tag(const struct fm_flow_key* key, const struct fm_tag_secret* secret) {
   const fm_word* w = (const fm_word*)key;
@@ -304,7 +305,7 @@ FM_INLINE __u64 fm_key_tag(const struct fm_flow_key* key, const struct fm_tag_se
 #undef FM_TAG_WORD
 }
 
-/* What a daemon leaves to the next one where the maps are pinned. */
+/* What a daemon leaves to the next one if the maps are pinned. */
 struct fm_journal {
   __u64 schema; /* of this file's layouts (user/kernel/bpf_datapath.cpp); 0: just created */
   struct fm_tag_secret tag_secret;
@@ -319,7 +320,7 @@ struct fm_journal {
   __u8 with_application;
   __u8 zero[6];
   __u64 packets_written;                           /* in rows */
-  struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are metered no more */
+  struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are no longer metered */
 };
 
 FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_packet* p,

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How much of a flow's payload the application layer (HTTP/1.x, TLS, DNS) reads, and the cheap test
- * that says which TCP segments after a direction's first ones are worth reading.
+/* How much of a flow's payload the application layer (HTTP/1.x, TLS, DNS) reads, and a cheap test
+ * that finds the later TCP segments of a direction that are worth reading.
  *
- * The kernel hands over just that, and user space parses just that, so a replay and a live run see
- * the same payload. */
+ * The kernel hands over exactly this payload and user space parses exactly this payload, so a
+ * replay and a live run see the same. */
 #ifndef FLOWMETER_APPLICATION_H
 #define FLOWMETER_APPLICATION_H
 
 #include "flowmeter/base.h"
 
-/* The head of a direction: its first payload segments, but no more than the first so many bytes of
- * its stream. A server's TLS 1.2 flight with its certificates fits in. */
+/* Limits of the head of a direction: payload segments, and bytes of its stream. A server's TLS 1.2
+ * flight with its certificates fits. */
 #define FM_HEAD_SEGMENTS 8
 #define FM_HEAD_BYTES 8192
 /* How much is read of a later segment, and of a datagram on port 53. */
@@ -26,7 +26,7 @@ FM_INLINE int fm_is_method_byte(__u8 c) {
   return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
-/* Whether a request target may start with this. */
+/* Whether a request target may start with this character. */
 FM_INLINE int fm_is_target_byte(__u8 c) {
   return c != ' ' && c != '\r' && c != '\n';
 }
@@ -54,8 +54,8 @@ FM_INLINE int fm_starts_response(const __u8* first) {
 
 /* Whether a segment that starts with these bytes may start an HTTP message, a TLS ClientHello
  * record or, on port 53, a DNS message with one question (after two bytes of length). Never says no
- * where the parsers say yes. n: the segment's length. first: FM_START_TEST_BYTES readable bytes, of
- * which those after the nth are 0. */
+ * if the parsers would say yes. n: the segment's length. first: FM_START_TEST_BYTES readable bytes,
+ * of which those after the nth are 0. */
 FM_INLINE int fm_application_starts(const __u8* first, unsigned int n, int port_53) {
   if (first[0] == 0x16) {
     if (first[1] == 3 && first[2] <= 4 && first[5] == 1) return 1;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Types, byte order and compiler words that the whole core uses.
  *
- * The core (this directory) is C that is also C++: no libc, no BPF helper, no map, no clock. clang
- * compiles it for BPF and g++ for user space, so a packet means the same wherever it is met. */
+ * The core (this directory) is written in the common subset of C and C++, without libc, BPF
+ * helpers, maps or clocks. clang compiles it for BPF and g++ for user space, so a packet means the
+ * same wherever it is met. */
 #ifndef FLOWMETER_BASE_H
 #define FLOWMETER_BASE_H
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A flow is counters and timing. This is the only place where a packet meets a flow, and the only
- * one that decides which flow a packet belongs to: the kernel calls it live, the flow table in
- * replay. */
+/* A flow is counters and timing. Only this file adds packets to flows, and only it decides which
+ * flow a packet belongs to. The kernel calls it in a live run, the flow table in a replay. */
 #ifndef FLOWMETER_FLOW_H
 #define FLOWMETER_FLOW_H
 
@@ -17,8 +16,8 @@ struct fm_flow {
 FM_STATIC_ASSERT((40 + __builtin_offsetof(struct fm_flow, timing.packets)) % 64 == 0,
                  "after a key of 40 bytes, what packets touch is on whole cache lines");
 
-/* What a flow inherits from the one that it continues after an active time-out. Any other flow
- * inherits nothing; its forward direction is that of its first packet. */
+/* What a flow inherits if it continues another one after an active time-out. Any other flow
+ * inherits nothing, and its forward direction is that of its first packet. */
 struct fm_inheritance {
   __u8 forward_direction;
   __u8 fin_seen;

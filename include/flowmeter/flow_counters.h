@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The counters of a flow: packets, lengths, headers, flags, windows, first and last time, and what
- * decides where it ends. In a live run they are in the kernel's map entry and are authoritative.
+/* The counters of a flow: packets, lengths, headers, flags, windows, first and last time, and the
+ * state that decides where the flow ends. In a live run they are in the kernel's map entry, which
+ * is authoritative.
  *
  * Everything that has a direction is indexed by the end of the key that sent the packet, not by
- * forward and backward: the place is then known before the entry is read (and can be prefetched).
+ * forward and backward, so its address is known before the entry is read (and can be prefetched).
  * Forward is the direction forward_direction. */
 #ifndef FLOWMETER_FLOW_COUNTERS_H
 #define FLOWMETER_FLOW_COUNTERS_H
@@ -34,8 +35,8 @@ struct fm_flow_counters {
   __u64 last_ns;          /* latest time stamp; never runs back */
   __u8 forward_direction; /* the end that is "source" */
   __u8 fin_seen;          /* bit n: end n has sent FIN; inherited over an active time-out */
-  __u8 rst_seen;          /* likewise */
-  __u8 begun;             /* there is a packet; known without the directions' cache lines */
+  __u8 rst_seen;          /* bit n: end n has sent RST; inherited in the same way */
+  __u8 begun; /* the flow has a packet; this is known without reading the directions' cache lines */
   /* Lengths of transport headers, [end]. Only kept with fm_flow_sizes, but in this cache line,
    * which is touched anyway. */
   __u8 transport_header_min[2];
@@ -62,9 +63,9 @@ FM_INLINE __u64 fm_flow_time(const struct fm_flow_counters* c, __u64 packet_ns) 
   return packet_ns > c->last_ns ? packet_ns : c->last_ns;
 }
 
-/* Adds all segments of a packet but the last, which is then added as if it were alone. Segmentation
- * clears FIN and PSH on all segments but the last and CWR on all but the first, and copies
- * everything else (net/ipv4/tcp_offload.c). */
+/* Adds all segments of a packet but the last, which the caller then adds like a single packet.
+ * Segmentation clears FIN and PSH on all segments but the last and CWR on all but the first, and
+ * copies everything else (net/ipv4/tcp_offload.c). */
 FM_INLINE void fm_add_segments_before_last(struct fm_flow_counters* c, __u8 end,
                                            const struct fm_packet* p, __u32 segments) {
   struct fm_direction_counters* d = &c->direction[end];
@@ -111,7 +112,7 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
     d->initial_window = p->window;
   }
   const __u8 flags = p->flags;
-  /* Nearly all packets have ACK or ACK and PSH and nothing else. */
+  /* Nearly all packets have only ACK, or only ACK and PSH. */
   d->flag_packets[FM_ACK_BIT] += flags >> FM_ACK_BIT & 1u;
   d->flag_packets[FM_PSH_BIT] += flags >> FM_PSH_BIT & 1u;
   if (FM_LIKELY((flags & ~(FM_ACK | FM_PSH)) == 0)) return;

@@ -42,8 +42,8 @@ FM_INLINE int fm_address_equal(const struct fm_address* a, const struct fm_addre
   return a->words[0] == b->words[0] && a->words[1] == b->words[1];
 }
 
-/* Any total order will do if it is the same everywhere on one machine. This one compares native
- * words. */
+/* Any total order works that is the same everywhere on one machine. This one compares native words.
+ */
 FM_INLINE int fm_address_less(const struct fm_address* a, const struct fm_address* b) {
   return a->words[0] != b->words[0] ? a->words[0] < b->words[0] : a->words[1] < b->words[1];
 }

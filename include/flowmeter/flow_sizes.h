@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The spread of payload and transport header sizes, which some feature sets need beyond the
- * counters. Kept if fm_settings.with_sizes says so, beside the counters and by the same rules: in a
- * live run the kernel has them, and they are authoritative.
+ * counters. Kept with fm_settings.with_sizes, next to the counters and by the same rules: in a live
+ * run the kernel has them and is authoritative.
  *
- * Both directions are one cache line, which is one more per packet. To fit into it, this is no
- * struct fm_moments: the counters have the count, sum and minimum of the payload, and in a line
- * that had room the minimum and maximum of the header. */
+ * Both directions together are one cache line, so a packet touches only one more. To fit, this is
+ * not a struct fm_moments: the counters already have the count, sum and minimum of the payload, and
+ * (in a line with room left) the minimum and maximum of the header. */
 #ifndef FLOWMETER_FLOW_SIZES_H
 #define FLOWMETER_FLOW_SIZES_H
 

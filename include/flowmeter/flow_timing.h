@@ -3,9 +3,9 @@
  * times are nanoseconds of the packets' clock. In a live run it is kept in user space, from one
  * event per packet, or with datapath "kernel" in the map entry.
  *
- * Fields are grouped by cache line. The first one and a half lines are only touched by long gaps.
- * Then come what every packet touches, one line per direction, and bulks. So after key and counters
- * (five and a half lines) everything hot is on lines of its own. */
+ * Fields are grouped by cache line. Only long gaps touch the first one and a half lines. Then come
+ * the fields that every packet touches, one line per direction, and bulks. So after the key and the
+ * counters (five and a half lines) all hot fields are in lines of their own. */
 #ifndef FLOWMETER_FLOW_TIMING_H
 #define FLOWMETER_FLOW_TIMING_H
 

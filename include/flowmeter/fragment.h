@@ -2,8 +2,8 @@
 /* Joins later fragments, which have no ports, to the flow of their datagram's first fragment.
  *
  * Each placement has its own table of first fragments (an LRU map in the kernel,
- * user/flows/fragment_table.h in user space). What identifies a datagram, and how long it is
- * remembered, is decided here. Nothing is reassembled. */
+ * user/flows/fragment_table.h in user space). This file decides what identifies a datagram and how
+ * long it is remembered. Nothing is reassembled. */
 #ifndef FLOWMETER_FRAGMENT_H
 #define FLOWMETER_FRAGMENT_H
 
@@ -30,7 +30,7 @@ struct fm_fragment_key {
 };
 FM_STATIC_ASSERT(sizeof(struct fm_fragment_key) == 40, "map key: no hidden padding");
 
-/* What is remembered of a first fragment. */
+/* What is remembered about a first fragment. */
 struct fm_first_fragment {
   struct fm_flow_key key;
   __u64 time_ns;

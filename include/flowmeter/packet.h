@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What one packet tells the engine: everything that flow_counters.h and flow_timing.h need, and
- * nothing of the frame. */
+/* One packet, as the engine sees it: everything that flow_counters.h and flow_timing.h need, and
+ * nothing else of the frame. */
 #ifndef FLOWMETER_PACKET_H
 #define FLOWMETER_PACKET_H
 
@@ -46,7 +46,7 @@ struct fm_packet {
   __u16 window;        /* TCP window as sent, not scaled */
   __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
   __u8 direction;      /* end of the key that sent it: 0 or 1 */
-  __u8 has_shims;      /* tags, labels or a session between link header and IP header */
+  __u8 has_shims;      /* there are tags, labels or a session between link header and IP header */
   /* TCP 20 to 60, UDP and ICMP 8, later fragments 0: a multiple of 4 */
   __u8 transport_header_bytes;
   __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The one list of packet classes: what can become of a packet.
+/* The one list of packet classes, which say what became of a packet.
  *
  * Every packet seen is in exactly one class: seen = FM_METERED + the sum of all others. Counters
  * (in the kernel and in replay), the account printed at exit and its documentation are made from

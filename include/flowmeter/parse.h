@@ -30,7 +30,7 @@ FM_INLINE enum fm_packet_class fm_walk_ipv4(fm_context* frame, struct fm_walk* w
   w->next_protocol = ip->protocol;
   key->address[0] = fm_address_ipv4(ip->source);
   key->address[1] = fm_address_ipv4(ip->destination);
-  /* ip is not used below: the check of the options may overwrite scratch */
+  /* ip is not used below, because the check of the options may overwrite scratch */
   if (header_length > sizeof(*ip) && !fm_peek(frame, w->offset + header_length - 4, 4, &scratch))
     return FM_MALFORMED;
 
@@ -77,7 +77,7 @@ FM_INLINE enum fm_packet_class fm_walk_ext_header(fm_context* frame, struct fm_w
   if (w->next_protocol == FM_IPPROTO_FRAGMENT) {
     const __u16 offset_more = fm_be16(ext->fragment);
     length = sizeof(*ext);
-    /* With neither it is an atomic fragment: the whole datagram (RFC 6946). */
+    /* Without both it is an atomic fragment, which is the whole datagram (RFC 6946). */
     if (offset_more & (FM_IPV6_OFFSET_MASK | FM_IPV6_MORE_FRAGMENTS)) {
       w->fragment_role = offset_more & FM_IPV6_OFFSET_MASK ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
       w->identification = fm_be32(ext->identification);
@@ -174,7 +174,7 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w, st
   return sizeof(*icmp);
 }
 
-/* Identity of the datagram, for the table of first fragments. */
+/* Fills in the identity of the datagram for the table of first fragments. */
 FM_INLINE void fm_walk_fragment(const struct fm_walk* w, const struct fm_flow_key* key,
                                 struct fm_fragment_key* fragment) {
   __builtin_memset(fragment, 0, sizeof(*fragment));
@@ -185,11 +185,11 @@ FM_INLINE void fm_walk_fragment(const struct fm_walk* w, const struct fm_flow_ke
   fragment->protocol = w->ip_version == 4 ? w->next_protocol : 0;
 }
 
-/* What is known of a frame beside its bytes. */
+/* What is known about a frame besides its bytes. */
 struct fm_frame_facts {
   __u32 wire_length;   /* at least what is captured */
   __u16 segment_bytes; /* gso_size of the kernel's buffer; 0: one packet */
-  __u8 tags_beside;    /* VLAN tags that the kernel keeps beside the frame; in wire_length */
+  __u8 tags_beside;    /* VLAN tags kept outside of the frame; counted in wire_length */
 };
 
 /* Fills p from a frame and returns FM_METERED, or returns the class that says why the packet is not

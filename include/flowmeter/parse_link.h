@@ -22,7 +22,7 @@ enum fm_link_type {
   FM_LINK_SLL2 = 276,
 };
 
-/* Whether frames of this type are opened; packets of any other are not_ip. */
+/* Whether frames of this link type are parsed; packets of all other types are not_ip. */
 FM_INLINE int fm_link_known(__u32 link_type) {
   switch (link_type) {
     case FM_LINK_NULL:
@@ -89,7 +89,7 @@ FM_INLINE int fm_is_vlan(__u16 ethertype) {
  * announces starts. */
 FM_SLOW_PATH enum fm_packet_class fm_walk_shims(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
-  if (!w) return FM_NOT_IP; /* the verifier does not know better */
+  if (!w) return FM_NOT_IP; /* for the verifier */
   w->shims = 1;
   for (int i = 0; i < FM_VLAN_TAGS_MAX && fm_is_vlan(w->ethertype); i++) {
     if (w->tags >= FM_VLAN_TAGS_MAX) return FM_NOT_IP;
@@ -118,8 +118,8 @@ FM_SLOW_PATH enum fm_packet_class fm_walk_shims(fm_context* frame, struct fm_wal
   }
 }
 
-/* Reads the 2-octet protocol at protocol_offset as an EtherType. The header that it announces
- * starts at payload_offset. */
+/* Reads the 2-byte protocol at protocol_offset as an EtherType. The header that it announces starts
+ * at payload_offset. */
 FM_INLINE enum fm_packet_class fm_walk_link_header(fm_context* frame, struct fm_walk* w,
                                                    __u32 protocol_offset, __u32 payload_offset) {
   union fm_scratch scratch;
@@ -143,7 +143,7 @@ enum fm_address_family {
   FM_FAMILY_IPV6_MACOS = 30,
 };
 
-/* BSD null and loop: a 4-octet address family in the byte order of the machine that wrote it. */
+/* BSD null and loop: a 4-byte address family in the byte order of the machine that wrote it. */
 FM_INLINE enum fm_packet_class fm_walk_family(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const struct fm_be32_header* header =
@@ -166,7 +166,7 @@ FM_INLINE enum fm_packet_class fm_walk_family(fm_context* frame, struct fm_walk*
   }
 }
 
-/* From the first octet of the frame to the IP header. */
+/* Walks from the first byte of the frame to the IP header. */
 FM_INLINE enum fm_packet_class fm_walk_link(fm_context* frame, __u32 link_type, struct fm_walk* w) {
   union fm_scratch scratch;
   w->offset = 0;

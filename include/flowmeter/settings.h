@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Time-outs, gaps and what is kept: parameters of the flow state, set once at the start. In the
- * kernel they are read-only data of the loaded programs, in user space an argument. All times are
- * in nanoseconds. Limits are strict: a value equal to a limit does not exceed it. */
+/* The parameters of the flow state: time-outs, gaps and what is kept. They are set once at the
+ * start. In the kernel they are read-only data of the loaded programs; in user space they are
+ * passed as an argument. All times are in nanoseconds. Limits are strict: a value equal to a limit
+ * does not exceed it. */
 #ifndef FLOWMETER_SETTINGS_H
 #define FLOWMETER_SETTINGS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How the parser reads a frame, and where it is in it. BPF defines fm_context, fm_peek and
- * FM_PARSE_PAYLOAD over its own context before it includes this file. */
+/* How the parser reads a frame, and its position in the frame. BPF code defines fm_context, fm_peek
+ * and FM_PARSE_PAYLOAD for its own context before it includes this file. */
 #ifndef FLOWMETER_WALK_H
 #define FLOWMETER_WALK_H
 
@@ -18,8 +18,8 @@ struct fm_captured {
 };
 typedef const struct fm_captured fm_context;
 
-/* Returns size bytes at offset, or null if they are not captured. A placement may copy them to
- * scratch (8-aligned, size bytes) if they do not lie in one piece. */
+/* Returns size bytes at offset, or null if they are not captured. If they are not contiguous, they
+ * may be copied to scratch (8-aligned, size bytes). */
 FM_INLINE const void* fm_peek(fm_context* f, __u32 offset, __u32 size, void* scratch) {
   (void)scratch;
   if (offset > f->captured_length || size > f->captured_length - offset) return 0;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Headers as they are on the wire, and the numbers that tell what follows. Fields of type __be16
- * and
- * __be32 are in network order. */
+/* Headers as they are on the wire, and the numbers that say what follows them. Fields of type
+ * __be16 and __be32 are in network order. */
 #ifndef FLOWMETER_WIRE_HEADERS_H
 #define FLOWMETER_WIRE_HEADERS_H
 
@@ -33,7 +32,7 @@ enum fm_extension_header {
 #define FM_PPPOE_HEADER 6 /* version and type, code, session, length (RFC 2516) */
 
 enum fm_ppp_protocol { FM_PPP_IPV4 = 0x0021, FM_PPP_IPV6 = 0x0057 };
-#define FM_PPP_HDLC 0xff03 /* HDLC's address and control octets (RFC 1662) */
+#define FM_PPP_HDLC 0xff03 /* HDLC's address and control bytes (RFC 1662) */
 
 struct fm_be16_header {
   __be16 value;
@@ -74,11 +73,11 @@ struct fm_ipv6_header {
 } FM_WIRE;
 FM_STATIC_ASSERT(sizeof(struct fm_ipv6_header) == 40, "wire layout");
 
-/* The first 8 octets of an IPv6 extension header. The last four have this meaning in a fragment
+/* The first 8 bytes of an IPv6 extension header. The last four have this meaning in a fragment
  * header only. */
 struct fm_ext_header {
   __u8 next_header;
-  __u8 length; /* in units of 8 octets, without the first 8; AH: in units of 4, minus 2 (RFC 4302);
+  __u8 length; /* in units of 8 bytes, without the first 8; AH: in units of 4, minus 2 (RFC 4302);
                   fragment: reserved */
   __be16 fragment; /* offset in units of 8 (13 bits), reserved (2), more fragments (1) */
   __be32 identification;
@@ -93,7 +92,7 @@ struct fm_tcp_header {
   __be16 destination_port;
   __be32 sequence;
   __be32 acknowledgement;
-  __u8 data_offset; /* high nibble, in 4 octets */
+  __u8 data_offset; /* high nibble, in units of 4 bytes */
   __u8 flags;
   __be16 window;
   __be16 checksum;

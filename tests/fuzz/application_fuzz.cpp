@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The application layer on arbitrary packets of a few flows, with little room for heads, so that
-// they are given up at any moment. A packet is written as: flow, direction and flags; offset (two
-// bytes); length; then so many bytes of payload.
+// they are given up at any moment. The form of a packet: flow, direction and flags; offset (two
+// bytes); length; then that many bytes of payload.
 #include <algorithm>
 #include <array>
 #include <cstdlib>

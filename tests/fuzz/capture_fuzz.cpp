@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A capture file of arbitrary octets, all the way to the cells of its rows: reader, parser, tables,
-// features. The account must balance, no packet be lost between account and rows, and no cell be
-// anything but a number or a text.
+// A capture file of arbitrary bytes, all the way to the cells of its rows: reader, parser, tables,
+// features. The account must balance, no packet may be lost between account and rows, and every
+// cell must be a number or a text.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -61,7 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fm_settings settings = fm_default_settings();
   settings.with_sizes = 1;  // all that any set needs
   settings.with_application = 1;
-  Replay replay(settings, {8, 4}, sink);  // so small that it is full at times
+  Replay replay(settings, {8, 4}, sink);  // so small that it is sometimes full
   reader->on_refill([&] { replay.settle(); });
   uint64_t frames = 0;
   for (CapturedFrame frame; reader->next(&frame); frames++) {

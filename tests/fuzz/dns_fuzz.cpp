@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The DNS parser on arbitrary bytes, in a heap block of exactly their length; and what it says of
-// a beginning against what it says of the whole.
+// Runs the DNS parser on arbitrary bytes, in a heap block of exactly their length, and compares its
+// verdict on a prefix with its verdict on the whole.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>

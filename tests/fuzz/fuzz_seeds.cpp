@@ -42,14 +42,14 @@ std::vector<Packet> packets() {
   return all;
 }
 
-// The four octets in front of the frame are those of parse_fuzz.cpp.
+// The four bytes before the frame are those of parse_fuzz.cpp.
 std::vector<uint8_t> parse_seed(const Frame& frame) {
   const uint32_t links[] = {0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276, 105};
   uint8_t number = 0;
   while (links[number] != frame.link_type) number++;
-  std::vector<uint8_t> octets = {number, 0, 0, 0};
-  octets.insert(octets.end(), frame.octets.begin(), frame.octets.end());
-  return octets;
+  std::vector<uint8_t> bytes = {number, 0, 0, 0};
+  bytes.insert(bytes.end(), frame.bytes.begin(), frame.bytes.end());
+  return bytes;
 }
 
 }  // namespace
@@ -66,8 +66,8 @@ int main(int argc, char** argv) {
     std::filesystem::create_directories(directory / kind);
   unsigned number = 0;
   bool written = true;
-  const auto put = [&](const char* kind, const std::vector<uint8_t>& octets) {
-    written &= write_file(directory / kind / std::to_string(number++), octets);
+  const auto put = [&](const char* kind, const std::vector<uint8_t>& bytes) {
+    written &= write_file(directory / kind / std::to_string(number++), bytes);
   };
   std::vector<TimedFrame> ethernet;
   for (const Packet& packet : packets()) {
@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
                      .section(false)
                      .interface(1, 0)
                      .enhanced(one, ~0ull)
-                     .octets());
+                     .bytes());
   for (const GoldenCase& golden : golden_cases()) put("capture", golden.capture);
 
   const std::string get = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345";
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
   for (const std::string& text : {get, ok}) put_text("http_fuzz", text);
   for (const std::string& text : {client, server}) put_text("tls_fuzz", u8(9) + text);
   for (const std::string& text : {query(28), response(1, 3)}) put_text("dns_fuzz", text);
-  // Flow, direction and flags; offset; length; payload: as application_fuzz.cpp has it.
+  // Flow, direction and flags; offset; length; payload: as in application_fuzz.cpp.
   std::string packets = u8(0);
   for (const std::string& text : {get, ok, client, server, framed(query(1))})
     for (const unsigned flags : {0x48u, 0x42u, 0x44u, 0x11u})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The HTTP parser on arbitrary bytes, in a heap block of exactly their length; and what it says of
-// a beginning against what it says of the whole.
+// Runs the HTTP parser on arbitrary bytes, in a heap block of exactly their length, and compares
+// its verdict on a prefix with its verdict on the whole.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::memcpy(first, data, std::min(size, sizeof first));
     require(fm_application_starts(first, static_cast<unsigned>(size), 0));
   }
-  // What is decided before all has come holds whatever comes.
+  // An early verdict must hold for every continuation.
   const Verdict so_far = parse(data, size, Extent::kSoFar, &open);
   require(so_far == Verdict::kMore || so_far == verdict);
   const Verdict earlier = parse(data, size / 2, Extent::kSoFar, &part);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The parser on arbitrary octets. The first four choose link type, tags beside the frame and what
-// the wire had more; the rest is the frame, in a heap block of exactly its length.
+// The parser on arbitrary bytes. The first four choose the link type, the tags outside of the frame
+// and how much longer the frame was on the wire; the rest is the frame, in a heap block of exactly
+// its length.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -67,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(p.packet.transport_header_bytes % 4 == 0 && p.packet.transport_header_bytes <= 60);
     require(!fm_address_less(&p.packet.key.address[1], &p.packet.key.address[0]));
   }
-  // A cut changes nothing or makes a refusal.
+  // A cut changes nothing or leads to a refusal.
   const Parsed cut = parse(data, size / 2, wire, tags, link);
   if (cut.packet_class == FM_METERED)
     require(std::memcmp(&cut.packet, &p.packet, offsetof(fm_packet, segment_bytes)) == 0 &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A capture file of arbitrary octets through --compat python: reader, walk of headers, flows, rows.
-// The account must balance, whatever the limits force out.
+// A capture file of arbitrary bytes through --compat python: reader, walk of headers, flows, rows.
+// The account must balance, no matter which flows the limits force out.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (::pwrite(file, data, size, 0) != static_cast<ssize_t>(size)) return 0;
   auto reader = CaptureReader::open(path);
   if (!reader) return 0;
-  auto engine = PythonEngine::open("/dev/null", "", 3);  // so few that flows are forced out
+  auto engine = PythonEngine::open("/dev/null", "", 3);  // a limit so low that flows are forced out
   require(static_cast<bool>(engine));
   PythonDissector dissector;
   dissector.begin(*reader);

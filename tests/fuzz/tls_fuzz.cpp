@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The TLS walk over arbitrary bytes, in heap blocks of exactly their length: whole, and growing as
-// a stream does while what the walk no longer needs goes away. The first byte chooses how it
-// grows.
+// The TLS walk over arbitrary bytes, in heap blocks of exactly their length: whole, and growing
+// like a stream from which the bytes that the walk no longer needs are removed. The first byte
+// chooses how it grows.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>

@@ -40,7 +40,8 @@ std::vector<uint8_t> tcp_lifecycle() {
   return pcap(f, {true, false});
 }
 
-// Idle and active time-outs and the gaps of 1 s and 5 s, each on its limit and a nanosecond above.
+// Idle and active time-outs and the gaps of 1 s and 5 s, each at its limit and one nanosecond
+// above.
 std::vector<uint8_t> limits() {
   std::vector<TimedFrame> f;
   constexpr uint64_t kS = 1'000'000'000, start = 1'600'000'000 * kS;
@@ -122,7 +123,7 @@ std::vector<uint8_t> layers() {
   add(ipv6("fe80::1", "ff02::1:ff00:2").icmp(135, 0).payload(16));
   add(ipv6("::1", "::ffff:192.0.2.1").icmp(129, 0, 5));
   file.simple(four().payload(1));
-  return file.octets();
+  return file.bytes();
 }
 
 // A clock that steps back: by a little inside flows, and so far that a flow continues before its

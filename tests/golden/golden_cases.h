@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Inputs of the golden cases. They are built when needed, so that the repository holds no captures;
-// it holds the expected rows, in NAME/expected.csv.
+// Inputs of the golden cases. They are built when needed, so that the repository holds no captures.
+// It holds the expected rows in NAME/expected.csv.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 namespace flowmeter::testing {
 
 struct GoldenCase {
-  std::string name;  // and that of its directory
+  std::string name;  // and the name of its directory
   std::vector<uint8_t> capture;
 };
 

@@ -10,19 +10,19 @@
 namespace flowmeter::testing {
 namespace {
 
-using Octets = std::vector<uint8_t>;
+using Bytes = std::vector<uint8_t>;
 
-void put_ordered(Octets& to, uint64_t value, unsigned octets, bool big_endian) {
-  for (unsigned i = 0; i < octets; i++)
-    to.push_back(static_cast<uint8_t>(value >> (8 * (big_endian ? octets - 1 - i : i))));
+void put_ordered(Bytes& to, uint64_t value, unsigned bytes, bool big_endian) {
+  for (unsigned i = 0; i < bytes; i++)
+    to.push_back(static_cast<uint8_t>(value >> (8 * (big_endian ? bytes - 1 - i : i))));
 }
 
 }  // namespace
 
-Octets pcap(const std::vector<TimedFrame>& frames, PcapKind kind) {
-  Octets out;
-  const auto put = [&](uint64_t value, unsigned octets) {
-    put_ordered(out, value, octets, kind.big_endian);
+Bytes pcap(const std::vector<TimedFrame>& frames, PcapKind kind) {
+  Bytes out;
+  const auto put = [&](uint64_t value, unsigned bytes) {
+    put_ordered(out, value, bytes, kind.big_endian);
   };
   put(kind.nanoseconds ? 0xa1b23c4d : 0xa1b2c3d4, 4);
   put(2, 2);
@@ -34,38 +34,38 @@ Octets pcap(const std::vector<TimedFrame>& frames, PcapKind kind) {
     const uint64_t fraction_ns = f.time_ns % 1'000'000'000;
     put(f.time_ns / 1'000'000'000, 4);
     put(kind.nanoseconds ? fraction_ns : fraction_ns / 1000, 4);
-    put(f.frame.octets.size(), 4);
+    put(f.frame.bytes.size(), 4);
     put(f.frame.wire_length, 4);
-    out.insert(out.end(), f.frame.octets.begin(), f.frame.octets.end());
+    out.insert(out.end(), f.frame.bytes.begin(), f.frame.bytes.end());
   }
   return out;
 }
 
-void Pcapng::put(Octets& to, uint64_t value, unsigned octets) const {
-  put_ordered(to, value, octets, big_endian_);
+void Pcapng::put(Bytes& to, uint64_t value, unsigned bytes) const {
+  put_ordered(to, value, bytes, big_endian_);
 }
 
-Octets Pcapng::padded(const Octets& octets) const {
-  Octets out = octets;
+Bytes Pcapng::padded(const Bytes& bytes) const {
+  Bytes out = bytes;
   out.resize((out.size() + 3) / 4 * 4, 0);
   return out;
 }
 
-Pcapng& Pcapng::block(uint32_t type, const Octets& body) {
-  put(octets_, type, 4);
-  put(octets_, 12 + body.size(), 4);
-  octets_.insert(octets_.end(), body.begin(), body.end());
-  put(octets_, 12 + body.size(), 4);
+Pcapng& Pcapng::block(uint32_t type, const Bytes& body) {
+  put(bytes_, type, 4);
+  put(bytes_, 12 + body.size(), 4);
+  bytes_.insert(bytes_.end(), body.begin(), body.end());
+  put(bytes_, 12 + body.size(), 4);
   return *this;
 }
 
-Pcapng& Pcapng::block(uint32_t type, size_t body_octets) {
-  return block(type, Octets(body_octets));
+Pcapng& Pcapng::block(uint32_t type, size_t body_bytes) {
+  return block(type, Bytes(body_bytes));
 }
 
 Pcapng& Pcapng::section(bool big_endian) {
   big_endian_ = big_endian;
-  Octets body;
+  Bytes body;
   put(body, 0x1a2b3c4d, 4);
   put(body, 1, 2);
   put(body, 0, 2);
@@ -75,7 +75,7 @@ Pcapng& Pcapng::section(bool big_endian) {
 
 Pcapng& Pcapng::interface(uint32_t link_type, uint8_t resolution, int64_t offset_s,
                           uint32_t snap_length) {
-  Octets body;
+  Bytes body;
   put(body, link_type, 2);
   put(body, 0, 2);
   put(body, snap_length, 4);
@@ -95,63 +95,63 @@ Pcapng& Pcapng::interface(uint32_t link_type, uint8_t resolution, int64_t offset
 }
 
 Pcapng& Pcapng::enhanced(const Frame& frame, uint64_t stamp, uint32_t interface) {
-  Octets body;
+  Bytes body;
   put(body, interface, 4);
   put(body, stamp >> 32, 4);
   put(body, stamp & 0xffffffff, 4);
-  put(body, frame.octets.size(), 4);
+  put(body, frame.bytes.size(), 4);
   put(body, frame.wire_length, 4);
-  const Octets data = padded(frame.octets);
+  const Bytes data = padded(frame.bytes);
   body.insert(body.end(), data.begin(), data.end());
   return block(6, body);
 }
 
 Pcapng& Pcapng::obsolete(const Frame& frame, uint64_t stamp, uint16_t interface) {
-  Octets body;
+  Bytes body;
   put(body, interface, 2);
   put(body, 0xffff, 2);  // drops: not known
   put(body, stamp >> 32, 4);
   put(body, stamp & 0xffffffff, 4);
-  put(body, frame.octets.size(), 4);
+  put(body, frame.bytes.size(), 4);
   put(body, frame.wire_length, 4);
-  const Octets data = padded(frame.octets);
+  const Bytes data = padded(frame.bytes);
   body.insert(body.end(), data.begin(), data.end());
   return block(2, body);
 }
 
 Pcapng& Pcapng::simple(const Frame& frame) {
-  Octets body;
+  Bytes body;
   put(body, frame.wire_length, 4);
-  const Octets data = padded(frame.octets);
+  const Bytes data = padded(frame.bytes);
   body.insert(body.end(), data.begin(), data.end());
   return block(3, body);
 }
 
-Octets pcapng(const std::vector<TimedFrame>& frames) {
+Bytes pcapng(const std::vector<TimedFrame>& frames) {
   Pcapng capture;
   capture.interface(1, 9);
   for (const TimedFrame& f : frames) capture.enhanced(f.frame, f.time_ns);
-  return capture.octets();
+  return capture.bytes();
 }
 
-bool write_file(const std::string& path, const Octets& octets) {
+bool write_file(const std::string& path, const Bytes& bytes) {
   std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(octets.data()),
-             static_cast<std::streamsize>(octets.size()));
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   return static_cast<bool>(file.flush());
 }
 
-Octets read_file(const std::string& path) {
+Bytes read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  return Octets(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  return Bytes(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
-TemporaryFile::TemporaryFile(const Octets& octets) {
+TemporaryFile::TemporaryFile(const Bytes& bytes) {
   const char* directory = std::getenv("TMPDIR");
   path_ = std::string(directory ? directory : "/tmp") + "/flowmeter-test-XXXXXX";
   const int fd = ::mkstemp(path_.data());
   if (fd >= 0) ::close(fd);
-  if (fd < 0 || !write_file(path_, octets)) std::abort();
+  if (fd < 0 || !write_file(path_, bytes)) std::abort();
 }
 
 TemporaryFile::~TemporaryFile() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Captures as octets in memory, from frames: pcap in its four kinds, and pcapng block by block in
-// either byte order. What is written is well-formed; tests that need damage change the octets
+// Captures as bytes in memory, from frames: pcap in its four kinds, and pcapng block by block in
+// either byte order. The captures are well-formed; tests that need damage change the bytes
 // afterwards.
 #pragma once
 
@@ -24,10 +24,10 @@ std::vector<uint8_t> pcap(const std::vector<TimedFrame>& frames, PcapKind kind =
 
 class Pcapng {
  public:
-  // Begins with a section header.
+  // Starts with a section header.
   explicit Pcapng(bool big_endian = false) { section(big_endian); }
 
-  // Begins another section, in which interfaces are numbered from 0 again.
+  // Starts another section, in which interfaces are numbered from 0 again.
   Pcapng& section(bool big_endian);
   // resolution: if_tsresol, as it stands in the file; 6 (microseconds) is left out, as is an offset
   // of 0.
@@ -37,32 +37,32 @@ class Pcapng {
   Pcapng& enhanced(const Frame& frame, uint64_t stamp, uint32_t interface = 0);
   Pcapng& obsolete(const Frame& frame, uint64_t stamp, uint16_t interface = 0);
   Pcapng& simple(const Frame& frame);
-  // A block with a body of zeros. body_octets: a multiple of 4.
-  Pcapng& block(uint32_t type, size_t body_octets);
+  // A block with a body of zeros. body_bytes: a multiple of 4.
+  Pcapng& block(uint32_t type, size_t body_bytes);
   Pcapng& block(uint32_t type, const std::vector<uint8_t>& body);
 
-  const std::vector<uint8_t>& octets() const { return octets_; }
+  const std::vector<uint8_t>& bytes() const { return bytes_; }
 
  private:
-  void put(std::vector<uint8_t>& to, uint64_t value, unsigned octets) const;
-  std::vector<uint8_t> padded(const std::vector<uint8_t>& octets) const;
+  void put(std::vector<uint8_t>& to, uint64_t value, unsigned bytes) const;
+  std::vector<uint8_t> padded(const std::vector<uint8_t>& bytes) const;
 
   bool big_endian_ = false;
-  std::vector<uint8_t> octets_;
+  std::vector<uint8_t> bytes_;
 };
 
 // A capture of one Ethernet interface with nanosecond stamps.
 std::vector<uint8_t> pcapng(const std::vector<TimedFrame>& frames);
 
 // False if it cannot be written.
-bool write_file(const std::string& path, const std::vector<uint8_t>& octets);
+bool write_file(const std::string& path, const std::vector<uint8_t>& bytes);
 // Empty if it cannot be read.
 std::vector<uint8_t> read_file(const std::string& path);
 
 // A file in the temporary directory, removed when this object ends.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::vector<uint8_t>& octets = {});
+  explicit TemporaryFile(const std::vector<uint8_t>& bytes = {});
   ~TemporaryFile();
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;

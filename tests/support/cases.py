@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all cases in Python have in common. run_cases.py runs them."""
+"""Shared by all cases in Python. run_cases.py runs them."""
 import os
 import signal
 import tempfile

@@ -13,7 +13,7 @@
 
 namespace flowmeter::testing {
 
-// F(100): a forward packet with 100 octets of payload.
+// F(100): a forward packet with 100 bytes of payload.
 inline Packet F(size_t payload, uint8_t flags = FM_ACK, uint16_t window = 8192) {
   return ipv4("192.168.1.9", "10.0.0.2").tcp(4242, 80, flags, window).payload(payload);
 }

@@ -19,7 +19,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def bpf(command, attributes):
-    """bpf(2); attributes are the octets of union bpf_attr."""
+    """bpf(2); attributes are the bytes of union bpf_attr."""
     buffer = ctypes.create_string_buffer(attributes, 144)
     result = libc.syscall(SYS_BPF, command, buffer, len(buffer))
     if result < 0:

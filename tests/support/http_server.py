@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A web service that takes flows, and fails as it is told to: refuses, delays, closes, recovers. HTTP or HTTPS, on a port
+"""A web service that takes flows, and fails as told: it refuses, delays, closes, recovers. HTTP or HTTPS, on a port
 of its own that it keeps over a stop and a start."""
 import http.server
 import json

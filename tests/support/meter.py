@@ -125,7 +125,7 @@ class Meter:
         return self.wait()
 
     def stop_clean(self, signal_number=signal.SIGINT):
-        """Stops it; it must have gone well, with an account that balances and agrees with the rows."""
+        """Stops it; it must succeed, and its account must balance and agree with the rows."""
         done = self.stop(signal_number)
         case = self.case
         case.assertEqual(done.code, 0, done.err)

@@ -77,7 +77,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def inside(self):
-        """What this thread opens meanwhile (sockets, /dev/net/tun) belongs to the namespace."""
+        """Everything that this thread opens in the meantime (sockets, /dev/net/tun) belongs to the namespace."""
         with open(f"/proc/self/task/{threading.get_native_id()}/ns/net", "rb") as home, \
                 open(f"/run/netns/{self.name}", "rb") as there:
             if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
@@ -92,7 +92,7 @@ class Namespace:
         meter.wait_for(f"listening on {port}", lambda: f":{port} " in self.run("ss", "-Htuln"))
 
     def link_counters(self, interface):
-        """(packets, octets) of both directions."""
+        """(packets, bytes) of both directions."""
         stats = json.loads(self.ip("-j", "-s", "link", "show", "dev", interface))[0]["stats64"]
         return tuple(stats["rx"][unit] + stats["tx"][unit] for unit in ("packets", "bytes"))
 

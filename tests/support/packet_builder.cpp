@@ -10,41 +10,41 @@
 namespace flowmeter::testing {
 namespace {
 
-using Octets = std::vector<uint8_t>;
+using Bytes = std::vector<uint8_t>;
 
-void put8(Octets& out, unsigned value) {
+void put8(Bytes& out, unsigned value) {
   out.push_back(static_cast<uint8_t>(value));
 }
-void put16(Octets& out, unsigned value) {
+void put16(Bytes& out, unsigned value) {
   put8(out, value >> 8 & 0xff);
   put8(out, value & 0xff);
 }
-void put32(Octets& out, uint32_t value) {
+void put32(Bytes& out, uint32_t value) {
   put16(out, value >> 16);
   put16(out, value & 0xffff);
 }
-void append(Octets& out, const Octets& more) {
+void append(Bytes& out, const Bytes& more) {
   out.insert(out.end(), more.begin(), more.end());
 }
-void set16(Octets& out, size_t at, unsigned value) {
+void set16(Bytes& out, size_t at, unsigned value) {
   out[at] = static_cast<uint8_t>(value >> 8);
   out[at + 1] = static_cast<uint8_t>(value);
 }
 
 // RFC 1071.
-uint16_t checksum(const Octets& octets) {
+uint16_t checksum(const Bytes& bytes) {
   uint64_t sum = 0;
-  for (size_t i = 0; i < octets.size(); i++)
-    sum += static_cast<uint64_t>(octets[i]) << (i % 2 == 0 ? 8 : 0);
+  for (size_t i = 0; i < bytes.size(); i++)
+    sum += static_cast<uint64_t>(bytes[i]) << (i % 2 == 0 ? 8 : 0);
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<uint16_t>(~sum);
 }
 
-Octets address(int family, const std::string& text) {
-  Octets octets(family == AF_INET ? 4 : 16);
+Bytes address(int family, const std::string& text) {
+  Bytes bytes(family == AF_INET ? 4 : 16);
   // A typing error in a test must not become a packet.
-  if (::inet_pton(family, text.c_str(), octets.data()) != 1) std::abort();
-  return octets;
+  if (::inet_pton(family, text.c_str(), bytes.data()) != 1) std::abort();
+  return bytes;
 }
 
 }  // namespace
@@ -77,8 +77,8 @@ Packet& Packet::tcp_sequence(uint32_t number) {
   sequence_ = number;
   return *this;
 }
-Packet& Packet::tcp_options(unsigned octets) {
-  tcp_options_ = octets;
+Packet& Packet::tcp_options(unsigned bytes) {
+  tcp_options_ = bytes;
   return *this;
 }
 Packet& Packet::tcp_data_offset(unsigned in_4) {
@@ -103,17 +103,17 @@ Packet& Packet::protocol(uint8_t number) {
   protocol_ = number;
   return *this;
 }
-Packet& Packet::payload(size_t octets) {
-  payload_.resize(octets);
-  for (size_t i = 0; i < octets; i++) payload_[i] = static_cast<uint8_t>('a' + i % 26);
+Packet& Packet::payload(size_t bytes) {
+  payload_.resize(bytes);
+  for (size_t i = 0; i < bytes; i++) payload_[i] = static_cast<uint8_t>('a' + i % 26);
   return *this;
 }
-Packet& Packet::payload(std::vector<uint8_t> octets) {
-  payload_ = std::move(octets);
+Packet& Packet::payload(std::vector<uint8_t> bytes) {
+  payload_ = std::move(bytes);
   return *this;
 }
-Packet& Packet::ip_options(unsigned octets) {
-  ip_options_ = octets;
+Packet& Packet::ip_options(unsigned bytes) {
+  ip_options_ = bytes;
   return *this;
 }
 Packet& Packet::ip_version(unsigned version) {
@@ -124,12 +124,12 @@ Packet& Packet::ihl(unsigned in_4) {
   ihl_ = in_4;
   return *this;
 }
-Packet& Packet::ip_length(uint16_t octets) {
-  ip_length_ = octets;
+Packet& Packet::ip_length(uint16_t bytes) {
+  ip_length_ = bytes;
   return *this;
 }
-Packet& Packet::extension(uint8_t type, unsigned octets) {
-  extensions_.push_back({type, octets, 0, 0});
+Packet& Packet::extension(uint8_t type, unsigned bytes) {
+  extensions_.push_back({type, bytes, 0, 0});
   return *this;
 }
 Packet& Packet::fragment(uint16_t offset_in_8, bool more, uint32_t identification) {
@@ -171,16 +171,16 @@ Packet& Packet::big_endian_family() {
   big_endian_family_ = true;
   return *this;
 }
-Packet& Packet::pad_to(size_t octets) {
-  pad_to_ = octets;
+Packet& Packet::pad_to(size_t bytes) {
+  pad_to_ = bytes;
   return *this;
 }
-Packet& Packet::cut_to(size_t octets) {
-  cut_to_ = octets;
+Packet& Packet::cut_to(size_t bytes) {
+  cut_to_ = bytes;
   return *this;
 }
-Packet& Packet::wire_length(uint32_t octets) {
-  wire_length_ = octets;
+Packet& Packet::wire_length(uint32_t bytes) {
+  wire_length_ = bytes;
   return *this;
 }
 
@@ -207,8 +207,8 @@ uint8_t Packet::transport_protocol() const {
 }
 
 // Transport header and payload.
-Octets Packet::transport_octets() const {
-  Octets out;
+Bytes Packet::transport_bytes() const {
+  Bytes out;
   size_t checksum_at = 0;
   if (!later_fragment_) {
     switch (transport_) {
@@ -246,7 +246,7 @@ Octets Packet::transport_octets() const {
   append(out, payload_);
   if (checksum_at == 0) return out;
 
-  Octets covered;
+  Bytes covered;
   if (transport_ != Transport::kIcmp || is_ipv6_) {  // the pseudo-header
     append(covered, source_);
     append(covered, destination_);
@@ -262,9 +262,9 @@ Octets Packet::transport_octets() const {
   return out;
 }
 
-Octets Packet::network_octets() const {
-  const Octets inner = transport_octets();
-  Octets out;
+Bytes Packet::network_bytes() const {
+  const Bytes inner = transport_bytes();
+  Bytes out;
   if (!is_ipv6_) {
     const size_t header = 20 + ip_options_;
     put8(out,
@@ -283,7 +283,7 @@ Octets Packet::network_octets() const {
     append(out, inner);
     return out;
   }
-  Octets chain;
+  Bytes chain;
   for (size_t i = 0; i < extensions_.size(); i++) {
     const Extension& e = extensions_[i];
     const size_t start = chain.size();
@@ -294,8 +294,8 @@ Octets Packet::network_octets() const {
       put32(chain, e.identification);
       continue;
     }
-    put8(chain, e.type == 51 ? e.octets / 4 - 2 : e.octets / 8 - 1);
-    chain.resize(start + e.octets, 0);
+    put8(chain, e.type == 51 ? e.bytes / 4 - 2 : e.bytes / 8 - 1);
+    chain.resize(start + e.bytes, 0);
   }
   put32(out, static_cast<uint32_t>(ip_version_.value_or(6)) << 28);
   put16(out,
@@ -310,11 +310,11 @@ Octets Packet::network_octets() const {
 }
 
 // All in front of the IP header.
-Octets Packet::link_octets() const {
+Bytes Packet::link_bytes() const {
   const unsigned ethertype = network_type_.value_or(is_ipv6_ ? 0x86dd : 0x0800);
   const unsigned ppp_protocol = network_type_.value_or(is_ipv6_ ? 0x0057 : 0x0021);
   const unsigned first = encapsulations_.empty() ? ethertype : encapsulations_[0].ethertype;
-  Octets out;
+  Bytes out;
   switch (link_type_) {
     case 1:
       append(out, {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1});
@@ -347,7 +347,7 @@ Octets Packet::link_octets() const {
         i + 1 < encapsulations_.size() ? encapsulations_[i + 1].ethertype : ethertype;
     if (e.ethertype == 0x8864) {
       append(out, {0x11, 0, 0, 1});
-      put16(out, static_cast<unsigned>(2 + network_octets().size()) & 0xffff);
+      put16(out, static_cast<unsigned>(2 + network_bytes().size()) & 0xffff);
       put16(out, ppp_protocol);
     } else if (e.ethertype == 0x8847 || e.ethertype == 0x8848) {
       for (unsigned n = 0; n < e.labels; n++)
@@ -363,12 +363,12 @@ Octets Packet::link_octets() const {
 Frame Packet::frame() const {
   Frame f;
   f.link_type = link_type_;
-  f.octets = link_octets();
-  append(f.octets, network_octets());
-  if (f.octets.size() < pad_to_) f.octets.resize(pad_to_, 0);
-  f.wire_length = wire_length_.value_or(static_cast<uint32_t>(f.octets.size()));
-  if (cut_to_ && *cut_to_ < f.octets.size()) f.octets.resize(*cut_to_);
-  if (f.wire_length < f.octets.size()) f.octets.resize(f.wire_length);
+  f.bytes = link_bytes();
+  append(f.bytes, network_bytes());
+  if (f.bytes.size() < pad_to_) f.bytes.resize(pad_to_, 0);
+  f.wire_length = wire_length_.value_or(static_cast<uint32_t>(f.bytes.size()));
+  if (cut_to_ && *cut_to_ < f.bytes.size()) f.bytes.resize(*cut_to_);
+  if (f.wire_length < f.bytes.size()) f.bytes.resize(f.wire_length);
   return f;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Frames as code: `ipv4("10.0.0.1", "10.0.0.2").tcp(4242, 80, FM_ACK).payload(64)`. Lengths,
 // next-header values and checksums are right unless a test says otherwise, so a row shows only what
-// it is about. Without a word about the link layer a frame is Ethernet. Knows nothing of a test
-// framework and nothing of the product's parser.
+// it is about. By default a frame is Ethernet. Depends neither on a test framework nor on the
+// product's parser.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace flowmeter::testing {
 
 // One frame as a capture or an interface gives it.
 struct Frame {
-  std::vector<uint8_t> octets;  // what is captured
-  uint32_t wire_length = 0;     // at least octets.size()
-  uint32_t link_type = 1;       // LINKTYPE registry
+  std::vector<uint8_t> bytes;  // what is captured
+  uint32_t wire_length = 0;    // at least bytes.size()
+  uint32_t link_type = 1;      // LINKTYPE registry
 };
 
 // A frame and when it was seen.
@@ -33,30 +33,30 @@ class Packet {
               uint16_t window = 8192);
   Packet& tcp_sequence(uint32_t number);
   // A multiple of 4, at most 40.
-  Packet& tcp_options(unsigned octets);
-  // Replaces the header length field, in units of 4 octets; the header stays as long as it is.
+  Packet& tcp_options(unsigned bytes);
+  // Replaces the header length field, in units of 4 bytes; the header stays as long as it is.
   Packet& tcp_data_offset(unsigned in_4);
   Packet& udp(uint16_t source_port, uint16_t destination_port);
   // ICMP over IPv4, ICMPv6 over IPv6.
   Packet& icmp(uint8_t type, uint8_t code, uint16_t identifier = 0, uint16_t sequence = 0);
   // No transport header, and this protocol number in the IP header.
   Packet& protocol(uint8_t number);
-  Packet& payload(size_t octets);
-  Packet& payload(std::vector<uint8_t> octets);
+  Packet& payload(size_t bytes);
+  Packet& payload(std::vector<uint8_t> bytes);
 
   // ---- network ----
   // A multiple of 4, at most 40.
-  Packet& ip_options(unsigned octets);
+  Packet& ip_options(unsigned bytes);
   Packet& ip_version(unsigned version);
-  // Replaces the header length field, in units of 4 octets; the header stays as long as it is.
+  // Replaces the header length field, in units of 4 bytes; the header stays as long as it is.
   Packet& ihl(unsigned in_4);
   // Replaces the total length (IPv4) or payload length (IPv6) field.
-  Packet& ip_length(uint16_t octets);
-  // IPv6: the next extension header of the chain. octets: of the whole header; a multiple of 8 (AH,
+  Packet& ip_length(uint16_t bytes);
+  // IPv6: the next extension header of the chain. bytes: of the whole header; a multiple of 8 (AH,
   // 51: of 4).
-  Packet& extension(uint8_t type, unsigned octets = 8);
+  Packet& extension(uint8_t type, unsigned bytes = 8);
   // IPv4: flags and offset of the header. IPv6: a fragment header, next in the chain. Offset in
-  // units of 8 octets. With an offset above 0 there is no transport header; call protocol() to say
+  // units of 8 bytes. With an offset above 0 there is no transport header; call protocol() to say
   // whose fragment it is.
   Packet& fragment(uint16_t offset_in_8, bool more, uint32_t identification = 1);
 
@@ -78,12 +78,12 @@ class Packet {
   Packet& big_endian_family();
 
   // ---- frame ----
-  // Zero octets behind the IP packet up to this frame length.
-  Packet& pad_to(size_t octets);
-  // Captured length; what is beyond was only on the wire.
-  Packet& cut_to(size_t octets);
+  // Zero bytes after the IP packet up to this frame length.
+  Packet& pad_to(size_t bytes);
+  // Captured length; later bytes were only on the wire.
+  Packet& cut_to(size_t bytes);
   // Length on the wire, whatever the headers say.
-  Packet& wire_length(uint32_t octets);
+  Packet& wire_length(uint32_t bytes);
 
   // The same packet from the other end: addresses and ports change places.
   Packet reversed() const;
@@ -100,7 +100,7 @@ class Packet {
   enum class Transport : uint8_t { kNone, kTcp, kUdp, kIcmp };
   struct Extension {
     uint8_t type;
-    unsigned octets;
+    unsigned bytes;
     uint16_t fragment_field;
     uint32_t identification;
   };
@@ -110,9 +110,9 @@ class Packet {
     uint16_t id;
   };
 
-  std::vector<uint8_t> transport_octets() const;
-  std::vector<uint8_t> network_octets() const;
-  std::vector<uint8_t> link_octets() const;
+  std::vector<uint8_t> transport_bytes() const;
+  std::vector<uint8_t> network_bytes() const;
+  std::vector<uint8_t> link_bytes() const;
   uint8_t transport_protocol() const;
 
   bool is_ipv6_ = false;

@@ -70,7 +70,7 @@ Packet random_packet(Below below, const std::string& network) {
         p.udp(port(), port()).ip_length(static_cast<uint16_t>(below(60)));
       break;
     default: {
-      // Few flags on most packets, so that flows live for a while.
+      // Few flags on most packets, so that flows last for a while.
       const unsigned rare = below(20);
       const auto flags = static_cast<uint8_t>(rare == 0   ? below(256)
                                               : rare == 1 ? FM_SYN

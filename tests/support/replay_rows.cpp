@@ -88,9 +88,9 @@ Replayed replay(const std::vector<TimedFrame>& frames, const fm_settings& settin
   Replay replay(settings, limits, sink);
   std::vector<std::unique_ptr<uint8_t[]>> blocks;  // stay until replay has looked into them
   for (const TimedFrame& f : frames) {
-    const size_t size = f.frame.octets.size();
+    const size_t size = f.frame.bytes.size();
     blocks.push_back(std::make_unique<uint8_t[]>(size));
-    std::copy(f.frame.octets.begin(), f.frame.octets.end(), blocks.back().get());
+    std::copy(f.frame.bytes.begin(), f.frame.bytes.end(), blocks.back().get());
     replay.add({f.time_ns, 0, blocks.back().get(), static_cast<uint32_t>(size), f.frame.wire_length,
                 f.frame.link_type});
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Runs frames through the whole of replay (parser, tables, features) and keeps the rows by column
-// name. Each frame lies in a heap block of exactly its captured length, so AddressSanitizer sees a
-// read behind it.
+// name. Each frame lies in a heap block of exactly its captured length, so AddressSanitizer detects
+// a read beyond it.
 #pragma once
 
 #include <map>
@@ -16,7 +16,7 @@ namespace flowmeter::testing {
 
 class Row {
  public:
-  // The cell as CSV has it. Aborts on an unknown column: a typing error in a test.
+  // The cell as in CSV. Aborts on an unknown column: a typing error in a test.
   const std::string& text(const std::string& column) const;
   // The cell of a number column.
   double number(const std::string& column) const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The host of a run inside another program: log lines go to a list, any thread may ask for a stop,
+// The host of a run inside another program. Log lines go to a list, any thread may ask for a stop,
 // and the process is left alone.
 #pragma once
 

@@ -30,7 +30,7 @@ void CellArray::put(const Cell& cell) {
   }
 }
 
-// A number in a column of texts is what a CSV has there.
+// A number in a text column has the same text as in a CSV.
 void CellArray::put_text(const Cell& cell) {
   char number[kMaxRealText];
   switch (cell.kind()) {

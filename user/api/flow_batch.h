@@ -17,8 +17,8 @@
 
 namespace flowmeter {
 
-// The cells of one column. An empty cell of a number column is a NaN; as an integer column has
-// none, it becomes a kReal one for the batch.
+// The cells of one column. An empty cell of a number column is a NaN. An integer column has no NaN,
+// so it becomes a kReal column for this batch.
 class CellArray {
  public:
   CellArray(ColumnType type, size_t expected_rows);
@@ -56,7 +56,7 @@ class FlowBatchQueue final : public RecordSink {
   // About 20 MiB of 82 columns.
   static constexpr size_t kQueuedRows = 8 * kBatchRows;
 
-  // expected_rows: of a batch.
+  // expected_rows: per batch.
   FlowBatchQueue(std::vector<Column> columns, size_t expected_rows);
 
   // ---- the meter's thread ----
@@ -65,11 +65,11 @@ class FlowBatchQueue final : public RecordSink {
   bool failed() const override { return abandoned_.load(std::memory_order_relaxed); }
   // Hands over the rows written so far.
   Status flush() override;
-  // No more will come.
+  // There will be no more batches.
   void end();
 
   // ---- the other ----
-  // Returns null if none came in that time, or at the end.
+  // Returns null at the end, or if no batch came in that time.
   std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
   bool ended() const;
   // Waits until the first flush, which comes when metering has started. Returns false if it never

@@ -55,12 +55,12 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
     if (!sinks) return sinks.error();
     run->sinks_ = std::move(*sinks);
   } else {
-    // Live, a batch is what came between two looks.
+    // In a live run a batch holds the flows that ended between two looks.
     run->queue_ =
         std::make_unique<FlowBatchQueue>(run->columns_, live ? 64 : FlowBatchQueue::kBatchRows);
   }
 
-  // The program's signals are for its own threads.
+  // The program's own threads handle its signals.
   sigset_t all, before;
   ::sigfillset(&all);
   ::sigdelset(&all, SIGURG);
@@ -134,13 +134,14 @@ bool Metering::forked() const {
 }
 
 void Metering::abandon() {
-  if (forked()) return;  // a lock of the thread may be held for ever
+  if (forked()) return;  // the thread may have held a lock, which nobody would release
   stop();
   if (queue_) queue_->abandon();
 }
 
-// A read from a pipe that nobody writes to must return, so that the thread looks at its stop. A
-// handler stays, as the signal may arrive late; that it does nothing is also the signal's default.
+// A read from an idle pipe must return, so that the thread sees the request to stop. The handler
+// stays installed because the signal may arrive late. It does nothing, and so does the signal's
+// default action.
 void Metering::interrupt_reading() {
   const std::lock_guard lock(mutex_);
   if (done_ || config_.captures.empty()) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The meter within another program: a run, as the command line would have it, on a thread of its
-// own, with its flows as batches of columns or in a CSV file. The thread leaves the program's
+// The meter inside another program: one run, configured as on the command line, on a thread of its
+// own. Its flows come as batches of columns or go to a CSV file. The thread leaves the program's
 // signals, standard streams and privileges alone; a network namespace (--netns) is entered by that
 // thread only.
 #pragma once
@@ -32,23 +32,23 @@ class Metering {
   // live metering is under way when this returns.
   static Result<std::unique_ptr<Metering>> start(Config config);
 
-  // Abandons the flows that are still there, and waits for the thread.
+  // Abandons the flows that were not taken, and waits for the thread.
   ~Metering();
   Metering(const Metering&) = delete;
   Metering& operator=(const Metering&) = delete;
 
-  // Returns null if none came in that time, or if no more will come. Requires: no outputs.
+  // Returns null if no batch came in that time, or if there will be no more. Requires: no outputs.
   std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
-  // Whether the thread is done and every batch was taken. Waits that long for it.
+  // Waits up to that long for the thread to end. Returns whether it has, and every batch was taken.
   bool finished(std::chrono::milliseconds wait);
 
-  // Whether this is a child that was forked meanwhile. The thread is the parent's: here only
-  // abandon() may be called, which does nothing.
+  // Whether this process was forked after the start. The thread belongs to the parent, so only
+  // abandon() may be called here, and it does nothing.
   bool forked() const;
 
-  // Metering ends; the flows that are open come as the last ones. Any thread may call this.
+  // Ends the metering. The open flows are the last ones to come. Any thread may call this.
   void stop() { host_.stop(); }
-  // The same, but nobody wants any more flows. take() and finished() tell when it has ended.
+  // The same, but no more flows are wanted. take() and finished() tell when it has ended.
   void abandon();
 
   // Returns the log lines since the last call.

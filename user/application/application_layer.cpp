@@ -9,14 +9,14 @@ namespace {
 
 constexpr uint8_t kTlsAlert = 0x15, kTlsHandshake = 0x16;
 
-// What there is of a head that has been read up to this offset.
+// The bytes of a head that has been read up to this offset.
 Extent extent_to(uint32_t offset) {
   return offset == kHeadBytes ? Extent::kAll : Extent::kSoFar;
 }
 
 }  // namespace
 
-// Counts what a TLS walk meets for the direction in which it walks.
+// Counts what a TLS walk finds, for the direction in which it walks.
 class ApplicationLayer::Messages final : public TlsReceiver {
  public:
   Messages(ApplicationLayer& layer, Place place) : layer_(layer), place_(place) {}
@@ -57,7 +57,8 @@ ApplicationLayer::Statistics ApplicationLayer::statistics() const {
   return all;
 }
 
-// ---- state per flow, made when first needed: these pools have a slot for every flow ------------
+// ---- state per flow, created when first needed; these pools have a slot for every flow
+// ------------
 
 ApplicationLayer::Details* ApplicationLayer::details_of(Flow& flow) {
   if (flow.details == kNone) {
@@ -150,7 +151,8 @@ void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payl
     look_at_start(place, sequence, bytes, uint64_t{flow.packets} << 16);
   }
   if (segments == kHeadSegments && (flags & kClosed) == 0) {
-    // No more of the head can come. Parked segments wait until the next segment closes the head.
+    // The rest of the head cannot come any more. Parked segments wait until the next segment closes
+    // the head.
     const StreamHead* head = head_of(flow, direction);
     if (head == nullptr || !head->parked_behind(flow.end[direction])) close_head(flow, direction);
   }
@@ -172,7 +174,7 @@ void ApplicationLayer::add_to_head(Place place, uint32_t offset, Bytes bytes) {
   }
 }
 
-// A segment that begins in the stream so far or at its end.
+// Takes a segment that starts within the stream so far or at its end.
 void ApplicationLayer::add_in_order(Place place, uint32_t offset, Bytes bytes, bool new_begin) {
   auto& [flow, direction] = place;
   const uint32_t from = flow.end[direction];
@@ -187,7 +189,7 @@ void ApplicationLayer::add_in_order(Place place, uint32_t offset, Bytes bytes, b
     new_begin = false;
   }
   if (head == nullptr) {
-    // Nothing is kept: the segment is parsed in the packet.
+    // Nothing has been kept, so the segment is parsed in the packet.
     if (to < from || (to == from && !new_begin)) return;
     Candidates candidates;
     const uint32_t base = new_begin ? offset : from;
@@ -218,8 +220,8 @@ void ApplicationLayer::add_in_order(Place place, uint32_t offset, Bytes bytes, b
   if (needed >= to && !head->parked_behind(to)) free_head(flow, direction);
 }
 
-// Adds as candidates the segments so far that began in from … to, the part of the stream that has
-// just become complete.
+// Adds as candidates the segments so far that started between from and to, the part of the stream
+// that has just become complete.
 void ApplicationLayer::push_begins(Place place, uint32_t from, uint32_t to,
                                    Candidates* candidates) {
   auto& [flow, direction] = place;
@@ -266,7 +268,7 @@ uint32_t ApplicationLayer::parse(Place place, Bytes bytes, uint32_t base, Candid
   return needed;
 }
 
-// Whether a message begins with these bytes of the head; if so it is counted.
+// Whether a message starts with these bytes of the head. If so, it is counted.
 Verdict ApplicationLayer::judge(Place place, Bytes bytes, const Candidate& candidate,
                                 Extent extent) {
   auto& [flow, direction] = place;
@@ -289,8 +291,8 @@ Verdict ApplicationLayer::judge(Place place, Bytes bytes, const Candidate& candi
   return start;
 }
 
-// Judges a copy that begins in a part of the stream that is no longer kept, as no message was being
-// read there: its own payload has to do.
+// Judges a copy that starts in a part of the stream that is no longer kept because no message was
+// being read there. Only the copy's own payload is available.
 void ApplicationLayer::judge_copy(Place place, Bytes bytes, const Candidate& candidate) {
   auto& [flow, direction] = place;
   const uint8_t before = flow.flags[direction];
@@ -445,7 +447,7 @@ void ApplicationLayer::free_head(Flow& flow, unsigned direction) {
   slot = kNone;
 }
 
-// Closes the head and loses what it holds.
+// Closes the head and drops what it holds.
 void ApplicationLayer::drop_head(Flow& flow, unsigned direction) {
   statistics_.heads_dropped++;
   set_unknown(flow);

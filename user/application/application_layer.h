@@ -2,13 +2,13 @@
 // Reads HTTP/1.x, TLS and DNS in the payload of all flows, as counts and most common values.
 //
 // The head of each TCP direction, its first 8 payload segments and at most 8192 bytes, is read in
-// stream order. A later segment is read only if it begins like a message, and by itself; datagrams
-// on port 53 are all read. The caller gives every TCP packet with payload or SYN (a capture), or
-// those that the kernel chose by the same rule (live), in the order of their arrival.
+// stream order. A later segment is read only if it starts like a message, and then by itself. All
+// datagrams on port 53 are read. The caller gives every TCP packet with payload or SYN (a capture),
+// or those that the kernel chose by the same rule (live), in the order of their arrival.
 //
 // Payload is parsed as it comes, in the packet if possible. Only unfinished messages and segments
-// that came too early are kept: at most 16 KiB per flow and 64 MiB in all, beyond which the oldest
-// heads are given up. Not thread-safe; allocates only to keep payload, and nothing throws.
+// that came too early are kept: at most 16 KiB per flow and 64 MiB in total. Above that, the oldest
+// heads are given up. Not thread-safe. Only keeping payload allocates memory, and nothing throws.
 #pragma once
 
 #include <array>
@@ -45,13 +45,13 @@ struct alignas(64) ApplicationFlow {
   enum Flag : uint8_t {
     kOriginKnown = 1,  // a SYN was seen
     kTlsBegun = 2,     // the direction's one walk has started
-    kTlsWalking = 4,   // that walk is in the head and goes on
+    kTlsWalking = 4,   // that walk is in the head and continues
     kDnsStopped = 8,   // malformed
     kClosed = 16,
     kPort53 = 32,
-    // These two are the flow's; they are kept with direction 0.
+    // These two belong to the flow; they are kept with direction 0.
     kUnknown = 64,
-    kSettled = 128,  // both heads are closed, and what depends on them is decided
+    kSettled = 128,  // both heads are closed, and everything that depends on them is decided
   };
 
   std::array<uint32_t, 2> origin;
@@ -61,7 +61,7 @@ struct alignas(64) ApplicationFlow {
   uint32_t packets;  // given so far
   uint32_t details = kNone;
   uint32_t dns = kNone;
-  // Where each of the first segments began; kNowhere if outside of the head.
+  // Where each of the first segments started; kNowhere if outside of the head.
   std::array<std::array<uint16_t, kHeadSegments>, 2> begins;
 };
 static_assert(sizeof(ApplicationFlow) == 64, "a cache line for flows with nothing of interest");
@@ -80,7 +80,7 @@ class ApplicationLayer {
     uint64_t malformed_dns = 0;     // payload on port 53 that is not DNS
   };
 
-  // max_flows: flows that may be open at a time. Throws std::bad_alloc if there is no address
+  // max_flows: how many flows may be open at a time. Throws std::bad_alloc if there is no address
   // space.
   explicit ApplicationLayer(uint32_t max_flows, size_t max_head_bytes = kDefaultHeadBytes);
 
@@ -92,7 +92,7 @@ class ApplicationLayer {
   }
   // A UDP datagram with port 53 on either side.
   void udp(ApplicationFlow& flow, const Payload& payload) noexcept;
-  // Prefetches what the flow's next packet needs beside ApplicationFlow. (Always inlined: gcc
+  // Prefetches what the flow's next packet needs besides ApplicationFlow. (Always inlined: gcc
   // removes calls to functions that only prefetch.)
   [[gnu::always_inline]] void prefetch(const ApplicationFlow& flow) const {
     if (flow.dns != kNone) __builtin_prefetch(&dns_[flow.dns], 1);
@@ -100,10 +100,10 @@ class ApplicationLayer {
   // A packet that might have mattered was lost on its way here.
   void lost(ApplicationFlow& flow) noexcept;
 
-  // Closes the heads and returns what the flow had; valid until the next call. Nothing may be added
-  // afterwards.
+  // Closes the heads and returns the flow's summary, which is valid until the next call. Nothing
+  // may be added afterwards.
   const ApplicationSummary& finish(ApplicationFlow& flow) noexcept;
-  // Frees what is kept for the flow. It may start again.
+  // Frees what is kept for the flow, which may then start again.
   void release(ApplicationFlow& flow) noexcept;
 
   Statistics statistics() const;
@@ -159,7 +159,7 @@ class ApplicationLayer {
   SlotPool<HttpCounts> http_;
   SlotPool<DnsCounts> dns_;
   HeadPool heads_;
-  Statistics statistics_;  // but for what heads_ knows
+  Statistics statistics_;  // without those that heads_ keeps
   ApplicationSummary summary_{};
 };
 

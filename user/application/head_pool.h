@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The heads of all flows that keep bytes now, with what they hold together. The owner gives up the
-// oldest heads while that is more than the limit.
+// The heads of all flows that keep bytes now, and the total that they hold. The owner gives up the
+// oldest heads while that total is above the limit.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
-// For these methods the start of a request line is enough: its end may be beyond what is read.
+// For these methods the start of a request line is enough, because its end may be beyond what is
+// read.
 constexpr std::string_view kMethods[] = {
     "GET",   "HEAD",   "POST",     "PUT",       "DELETE", "CONNECT",   "OPTIONS",
     "TRACE", "PATCH",  "PROPFIND", "PROPPATCH", "MKCOL",  "COPY",      "MOVE",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The beginning of an HTTP/1.x message: the start line, and Content-Length in the header. Reads
-// only what it is given, and keeps only the method, which can have no characters but A-Z, - and _.
+// The start of an HTTP/1.x message: the start line, and Content-Length in the header. Reads only
+// the given bytes, and keeps only the method, which can only contain A-Z, - and _.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ struct HttpMessage {
   HttpMethod method;        // of a request
   uint16_t code;            // of a response
   uint64_t content_length;  // 0 without a valid one
-  uint32_t header_bytes;    // with the empty line; all that there is if that line is missing
+  uint32_t header_bytes;    // with the empty line; all bytes if that line is missing
 };
 
 // Whether an HTTP message starts here. kMore means that its kind, the end of its start line or the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What the HTTP, TLS and DNS messages of a flow add up to. Trivially copyable, so that pools may
-// hold it; {} is the beginning.
+// hold it. It starts as {}.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@
 
 namespace flowmeter {
 
-// The last message starts of a direction, to recognise copies of them: where they began, and how
-// many bytes from there on may not begin another message.
+// The last message starts of a direction, to recognise copies of them: where each message started,
+// and how many bytes from there on cannot start another message.
 class MessageStarts {
  public:
   bool covers(uint32_t sequence) const;
@@ -28,8 +28,8 @@ class MessageStarts {
   uint8_t next_ = 0;
 };
 
-// HTTP under the assumption that one certain direction sends the requests. Which one does is
-// settled by the first message that counts, and that may be known only when the heads close.
+// HTTP, assuming that one given direction sends the requests. The first message that counts settles
+// which direction that is, and it may be known only when the heads close.
 struct HttpCounts {
   uint64_t first = UINT64_MAX;  // order of the first message
   uint64_t requests, responses, content_length;
@@ -37,8 +37,8 @@ struct HttpCounts {
   Tally<uint16_t, 8> codes;
   std::array<MessageStarts, 2> starts;  // [direction]: with their headers
 
-  // order: among all that happened to the flow. segment: the segment of the direction with which
-  // the stream reached the message.
+  // order: among all events of the flow. segment: the segment of the direction with which the
+  // stream reached the message.
   void add(const HttpMessage& message, unsigned direction, uint32_t sequence, uint64_t order,
            uint8_t segment);
   void describe(ApplicationSummary& summary) const;

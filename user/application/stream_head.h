@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The payload kept of the head of one direction of a TCP stream: what a parser has seen but not
-// finished with, and segments that came too early.
+// The payload that is kept of one direction's head: bytes that a parser has seen but not finished,
+// and segments that came too early.
 //
 // Positions are offsets from the stream's origin. From base() to the stream's end nothing is
-// missing; segments after a hole are parked. The first copy of a byte wins. In the end a parked
-// segment may have to be read by itself, so its first kStartBytes are kept even if they lie beyond
+// missing; segments after a hole are parked. The first copy of a byte wins. A parked segment may
+// have to be read by itself at the end, so its first kStartBytes are kept even if they lie beyond
 // the head or differ from the copy that came first. The owner limits what a flow may hold.
 #pragma once
 
@@ -19,14 +19,14 @@ namespace flowmeter {
 
 struct ApplicationFlow;
 
-// A position where a segment began, and so a message may begin.
+// A position where a segment started, so that a message may start there.
 struct Candidate {
-  uint64_t order;  // among all that happened to the flow
+  uint64_t order;  // among all events of the flow
   uint16_t offset;
   uint8_t segment;  // of the direction, with which the stream reached the position
 };
 
-// The candidates that are not decided yet, in the order in which they will be.
+// The candidates that are not decided yet, in the order in which they will be decided.
 class Candidates {
  public:
   bool empty() const { return count_ == 0; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Counts how often each value came, and tells the most common one. Only the first few different
-// values are counted. Among values that came equally often, the one seen first wins, in whatever
-// order they are added.
+// Counts how often each value occurred, and finds the most common one. Only the first few different
+// values are counted. Among equally common values the one seen first wins, no matter in which order
+// they are added.
 #pragma once
 
 #include <algorithm>

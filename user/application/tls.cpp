@@ -132,7 +132,7 @@ bool parse_server_hello(Bytes body, ServerHello* hello) {
 
 Verdict tls_start(Bytes bytes, TlsStart where, uint32_t* skip) {
   const bool later = where == TlsStart::kLater;
-  // What is not there yet is taken to fit.
+  // Bytes that are not there yet are assumed to fit.
   size_t at = 0;
   const auto is = [&](size_t i, auto&& fits) {
     return at + i >= bytes.size() || fits(bytes[at + i]);
@@ -183,7 +183,7 @@ TlsWalk::Step TlsWalk::record(Bytes bytes, uint32_t base) {
       return Step::kEnd;
   }
   if (after_change_) {
-    // From here on everything may be encrypted, unless it is plainly a hello: to please
+    // From here on everything may be encrypted, unless it is clearly a hello. For the sake of
     // middleboxes, TLS 1.3 sends a ChangeCipherSpec between a HelloRetryRequest and the second
     // ClientHello (RFC 8446, D.4).
     const Bytes hello = here.subspan(kRecordHeader);
@@ -199,7 +199,7 @@ TlsWalk::Step TlsWalk::record(Bytes bytes, uint32_t base) {
   return Step::kOn;
 }
 
-// Reads on in the handshake bytes of the current record. Requires: at least one is there.
+// Continues in the handshake bytes of the current record. Requires: at least one is there.
 TlsWalk::Step TlsWalk::handshake(Bytes bytes, uint32_t base, TlsReceiver& receiver) {
   const auto take = [this](size_t n) {
     at_ = static_cast<uint16_t>(at_ + n);
@@ -241,7 +241,7 @@ TlsWalk::Step TlsWalk::handshake(Bytes bytes, uint32_t base, TlsReceiver& receiv
   return Step::kOn;
 }
 
-// The body of the hello that has just ended; put together in `joined` if it spans records.
+// The body of the hello that has just ended. It is assembled in `joined` if it spans records.
 Bytes TlsWalk::hello_body(Bytes bytes, uint32_t base, std::span<uint8_t> joined) const {
   size_t from = hello_at_ - base, left = hello_record_left_;
   const size_t size = kMessageHeader + length_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The part of TLS that is sent in clear: the walk over the records and handshake messages of one
-// direction, and the two hellos. Reads only what it is given. The walk keeps offsets, not payload:
-// its owner keeps the stream from needs() on and shows it again when more has come.
+// direction, and the two hellos. Reads only the given bytes. The walk keeps offsets, not payload:
+// its owner keeps the stream from needs() on and passes it again when more has come.
 #pragma once
 
 #include <array>
@@ -35,14 +35,14 @@ constexpr bool is_grease(uint16_t value) {
 bool parse_client_hello(Bytes body, ClientHello* hello);
 bool parse_server_hello(Bytes body, ServerHello* hello);
 
-// Where TLS may start: in the head with either hello, after warning alerts if any; in a later
-// segment with a ClientHello at once.
+// Where TLS may start: in the head with either hello, also after warning alerts; in a later segment
+// only with a ClientHello at its start.
 enum class TlsStart : uint8_t { kInHead, kLater };
 
 // Whether a handshake record with a hello starts here, after alerts of *skip bytes.
 Verdict tls_start(Bytes bytes, TlsStart where, uint32_t* skip);
 
-// Is told what the walk meets.
+// Receives what the walk finds.
 class TlsReceiver {
  public:
   virtual void on_message() = 0;
@@ -60,8 +60,8 @@ class TlsWalk {
   TlsWalk() = default;
   explicit TlsWalk(uint32_t offset) : at_(static_cast<uint16_t>(offset)) {}
 
-  // Walks on over the stream as far as there is any. bytes start at stream offset base, which is
-  // at most needs(). Returns false when the walk has ended.
+  // Continues the walk to the end of the bytes, which start at stream offset base, which is at most
+  // needs(). Returns false when the walk has ended.
   bool advance(Bytes bytes, uint32_t base, TlsReceiver& receiver);
 
   // First stream offset that is still needed.
@@ -81,7 +81,7 @@ class TlsWalk {
   uint16_t length_ = 0;             // of the message
   uint16_t message_left_ = 0;
   uint8_t type_ = 0;
-  uint8_t header_left_ = 0;  // how much is to come of type and length
+  uint8_t header_left_ = 0;  // how many bytes of type and length are still to come
   bool in_message_ = false;
   bool after_change_ = false;  // a ChangeCipherSpec came
 };

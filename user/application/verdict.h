@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a parser says about payload that may go on.
+// What a parser says about payload that may continue.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@ using Bytes = std::span<const uint8_t>;
 
 enum class Verdict : uint8_t {
   kNo,
-  kMore,  // what follows decides; never said of Extent::kAll
+  kMore,  // the next bytes decide; never returned for Extent::kAll
   kYes,
 };
 
-// How much a parser is given of what it may look at.
+// How much of the bytes that matter a parser is given.
 enum class Extent : uint8_t {
   kSoFar,  // more may come
   kAll,

@@ -34,9 +34,9 @@ bool to_number(std::string_view word, int64_t& number) {
   return error == std::errc() && end == word.data() + word.size();
 }
 
-// timens_offsets tells about the namespace that new children get. That is the process's own, unless
-// it was just unshared: then the process itself may still be in the initial one, whose inode number
-// is fixed (TIME_NS_INIT_INO).
+// timens_offsets describes the namespace of new children. That is also the namespace of the
+// process, unless it was just unshared: then the process itself may still be in the initial one,
+// whose inode number is fixed (TIME_NS_INIT_INO).
 bool in_initial_time_namespace() {
   constexpr std::string_view kInitial = "time:[4026531834]";
   char name[64];
@@ -83,8 +83,8 @@ uint64_t wall_ns() {
 }
 
 __int128 monotonic_origin_unix_ns() {
-  // The process may lose the CPU between the readings. The tightest of a few is right to some ten
-  // nanoseconds.
+  // The process may lose the CPU between the readings. The closest pair of several is accurate to
+  // some ten nanoseconds.
   constexpr int kReadings = 5;
   uint64_t tightest = UINT64_MAX;
   __int128 origin = 0;

@@ -14,7 +14,7 @@
 
 namespace flowmeter {
 
-// The kernel's monotonic clock. It stands still while the machine is suspended.
+// The kernel's monotonic clock. It stops while the machine is suspended.
 uint64_t monotonic_ns();
 
 // Nanoseconds since 1970.
@@ -28,7 +28,8 @@ __int128 monotonic_origin_unix_ns();
 // (no /proc, no time namespaces). Each call reads it again; monotonic_ns() reads it once.
 int64_t monotonic_shift_ns();
 
-// The same from the text of /proc/self/timens_offsets; nothing if the text does not say.
+// The same, read from the text of /proc/self/timens_offsets. Returns nothing if the text has no
+// such offset.
 std::optional<int64_t> parse_monotonic_shift_ns(std::string_view timens_offsets);
 
 }  // namespace flowmeter

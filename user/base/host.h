@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a run may do to its process. It is passed on, never global: two runs in one process each
-// have their own. The program's host (ops/program_host.h) owns the process. A host inside another
-// program takes the log lines, can ask for a stop, and leaves the rest of the process alone, which
-// is what the functions here do if they are not overridden.
+// What a run may do to its process. It is passed as an argument and never global, because each of
+// two runs in one process has its own. The program's host (ops/program_host.h) owns the process. A
+// host inside another program takes the log lines, can ask for a stop, and leaves the rest of the
+// process alone: that is the default of the functions here.
 //
 // Output threads log, too: log() and log_account() must be safe to call from several threads.
 #pragma once
@@ -23,7 +23,7 @@ class Host {
  public:
   virtual ~Host() = default;
 
-  // Not for the packet path: what can repeat per packet is a counter.
+  // Not for the packet path: events that can repeat per packet are counted instead.
   virtual void log(LogLevel level, std::string_view message) = 0;
   void log_error(std::string_view message) { log(LogLevel::kError, message); }
   void log_warning(std::string_view message) { log(LogLevel::kWarning, message); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Lines on standard error: `flowmeter-ebpf: level: message`, or logfmt or JSON with a time. Each
-// line is written whole, also when several threads log. A line that repeats is limited
-// (repeat_limit.h), so a message that may come again should be the same text each time. A run logs
+// line is written whole, also when several threads log. A repeated line is limited
+// (repeat_limit.h), so a message that may repeat should have the same text each time. A run logs
 // through its Host (host.h).
 #pragma once
 
@@ -25,7 +25,7 @@ std::optional<LogFormat> log_format_of(std::string_view name);
 
 class Log {
  public:
-  // Until they are set: text and info.
+  // The defaults are text and info.
   void set_level(LogLevel most);
   void set_format(LogFormat format);
 
@@ -53,7 +53,8 @@ class Log {
   std::function<bool(std::string_view)> observer_;
 };
 
-// The line of a log. fields: as in account(); unix_ns: the time, which text does not have.
+// Formats one line of the log. fields: as in account(); unix_ns: the time, which text does not
+// have.
 std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
                             std::string_view message, std::string_view fields = "");
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Errors of set-up and I/O as values. A function says what it was doing and the operating system's
-// error; each caller may add what it was doing, once. main prints one line. The packet path does
-// not use this.
+// Errors of set-up and I/O as values. A function reports what it was doing and the operating
+// system's error. Each caller may add once what it was doing itself. main prints all of it as one
+// line. The packet path does not use this.
 #pragma once
 
 #include <cstring>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A bounded array of records with stable addresses and a free list. Address space for the bound is
-// reserved at once; memory is taken when a slot is first used (in huge pages where the kernel gives
-// them: at a million flows a lookup waits for the TLB).
+// reserved at once, but memory is only taken when a slot is first used. Huge pages are used where
+// the kernel offers them, because with a million flows a lookup waits for the TLB.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What takes the frames of captures in a replay: our own flows, or a compatibility mode. The loop
-// over captures (run/replay.cpp) is a template, so add() is a virtual call only where the consumer
-// is not known at compile time.
+// The taker of a replay's frames: our own flows, or a compatibility mode. The loop over captures
+// (run/replay.cpp) is a template, so add() is a virtual call only where the consumer is not known
+// at compile time.
 #pragma once
 
 #include <string>
@@ -21,12 +21,12 @@ class CaptureConsumer {
   // Frames come in capture order, each right after capture.next(). Returns false if the program
   // that is imitated stops reading this capture before this frame, which is then not counted.
   virtual bool add(const CapturedFrame& frame) = 0;
-  // The capture's frames are about to go: no reference to them may stay.
+  // The capture's frames are about to become invalid: no reference to them may remain.
   virtual void end() {}
-  // Writes what is left. Fails if the output could not take all rows.
+  // Writes the remaining rows. Fails if the output could not take all rows.
   virtual Status finish() = 0;
 
-  // Whether the output has failed: go on to finish().
+  // Whether the output has failed. If so, continue with finish().
   virtual bool failed() const = 0;
   // The account line: "seen=5 metered=3 not_ip=2 … flows=1".
   virtual std::string account() const = 0;

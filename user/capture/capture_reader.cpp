@@ -16,8 +16,8 @@ namespace {
 // L2 cache: on the machine of docs/benchmarks.md this is faster than a memory map, and it works on
 // pipes.
 constexpr size_t kReadSize = 256 * 1024;
-// A longer pcapng block is damage if it must be held, and skipped if not. libpcap has the same
-// limit.
+// A longer pcapng block is damage if it must be held in memory; else it is skipped. libpcap has the
+// same limit.
 constexpr uint32_t kMaxBlockSize = 16 * 1024 * 1024;
 
 constexpr uint32_t kSectionHeader = 0x0a0d0d0a;
@@ -29,7 +29,7 @@ constexpr uint32_t kEnhancedPacket = 6;
 constexpr size_t kPcapHeaderSize = 24;
 constexpr size_t kPcapRecordSize = 16;
 
-// What ends a reading. "cut short" means: by the end of the file.
+// Reasons to stop reading. "cut short" means by the end of the file.
 constexpr char kCutShort[] = "record cut short or of absurd length";
 constexpr char kHeaderCutShort[] = "record header cut short";
 constexpr size_t kMaxInterfaces = 65'536;  // per section; each is remembered

@@ -3,8 +3,8 @@
 //
 // pcap: micro- and nanoseconds, both byte orders. pcapng: both byte orders, several sections and
 // interfaces, any if_tsresol and if_tsoffset; enhanced, obsolete and simple packet blocks. Frames
-// come in file order. A record that is cut short or impossible ends the reading: the frames before
-// it were read, and damage() says what is wrong.
+// come in file order. A record that is cut short or impossible ends the reading. The frames before
+// it have been returned, and damage() says what is wrong.
 //
 // libpcap costs about five times as much per packet (docs/benchmarks.md) and refuses captures whose
 // interfaces have different link types. The tests compare this reader with it where both can read.
@@ -48,8 +48,8 @@ class CaptureReader {
   CaptureReader(CaptureReader&&) = default;
   CaptureReader& operator=(CaptureReader&&) = default;
 
-  // next() calls this before it invalidates the frames that it has returned so far. So the caller
-  // can keep many frames at a time.
+  // next() calls this before it invalidates the frames that it has returned so far, so that the
+  // caller can keep many frames at a time.
   void on_refill(std::function<void()> before) { before_refill_ = std::move(before); }
 
   // Returns false at the end of the capture, after damage, or after a read error.
@@ -66,9 +66,10 @@ class CaptureReader {
   uint64_t bytes_total() const { return total_bytes_; }
   const std::string& path() const { return path_; }
 
-  // ---- how the file is written, for modes that read it as other programs do ----
+  // ---- how the file is written, for modes that read it in the way of other programs ----
   bool is_pcapng() const { return format_ == Format::kPcapng; }
-  // Whether the file, or the current pcapng section, has the byte order of other machines.
+  // Whether the file, or the current pcapng section, is in the other byte order than this
+  // machine's.
   bool byte_swapped() const { return swapped_; }
   // Whether the file is a pcap with time stamps in nanoseconds.
   bool nanoseconds() const { return nanoseconds_; }

@@ -20,7 +20,7 @@ bool is_name(char c) {
 }
 
 void append_utf8(std::string& out, uint32_t c) {
-  const auto put = [&out](uint32_t octet) { out += static_cast<char>(octet); };
+  const auto put = [&out](uint32_t byte) { out += static_cast<char>(byte); };
   if (c < 0x80) {
     put(c);
   } else if (c < 0x800) {
@@ -167,7 +167,7 @@ class Parser {
     return fail("a quote is missing");
   }
 
-  // Octets used behind the backslash; 0: it is no escape.
+  // Bytes used behind the backslash; 0: it is no escape.
   static size_t read_escape(std::string_view text, std::string& value) {
     constexpr std::string_view kLetters = "btnfr\"\\", kMeant = "\b\t\n\f\r\"\\";
     if (text.empty()) return 0;

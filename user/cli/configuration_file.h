@@ -27,7 +27,7 @@ Result<std::vector<ConfigurationEntry>> parse_configuration(std::string_view tex
 // The same of a file.
 Result<std::vector<ConfigurationEntry>> read_configuration(const std::string& path);
 
-// A TOML string of these octets.
+// A TOML string of these bytes.
 std::string toml_string(std::string_view text);
 
 }  // namespace flowmeter

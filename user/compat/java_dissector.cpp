@@ -39,7 +39,7 @@ int64_t JavaDissector::time_us(const CapturedFrame& frame) const {
     return pcap_time_us(seconds, subseconds, capture_->byte_swapped(), nanoseconds);
   }
   if (frame.era == 0) return static_cast<int64_t>(frame.time_ns / 1000);
-  // Seconds go down, microseconds are what is over; their product wraps in Java.
+  // Seconds are rounded down and microseconds are the remainder. The product wraps in Java.
   const __int128 ns = static_cast<__int128>(frame.era) * (static_cast<__int128>(1) << 64) +
                       static_cast<__int128>(frame.time_ns);
   const __int128 us = ns / 1000 - (ns % 1000 < 0 ? 1 : 0);
@@ -50,7 +50,7 @@ JavaReason JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet
   uint32_t captured = frame.captured_length;
   uint32_t wire = frame.wire_length;
   if (capture_) {
-    captured = std::min(captured, capture_->snap_length());  // libpcap leaves the rest
+    captured = std::min(captured, capture_->snap_length());  // libpcap ignores the rest
     wire = capture_->record_fields().wire_length;
   }
   // jNetPcap's file reader compares them as Java ints.
@@ -83,8 +83,8 @@ JavaReason JavaDissector::dissect(const LivePacket& live, JavaPacket* packet) {
     packet->destination_port = live.destination_port();
     packet->tcp_flags = known.flags;
     packet->tcp_window = known.window;
-    // The lengths of the IP and the TCP header come as one number. IP options are rare, so options
-    // are taken to be TCP's.
+    // The lengths of the IP and the TCP header come as one number. IP options are rare, so all
+    // options are assumed to be TCP's.
     packet->header_bytes = packet->protocol == FM_UDP
                                ? kUdpHeader
                                : std::min<int>(known.header_bytes - kIpHeader, kMostTcpHeader);

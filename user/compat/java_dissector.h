@@ -18,7 +18,7 @@ enum class JavaReason : uint8_t {
   kTaken,              // a packet, by the first walk
   kTakenAsRawIp,       // a packet, by the walk from the first byte
   kNotIpv4,            // neither walk found a usable IPv4 header
-  kWireBelowCaptured,  // passed over by the original's reader
+  kWireBelowCaptured,  // skipped by the original's reader
   kCount
 };
 constexpr std::array<std::string_view, static_cast<size_t>(JavaReason::kCount)> kJavaReasonNames{
@@ -34,7 +34,7 @@ class JavaDissector {
 
   // Fills packet if the frame is one. Requires: the frame is the last one read.
   JavaReason dissect(const CapturedFrame& frame, JavaPacket* packet) const;
-  // The same of what is known of a packet live.
+  // The same for what a live run knows about a packet.
   static JavaReason dissect(const LivePacket& live, JavaPacket* packet);
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // --compat java: the CSV of the Java CICFlowMeter 4.0 for a capture, byte for byte
-// (docs/compat.md). Several captures are several runs of the original: no flow goes from one into
-// the next, and their rows follow each other under one header.
+// (docs/compat.md). Several captures are several runs of the original: no flow continues from one
+// into the next, and all their rows are under one header.
 #pragma once
 
 #include <array>

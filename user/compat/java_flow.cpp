@@ -52,7 +52,7 @@ JavaFlow::JavaFlow(const JavaFlowIdentity& flow_identity, const JavaPacket& pack
       active_end_us(packet.time_us) {
   bulk.add(packet);
   count_flags(packet);
-  // BasicFlow.firstPacket enters the payload itself, and once more by its direction.
+  // BasicFlow.firstPacket adds the payload itself, and then again by its direction.
   payload.add(real(packet.payload_bytes));
   payload.add(real(packet.payload_bytes));
   forward.payload.add(real(packet.payload_bytes));
@@ -73,7 +73,7 @@ void JavaFlow::add(const JavaPacket& packet) {
     if (packet.payload_bytes >= 1) forward_data_packets++;
     if (packet.header_bytes < least_forward_header) least_forward_header = packet.header_bytes;
   } else {
-    direction.window = packet.tcp_window;  // each one overwrites: the last one stays
+    direction.window = packet.tcp_window;  // the last one stays
   }
   if (!direction.payload.empty())
     direction.gaps.add(real(java_subtract(packet.time_us, direction.last_us)));

@@ -28,7 +28,7 @@ inline JavaFlowIdentity identity_of(const JavaPacket& packet) {
 
 // BasicFlow.updateBackwardBulk.
 struct JavaBulk {
-  int64_t begin_us = 0;  // of the run of packets on its way; 0: none
+  int64_t begin_us = 0;  // of the current run of packets; 0: none
   int64_t last_us = 0;
   int64_t run_packets = 0;
   int64_t run_bytes = 0;

@@ -87,7 +87,7 @@ void JavaFlows::open(const JavaFlowIdentity& identity, const JavaPacket& packet,
   open_packets_++;
 }
 
-// Takes a flow out of the table. Requires: it has been written, if it is to be.
+// Removes a flow from the table. Requires: it has been written, if it has a row.
 void JavaFlows::close(uint32_t slot) {
   Entry& entry = entries_[slot];
   open_packets_ -= static_cast<uint64_t>(entry.flow.packets());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // From packets to flows to rows as the Java CICFlowMeter does it (its class FlowGenerator): which
-// flow a packet belongs to, what ends it, and the order of the rows. Packets come from a capture by
-// way of JavaDissector, or live from anything that can fill a JavaPacket.
+// flow a packet belongs to, what ends it, and the order of the rows. Packets come from a capture
+// through JavaDissector, or in a live run from anything that can fill a JavaPacket.
 //
-// Bounded: at most max_flows flows of some 700 bytes. Where there is no room for another, the one
-// of 16 that was silent for longest is written early and counted; the original has no limit.
+// Bounded: at most max_flows flows of some 700 bytes. If there is no room for another one, the flow
+// that was silent for longest among 16 is written early and counted. The original has no limit.
 #pragma once
 
 #include <cstdint>

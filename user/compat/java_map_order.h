@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The order in which a java.util.HashMap with text keys gives its entries: by bucket, and in a
 // bucket by insertion. The number of buckets depends on how many entries there were at once, so it
-// is followed here; the entries themselves are kept elsewhere.
+// is tracked here. The entries themselves are kept elsewhere.
 //
-// Not followed: a bucket of more than 8 entries in a table of 64 buckets or more becomes a tree,
+// Not imitated: a bucket of more than 8 entries in a table of 64 buckets or more becomes a tree,
 // which has another order.
 #pragma once
 
@@ -50,7 +50,7 @@ class JavaMapOrder {
 
   size_t buckets_ = 16;  // never shrinks
   size_t entries_ = 0;
-  std::vector<uint32_t> small_;  // the hashes, as long as a bucket's fill can make the table grow
+  std::vector<uint32_t> small_;  // the hashes, while a full bucket can still make the table grow
 };
 
 }  // namespace flowmeter

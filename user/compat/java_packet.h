@@ -18,7 +18,7 @@ struct JavaPacket {
   uint8_t tcp_flags = 0;
   uint16_t tcp_window = 0;
   int64_t header_bytes = 0;   // of the transport header
-  int64_t payload_bytes = 0;  // behind it, as far as captured
+  int64_t payload_bytes = 0;  // after it, as far as captured
 };
 
 inline int64_t java_add(int64_t a, int64_t b) {
@@ -33,7 +33,8 @@ inline int64_t java_multiply(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
 }
 
-// The cast (long) of a double: towards zero, NaN to 0, what does not fit to the nearest limit.
+// The cast (long) of a double: rounds towards zero, turns NaN into 0, and a value that does not fit
+// into the nearest limit.
 inline int64_t java_long(double value) {
   if (std::isnan(value)) return 0;
   if (value >= 0x1p63) return INT64_MAX;

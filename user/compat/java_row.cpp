@@ -100,7 +100,7 @@ double seconds(int64_t us) {
   return static_cast<double>(us) / 1'000'000.0;
 }
 
-// Requires: b is not 0, and the quotient fits: a is a count.
+// Requires: b is not 0. The quotient fits, as a is a count.
 double quotient(double a, int64_t b) {
   return a / static_cast<double>(b);
 }
@@ -116,7 +116,7 @@ double direction_rate(int64_t count, int64_t duration_us) {
   return duration_us > 0 ? flow_rate(count, duration_us) : 0;
 }
 
-// Averages of integers are quotients of integers, and 0 where there is nothing to divide by.
+// Averages of integers are integer quotients, and 0 if the divisor is 0.
 int64_t whole_average(int64_t sum, int64_t count) {
   return count == 0 ? 0 : sum / count;
 }

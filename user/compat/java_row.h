@@ -12,7 +12,7 @@ namespace flowmeter {
 // The names, joined by commas, without line end.
 extern const std::string_view kJavaHeader;
 
-// Longest row: 84 cells of at most kMaxJavaDouble bytes, but for the flow's name.
+// Longest row: 84 cells of at most kMaxJavaDouble bytes, except the flow's name.
 constexpr size_t kMaxJavaRow = 84 * 33 + 64;
 
 // Longest SRC-DST-SPORT-DPORT-PROTO.

@@ -54,8 +54,8 @@ char* put_java_double(char* at, double value) {
   return put(at, {exponent, static_cast<size_t>(end - exponent)});
 }
 
-// DateFormatter.convertMilliseconds2String. The division to milliseconds cuts towards zero, that to
-// seconds goes down.
+// DateFormatter.convertMilliseconds2String. The division to milliseconds rounds towards zero, the
+// division to seconds rounds down.
 char* put_java_timestamp(char* at, int64_t time_us) {
   const int64_t ms = time_us / 1000;
   const std::time_t second = ms / 1000 - (ms % 1000 < 0 ? 1 : 0);
@@ -65,7 +65,8 @@ char* put_java_timestamp(char* at, int64_t time_us) {
   *at++ = '/';
   at = put_two_digits(at, local.tm_mon + 1);
   *at++ = '/';
-  // Only pcapng can hold such years: of the era, four digits at least, a sign if there are more.
+  // Only pcapng can hold such years. The year of the era has at least four digits, and a sign if it
+  // has more.
   int64_t year = int64_t{local.tm_year} + 1900;
   if (year <= 0) year = 1 - year;
   if (year > 9999) *at++ = '+';

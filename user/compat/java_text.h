@@ -11,7 +11,7 @@ constexpr int kMaxJavaDouble = 32;
 // Longest text of a time stamp: dd/MM/+yyyyyy hh:mm:ss AM.
 constexpr int kMaxJavaTimestamp = 32;
 
-// Double.toString: at least one digit behind the point ("3.0"), an exponent below 1e-3 and from 1e7
+// Double.toString: at least one digit after the point ("3.0"), an exponent below 1e-3 and from 1e7
 // on ("1.0E7"), "NaN", "Infinity". Digits are the shortest that read back to the same double; Java
 // 18 and older print one more for a few doubles in a thousand of the whole range, but for none that
 // rows are known to have. Returns the end of the text. Requires: kMaxJavaDouble bytes at `at`.

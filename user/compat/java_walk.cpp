@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The walk is a loop of steps. A step looks at one header, says its length and what comes next; the
-// loop records it and goes on after it. Offsets are signed 32-bit numbers, as in the original.
-// (scan_ and record_ are functions of jNetPcap's native packet scanner.)
+// The walk is a loop of steps. A step looks at one header and says its length and what comes next.
+// The loop records the header and continues after it. Offsets are signed 32-bit numbers, as in the
+// original. (scan_ and record_ are functions of jNetPcap's native packet scanner.)
 #include "compat/java_walk.h"
 
 #include <algorithm>
@@ -48,9 +48,9 @@ class HeaderWalk {
   bool seen(const Header& header) const {
     return header.number >= 0 && header.number < visible_records();
   }
-  // The native library keeps the number of records of a packet in a signed byte
-  // (packet_state_t.pkt_header_count): of n records the first n mod 256 are seen, and none where
-  // that is negative.
+  // The native library keeps the number of a packet's records in a signed byte
+  // (packet_state_t.pkt_header_count). So only the first n mod 256 of n records are seen, or none
+  // if that number is negative as a signed byte.
   int32_t visible_records() const { return static_cast<int8_t>(static_cast<uint32_t>(records_)); }
 
  private:
@@ -73,7 +73,7 @@ class HeaderWalk {
   void sctp_chunk();
   void arp();
 
-  // Octets of this header up to the end of the buffer.
+  // Bytes from this header to the end of the buffer.
   bool have(int32_t size) const { return buffer_end_ - offset_ >= size; }
   uint32_t u8(int32_t at) const { return data_[offset_ + at]; }
   uint32_t u16(int32_t at) const { return u8(at) << 8 | u8(at + 1); }
@@ -86,7 +86,7 @@ class HeaderWalk {
   int32_t records_ = 0;
   Kind previous_ = Kind::kPayload;  // the record directly before
 
-  // State of the present step.
+  // State of the current step.
   int32_t length_ = 0;
   int32_t payload_ = 0;
   int32_t postfix_ = 0;
@@ -149,8 +149,8 @@ void HeaderWalk::step(Kind kind) {
   }
 }
 
-// record_header: a header's payload is what is left unless its step knows better; what passes the
-// buffer is cut off the payload first, then off the header.
+// record_header: a header's payload is the rest, unless its step sets another length. The part
+// beyond the buffer is cut off the payload first, then off the header.
 void HeaderWalk::record(Kind kind) {
   wire_ = static_cast<int32_t>(static_cast<uint32_t>(wire_) - static_cast<uint32_t>(postfix_));
   buffer_end_ = std::min(buffer_end_, wire_);
@@ -238,8 +238,8 @@ void HeaderWalk::ipv4() {
   length_ = static_cast<int32_t>(4 * (u8(0) & 0x0f));
   const auto total_length = static_cast<int32_t>(u16(2));
   payload_ = total_length - length_;
-  // The trailer is cut off directly behind Ethernet only, so behind a VLAN tag or LLC padding is
-  // payload. A total length of 0 (segmentation offload) cuts everything off.
+  // The trailer is cut off only if the header directly follows Ethernet, so after a VLAN tag or LLC
+  // padding is payload. A total length of 0 (segmentation offload) cuts everything off.
   if (previous_ == Kind::kEthernet) buffer_end_ = std::min(buffer_end_, offset_ + total_length);
   const uint32_t fragment = u16(6);
   if (fragment & 0x2000) payload_ = buffer_end_ - offset_ - length_;
@@ -266,8 +266,8 @@ void HeaderWalk::ipv4() {
   }
 }
 
-// scan_ip6: an extension header is measured from the wrong place (the offset counts twice), and all
-// of them, the authentication header too, in units of 8 bytes.
+// scan_ip6: an extension header is measured from the wrong place (the offset counts twice). All of
+// them are measured in units of 8 bytes, even the authentication header.
 void HeaderWalk::ipv6() {
   if (!have(40)) return;
   length_ = 40;
@@ -309,8 +309,8 @@ void HeaderWalk::ipv6() {
   }
 }
 
-// scan_icmp: destination unreachable and parameter problem carry the packet that they are about,
-// which is walked on as if it were of this packet.
+// scan_icmp: destination unreachable and parameter problem contain the packet that they are about.
+// The walk continues in it as if it were part of this packet.
 void HeaderWalk::icmp() {
   if (!have(4)) return;
   length_ = 8;
@@ -323,7 +323,7 @@ void HeaderWalk::tcp() {
   length_ = static_cast<int32_t>(4 * (u8(12) >> 4));
 }
 
-// scan_udp: the length field is not looked at. A destination port of RTP or SIP comes before a
+// scan_udp: the length field is ignored. A destination port of RTP or SIP takes precedence over a
 // source port of L2TP.
 void HeaderWalk::udp() {
   if (!have(8)) return;
@@ -341,7 +341,7 @@ void HeaderWalk::l2tp() {
   if (!(flags & 0x8000)) next_ = Kind::kPpp;
 }
 
-// scan_ppp: the address and control bytes are taken to be there.
+// scan_ppp: the address and control bytes are assumed to be there.
 void HeaderWalk::ppp() {
   if (!have(4)) return;
   length_ = 4;
@@ -374,8 +374,8 @@ void HeaderWalk::arp() {
 
 // ---- What PacketReader takes from a walk ----
 
-// Headers are read through a view of their recorded length; a read behind it is a failure of the
-// original (BufferUnderflowException), which gives the reading up.
+// Headers are read through a view of their recorded length. A read beyond it makes the original
+// fail (BufferUnderflowException) and give up.
 class HeaderView {
  public:
   HeaderView(const uint8_t* data, const Header& header)
@@ -392,7 +392,7 @@ class HeaderView {
 };
 
 // Ip4.decodeHeader walks the options. It adds an option's length on top of its loop's step, so
-// behind the first option it is out of step. A number that it has no name for stops it.
+// after the first option it is out of step. An option number without a name stops it.
 bool ipv4_options_decode(const HeaderView& ipv4, int32_t header_length) {
   constexpr uint32_t kNoOperation = 1, kEnd = 0, kUnknown = 22, kFirstUnknown = 26;
   for (int32_t i = 20; i < header_length; i++) {
@@ -417,8 +417,8 @@ bool tcp_options_decode(const HeaderView& tcp) {
 // PacketReader.getIpv4Info. False: no IPv4 header, or one that cannot be decoded.
 bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, JavaPacket* packet) {
   const Header& found = walk.first_ipv4();
-  // A header that passes the captured bytes fails, too. (It is not cut there if a total length
-  // below its own, or a fragment, has made its payload negative.)
+  // A header that extends beyond the captured bytes also fails. (It is not cut off there if its
+  // payload is negative, because of a fragment or a total length below the header's own.)
   if (!walk.seen(found) || found.offset + found.length > captured) return false;
   const HeaderView ipv4(data, found);
   if (!ipv4.has(19) || !ipv4_options_decode(ipv4, static_cast<int32_t>(4 * (ipv4.u8(0) & 0x0f))))
@@ -447,16 +447,16 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
     packet->header_bytes = header.length;
     packet->payload_bytes = header.payload;
   } else {
-    // For its log it takes an object for each recorded header from a pool, by the record's number
-    // instead of its kind. The pool has 20.
+    // For its log the original takes an object from a pool for each recorded header, by the
+    // record's number instead of its kind. The pool has 20 objects.
     constexpr int32_t kPooledHeaders = 20;
     if (walk.visible_records() >= kPooledHeaders) return false;
   }
   return true;
 }
 
-// PacketReader.getVPNInfo: the frame is walked as L2TP first, which anything is that has two
-// bytes, and then, because there "is" L2TP, as IPv4 from its first byte.
+// PacketReader.getVPNInfo: the frame is first walked as L2TP, which accepts any two bytes. Because
+// L2TP was "found", the frame is then walked as IPv4 from its first byte.
 bool take_as_tunnel(const uint8_t* data, int32_t captured, int32_t wire, JavaPacket* packet) {
   HeaderWalk tunnel(data, captured, wire);
   tunnel.run(Kind::kL2tp);

@@ -2,9 +2,9 @@
 // From a frame's bytes to the packet that the Java CICFlowMeter sees: the header walk of jNetPcap
 // 1.4 (the registry's scanners, in native code there) and what PacketReader takes from it.
 //
-// It differs from the product's own parser on purpose: every frame is taken for Ethernet, headers
-// of different layers may make one packet, and a frame without a usable IPv4 header is walked a
-// second time as if one stood at its first byte. Stateless; no frame is an error.
+// It differs from the product's own parser on purpose: every frame is treated as Ethernet, headers
+// of different layers may be combined into one packet, and a frame without a usable IPv4 header is
+// walked again as if that header were at its first byte. Stateless; no frame is an error.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,15 @@
 
 namespace flowmeter {
 
-// Why a frame is no packet of the original, or how it became one.
+// Why the original sees no packet in a frame, or how it found one.
 enum class JavaWalk : uint8_t {
   kTaken,     // by the first walk
   kFallback,  // by the second walk
   kNotIpv4,   // neither walk found a usable IPv4 header
 };
 
-// Fills all of packet but time_us if the frame is taken. captured_length bytes at data are read,
-// at most; wire_length is the record's, whatever it is.
+// Fills all of packet but time_us if the frame is taken. At most captured_length bytes at data are
+// read. wire_length is taken from the record unchecked.
 JavaWalk java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
                    JavaPacket* packet);
 

@@ -5,9 +5,9 @@
 
 namespace flowmeter {
 
-// All flows have one origin, because packets of several kernel flows meet in one flow of the mode.
-// It moves with steps of the wall clock, as the originals' times do, and not with the noise of
-// reading it.
+// All flows have one time origin, because a flow of the mode may have packets of several kernel
+// flows. It moves with steps of the wall clock, as the originals' times do, and not with the noise
+// of reading it.
 void LiveFeed::set_clock(ClockOrigin clock) {
   constexpr int64_t kStep = 1'000'000;
   const auto origin =
@@ -25,7 +25,8 @@ void LiveFeed::observe(const fm_flow_key& key, const fm_packet& packet, uint8_t 
   packets_ += left;
   if (left == 1 || engine_.takes_whole_buffers()) return engine_.add(live);
 
-  // As fm_add_segments_before_last has it: FIN and PSH on the last one only, CWR on the first.
+  // As in fm_add_segments_before_last: only the last segment has FIN and PSH, only the first has
+  // CWR.
   const uint32_t last_payload = packet.payload_bytes - (left - 1) * packet.segment_bytes;
   const uint32_t around = packet.wire_length - packet.payload_bytes;
   uint8_t kept = packet.flags & static_cast<uint8_t>(~(FM_FIN | FM_PSH));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the kernel's records tell about one packet on the wire, for the compatibility modes: not the
-// frame, only what counters need. What else the original's walk over the frame would find is worked
-// out here as far as possible; docs/compat.md says what is not.
+// One packet on the wire as the kernel's records describe it, for the compatibility modes. They
+// have only what counters need, not the frame. Other results of the original's walk over the frame
+// are derived here as far as possible; docs/compat.md lists the differences.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,10 @@ struct LivePacket {
                                          : packet.header_bytes < kLeastIpAndUdp;
   }
 
-  // Bytes of the frame before the IP header where there are no shims: Ethernet's, or none.
+  // Bytes of the frame before the IP header if there are no shims: an Ethernet header, or none.
   uint32_t link_bytes() const { return outside_ip() < kEthernet ? 0 : kEthernet; }
-  // Bytes after the IP packet where there are shims. The number of shims is not known: a frame of
-  // the least size is taken to have one VLAN tag, and longer ones have no padding.
+  // Bytes after the IP packet if there are shims. The number of shims is not known, so a frame of
+  // minimum size is assumed to have one VLAN tag, and a longer one to have no padding.
   uint32_t padding_behind_shims() const {
     constexpr uint32_t kTag = 4, kLeastFrame = 60;
     const uint32_t other = outside_ip();
@@ -48,9 +48,9 @@ struct LivePacket {
     return packet.wire_length - packet.header_bytes - packet.payload_bytes;
   }
   uint32_t ip(unsigned end) const {
-    uint32_t octets;
-    __builtin_memcpy(&octets, &packet.key.address[end], sizeof(octets));
-    return FM_BIG_ENDIAN ? octets : __builtin_bswap32(octets);
+    uint32_t bytes;
+    __builtin_memcpy(&bytes, &packet.key.address[end], sizeof(bytes));
+    return FM_BIG_ENDIAN ? bytes : __builtin_bswap32(bytes);
   }
 };
 

@@ -64,8 +64,8 @@ char* put_python_float(char* at, double value) {
   return end;
 }
 
-// decimal.Decimal.__truediv__ and __str__. The sizes are whole numbers (exponent 0), the time has
-// the exponent -6 of its microseconds, so an exact quotient has the exponent 6 at most.
+// decimal.Decimal.__truediv__ and __str__. Sizes are whole numbers (exponent 0) and the time is in
+// microseconds (exponent -6), so the exponent of an exact quotient is at most 6.
 char* put_decimal_rate(char* at, uint64_t size, int64_t time_us) {
   constexpr int kPrecision = 28, kIdealExponent = 6;
   if (time_us < 0) *at++ = '-';

@@ -8,7 +8,7 @@ Result<std::unique_ptr<CompatEngine>> PythonEngine::open(const std::string& path
                                                          uint32_t max_flows) {
   auto row = PythonRow::make(fields);
   if (!row) return row.error();
-  auto output = OutputFile::open(path, 2 * PythonRow::kMaxText);  // the header and a row
+  auto output = OutputFile::open(path, 2 * PythonRow::kMaxText);  // the header and one row
   if (!output) return output.error();
   return std::unique_ptr<CompatEngine>(
       new PythonEngine(max_flows, std::move(*row), std::move(*output)));

@@ -34,8 +34,8 @@ using PythonChunks = SlotPool<PythonChunk>;
 
 struct alignas(64) PythonFlow {
   // Key and number find it in the table; the key also has the addresses and ports of its row. A
-  // flow that a reverse packet has made has the key of the flow before it, so it keeps that
-  // orientation.
+  // flow that a reverse packet created has the key of the flow before it, and so keeps that
+  // direction.
   PythonPacket::Key key;
   uint32_t number;
   uint32_t packets;
@@ -43,7 +43,7 @@ struct alignas(64) PythonFlow {
   int64_t latest_us;  // the greatest time so far
   uint32_t first_chunk, last_chunk;
   uint8_t protocol;  // of the first packet
-  bool is_long;      // was noted for the next collection
+  bool is_long;      // is in the list for the next collection
   // A packet touches nothing below this line.
   uint32_t hash;
   uint64_t order;           // of insertion into the table

@@ -20,7 +20,7 @@ int64_t idle_timeout(uint8_t protocol) {
   return protocol == kIcmp ? kIcmpExpiredUpdate : kExpiredUpdate;
 }
 
-// A flow that lasts this long is taken out by the next collection in any case.
+// The next collection takes out every flow that lasts this long.
 int64_t long_flow(uint8_t protocol) {
   return protocol == kIcmp ? kLongIcmpFlow : kLongFlow;
 }
@@ -56,7 +56,7 @@ void PythonFlows::add(const PythonPacket& packet) {
   advance(kFlowDelay, kChunkDelay, kAddDelay);
 }
 
-// Takes the packets that came at least so many packets ago one step further each.
+// Moves each packet that came at least so many packets ago one step further.
 void PythonFlows::advance(uint64_t flow_delay, uint64_t chunk_delay, uint64_t add_delay) {
   if (found_ + flow_delay < came_) {
     const size_t i = found_++ % kRing;
@@ -101,7 +101,7 @@ void PythonFlows::process(const PythonPacket& packet, uint32_t key_hash) {
     slot = make(packet, key, 0, key_hash);
   } else {
     // Flows of one key are numbered. The time-out is that of the packet's protocol and grows with
-    // the number. A new flow keeps the direction that the packet has in the first one.
+    // the number. A new flow keeps the packet's direction in the first one.
     const int64_t timeout = idle_timeout(packet.protocol);
     int64_t expired = timeout;
     for (uint32_t number = 1; packet.time_us - flows_[slot].latest_us > expired; number++) {

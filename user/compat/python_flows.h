@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // From packets to flows to rows as nqmn/cicflowmeter 0.4.1 does it (flow_session.py). Packets come
-// from a capture by way of PythonDissector, or live from anything that can fill a PythonPacket.
+// from a capture through PythonDissector, or in a live run from anything that can fill a
+// PythonPacket.
 //
 // The original keeps a dict of flows and walks all of it in each collection. Here an index finds
 // flows, a list holds them in the dict's order, and a heap of due times with a list of long flows
-// tells which ones a collection takes, so that it costs as much as it takes out. The rows and their
-// order are the same.
+// tells which ones a collection takes, so the cost of a collection is proportional to what it takes
+// out. The rows and their order are the same.
 //
-// Bounded: at most max_flows flows, and packets of kChunksPerFlow chunks for each on average. Where
-// either runs out, the flow that is in the table for longest is written early and counted.
+// Bounded: at most max_flows flows, and packets of kChunksPerFlow chunks for each on average. If
+// either runs out, the flow that has been in the table for longest is written early and counted.
 #pragma once
 
 #include <array>
@@ -31,7 +32,7 @@ class PythonFlows {
 
   // Adds the packet to its flow, now or by a later call.
   void add(const PythonPacket& packet);
-  // Adds what is on its way, so that the counts agree.
+  // Adds the packets that are still pending, so that the counts agree.
   void settle();
   // The end of the input: writes all flows. Fails if the output could not take all rows.
   Status finish();
@@ -69,8 +70,9 @@ class PythonFlows {
   void remove(uint32_t slot);
   void make_room();
 
-  // A flow is due when a collection's time is at least this. A flow that has got packets since then
-  // gets a new entry. An entry whose order is not the flow's is of a flow that has gone.
+  // A flow is due when a collection's time is at least this. A flow that has received packets since
+  // then gets a new entry. An entry whose order differs from the flow's belongs to a flow that has
+  // ended.
   struct Due {
     int64_t time_us;
     uint64_t order;

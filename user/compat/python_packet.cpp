@@ -32,15 +32,15 @@ uint32_t le32(const uint8_t* at) {
   return __builtin_bswap32(be32(at));
 }
 
-struct Octets {
+struct Bytes {
   const uint8_t* data;
   size_t size;
-  Octets from(size_t offset) const {
+  Bytes from(size_t offset) const {
     offset = std::min(offset, size);
     return {data + offset, size - offset};
   }
-  Octets first(size_t count) const { return {data, std::min(count, size)}; }
-  Octets last(size_t count) const { return from(size - std::min(count, size)); }
+  Bytes first(size_t count) const { return {data, std::min(count, size)}; }
+  Bytes last(size_t count) const { return from(size - std::min(count, size)); }
 };
 
 constexpr bool file_is_little_endian(bool byte_swapped) {
@@ -49,8 +49,8 @@ constexpr bool file_is_little_endian(bool byte_swapped) {
 
 // The IPv4 packet directly under the link header, or nothing. No tags, labels or sessions: the
 // filter's "ip" looks at one EtherType.
-std::optional<Octets> ipv4_of(Octets frame, uint32_t link_type, bool little_endian_file) {
-  const auto under_type = [&](size_t type_at, size_t header) -> std::optional<Octets> {
+std::optional<Bytes> ipv4_of(Bytes frame, uint32_t link_type, bool little_endian_file) {
+  const auto under_type = [&](size_t type_at, size_t header) -> std::optional<Bytes> {
     if (frame.size < header || be16(frame.data + type_at) != kEthertypeIpv4) return std::nullopt;
     return frame.from(header);
   };
@@ -69,7 +69,7 @@ std::optional<Octets> ipv4_of(Octets frame, uint32_t link_type, bool little_endi
     case 108:  // loop: in network order
       if (frame.size < 4 || be32(frame.data) != kFamilyIpv4) return std::nullopt;
       return frame.from(4);
-    case 12:  // raw IP: the one place where the version is looked at
+    case 12:  // raw IP: the only place where the version is checked
       if (frame.size < 1 || frame.data[0] >> 4 != 4) return std::nullopt;
       return frame;
     case 228:  // IPv4
@@ -82,7 +82,7 @@ std::optional<Octets> ipv4_of(Octets frame, uint32_t link_type, bool little_endi
 // scapy.layers.inet.IP: its options field takes 4 * IHL - 20 bytes of what follows the first 20.
 // With an IHL below 5 that number is negative, and Python's slices then count from the end: the
 // "options" are all but the last bytes.
-Octets behind_ip_header(Octets rest, unsigned ihl) {
+Bytes behind_ip_header(Bytes rest, unsigned ihl) {
   const size_t header = size_t{4} * ihl;
   return header >= kIpHeader ? rest.from(header - kIpHeader) : rest.last(kIpHeader - header);
 }
@@ -146,7 +146,7 @@ size_t above(size_t size, size_t header) {
 }
 
 // Transport header and payload; packet has protocol and addresses. Returns whether it is taken.
-bool dissect_transport(Octets segment, size_t padding, PythonPacket* packet) {
+bool dissect_transport(Bytes segment, size_t padding, PythonPacket* packet) {
   const uint8_t* at = segment.data;
   const size_t size = segment.size;
   size_t payload = 0;
@@ -226,7 +226,7 @@ int64_t PythonDissector::time_us(const CapturedFrame& frame) const {
   }
   if (!capture_ || !capture_->is_pcapng()) return static_cast<int64_t>(frame.time_ns / 1000);
   const __int128 ns = (static_cast<__int128>(frame.era) << 64) + frame.time_ns;
-  // Offsets are whole seconds: what is below the epoch divides without a remainder of its own.
+  // Offsets are whole seconds, so they do not change the fraction of times before the epoch.
   __int128 us = ns / 1000 - (ns % 1000 < 0);
   constexpr __int128 kWrap = static_cast<__int128>(kSecond) << 32;
   us %= kWrap;
@@ -248,9 +248,9 @@ PythonReason PythonDissector::dissect(const CapturedFrame& frame, PythonPacket* 
   packet->ihl = ip->data[0] & 0xf;
   packet->key.source_ip = be32(ip->data + 12);
   packet->key.destination_ip = be32(ip->data + 16);
-  Octets segment = behind_ip_header(ip->from(kIpHeader), packet->ihl);
-  // scapy.layers.inet.IP.extract_padding(): what lies behind the total length. If that is less than
-  // the header (0 before segmentation), nothing is.
+  Bytes segment = behind_ip_header(ip->from(kIpHeader), packet->ihl);
+  // scapy.layers.inet.IP.extract_padding(): the bytes after the total length. If that length is
+  // less than the header (0 before segmentation), there is no padding.
   size_t padding = 0;
   const unsigned total_length = be16(ip->data + 2), header = 4u * packet->ihl;
   if (total_length >= header) {
@@ -273,15 +273,15 @@ PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* pack
   packet->key.destination_ip = live.destination_ip();
   packet->flags = known.flags;
   packet->window = known.window;
-  // The lengths of the IP and the TCP header come as one number. IP options are rare, so options
-  // are taken to be TCP's.
+  // The lengths of the IP and the TCP header come as one number. IP options are rare, so all
+  // options are assumed to be TCP's.
   const size_t ip_header = packet->protocol == kTcp
                                ? std::max(kIpHeader, above(known.header_bytes, kMostTcpHeader))
                                : known.header_bytes - kUdpHeader;
   packet->ihl = static_cast<uint8_t>(ip_header / 4);
   size_t headers = known.header_bytes;
   if (packet->protocol == kIcmp) {
-    // The first packet of an echo is taken to be the request. Identifiers of other types are not
+    // The first packet of an echo is assumed to be the request. Identifiers of other types are not
     // known.
     const bool echo = known.key.kind == FM_KEY_ICMP_ECHO;
     const unsigned type = !echo ? known.key.port[0] : live.from_initiator ? 8 : 0;
@@ -298,7 +298,7 @@ PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* pack
   }
   const uint32_t length = std::min(known.wire_length, kScapyMtu);
   packet->length = static_cast<uint16_t>(length);
-  // With padding: all that was captured after the headers.
+  // Includes padding: everything that was captured after the headers.
   packet->payload = static_cast<uint16_t>(above(length, live.link_bytes() + headers));
   packet->time_us = live.time_us;
   return PythonReason::kTaken;

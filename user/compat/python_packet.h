@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What nqmn/cicflowmeter 0.4.1 knows of a packet, and the way it gets there from a frame: libpcap
-// and tcpdump's filter "ip and (tcp or udp or icmp)", then scapy 2.5.0's dissection of what passed.
+// What nqmn/cicflowmeter 0.4.1 knows about a packet, and how it gets that from a frame: libpcap and
+// tcpdump's filter "ip and (tcp or udp or icmp)", then scapy 2.5.0's dissection of the frames that
+// pass.
 #pragma once
 
 #include <array>
@@ -38,7 +39,7 @@ struct PythonPacket {
 // looks for its request's flow; nothing looks for a reply's.
 PythonPacket::Key reverse_key(const PythonPacket& packet);
 
-// What becomes of a frame; kTaken, or why the original never counts it.
+// What became of a frame: kTaken, or why the original never counts it.
 enum class PythonReason : uint8_t {
   kTaken,
   kLinkType,       // of a capture that tcpdump or scapy cannot filter: all its frames
@@ -56,7 +57,7 @@ class PythonDissector {
   void begin(const CaptureReader& capture) { capture_ = &capture; }
 
   PythonReason dissect(const CapturedFrame& frame, PythonPacket* packet) const;
-  // The same of what is known of a packet live.
+  // The same for what a live run knows about a packet.
   static PythonReason dissect(const LivePacket& live, PythonPacket* packet);
   // Whether the capture's frames cannot be filtered at all (PythonReason::kLinkType).
   bool can_filter(uint32_t link_type) const;

@@ -42,8 +42,8 @@ struct Bulk {
   int64_t bulk_time_us = 0;  // negative where the clock steps back
 
   void add(int64_t time_us, uint16_t payload, const Bulk& other) {
-    // What counts is the time, not the order: the other direction ends a candidate only if it is
-    // later than the candidate's start.
+    // Time counts, not order: the other direction ends a candidate only if its time is later than
+    // the candidate's start.
     if (other.last_us > start_us) start_us = 0;
     if (start_us == 0 || time_us - last_us > kClumpTimeoutUs) {
       start_us = last_us = time_us;
@@ -67,7 +67,7 @@ struct Bulk {
   }
 };
 
-// ---- what the list of a flow adds up to ----
+// ---- totals of a flow's packet list ----
 
 struct Direction {
   uint64_t packets = 0, bytes = 0, header_bytes = 0, data_packets = 0;
@@ -75,7 +75,7 @@ struct Direction {
   uint32_t least_header = UINT32_MAX;
   uint64_t flags[8] = {};  // packets with the bit
   uint16_t initial_window = 0;
-  int64_t latest_listed_us = 0;  // time of the packet before in the list
+  int64_t latest_listed_us = 0;  // time of the previous packet in the list
   Bulk bulk;
 
   uint64_t with_flag(uint8_t flag) const { return flags[std::countr_zero(flag)]; }
@@ -101,7 +101,7 @@ class RowText {
   void real(double value) {
     cell([&](char* at) { return put_python_float(at, value); });
   }
-  // What the original initialises with the int 0 and never turns into a float.
+  // A value that the original initialises with the int 0 and never turns into a float.
   void zero() { text("0"); }
   void zeros(int count) {
     for (int i = 0; i < count; i++) zero();
@@ -155,10 +155,10 @@ Statistics statistics(std::vector<double>& values) {
 }
 
 Cell address(uint32_t ip) {
-  const uint8_t octets[4] = {static_cast<uint8_t>(ip >> 24), static_cast<uint8_t>(ip >> 16),
-                             static_cast<uint8_t>(ip >> 8), static_cast<uint8_t>(ip)};
+  const uint8_t bytes[4] = {static_cast<uint8_t>(ip >> 24), static_cast<uint8_t>(ip >> 16),
+                            static_cast<uint8_t>(ip >> 8), static_cast<uint8_t>(ip)};
   fm_address address{};
-  std::memcpy(&address, octets, sizeof(octets));
+  std::memcpy(&address, bytes, sizeof(bytes));
   return address_text(address, 4);
 }
 

@@ -40,8 +40,8 @@ class PythonRow {
   PythonRow() = default;
 
   std::vector<bool> wanted_;
-  // Those of the flow whose row is made. Kept to spare their allocation: they grow to the longest
-  // flow.
+  // The lists of the flow whose row is being made. They are reused to avoid allocations, and grow
+  // to the longest flow.
   PythonLists lists_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a flow's payload says: the quantities of HTTP, TLS and DNS. Their cells are empty where some
-// of the payload was lost.
+// The quantities of HTTP, TLS and DNS, from a flow's payload. Their cells are empty if some of the
+// payload was lost.
 #pragma once
 
 #include <charconv>

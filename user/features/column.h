@@ -120,7 +120,7 @@ struct Directed {
       : forward(unit, text, {}, Way::kForward), backward(unit, text, {}, Way::kBackward) {}
 };
 
-// And for all packets of the flow.
+// The same, and also for all packets of the flow.
 template <typename Read>
 struct EachWay : Directed<Read> {
   QuantityOf<typename Directed<Read>::template Towards<Way::kBoth>> both;
@@ -132,7 +132,8 @@ struct EachWay : Directed<Read> {
 struct Column : Quantity {
   std::string_view name;
 
-  // the_text: where this set has to say more than the quantity does, or by its own columns' names.
+  // the_text: for a set that has to say more than the quantity does, or refers to its own column
+  // names.
   constexpr Column(std::string_view the_name, const Quantity& quantity,
                    std::string_view the_text = {})
       : Quantity(quantity), name(the_name) {

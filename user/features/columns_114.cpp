@@ -12,7 +12,7 @@ namespace {
 
 using namespace quantities;
 
-// ---- what only this set's document defines ----
+// ---- definitions of this set's document only ----
 
 constexpr QuantityOf kFlowId{
     kText, "src_ip, src_port, dst_ip, dst_port, protocol and timestamp, joined by _",

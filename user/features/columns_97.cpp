@@ -13,7 +13,7 @@ namespace {
 
 using namespace quantities;
 
-// ---- what only this set's document defines ----
+// ---- definitions of this set's document only ----
 
 constexpr QuantityOf kFlowId{
     kText, "Src IP, Dst IP, Src Port, Dst Port and Protocol, joined by -", [](Record f) -> Cell {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The one list of feature sets: what --features can name. A set is a list of columns and its own
+// The one list of feature sets that --features can name. A set is a list of columns and its own
 // defaults for the parameters of the flow state.
 #pragma once
 

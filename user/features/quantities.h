@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Every quantity that a feature set can name, defined once. What only one set's document defines
-// is in that set's own file; what HTTP, TLS and DNS say is in application_quantities.h.
+// Every quantity that a feature set can name, defined once. A definition of only one set's document
+// is in that set's own file. The quantities of HTTP, TLS and DNS are in application_quantities.h.
 //
 // D is the flow's duration.
 #pragma once
@@ -15,7 +15,7 @@ namespace flowmeter::quantities {
 using enum Unit;
 using Record = const FlowRecord&;
 
-// ---- what a flow record holds, by way ----
+// ---- contents of a flow record, by way ----
 
 // The end of the key that sends this way. Requires: not kBoth.
 inline unsigned sender(Record f, Way way) {

@@ -8,8 +8,8 @@ namespace {
 
 constexpr uint64_t kAskAgainNs = FM_SECOND_NS / 2;
 
-// Until when a flow is spared in favour of others. Each packet buys it time: otherwise a flood of
-// flows of one packet each would push out an established flow that pauses for a moment.
+// Until when a flow is spared at the expense of others. Each packet extends this time. Otherwise a
+// flood of one-packet flows would push out an established flow that pauses for a moment.
 uint64_t spared_until(const LiveFlow& live) {
   constexpr uint64_t kCreditMax = 60;  // seconds, one per packet
   const uint64_t packets = fm_flow_packets(&live.flow.counters);
@@ -96,7 +96,7 @@ void CloseRequests::ask_for_room(uint64_t now_ns, Requests& requests) {
     const uint32_t slot = most_dispensable(kLooks, not_asked_for);
     if (slot == kNoSlot) continue;
     LiveFlow& live = flows_[slot];
-    // With datapath "kernel" nothing is heard of a busy flow: its state is asked for first.
+    // With datapath "kernel" a busy flow sends no records, so its state is asked for first.
     if (timing_in_kernel_ && live.in_kernel() &&
         now_ns - std::min(now_ns, live.state_ns) > FM_SECOND_NS) {
       leaving_ += live.state_asked_ns == 0;
@@ -125,8 +125,8 @@ void CloseRequests::states(Requests& requests) const {
   });
 }
 
-// Among the first few flows from the hand on that may be taken: the one that should make room
-// first. kNoSlot if there is none within so many looks.
+// Chooses, among the first few eligible flows from the hand on, the one that should make room
+// first. Returns kNoSlot if none is found within the limit of looks.
 template <typename MayBeTaken>
 uint32_t CloseRequests::most_dispensable(uint32_t looks, MayBeTaken&& may_be_taken) {
   constexpr uint32_t kSample = 16;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the kernel is asked about flows, and when: to close idle flows, to close those that must
-// make room, and to tell the state of others. Only the kernel ends a flow that it has.
+// The requests to the kernel, and when they are made: to close idle flows, to close flows that must
+// make room, and to report the state of others. Only the kernel ends a flow that it has.
 //
 // Invariants: every flow watched is in the wheel, so a request without an answer is repeated;
 // leaving_ is the number of open flows with wanted_end FM_END_RESOURCES plus those with
-// state_asked_ns set, so that no more flows are asked to make room than are too many. Not
-// thread-safe.
+// state_asked_ns set, so never more flows are asked to make room than necessary. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -36,21 +35,22 @@ class CloseRequests {
   void close_interface(unsigned interface_slot, fm_end_reason end, Requests& requests);
   void states(Requests& requests) const;
 
-  // The flow is asked for once it may be idle. To be called for a new flow, and when its deadline
-  // comes nearer.
+  // The kernel is asked about the flow once it may be idle. Call this for a new flow, and when its
+  // deadline becomes earlier.
   void watch(uint32_t slot) { wheel_.schedule(slot, deadline(flows_[slot])); }
-  // The kernel has told the flow's state at time_ns: it lives on.
+  // The kernel has reported the flow's state at time_ns: it continues.
   void lives_on(uint32_t slot, uint64_t time_ns);
-  // The flow goes on under another id: requests for the old one do not count.
+  // The flow continues under another id, so requests for the old id do not count.
   void withdraw(LiveFlow& live) { set_wanted_end(live, FM_END_NONE); }
   // The flow leaves the table.
   void remove(uint32_t slot);
 
-  // The flow that is to end at once for a new one; its row is written from what is known here. A
-  // flow that the kernel does not have is preferred: what the kernel still counts of any other one
-  // is in no row.
+  // Chooses the flow that ends at once to make room for a new one. Its row is written from what is
+  // known here. Flows that the kernel does not have are preferred, because packets that the kernel
+  // still counts for any other flow are in no row.
   uint32_t choose_victim();
-  // The kernel still has this flow, whose row is written: it is asked to end it until it answers.
+  // The kernel still has this flow, whose row is written. It is asked to end the flow until it
+  // answers.
   void end_forgotten(const LiveFlow& live);
   bool is_forgotten(uint64_t flow_id) const { return forgotten_.contains(flow_id); }
   // The kernel has answered; returns whether the flow was one of those.
@@ -72,7 +72,7 @@ class CloseRequests {
   const bool timing_in_kernel_;
   LiveFlowPool& flows_;
   ExpiryWheel wheel_;
-  uint32_t hand_ = 0;  // where the search for dispensable flows goes on
+  uint32_t hand_ = 0;  // where the search for dispensable flows continues
   uint32_t leaving_ = 0;
   // By id: flows whose rows are written and that the kernel still has.
   std::unordered_map<uint64_t, fm_close_request> forgotten_;

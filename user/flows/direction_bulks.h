@@ -22,10 +22,10 @@ struct alignas(64) DirectionBulks {
     uint64_t count = 0;
     uint64_t packets = 0;
     uint64_t bytes = 0;
-    double rate_sum = 0;  // of each bulk's bytes per second; 0 for a bulk that took no time
+    double rate_sum = 0;  // sum of each bulk's bytes per second; 0 for a bulk without duration
   };
-  Run run;        // the one that goes on
-  Totals totals;  // of those that have ended
+  Run run;        // the current one
+  Totals totals;  // of the bulks that have ended
 
   // Adds a packet of this direction with all its segments, which have one time. now_ns: the flow's
   // time (fm_flow_time), which never runs back.
@@ -40,7 +40,7 @@ struct alignas(64) DirectionBulks {
     run.last_ns = now_ns;
   }
 
-  // The bulks if the flow ends here: the open run may be one of them.
+  // The bulks if the flow ends here. The open run may be one of them.
   DirectionBulks finished(const fm_settings& settings) const {
     DirectionBulks all = *this;
     all.end_run(settings);

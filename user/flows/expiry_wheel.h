@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// When to look at which flow: a timing wheel of slots, as doubly linked lists.
+// Says when to look at which flow: a timing wheel of slots, as doubly linked lists.
 //
 // A packet moves its flow's deadline without touching the wheel. When the old deadline has come,
-// the caller looks and schedules the slot again if the flow lives on. So the wheel costs one visit
-// per flow and idle time-out, not one per packet, and nothing ever walks over all flows.
+// the caller looks at the flow and schedules its slot again if it continues. So the wheel costs one
+// visit per flow and idle time-out, not one per packet, and nothing ever walks over all flows.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a table of flows keeps per flow where settings.with_application asks for it: the summary of
-// its payload, and bulks by direction. Addressed by the table's slots.
+// The part of a flow table that is only kept with settings.with_application: per flow, the summary
+// of its payload and bulks by direction. Addressed by the table's slots.
 //
-// Without the setting every call does nothing, so callers need not ask. The test for it is inlined:
-// a packet pays one predictable branch per call.
+// Without the setting every call does nothing, so callers need not test for it. The test is inlined
+// and costs a packet one predictable branch per call.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ class FlowApplications {
         states_(on_ ? max_flows : 1),
         layer_(on_ ? max_flows : 1) {}
 
-  // Asks for the memory that a packet needs, in two steps: the second one, some packets later,
+  // Prefetches the memory that a packet needs, in two steps. The second one, some packets later,
   // follows pointers that the first one has fetched. end: the end of the key that sends the packet.
   [[gnu::always_inline]] void prefetch(uint32_t slot, unsigned end) const {
     if (FM_LIKELY(!on_)) return;
@@ -51,7 +51,7 @@ class FlowApplications {
     add_bulks_of(slot, packet, counters);
     add_payload_of(slot, key, packet, payload, counters.forward_direction);
   }
-  // The same in two parts, for packets whose payload comes apart from them.
+  // The same in two parts, for packets whose payload arrives separately.
   void add_to_bulks(uint32_t slot, const fm_packet& packet, const fm_flow_counters& counters) {
     if (FM_UNLIKELY(on_)) add_bulks_of(slot, packet, counters);
   }
@@ -60,12 +60,12 @@ class FlowApplications {
     if (on_) add_payload_of(slot, key, packet, payload, forward_direction);
   }
 
-  // Payload that might have mattered did not come this far.
+  // Payload that might have mattered was lost on its way here.
   void lost(uint32_t slot) noexcept {
     if (on_) layer_.lost(states_[slot].application);
   }
 
-  // Points the record to what is known; valid until the next call.
+  // Points the record to the flow's results, which are valid until the next call.
   void describe(uint32_t slot, FlowRecord& record) noexcept {
     if (on_) describe_state(states_[slot], record);
   }

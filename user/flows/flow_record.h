@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a finished flow hands to the feature tables, wherever its packets came from, and the
-// interface of those who take it.
+// The record of a finished flow, no matter where its packets came from, and the interface of those
+// who take it.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ struct FlowRecord {
   const fm_flow& flow;
   ClockOrigin clock;
   fm_end_reason end;
-  // Live: packets that are in the counters but not in the timing, because their events were lost or
-  // another daemon took them.
+  // Live: packets that are in the counters but not in the timing, because their records were lost
+  // or went to another daemon.
   uint64_t packets_without_timing = 0;
   // Live: how often the kernel's map had dropped the flow and met it again.
   uint32_t evictions = 0;
@@ -80,9 +80,9 @@ class RecordSink {
   virtual bool failed() const = 0;
   // Hands everything taken so far to the operating system, or returns why that failed.
   virtual Status flush() = 0;
-  // Completes what takes time, at the end after the last flush(). Nothing is written after that.
+  // Completes slow work at the end, after the last flush(). Nothing is written after that.
   virtual Status finish() { return Done{}; }
-  // What became of the rows: one line for each output that has more to tell than its errors.
+  // The accounts of the rows: one line for each output that has more to report than its errors.
   virtual std::vector<std::string> accounts() const { return {}; }
 };
 

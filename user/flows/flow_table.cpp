@@ -9,7 +9,8 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   const FlowEntry& entry = pool_[slot];
   const unsigned end = packet.direction & 1;
   const auto fetch = [](const void* line) { __builtin_prefetch(line, 1); };
-  // The lines that every packet touches; the layouts of the structs are made for this list.
+  // The cache lines that every packet touches. The layouts of the structs are designed for this
+  // list.
   fetch(&entry.key);
   fetch(&entry.flow.counters.direction[end]);
   fetch(&entry.flow.counters.direction[end].payload_min);
@@ -64,8 +65,8 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,
   const auto is_it = [&](uint32_t slot) {
     return fm_key_equal(&pool_[slot].key, &packet.key) != 0;
   };
-  // A guess may be a flow of another key with the same hash, or out of date: an earlier packet of
-  // the batch may have opened the flow, or forced out the flow in that slot.
+  // A guess may be a flow of another key with the same hash. It may also be out of date, because an
+  // earlier packet of the batch has opened the flow or forced out the flow in that slot.
   uint32_t slot = guess;
   if (FM_UNLIKELY(slot == HashIndex::kNone || !is_it(slot))) slot = index_.find(hash, is_it);
   if (FM_UNLIKELY(slot == HashIndex::kNone)) {

@@ -49,11 +49,11 @@ class FlowTable {
   void prefetch_index(uint32_t hash) const { index_.prefetch(hash); }
   // Returns a guess of the packet's slot, for add().
   uint32_t prefetch_flow(const fm_packet& packet, uint32_t hash) const;
-  // Fetches what that guess leads to, some packets later.
+  // Some packets later, prefetches the flow that the guess leads to.
   [[gnu::always_inline]] void prefetch_application(uint32_t guess) const {
     if (guess != HashIndex::kNone) applications_.prefetch_further(guess);
   }
-  // payload: as much as was captured, with settings.with_application.
+  // payload: the captured part, with settings.with_application.
   void add(const fm_packet& packet, uint32_t hash, uint32_t guess = HashIndex::kNone,
            std::span<const uint8_t> payload = {});
 
@@ -62,7 +62,7 @@ class FlowTable {
   void finish(fm_end_reason end);
 
   uint64_t flows_written() const { return flows_written_; }
-  // Σ packets of the flows written.
+  // Sum of the packets of the flows written.
   uint64_t packets_written() const { return packets_written_; }
   // Flows written early because the table was full.
   uint64_t forced_out() const { return forced_out_; }

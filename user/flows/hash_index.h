@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Open-addressing index from a 32-bit hash to a slot number. It does not know the keys: the caller
-// says whether a slot is the right one. Linear probing at a load of at most one half, deletion
-// without tombstones, growth by doubling (entries keep their hash, so growing reads nothing else).
+// Open-addressing index from a 32-bit hash to a slot number. It does not know the keys, so the
+// caller says whether a slot is the right one. Linear probing at a load of at most one half,
+// deletion without tombstones, growth by doubling (entries keep their hash, so growing reads
+// nothing else).
 #pragma once
 
 #include <cstddef>
@@ -42,7 +43,7 @@ class HashIndex {
   void erase(uint32_t hash, uint32_t slot) {
     size_t hole = hash & mask();
     while (entries_[hole].slot != slot) hole = (hole + 1) & mask();
-    // Moves later entries of the run back into the hole, but none to before its home.
+    // Moves later entries of the run back into the hole, but none to a place before its home.
     for (size_t i = (hole + 1) & mask(); entries_[i].slot != kNone; i = (i + 1) & mask()) {
       const size_t home = entries_[i].hash & mask();
       if (((i - home) & mask()) >= ((i - hole) & mask())) {

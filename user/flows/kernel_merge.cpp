@@ -18,9 +18,10 @@ void KernelMerge::take(LiveFlow& live, const fm_state_record& record) const {
     live.packets_without_timing = fm_flow_packets(&record.counters);
 }
 
-// With datapath "kernel" the kernel knows everything better, else only the counters, and only if
-// records were lost. If none were, its counters are at best equal to those here: an entry that the
-// LRU map gave to this flow while a packet of another flow was being counted has one too many.
+// With datapath "kernel" the kernel's values are the better ones. Otherwise only its counters are,
+// and only if records were lost. If none were lost, its counters are at best equal to those here:
+// if the LRU map gave an entry to this flow while a packet of another flow was being counted, the
+// entry has one packet too many.
 void KernelMerge::merge(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes,
                         const fm_state_record& record) {
   const uint64_t counted = fm_flow_packets(&record.counters);
@@ -40,8 +41,8 @@ void KernelMerge::merge(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes,
     if (with_sizes_)
       fm_flow_sizes_merge(&sizes, &live.flow.counters, &lacking.sizes, &lacking.counters);
     fm_flow_counters_merge(&live.flow.counters, &lacking.counters);
-    // Lacking packets may lie between the entry's packets. If the entry has the first packet of a
-    // direction, the initial window is the entry's.
+    // Lacking packets may have come between the entry's packets. If the entry has the first packet
+    // of a direction, the initial window is the entry's.
     for (unsigned end = 0; end < 2; end++) {
       const fm_direction_timing& t = live.flow.timing.direction[end];
       const fm_direction_counters& kernel = record.counters.direction[end];

@@ -26,20 +26,20 @@ class KernelMerge {
   // The sizes in such a record; kNoSizes if the kernel keeps none.
   const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
 
-  // A flow of which nothing was heard before this record.
+  // Starts a flow that was not known before this record.
   void take(LiveFlow& live, const fm_state_record& record) const;
-  // Takes over what the kernel knows better about a flow known here.
+  // Takes over the kernel's better values for a flow that is known here.
   void merge(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes, const fm_state_record& record);
 
   // The kernel could not count this packet of a flow that it has.
   void add_uncounted(LiveFlow& live, uint32_t slot, const fm_packet& packet);
   // The kernel's map has dropped the flow's entry.
   void note_eviction(LiveFlow& live);
-  // Whether a flow without an entry may go on in a new one.
+  // Whether a flow without an entry may continue in a new one.
   bool may_go_on(const LiveFlow& live) const { return !(timing_in_kernel_ && live.in_kernel()); }
-  // The flow goes on in a new entry, which lacks everything so far.
+  // The flow continues in a new entry, which lacks all packets so far.
   void begin_entry(LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes);
-  // Leaves of the flow only the packets that the kernel's entry lacks. Requires: there are some.
+  // Reduces the flow to the packets that the kernel's entry lacks. Requires: there are some.
   void keep_lacking(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes) const;
   // The flow leaves the table.
   void remove(const LiveFlow& live, uint32_t slot);

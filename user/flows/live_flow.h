@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One open flow of a live run: what the daemon knows about it, and where it stands with the kernel.
+// One open flow of a live run: what the daemon knows about it, and the state of its exchange with
+// the kernel.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ struct alignas(64) LiveFlow {
   fm_flow_key key;
   fm_flow flow;
   uint64_t id;  // 0: the slot is free
-  // The clock as it was when the flow began, so that a step of the wall clock changes no flow.
+  // The clock at the start of the flow, so that a step of the wall clock changes no flow.
   ClockOrigin clock;
   uint32_t ifindex;
   uint8_t hook;
@@ -31,7 +32,7 @@ struct alignas(64) LiveFlow {
   fm_end_reason wanted_end =
       FM_END_NONE;          // the kernel was asked to close it for this; COUNT: it was not
   uint64_t state_ns;        // when the kernel last told its state
-  uint64_t state_asked_ns;  // when it was last asked to, before a choice; 0: it was not
+  uint64_t state_asked_ns;  // when it was last asked for its state, before a choice; 0: it was not
 
   // Whether the kernel's map has an entry for this flow, or had one.
   bool in_kernel() const { return id < kFirstOwnId; }

@@ -6,8 +6,8 @@
 namespace flowmeter {
 namespace {
 
-// Flows above max_flows that may wait for the kernel to close others; memory that is touched only
-// then.
+// How many flows above max_flows may wait for the kernel to close others. Their memory is touched
+// only then.
 constexpr uint32_t kSlack = 16'384;
 
 fm_packet packet_of(const fm_open_record& record) {
@@ -53,7 +53,7 @@ void LiveFlows::take(const void* record, size_t size) {
     return;
   }
   if (type == FM_RECORD_PAYLOAD) return payload(*static_cast<const fm_payload_record*>(record));
-  settle();  // records mean what they mean in their order
+  settle();  // records must be taken in order
   if ((type == FM_RECORD_OPEN || type == FM_RECORD_OPEN_NEW) && size >= sizeof(fm_open_record))
     open(*static_cast<const fm_open_record*>(record), packet->flow_id);
   else if (type == FM_RECORD_UNCOUNTED && size >= sizeof(fm_open_record))
@@ -128,8 +128,9 @@ LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex
   return live;
 }
 
-// The table is full, and a new flow cannot wait for the kernel to close another one: one is written
-// from its records. There are flows that the kernel does not have, as its map is the smaller one.
+// The table is full, and a new flow cannot wait for the kernel to close another one, so one is
+// written from its records. There are flows that the kernel does not have, because its map is
+// smaller.
 uint32_t LiveFlows::make_room() {
   const uint32_t victim = requests_.choose_victim();
   if (pool_[victim].in_kernel()) requests_.end_forgotten(pool_[victim]);
@@ -159,7 +160,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
 }
 
 // Whether the packet that opens an entry of the kernel's map belongs to the flow in slot, which the
-// map has dropped (or never had room for). Then the flow goes on under the new id.
+// map has dropped (or never had room for). Then the flow continues under the new id.
 bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_packet& packet,
                         uint64_t id) {
   LiveFlow& live = pool_[slot];
@@ -178,7 +179,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   return true;
 }
 
-// The kernel could not count this packet: the row gets it here. Its payload stayed there.
+// The kernel could not count this packet, so it is added to the row here. Its payload was not sent.
 void LiveFlows::uncounted(const fm_open_record& record) {
   const uint32_t slot = find_key(record.key);
   if (slot == kNoSlot) {
@@ -193,8 +194,8 @@ void LiveFlows::uncounted(const fm_open_record& record) {
   update(live, slot, packet);
 }
 
-// What a packet carries. The packet's own record may still wait in the batch: payload has nothing
-// to do with counters.
+// The payload of a packet. The packet's own record may still wait in the batch, which is no problem
+// because payload does not change counters.
 void LiveFlows::payload(const fm_payload_record& record) {
   const uint32_t slot = find(record.flow_id);
   if (slot == kNoSlot) return;
@@ -206,11 +207,11 @@ void LiveFlows::payload(const fm_payload_record& record) {
   packet.flags = record.flags;
   packet.direction = (record.what & FM_RECORD_DIRECTION) != 0;
   packet.transport_header_bytes = live.key.protocol == FM_TCP ? 20 : 8;  // no later fragment
-  applications_.add_payload(slot, live.key, packet, {record.octets, record.octet_count},
+  applications_.add_payload(slot, live.key, packet, {record.bytes, record.byte_count},
                             live.flow.counters.forward_direction);
 }
 
-// The flow lives on: it is another daemon's and taken over, its opening record was lost, or it was
+// The flow continues: it is taken over from another daemon, its opening record was lost, or it was
 // not idle.
 void LiveFlows::state(const fm_state_record& record) {
   uint32_t slot = find(record.head.flow_id);
@@ -244,8 +245,8 @@ void LiveFlows::closed(const fm_state_record& record) {
   end_flow(slot, end);
 }
 
-// A flow of which nothing was heard but its end; or the second answer to a request that was made
-// twice; or the end of a flow whose row was written when it was forced out.
+// A flow of which only the end was heard, the second answer to a request that was made twice, or
+// the end of a flow whose row was written when it was forced out.
 void LiveFlows::closed_unknown(const fm_state_record& record, fm_end_reason end) {
   if (requests_.forgotten_answered(record.head.flow_id)) return;
   if (fm_flow_packets(&record.counters) == 0 || (record.announced && !resuming_)) return;
@@ -265,7 +266,7 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
 
 void LiveFlows::note_eviction(uint32_t slot) {
   merge_.note_eviction(pool_[slot]);
-  applications_.lost(slot);  // whether all of its payload came is not known without the entry
+  applications_.lost(slot);  // without the entry it is not known whether all payload came
 }
 
 // Writes the flow's row and takes it out of the table.
@@ -310,7 +311,7 @@ uint64_t LiveFlows::open_packets() const {
   return packets;
 }
 
-// The kernel has the flow if it has told its state since.
+// The kernel has the flow if it has reported its state since.
 LiveFlows::RowOwner LiveFlows::row_owner(const LiveFlow& live, uint64_t since_ns) {
   if (!live.in_kernel() || live.state_ns < since_ns) return RowOwner::kThisDaemon;
   return live.lacking > 0 ? RowOwner::kBoth : RowOwner::kNextDaemon;

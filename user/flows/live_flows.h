@@ -2,16 +2,16 @@
 // The open flows of a live run. They follow, record by record of the event streams, what the
 // kernel's flow map does (flowmeter/abi.h).
 //
-// The kernel decides which flow a packet belongs to and where a flow ends. Here the timing state is
-// kept, and the counters as well, from the same records: if the kernel's map has dropped a flow its
-// row is still whole (and goes on when the flow comes back), and if records were lost the
-// difference tells how many. With datapath "kernel" there are three records per flow: first packet,
-// TCP close, flow end; counters and timing come with the last one.
+// The kernel decides which flow a packet belongs to and where a flow ends. The daemon keeps the
+// timing state, and also counters from the same records. So the row is still complete if the
+// kernel's map has dropped a flow (and continues when the flow comes back), and the difference
+// between the counters tells how many records were lost. With datapath "kernel" there are three
+// records per flow: first packet, TCP close, flow end; counters and timing come with the last one.
 //
 // A record's way: take() finds its flow; a packet is added to it (flowmeter/flow.h); the kernel's
-// counters are merged at the end (kernel_merge.h); the row is written. What the kernel is asked in
-// return is in close_requests.h. Invariant: a flow is in both indices, or its slot is free; it
-// leaves them where its row is written, in end_flow(). Not thread-safe; no allocation per packet.
+// counters are merged at the end (kernel_merge.h); the row is written. The requests to the kernel
+// are in close_requests.h. Invariant: a flow is in both indices, or its slot is free; it leaves
+// them where its row is written, in end_flow(). Not thread-safe; no allocation per packet.
 #pragma once
 
 #include <array>
@@ -31,8 +31,8 @@
 
 namespace flowmeter {
 
-// Learns of every packet beside the flows, in the order in which they count it: what another meter
-// (compat/live_feed.h) is fed with.
+// Receives every packet in the order in which the flows count it. It feeds another meter
+// (compat/live_feed.h).
 class PacketObserver {
  public:
   virtual ~PacketObserver() = default;
@@ -54,7 +54,8 @@ class LiveFlows {
   }
   void set_observer(PacketObserver* observer) { observer_ = observer; }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
-  // While another daemon's flows are taken over, the end of a flow that is not known here is news.
+  // While another daemon's flows are taken over, the end of a flow that is not known here makes a
+  // row.
   void set_resuming(bool resuming) { resuming_ = resuming; }
 
   // Takes one record of the event streams; packets may wait in a batch until settle().
@@ -62,8 +63,9 @@ class LiveFlows {
   void settle();
 
   // Appends a request for every flow that is idle by now_ns (kernel's clock), asks again for those
-  // that were not answered, and, while there are more flows than max_flows, asks for as many of
-  // those that have been silent for longest, where each packet counts as a second less.
+  // that were not answered, and, while there are more flows than max_flows, asks for as many as are
+  // too many, the longest silent ones first, where each packet counts as one second less of
+  // silence.
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests) {
     requests_.due(now_ns, requests);
   }
@@ -79,22 +81,23 @@ class LiveFlows {
     requests_.close_interface(slot, end, requests);
   }
 
-  // Writes what is still open from what is known here: for the end, if the kernel has not answered.
+  // Writes the flows that are still open from what is known here. For the end of a run, if the
+  // kernel has not answered.
   void finish(fm_end_reason end);
-  // Writes what the daemon that takes over could not know: flows that the kernel does not have, and
-  // packets that its counters lack. Requires: all states were asked for (request_states) at
-  // since_ns or later, and the answers are taken.
+  // Writes what the next daemon cannot know: flows that the kernel does not have, and packets that
+  // its counters lack. Requires: all states were asked for (request_states) at since_ns or later,
+  // and the answers are taken.
   void hand_over(uint64_t since_ns);
   // Whether the flow is known here (or was, and the kernel will be asked to end it).
   bool knows(uint64_t flow_id) const;
 
   uint32_t open_flows() const { return pool_.in_use(); }
-  // Σ packets of the open flows, as far as known here. Walks over all of them.
+  // Sum of the packets of the open flows, as far as known here. Walks over all of them.
   uint64_t open_packets() const;
   // Flows that fit: max_flows, and some room for those that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
-  // Calls look(flow) for the open flows among `count` slots from `slot` on. Returns the slot to go
-  // on from, 0 after the last one. For a view that looks at a part of the flows at a time.
+  // Calls look(flow) for the open flows among `count` slots from `slot` on. Returns the slot to
+  // continue from, 0 after the last one. For a view that looks at a part of the flows at a time.
   template <typename Look>
   uint32_t look_at(uint32_t slot, uint32_t count, Look&& look) const {
     const uint32_t end = pool_.used() - slot > count ? slot + count : pool_.used();
@@ -103,7 +106,7 @@ class LiveFlows {
     return slot < pool_.used() ? slot : 0;
   }
   uint64_t flows_written() const { return flows_written_; }
-  // Σ packets of the flows written.
+  // Sum of the packets of the flows written.
   uint64_t packets_written() const { return packets_written_; }
   // Flows for which records are missing, and packets without one: in the counts, not in the timing.
   uint64_t flows_with_losses() const { return flows_with_losses_; }
@@ -122,7 +125,7 @@ class LiveFlows {
   static constexpr size_t kBatch = 32;
   static constexpr uint32_t kNoSlot = LiveFlowPool::kNone;
 
-  // Whose rows have the packets of a flow that is open at a hand-over.
+  // Which daemon's rows get the packets of a flow that is open at a hand-over.
   enum class RowOwner : uint8_t {
     kThisDaemon,  // the kernel does not have the flow
     kNextDaemon,  // the kernel has the flow with all its packets
@@ -157,7 +160,7 @@ class LiveFlows {
   const fm_settings settings_;
   LiveFlowPool pool_;
   KeptSizes sizes_;                // by the same slots
-  FlowApplications applications_;  // likewise
+  FlowApplications applications_;  // by the same slots
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;

@@ -30,10 +30,10 @@ class Replay {
   // call: with settings.with_application the frame's bytes must stay until then (settle()).
   void add(const CapturedFrame& frame);
 
-  // Adds the packets that are on their way and writes all flows.
+  // Adds the pending packets and writes all flows.
   void finish();
 
-  // Adds the packets that are on their way, so that account and flows agree.
+  // Adds the pending packets, so that account and flows agree.
   void settle();
 
   const Account& account() const { return account_; }
@@ -43,8 +43,8 @@ class Replay {
   // A packet is parsed, hashed, looked up and added in steps that lie some packets apart. Each step
   // prefetches the memory that the next one needs, and the steps of other packets hide the latency.
   // (A step for a whole batch would ask for more cache lines at once than a core can wait for.) The
-  // hash is a step of its own: the key has just been written by small stores, and a load of whole
-  // words would have to wait for them.
+  // hash is a separate step because the key has just been written by small stores, and a load of
+  // whole words would have to wait for them.
   static constexpr uint64_t kHashDelay = 2, kIndexDelay = 12, kFlowDelay = 16;
   static constexpr size_t kRing = 32;
   static_assert(kHashDelay + kIndexDelay + kFlowDelay < kRing);

@@ -147,9 +147,9 @@ Result<size_t> remove_all_filters(const Which& which) {
   for (int standard = 0; standard < kProcess; standard++) ::dup2(null, standard);
   if (null > kProcess) ::close(null);
 
-  char octet = 0;
-  if (::write(kProcess, &octet, 1) != 1) ::_exit(1);  // ready
-  while (::read(kProcess, &octet, 1) < 0 && errno == EINTR) {
+  char byte = 0;
+  if (::write(kProcess, &byte, 1) != 1) ::_exit(1);  // ready
+  while (::read(kProcess, &byte, 1) < 0 && errno == EINTR) {
   }
   const auto removed = remove_all_filters(
       [&](const TrafficFilter&, const Ownership& owned) { return owned.token == token; });
@@ -203,9 +203,9 @@ Result<std::shared_ptr<FilterOwner>> FilterOwner::of_this_process() {
 Status FilterOwner::show_alive() {
   unsigned char random[kTokenLength / 2];
   if (::getrandom(random, sizeof(random), 0) != sizeof(random)) return Error{"getrandom", errno};
-  for (const unsigned char octet : random) {
+  for (const unsigned char byte : random) {
     char digits[3];
-    std::snprintf(digits, sizeof(digits), "%02x", octet);
+    std::snprintf(digits, sizeof(digits), "%02x", byte);
     token_ += digits;
   }
   alive_ = unix_socket();
@@ -230,9 +230,9 @@ Status FilterOwner::start_guardian() {
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (guardian_ < 0) return Error{"cannot fork the guardian of the filters", os_error};
   { const UniqueFd closed = std::move(other); }
-  char octet = 0;
+  char byte = 0;
   ssize_t size = 0;
-  while ((size = ::read(guard_.get(), &octet, 1)) < 0 && errno == EINTR) {
+  while ((size = ::read(guard_.get(), &byte, 1)) < 0 && errno == EINTR) {
   }
   if (size != 1) return Error{"the guardian of the filters could not start"};
   return Done{};

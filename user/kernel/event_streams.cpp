@@ -72,7 +72,7 @@ uint32_t EventStreams::units_of(const fm_packet_record& record) const {
     case FM_RECORD_STATE:
       return state_units_;
     case FM_RECORD_PAYLOAD:
-      return fm_payload_units(reinterpret_cast<const fm_payload_record&>(record).octet_count);
+      return fm_payload_units(reinterpret_cast<const fm_payload_record&>(record).byte_count);
     default:
       return 1;
   }

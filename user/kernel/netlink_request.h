@@ -19,7 +19,7 @@ using TakeNetlinkMessage = std::function<void(const nlmsghdr& header, std::strin
 
 // Sends one request, with NLM_F_DUMP or NLM_F_ACK in its flags, and hands over the answers. Fails
 // with EINTR if something changed during a dump, which may then be inconsistent.
-// Requires: the whole message of request.nlmsg_len octets follows in memory.
+// Requires: the whole message of request.nlmsg_len bytes follows in memory.
 Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkMessage& take);
 
 // Hands over the messages of one datagram; true once it has the end of the answer. Fails with the

@@ -30,7 +30,7 @@ struct LinkMessage {
   Interface interface;
   unsigned short link_type = 0;  // ARPHRD_…
   bool is_known_link_type = false;
-  std::string hardware_address;  // octets
+  std::string hardware_address;  // bytes
   std::optional<LinkCounters> counters;
 };
 

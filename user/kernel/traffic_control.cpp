@@ -42,13 +42,13 @@ tcmsg filter_message(const TrafficFilter& filter) {
 }
 
 template <typename T>
-std::string_view octets_of(const T& value) {
+std::string_view bytes_of(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof(value)};
 }
 
 void append(std::string& attributes, uint16_t type, std::string_view value) {
   const rtattr header{static_cast<uint16_t>(sizeof(header) + value.size()), type};
-  attributes.append(octets_of(header)).append(value);
+  attributes.append(bytes_of(header)).append(value);
   attributes.resize(RTA_ALIGN(attributes.size()));
 }
 // With the terminating 0 that the kernel expects.
@@ -61,10 +61,10 @@ using Take = std::function<void(const tcmsg& message, std::string_view attribute
 Status request(
     uint16_t type, unsigned flags, const tcmsg& message, std::string_view attributes,
     const Take& take = [](const tcmsg&, std::string_view) {}) {
-  std::string octets(NLMSG_HDRLEN, '\0');
-  octets.append(octets_of(message)).append(attributes);
-  auto* header = reinterpret_cast<nlmsghdr*>(octets.data());
-  header->nlmsg_len = static_cast<uint32_t>(octets.size());
+  std::string bytes(NLMSG_HDRLEN, '\0');
+  bytes.append(bytes_of(message)).append(attributes);
+  auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
+  header->nlmsg_len = static_cast<uint32_t>(bytes.size());
   header->nlmsg_type = type;
   header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
   return netlink_request(NETLINK_ROUTE, *header, [&](const nlmsghdr&, std::string_view body) {
@@ -157,9 +157,9 @@ Status delete_clsact(unsigned interface_index) {
 Status add_filter(const TrafficFilter& filter, int program_fd) {
   constexpr uint32_t kDirectAction = TCA_BPF_FLAG_ACT_DIRECT;
   std::string options, attributes;
-  append(options, TCA_BPF_FD, octets_of(program_fd));
+  append(options, TCA_BPF_FD, bytes_of(program_fd));
   append_text(options, TCA_BPF_NAME, filter.name);
-  append(options, TCA_BPF_FLAGS, octets_of(kDirectAction));
+  append(options, TCA_BPF_FLAGS, bytes_of(kDirectAction));
   append_text(attributes, TCA_KIND, "bpf");
   append(attributes, NLA_F_NESTED | TCA_OPTIONS, options);
   return change(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, filter_message(filter), attributes);
@@ -171,7 +171,7 @@ Status delete_filter(const TrafficFilter& filter) {
   if (filter.handle == 0 || filter.priority == 0) return Error{"not a single filter", EINVAL};
   std::string attributes;
   append_text(attributes, TCA_KIND, filter.kind);
-  if (filter.chain != 0) append(attributes, TCA_CHAIN, octets_of(filter.chain));
+  if (filter.chain != 0) append(attributes, TCA_CHAIN, bytes_of(filter.chain));
   return change(RTM_DELTFILTER, 0, filter_message(filter), attributes);
 }
 

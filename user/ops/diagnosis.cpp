@@ -37,7 +37,7 @@ void for_each_finding(const Diagnosis& diagnosis, Visit visit) {
 
 // ---- table ----
 
-// Names of processes and interfaces are other people's: a terminal must not obey them.
+// Others choose the names of processes and interfaces, so a terminal must not interpret them.
 std::string printable(std::string text) {
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
@@ -82,12 +82,12 @@ class Table {
 
 // Length of the UTF-8 character that text starts with; 0 if it is none (RFC 3629).
 size_t utf8_length(std::string_view text) {
-  const auto octet = [text](size_t i) {
+  const auto byte = [text](size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
   };
-  const unsigned first = octet(0);
+  const unsigned first = byte(0);
   const auto continues = [&](size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
-    return octet(i) >= low && octet(i) <= high;
+    return byte(i) >= low && byte(i) <= high;
   };
   if (first < 0x80) return 1;
   if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
@@ -103,7 +103,7 @@ size_t utf8_length(std::string_view text) {
   return 0;
 }
 
-// A name may hold any bytes; what is not UTF-8 becomes U+FFFD.
+// A name may hold any bytes. Bytes that are not UTF-8 become U+FFFD.
 std::string quoted(std::string_view text) {
   std::string json = "\"";
   while (!text.empty()) {
@@ -128,7 +128,7 @@ const char* json_bool(bool value) {
   return value ? "true" : "false";
 }
 
-// One item a line, so that two diagnoses can be compared line by line.
+// One item per line, so that two diagnoses can be compared line by line.
 template <typename Item, typename Text>
 std::string json_array(const std::vector<Item>& items, const std::string& indent, Text text) {
   if (items.empty()) return "[]";

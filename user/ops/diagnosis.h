@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What `flowmeter-ebpf doctor` has found, and how it is shown: a table for people, one JSON object
-// for programs. The object's form is documented in the manual page; a change that breaks a reader
-// raises kDiagnosisSchema.
+// The findings of `flowmeter-ebpf doctor`, and how they are shown: as a table for people, or as one
+// JSON object for programs. The object's form is documented in the manual page; a change that
+// breaks a reader raises kDiagnosisSchema.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ constexpr int kDiagnosisSchema = 1;
 
 enum class FindingState {
   kOk,
-  kLimited,  // metering goes on without it, or is less exact
+  kLimited,  // metering works without it, or is less exact
   kMissing,
   kUnknown,  // this process may not ask
 };
@@ -36,7 +36,7 @@ struct InterfaceDiagnosis {
   uint32_t mtu = 0;
   std::optional<Offloads> offloads;                      // nothing: they cannot be read
   std::optional<bool> native_xdp;                        // nothing: the kernel does not say
-  std::optional<std::vector<AttachedProgram>> attached;  // nothing: it cannot be told
+  std::optional<std::vector<AttachedProgram>> attached;  // nothing: not known
   std::string why_not_told;
   std::vector<Finding> findings;
 };
@@ -44,7 +44,7 @@ struct InterfaceDiagnosis {
 struct Diagnosis {
   std::string kernel_release;
   std::vector<Finding> kernel;
-  std::vector<Finding> process;  // what it may do and has
+  std::vector<Finding> process;  // its rights and limits
   std::vector<InterfaceDiagnosis> interfaces;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What metering one interface would give: whether its packets can be read, how exact their counts
-// are under its offloads, and who else sees them. Only asks. Works without any privilege, with less
-// to say.
+// How well one interface can be metered: whether its packets can be read, how exact their counts
+// are under its offloads, and who else sees them. Changes nothing. Works without any privilege, but
+// then finds out less.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace flowmeter {
 
-// demanded: the user asked for this interface, so that metering it is what must be possible.
+// demanded: the user asked for this interface, so it must be possible to meter it.
 InterfaceDiagnosis diagnose_interface(const std::string& name, bool demanded);
 
 // The findings that follow from what is filled in already: offloads, native_xdp, attached.

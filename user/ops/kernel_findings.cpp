@@ -29,7 +29,7 @@ namespace {
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);  // since Linux 6.6
 constexpr int kTcxNext = -1;
 constexpr char kBpffs[] = "/sys/fs/bpf";
-// What a live run with default limits stays below, kernel and daemon together.
+// Memory that a live run with default limits stays below, kernel and daemon together.
 constexpr uint64_t kDefaultMemory = uint64_t{256} << 20;
 
 std::string file_text(const std::string& path) {
@@ -56,7 +56,7 @@ int load_empty_program(bpf_prog_type type) {
                        nullptr);
 }
 
-// What came of an attempt: its errno value, or 0.
+// The result of an attempt: its errno value, or 0.
 Finding tried(const char* what, int error, const char* meaning, const std::string& otherwise) {
   if (error == 0) return {what, FindingState::kOk, true, meaning};
   if (error == EPERM || error == EACCES) {
@@ -100,8 +100,8 @@ HookAttempts attach_in_this_namespace(int classifier, int xdp_program) {
   return attempts;
 }
 
-// A child does it, so that its namespace and all in it go with it. Without CAP_SYS_ADMIN it takes a
-// user namespace as well, where the system allows these.
+// A child does this, so that its namespace ends with it. Without CAP_SYS_ADMIN it also creates a
+// user namespace, if the system allows that.
 HookAttempts try_hooks(int classifier, int xdp_program) {
   HookAttempts attempts;
   int ends[2];
@@ -143,7 +143,7 @@ std::vector<Finding> hook_findings(int classifier, int xdp_program) {
     return findings;
   }
   HookAttempts attempts = try_hooks(classifier, xdp_program);
-  // No namespace to be had: a kernel with TCX looks for the interface, the others refuse the hook.
+  // There is no namespace. A kernel with TCX looks for the interface; the others refuse the hook.
   if (attempts.tcx < 0) {
     __u32 count = 0;
     const int error = bpf_prog_query(0, kTcxIngress, 0, nullptr, nullptr, &count);
@@ -243,7 +243,7 @@ uint64_t least_limit(std::string directory, const std::string& mount, const char
   uint64_t least = UINT64_MAX;
   for (;;) {
     uint64_t limit = 0;
-    // "max" is no number, and no limit.
+    // "max" is not a number and means no limit.
     if (std::ifstream value(directory + "/" + file); value >> limit) least = std::min(least, limit);
     if (directory.size() <= mount.size()) return least;
     directory.resize(directory.rfind('/'));
@@ -282,7 +282,7 @@ std::optional<uint64_t> cgroup_memory_limit(const std::string& membership,
 }
 
 std::vector<Finding> kernel_findings() {
-  // libbpf would say itself what cannot be done here.
+  // Keeps libbpf from printing its own messages about failures.
   libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
   const int classifier = load_empty_program(BPF_PROG_TYPE_SCHED_CLS);
   const int xdp = load_empty_program(BPF_PROG_TYPE_XDP);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What this kernel offers and what this process may have of it, found out by trying: programs and
-// maps are created and dropped, hooks are tried in a network namespace that goes with the process
-// that tries. Nothing that exists is changed. Works without any privilege, with less to say.
+// What this kernel offers and what this process may use, found out by trying. Programs and maps are
+// created and dropped; hooks are tried by a child process in its own network namespace. Nothing
+// that exists is changed. Works without any privilege, but then finds out less.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ std::string kernel_release();
 std::vector<Finding> kernel_findings();
 std::vector<Finding> process_findings();
 
-// The least memory limit of the control groups of a process, in bytes; nothing if there is none.
+// The lowest memory limit of a process's control groups in bytes, or nothing if there is none.
 // `membership` is the text of /proc/PID/cgroup, `mounts` where the hierarchies are mounted, as a
 // rule /sys/fs/cgroup.
 std::optional<uint64_t> cgroup_memory_limit(const std::string& membership,

@@ -52,7 +52,7 @@ Status enter_network_namespace(const std::string& which) {
   const std::string what =
       is_pid ? "network namespace of process " + which : "network namespace " + which;
 
-  // Not blocking, because the path may name anything, also a FIFO.
+  // Non-blocking, because the path may name anything, even a FIFO.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     const int os_error = errno;

@@ -9,14 +9,12 @@
 namespace flowmeter {
 
 // Moves the calling thread into a network namespace: interfaces, sockets and attachments made
-// afterwards belong to it. `which` is
-//   a path   if it contains a slash: /proc/PID/ns/net, /run/netns/NAME, a container's file
-//   a name   of /run/netns (`ip netns`)
-//   a PID    if it is all digits, and not a name of /run/netns: a name was given on purpose and
-//            would else be out of reach, while a process always has its path
-// Fails, naming the namespace, if there is no such one, or if CAP_SYS_ADMIN is missing.
-// Requires: the process has no other threads, which would stay where they are. /sys/class/net goes
-// on showing the namespace in which it was mounted.
+// afterwards belong to it. `which` is a path if it contains a slash: /proc/PID/ns/net,
+// /run/netns/NAME, a container's file a name of /run/netns (`ip netns`) a PID if it is all digits,
+// and not a name of /run/netns: names have precedence, because a process can always be named by its
+// path Fails, naming the namespace, if it does not exist or CAP_SYS_ADMIN is missing. Requires: the
+// process has no other threads, which would stay where they are. /sys/class/net still shows the
+// namespace in which it was mounted.
 Status enter_network_namespace(const std::string& which);
 
 }  // namespace flowmeter

@@ -75,7 +75,7 @@ Status drop_privileges(Capabilities keep) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
   // Goes up to the last capability that this kernel knows, which CAP_LAST_CAP may not have.
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
-    // EPERM: without CAP_SETPCAP no set can grow by an exec either, by no_new_privs.
+    // EPERM: CAP_SETPCAP is missing. No set can grow by an exec either, because of no_new_privs.
     if ((keep & bit(capability)) == 0 && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 &&
         errno != EPERM)
       return failed("bounding set");
@@ -86,7 +86,7 @@ Status drop_privileges(Capabilities keep) {
     const auto kept = static_cast<__u32>(keep >> (32 * half));
     data[half].permitted &= kept;
     data[half].effective &= kept;
-    data[half].inheritable = 0;  // and so ambient, which is never more than is inheritable
+    data[half].inheritable = 0;  // this also clears ambient, which is a subset
   }
   if (::syscall(SYS_capset, &header, data) != 0) return failed("capset");
   return Done{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Tells the service manager how a run stands: sd_notify(3)'s protocol, a datagram to the socket
-// that $NOTIFY_SOCKET names. So a unit of Type=notify is active when metering has begun, and what
-// is ordered after it misses no packet. No library is needed for that.
+// Tells the service manager the state of a run by the protocol of sd_notify(3): a datagram to the
+// socket that $NOTIFY_SOCKET names. So a unit with Type=notify becomes active when metering has
+// started, and packets of units ordered after it are all metered. This needs no library.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,7 @@
 namespace flowmeter {
 
 // Sends lines such as "READY=1\nSTATUS=metering eth0". Without $NOTIFY_SOCKET (not started by a
-// service manager) nothing is sent, and all is well.
+// service manager) nothing is sent, which is not an error.
 Status notify_service(std::string_view lines);
 
 }  // namespace flowmeter

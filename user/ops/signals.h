@@ -3,8 +3,8 @@
 // once. SIGUSR1 asks for the account. SIGPIPE is ignored: a closed output is an error of write(2),
 // reported like any other.
 //
-// A process has one set of signal handlers, so what they write is global, and only the program's
-// host (program_host.h) reads it.
+// A process has one set of signal handlers, so they write to global variables, which only the
+// program's host (program_host.h) reads.
 #pragma once
 
 #include <csignal>

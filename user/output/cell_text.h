@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The text of a cell that is a number: the same in every format.
+// The text of a number cell, which is the same in every format.
 #pragma once
 
 #include <charconv>

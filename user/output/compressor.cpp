@@ -89,7 +89,7 @@ Result<std::unique_ptr<Compressor>> make(const std::string& path) {
   return std::unique_ptr<Compressor>(std::move(compressor));
 }
 
-// A new kind of compression is a line here.
+// A new kind of compression needs one line here.
 constexpr struct Compression {
   std::string_view suffix;
   Result<std::unique_ptr<Compressor>> (*make)(const std::string& path);

@@ -13,16 +13,17 @@ namespace flowmeter {
 class Compressor {
  public:
   virtual ~Compressor() = default;
-  // Appends to out what is ready; the rest waits inside.
+  // Appends the bytes that are ready to out. The rest waits inside.
   virtual Status add(std::string_view bytes, std::string* out) = 0;
-  // Appends what waits and the end of the file to out. What is added next starts a new file.
+  // Appends the waiting bytes and the end of the file to out. The next bytes added start a new
+  // file.
   virtual Status end_file(std::string* out) = 0;
 };
 
 // ".zst" or ".gz", which compress what goes to such a path; "" for any other.
 std::string_view compression_suffix(std::string_view path);
 
-// That of the path's suffix; null if it has none.
+// The compressor for the path's suffix; null if there is none.
 Result<std::unique_ptr<Compressor>> compressor_for(const std::string& path);
 
 }  // namespace flowmeter

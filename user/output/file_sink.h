@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Writes rows to a file on the thread that makes them: for files where a write is a copy to the
-// page cache, and for those whose reader the run shall wait for. Rows that were flushed stay if the
-// program is killed.
+// page cache, and for pipes whose reader the run should wait for. Rows that were flushed stay if
+// the program is killed.
 #pragma once
 
 #include <memory>
@@ -14,10 +14,9 @@ namespace flowmeter {
 
 class FileSink final : public RecordSink {
  public:
-  // Creates path, or will replace what it holds with the first flush ("-" is standard output). The
-  // format's header comes first.
-  // buffer_bytes: bytes of rows that may wait for the operating system (and one row).
-  // append: rows are appended to those that path holds (OutputFile::open_to_append).
+  // Creates path, or replaces its contents at the first flush ("-" is standard output). The
+  // format's header comes first. buffer_bytes: bytes of rows that may wait for the operating system
+  // (and one row). append: rows are appended to those that path holds (OutputFile::open_to_append).
   static Result<std::unique_ptr<FileSink>> open(const std::string& path,
                                                 std::unique_ptr<RowFormat> format,
                                                 size_t buffer_bytes = OutputFile::kDefaultBuffer,
@@ -36,7 +35,7 @@ class FileSink final : public RecordSink {
   bool failed() const override { return file_.failed(); }
   Status flush() override { return file_.flush(); }
 
-  // Whole rows that the operating system has taken.
+  // How many whole rows the operating system has taken.
   uint64_t rows_written() const { return file_.rows_written(); }
 
  private:

@@ -109,7 +109,7 @@ class HttpWriter::Transfer {
       transfer->headers_ = curl_slist_append(transfer->headers_, line.c_str());
     };
     header("Content-Type: application/json");
-    header("Expect:");  // send a long body without asking first
+    header("Expect:");  // sends a long body without asking first
     if (!options.authorization.empty()) header("Authorization: " + options.authorization);
     bool good = true;
     const auto set = [&good, easy](CURLoption option, auto value) {
@@ -143,7 +143,7 @@ class HttpWriter::Transfer {
   }
 
   struct Outcome {
-    long status = 0;  // HTTP's; 0: no answer
+    long status = 0;  // the HTTP status; 0: no answer
     std::string reason;
     double retry_after_s = 0;
   };
@@ -298,7 +298,7 @@ void HttpWriter::send_from_spool() {
 
 // Without a spool: waits until the rows may be sent again. False: they are lost.
 bool HttpWriter::wait_to_retry() {
-  // The metering thread must not wait for ever. With kDrop the queue bounds the rows that wait.
+  // The metering thread must not wait forever. With kDrop the queue bounds the rows that wait.
   if (queue_->on_full() == OnFull::kBlock &&
       RowQueue::now() >= failing_since_ + seconds(options_.retry_s))
     return false;

@@ -88,7 +88,7 @@ void OutputFile::drain() {
     const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
     if (put >= 0) {
       done += static_cast<size_t>(put);
-    } else if (errno == EAGAIN) {  // a pipe that the other end has made non-blocking
+    } else if (errno == EAGAIN) {  // the other end has made the pipe non-blocking
       struct pollfd writable {
         fd_.get(), POLLOUT, 0
       };

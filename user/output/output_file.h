@@ -17,9 +17,9 @@ namespace flowmeter {
 
 class OutputFile {
  public:
-  // Creates path, or will replace what it holds ("-" is standard output). row_bound: bytes of the
-  // longest row or header. buffer_bytes: bytes of rows that may wait for the operating system (and
-  // one row).
+  // Creates path, or replaces its contents at the first flush ("-" is standard output). row_bound:
+  // bytes of the longest row or header. buffer_bytes: bytes of rows that may wait for the operating
+  // system (and one row).
   static Result<OutputFile> open(const std::string& path, size_t row_bound,
                                  size_t buffer_bytes = kDefaultBuffer);
   static constexpr size_t kDefaultBuffer = 256 * 1024;
@@ -41,7 +41,7 @@ class OutputFile {
   bool failed() const { return write_error_ != 0; }
   // Without any rows, this makes the file empty.
   Status flush();
-  // Whole rows that the operating system has taken.
+  // How many whole rows the operating system has taken.
   uint64_t rows_written() const { return rows_written_; }
 
  private:

@@ -27,13 +27,13 @@ struct OutputKind;
 // One output that was asked for.
 struct OutputTarget {
   const OutputKind* kind;
-  std::string where;  // a path ("-" is standard output), or what else the kind's option takes
+  std::string where;  // a path ("-" is standard output), or another value of the kind's option
 };
 
 // All outputs of a run, as the options have them.
 struct OutputOptions {
   std::vector<OutputTarget> targets;
-  // The one target is the feature set's own: nobody has named it.
+  // The only target is the feature set's default, which nobody has named.
   bool is_default_file = false;
   bool overwrite = false;  // it; else rows are appended to those that it holds
 
@@ -44,7 +44,7 @@ struct OutputOptions {
   double drain_s = 10;
   RowStyle style;
 
-  // What only one kind of output knows: a struct of its own, with its defaults.
+  // Settings of one kind of output: a struct of its own, with its defaults.
   template <typename Settings>
   Settings& settings() {
     std::any& slot = settings_[typeid(Settings)];
@@ -57,7 +57,7 @@ struct OutputOptions {
     return slot == settings_.end() ? Settings{} : std::any_cast<const Settings&>(slot->second);
   }
 
-  // Where the targets of this kind go.
+  // Where the targets of this kind write.
   std::vector<std::string> of_kind(const OutputKind& kind) const;
   // All that are files or standard output.
   std::vector<std::string> paths() const;
@@ -74,7 +74,7 @@ struct OutputKind {
   Option (*naming_option)(OutputOptions& options) = nullptr;
   // Its further options, bound to options.settings<…>(). Null: there are none.
   void (*add_options)(OutputOptions& options, std::vector<Option>& table) = nullptr;
-  // What is wrong with these targets. Null: nothing can be.
+  // Says what is wrong with these targets. Null: they are always valid.
   Status (*check)(std::vector<std::string> where) = nullptr;
   std::unique_ptr<RowFormat> (*format)(const OutputOptions& options,
                                        const std::vector<Column>& columns) = nullptr;

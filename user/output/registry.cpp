@@ -6,7 +6,7 @@
 namespace flowmeter {
 namespace {
 
-// A new kind of output is a line here.
+// A new kind of output needs one line here.
 constexpr const OutputKind* kKinds[] = {
     &kCsvOutput,
     &kJsonOutput,

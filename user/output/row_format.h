@@ -13,7 +13,7 @@ class RowFormat {
  public:
   virtual ~RowFormat() = default;
 
-  // Writes what a file starts with, if anything; returns its end.
+  // Writes the start of a file, if the format has one. Returns its end.
   virtual char* put_header(char* at) const = 0;
   // Writes a row; returns its end.
   virtual char* put_row(char* at, const FlowRecord& record) const = 0;

@@ -14,7 +14,7 @@
 
 namespace flowmeter {
 
-// What happens to rows for which the queue has no room.
+// What happens to rows if the queue has no room.
 enum class OnFull { kBlock, kDrop };
 
 struct Rows {
@@ -36,8 +36,8 @@ class RowQueue {
   // Appends rows, all or none. False: there was no room, or nobody takes rows any more. An append
   // that is longer than the limit finds room in an empty queue.
   bool append(std::string_view text, uint64_t rows);
-  // No more rows come. The other side has this long for the rest; with kBlock, where nothing else
-  // ends the waiting, this long without progress.
+  // No more rows come. The other side has this much time for the rest. With kBlock, where nothing
+  // else ends the waiting, this is the time without progress.
   void close(std::chrono::steady_clock::duration patience);
 
   // ---- the output's thread ----

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Writes rows to a pipe, a terminal or the like, whose reader may be slow. It never blocks in
+// Writes rows to a pipe, a terminal or similar, whose reader may be slow. It never blocks in
 // write(2), so that a deadline can end it.
 #pragma once
 

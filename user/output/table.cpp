@@ -74,7 +74,7 @@ const Line& names() {
   return line;
 }
 
-// One of three layouts: what fits next to the two endpoints.
+// One of three layouts, whichever fits next to the two endpoints.
 std::string laid_out(const Line& line, unsigned columns) {
   constexpr unsigned kBoth = 8 + 6 + 8 + 6 + 6 + 7 + 7 + 8, kTotals = 8 + 6 + 8 + 6 + 7 + 6,
                      kLittle = 6 + 7 + 3;

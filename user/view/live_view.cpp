@@ -20,8 +20,8 @@ std::string right(const std::string& text, size_t width) {
   return text.size() >= width ? text : std::string(width - text.size(), ' ') + text;
 }
 
-// Exactly width characters; of a longer text the two ends, as an address and port have what tells
-// them apart there.
+// Exactly width characters. A longer text is cut in the middle, because addresses and ports differ
+// most at their ends.
 std::string fit(const std::string& text, size_t width) {
   if (text.size() <= width) return text + std::string(width - text.size(), ' ');
   if (width < 4) return text.substr(0, width);
@@ -193,7 +193,7 @@ void add_flows(std::vector<std::string>& lines, const TopFlows& top, uint64_t no
 std::string short_number(double value) {
   constexpr const char* kUnits[] = {"", "k", "M", "G", "T", "P", "E"};
   size_t unit = 0;
-  // What would be printed as 1000.
+  // Values that would be printed as 1000.
   for (; value >= 999.5 && unit + 1 < std::size(kUnits); unit++) value /= 1000;
   char text[32];
   const int decimals = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
@@ -292,7 +292,7 @@ void LiveView::show(ViewCounters now) {
   next_ns_ = now.now_ns + FM_SECOND_NS;
   before_ = std::exchange(now_, std::move(now));
   draw();
-  pass_pending_ = true;  // a pass that takes more than a second goes on
+  pass_pending_ = true;  // a pass that takes more than a second continues
 }
 
 void LiveView::draw() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What --top shows: rates of the interfaces, flows, what became of packets, and the greatest flows,
-// drawn again each second. view_lines() makes the text, for any size of the screen; LiveView has
-// the terminal, the keys and the log lines that would otherwise tear the screen.
+// The screen of --top: rates of the interfaces, flows, packet classes, and the greatest flows,
+// redrawn every second. view_lines() makes the text, for any size of the screen; LiveView has the
+// terminal, the keys and the log lines that would otherwise tear the screen.
 #pragma once
 
 #include <cstdint>
@@ -56,12 +56,12 @@ class LiveView {
   static Result<std::unique_ptr<LiveView>> open(bool output_in_use, Host& host);
   ~LiveView();
 
-  // Takes the terminal. Lines that are logged from now on are shown, and printed at the end; where
-  // standard error is not a terminal they are printed at once.
+  // Takes the terminal. From now on, log lines are shown on it and printed at the end. If standard
+  // error is not a terminal they are printed at once.
   Status enter(uint64_t now_ns);
 
-  // Looks after keys, the size and the flows; to be called often. Returns false if the user wants
-  // to quit.
+  // Handles the keys, the size and the flows. Call it often. Returns false if the user wants to
+  // quit.
   bool follow(const LiveFlows& flows, uint64_t now_ns);
   // Whether a second has passed since show().
   bool due(uint64_t now_ns) const { return now_ns >= next_ns_; }

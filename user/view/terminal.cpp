@@ -42,9 +42,9 @@ extern "C" void on_fatal(int number) {
   ::raise(number);
 }
 
-// A file description of our own: O_NONBLOCK on the one that we were given would be the shell's,
-// too. The path asks for the device's permissions, which another user's terminal (sudo) may refuse;
-// /dev/tty is open to all.
+// A file description of our own, because O_NONBLOCK on the inherited one would also affect the
+// shell. The path asks for the device's permissions, which another user's terminal (sudo) may
+// refuse; /dev/tty is open to all.
 UniqueFd open_again(int fd) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   for (const char* each : {path.c_str(), "/dev/tty"}) {
@@ -61,7 +61,7 @@ void restore_terminal() {
   if (fd < 0) return;
   entered_fd = -1;
   const int error = errno;
-  // What is written may have been cut off in an escape sequence: the first one ends it.
+  // The output so far may have been cut off within an escape sequence; the first byte ends it.
   [[maybe_unused]] const ssize_t ignored = ::write(fd, kLeave, sizeof(kLeave) - 1);
   ::tcsetattr(fd, TCSANOW, &before);
   errno = error;
@@ -122,7 +122,7 @@ void Terminal::leave() {
   ::sigaction(SIGWINCH, &winch_before, nullptr);
   ::sigaction(SIGCONT, &cont_before, nullptr);
   for (size_t i = 0; i < std::size(kFatal); i++) ::sigaction(kFatal[i], &fatal_before[i], nullptr);
-  // A slow terminal has its time to take the last frame, a stuck one does not hold us.
+  // A slow terminal gets some time to take the last frame; a stuck one does not block us.
   constexpr int kPatienceMs = 500;
   struct pollfd ready {
     fd_.get(), POLLOUT, 0
@@ -145,7 +145,7 @@ TerminalSize Terminal::size() const {
 bool Terminal::changed() {
   if (!changed_flag) return false;
   changed_flag = 0;
-  // After SIGCONT the shell has had the terminal.
+  // The shell has had the terminal before SIGCONT.
   ::tcsetattr(fd_.get(), TCSANOW, &while_entered);
   pending_ = kEnter;
   return true;

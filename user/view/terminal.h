@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A terminal whose screen is drawn on: the alternate screen, keys without Enter, and the terminal
-// as it was when that is over, however it ends: leave(), the destructor, a second signal that
-// stops, or a signal that kills (but SIGKILL). Nothing here waits for a terminal that does not take
-// what is written: frames are left out instead. Only one at a time may be entered.
+// A terminal to draw on: the alternate screen, and keys without Enter. The terminal is restored
+// however this ends: by leave(), the destructor, a second stop signal, or a signal that kills
+// (except SIGKILL). Nothing here waits for a terminal that does not take its output; frames are
+// left out instead. Only one terminal at a time may be entered.
 #pragma once
 
 #include <termios.h>
@@ -34,14 +34,14 @@ class Terminal {
   void leave();
 
   TerminalSize size() const;
-  // Whether the screen must be drawn again: since the last call the size has changed, or the
-  // process was stopped and goes on.
+  // Whether the screen must be redrawn because, since the last call, the size has changed or the
+  // process was stopped and continued.
   bool changed();
   // The keys pressed since the last call, without those that are not characters (arrows).
   std::string keys();
-  // Writes the lines from the top left; a line may begin with kInverse. What is not printable ASCII
-  // becomes "?", a line is cut at the right edge. Does nothing while an earlier frame is still on
-  // its way.
+  // Writes the lines from the top left; a line may begin with kInverse. Characters that are not
+  // printable ASCII become "?", and lines are cut at the right edge. Does nothing while an earlier
+  // frame is still on its way.
   void draw(const std::string* lines, size_t count, TerminalSize size);
 
   static constexpr std::string_view kInverse = "\033[7m", kPlain = "\033[0m";
@@ -56,7 +56,7 @@ class Terminal {
   bool entered_ = false;
 };
 
-// Gives back the terminal that is entered, if any. Async-signal-safe.
+// Restores the terminal that is entered, if any. Async-signal-safe.
 void restore_terminal();
 
 }  // namespace flowmeter

@@ -20,7 +20,7 @@ bool TopFlows::step(const LiveFlows& flows, uint64_t now_ns) {
 void TopFlows::set_order(TopOrder order) {
   if (order == order_) return;
   order_ = order;
-  next_slot_ = 0;  // the flows chosen so far are those of another order
+  next_slot_ = 0;  // the flows chosen so far are from another order
   std::sort(shown_.begin(), shown_.end(),
             [this](const TopFlow& a, const TopFlow& b) { return greater(a, b); });
 }

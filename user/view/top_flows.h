@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The greatest open flows, found by looking at some flows at a time: whoever meters a million goes
-// on metering meanwhile. A pass over all flows takes as many steps as it needs; what is shown is
-// the pass before. Memory is that of the flows shown.
+// The greatest open flows. They are found by looking at some flows at a time, so that metering
+// continues even with a million flows. A pass over all flows takes as many steps as it needs; the
+// previous pass is shown. Memory is only needed for the flows shown.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ struct TopFlow {
   uint64_t first_ns;
   uint64_t packets;
   uint64_t bytes;
-  uint64_t read_ns;                       // when the counters were
-  std::optional<double> bits_per_s = {};  // since the pass before; of a flow that it had shown
+  uint64_t read_ns;                       // when the counters were read
+  std::optional<double> bits_per_s = {};  // since the previous pass, for flows that it had shown
 };
 
 class TopFlows {
@@ -33,13 +33,13 @@ class TopFlows {
 
   // Looks at the next flows. Returns whether that ended a pass.
   bool step(const LiveFlows& flows, uint64_t now_ns);
-  // From the next pass on; what is shown is sorted anew at once.
+  // Applies from the next pass on; the flows shown are sorted again at once.
   void set_order(TopOrder order);
   TopOrder order() const { return order_; }
-  // From the next pass on.
+  // Applies from the next pass on.
   void set_count(size_t count) { next_count_ = count; }
 
-  // Greatest first.
+  // The greatest flow comes first.
   const std::vector<TopFlow>& flows() const { return shown_; }
 
  private:

@@ -67,8 +67,8 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
   const auto send = [&] {
     for (unsigned i = 0; i < kPacketsPerThread || !enough; i++) {
       const Frame& frame = frames[i % kFlows];
-      LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.octets.data(),
-                  .data_size_in = static_cast<__u32>(frame.octets.size()), .repeat = 1);
+      LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes.data(),
+                  .data_size_in = static_cast<__u32>(frame.bytes.size()), .repeat = 1);
       if (bpf_prog_test_run_opts(datapath.program_fd(interface, FM_HOOK_INGRESS), &options) != 0)
         failed++;
       sent++;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One flow on two CPUs at once, both directions, at both hooks: every packet is in its row, with
-// room for all events and with hardly any; counted once where two interfaces see it; and where its
-// map entry cannot be had.
+// One flow on two CPUs at once, in both directions, at both hooks. Every packet is in the flow's
+// row, with room for all events and with hardly any room, also if its map entry is not available. A
+// packet that two interfaces see is counted once.
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
@@ -23,8 +23,8 @@ namespace flowmeter::testing {
 namespace {
 
 constexpr unsigned kPacketsPerThread = 200'000;
-constexpr uint32_t kManyEvents = 64 << 20;  // octets: room for a record of every packet
-constexpr uint32_t kFewEvents = 1;          // the least there is
+constexpr uint32_t kManyEvents = 64 << 20;  // bytes: room for a record of every packet
+constexpr uint32_t kFewEvents = 1;          // the minimum
 
 struct Row {
   fm_flow_counters counters;
@@ -76,8 +76,8 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     config_.max_fragments = 64;
     config_.stream_bytes = stream_bytes;
     config_.count_once = count_once;
-    // A packet's time is the test's: whether an interface has been silent must not depend on how
-    // fast the machine is.
+    // The test sets the time of each packet, because the silence of an interface must not depend on
+    // the speed of the machine.
     config_.test_input = count_once;
     flows_ = std::make_unique<LiveFlows>(config_.settings, config_.max_entries, sink_, in_kernel());
     auto loaded = BpfDatapath::load(
@@ -102,14 +102,14 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     context.cb[0] = frame.wire_length;  // these three with test_input
     context.cb[1] = frame.link_type;
     context.tstamp = time_ns_;
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.octets.data(),
-                .data_size_in = static_cast<__u32>(frame.octets.size()), .ctx_in = &context,
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes.data(),
+                .data_size_in = static_cast<__u32>(frame.bytes.size()), .ctx_in = &context,
                 .ctx_size_in = sizeof(context), .repeat = static_cast<int>(count));
     const int error = bpf_prog_test_run_opts(datapath_->program_fd(Interface{}, hook), &options);
     EXPECT_EQ(error, 0) << "BPF_PROG_TEST_RUN";
   }
 
-  // Both on a CPU of its own, at the same time.
+  // Runs both at the same time, each on its own CPU.
   void on_two_cpus(const std::function<void()>& first, const std::function<void()>& second) {
     const auto on = [&](size_t cpu, const std::function<void()>& work) {
       cpu_set_t set;
@@ -129,7 +129,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     flows_->settle();
   }
 
-  // Ends all flows; what the map has, but was not heard of, too.
+  // Ends all flows, including those in the map that were not announced.
   void finish() {
     drain();
     std::vector<fm_close_request> requests;
@@ -142,7 +142,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     EXPECT_EQ(flows_->open_flows(), 0u);
   }
 
-  // As many at a time as an empty stream has room for.
+  // At most as many at a time as fit into an empty stream.
   void serve(const std::vector<fm_close_request>& requests) {
     const size_t batch = BpfDatapath::kAnswersAtOnce;
     for (size_t i = 0; i < requests.size(); i += batch) {
@@ -163,7 +163,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     return sum;
   }
 
-  // The flow map's file descriptor, by way of the program that uses it.
+  // The flow map's file descriptor, found through the program that uses it.
   UniqueFd flow_map() const {
     std::vector<__u32> ids(64);
     struct bpf_prog_info program {};
@@ -183,7 +183,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     return UniqueFd();
   }
 
-  // Holds the lock of the only flow's entry, or gives it back.
+  // Takes or releases the lock of the only flow's entry.
   void set_held(bool held) {
     const UniqueFd map = flow_map();
     fm_flow_key key{};
@@ -219,11 +219,11 @@ TEST_P(Contention, OneFlowOnTwoCpusIsExact) {
   // Which of the two was first is chance.
   for (int end = 0; end < 2; end++) {
     const fm_moments& length = row.counters.direction[end].length;
-    const uint64_t octets = end == 0 ? 101 : 211;
+    const uint64_t bytes = end == 0 ? 101 : 211;
     EXPECT_EQ(length.count, kPacketsPerThread);
-    EXPECT_EQ(length.min, octets);
-    EXPECT_EQ(length.max, octets);
-    EXPECT_EQ(length.sum, kPacketsPerThread * octets);
+    EXPECT_EQ(length.min, bytes);
+    EXPECT_EQ(length.max, bytes);
+    EXPECT_EQ(length.sum, kPacketsPerThread * bytes);
   }
   // With datapath "kernel" a packet that did not get the lock has no time in the kernel's state.
   const uint64_t timed = 2u * kPacketsPerThread - row.without_timing;
@@ -278,7 +278,7 @@ TEST_P(Contention, WhereEveryPacketIsABufferLostEventsAreThePacketsWithoutTiming
   }
 }
 
-// The flow is hidden from the daemon: its first events, too, find no room.
+// The flow is hidden from the daemon because even its first events find no room.
 TEST_P(Contention, AFlowWhoseOpeningRecordWasLostIsFound) {
   load(kFewEvents);
   const auto fill = [&] {
@@ -333,14 +333,14 @@ TEST_P(Contention, PacketsWhoseEntryIsHeldComeUncounted) {
   EXPECT_EQ(row.gaps, in_kernel() ? 11u : 20u);
 }
 
-// There is neither the entry nor room in the stream: the packet has its class, and the account
+// There is neither an entry nor room in the stream. The packet still has its class, and the account
 // still balances.
 TEST_P(Contention, WhatNeitherMapNorStreamTakesIsUnrecorded) {
   load(kFewEvents);
   meter(forward_, FM_HOOK_INGRESS, 1);
   drain();
   set_held(true);
-  // 256 units a CPU, three for a packet with its key.
+  // 256 units per CPU, three per packet with its key.
   meter(forward_, FM_HOOK_INGRESS, 2'000);
   const fm_hook_counters classes = this->classes();
   EXPECT_EQ(classes.seen, 2'001u);
@@ -356,7 +356,7 @@ TEST_P(Contention, WhatNeitherMapNorStreamTakesIsUnrecorded) {
 // Each packet passes two interfaces, at the same time on two CPUs.
 TEST_P(Contention, APacketOfTwoInterfacesCountsOnce) {
   if (!has_capability(CAP_SYS_ADMIN)) GTEST_SKIP() << "needs CAP_SYS_ADMIN for a namespace";
-  ASSERT_EQ(::unshare(CLONE_NEWNET), 0);  // of this thread; the threads begun from here on have it
+  ASSERT_EQ(::unshare(CLONE_NEWNET), 0);  // of this thread and the threads started from now on
   run("ip link set lo up && ip link add one type veth peer two");
   const unsigned second = ::if_nametoindex("one");
   ASSERT_GT(second, 1u);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The table by which programs know what they meter: an interface has its place by its index, and
-// some places behind that for when it is taken.
+// The table of metered interfaces. An interface's index selects its slot, or one of the next slots
+// if that is taken.
 #include <gtest/gtest.h>
 
 #include "bpf/parity.h"
@@ -63,7 +63,8 @@ TEST_F(InterfaceSlots, AnInterfaceHasOnePlaceHoweverOftenItIsAdded) {
   EXPECT_FALSE(datapath_->slot_of(7));
 }
 
-// Indexes only grow: what comes after the count has wrapped meets the places of those that lasted.
+// Indexes only grow, so after a wrap of the slots, new interfaces meet the slots of long-lived
+// ones.
 TEST_F(InterfaceSlots, LateOnesFindPlacesBesideManyThatLast) {
   constexpr unsigned kLasting = 300, kLate = 200;
   for (unsigned index = 1; index <= kLasting; index++)

@@ -34,7 +34,7 @@ bool needs_events(const Column& column) {
          has("TLS") || has("DNS");
 }
 
-// Of all sets that can be had under these settings.
+// The columns of all sets that are possible with these settings.
 std::vector<Column> columns_of(const fm_settings& settings, Records records) {
   std::vector<Column> all;
   for (const NamedFeatureSet& set : feature_sets())
@@ -115,7 +115,7 @@ class Run final : public ParityRun {
         replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
         flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
     flows_.set_clock(ClockOrigin{});
-    // Flows of which it knows nothing but the end are news.
+    // Flows of which only the end is known make rows.
     flows_.set_resuming(records == Records::kFinal);
     // One CPU, one event stream: with injected times the streams of several could not be merged.
     ::sched_getaffinity(0, sizeof(affinity_), &affinity_);
@@ -166,14 +166,14 @@ class Run final : public ParityRun {
       return false;
     }
     if (error != 0)
-      return Error{"BPF_PROG_TEST_RUN of a frame of " + std::to_string(size) + " octets", error};
+      return Error{"BPF_PROG_TEST_RUN of a frame of " + std::to_string(size) + " bytes", error};
     report_.cut += size < frame.captured_length;
     if (++report_.packets % 4096 == 0) drain();
     return true;
   }
 
   void replay(const CapturedFrame& frame) override {
-    // Of payload both must see the same.
+    // Both must see the same payload.
     CapturedFrame seen = frame;
     if (with_application_) seen.captured_length = std::min(seen.captured_length, kFrameLimit);
     replay_.add(seen);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One engine, shown: the same packets through replay and through the loaded BPF program give the
-// same rows.
+// Shows that there is one engine: the same packets give the same rows through replay and through
+// the loaded BPF program.
 //
 // Each frame is handed to the program by BPF_PROG_TEST_RUN with its capture's time, wire length and
 // link type (bpf/settings.bpf.h, test_input); the records come through the real event streams to
@@ -24,22 +24,23 @@ struct ParityReport {
   uint64_t packets = 0;  // run through both
   uint64_t left_out =
       0;             // frames that BPF_PROG_TEST_RUN refuses as too short, or stamped beyond 2261
-  uint64_t cut = 0;  // frames whose octets behind kFrameLimit the program was not shown
+  uint64_t cut = 0;  // frames whose bytes after kFrameLimit the program did not get
   uint64_t rows = 0;
   std::vector<std::string> differences;  // the first few, in words
   uint64_t difference_count = 0;
 };
 
-// BPF_PROG_TEST_RUN takes about a page less head and tail room. Headers behind this would be found
+// BPF_PROG_TEST_RUN takes about a page less head and tail room. Headers beyond this would be
 // missing.
 constexpr uint32_t kFrameLimit = 3520;
 
-// What of the event streams reaches the daemon's side: everything; or only what the kernel says of
-// flows at their end, so that rows are of its counters alone, in the columns that need no times.
+// How much of the event streams reaches the daemon's side: everything, or only the kernel's final
+// states of flows. In the second case rows are made from its counters alone, and only columns
+// without times are compared.
 enum class Records { kAll, kFinal };
 
-// One comparison. Usually both sides get the same frames; they differ where the kernel hands over
-// in one buffer what are several frames on the wire.
+// One comparison. Usually both sides get the same frames; they differ if the kernel hands over
+// several frames of the wire in one buffer.
 class ParityRun {
  public:
   // Fails if the programs cannot be loaded.

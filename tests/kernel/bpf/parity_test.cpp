@@ -13,7 +13,7 @@
 namespace flowmeter::testing {
 namespace {
 
-// Beside what the 82 columns need.
+// In addition to what the 82 columns need.
 enum class Kept { kNothing, kSizes, kApplication };
 
 struct Placement {
@@ -44,9 +44,9 @@ FrameSource source_of(const std::vector<TimedFrame>& frames) {
     const TimedFrame& timed = frames[next++];
     *frame = {timed.time_ns,
               0,
-              timed.frame.octets.data(),
-              static_cast<uint32_t>(timed.frame.octets.size()),
-              std::max(timed.frame.wire_length, static_cast<uint32_t>(timed.frame.octets.size())),
+              timed.frame.bytes.data(),
+              static_cast<uint32_t>(timed.frame.bytes.size()),
+              std::max(timed.frame.wire_length, static_cast<uint32_t>(timed.frame.bytes.size())),
               timed.frame.link_type};
     return true;
   };
@@ -153,7 +153,7 @@ TEST_P(Parity, EveryShapeOnEveryLinkLayer) {
   expect_equal(frames, default_settings(GetParam()));
 }
 
-TEST_P(Parity, CutAtEveryOctetOfItsHeaders) {
+TEST_P(Parity, CutAtEveryByteOfItsHeaders) {
   std::vector<TimedFrame> frames;
   uint64_t time_ns = 1'700'000'000 * FM_SECOND_NS;
   for (unsigned number = 0; number < kShapes - 1; number++)
@@ -163,7 +163,7 @@ TEST_P(Parity, CutAtEveryOctetOfItsHeaders) {
   expect_equal(frames, default_settings(GetParam()));
 }
 
-// Conversations that end and begin again, in all protocols, with a clock that jumps both ways.
+// Conversations that end and start again, in all protocols, with a clock that jumps both ways.
 std::vector<TimedFrame> random_conversations(unsigned seed) {
   std::mt19937 random(seed);
   const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
@@ -203,14 +203,14 @@ TEST_P(Parity, RandomTrafficWithShortTimeouts) {
   expect_equal(random_conversations(seed), short_settings(GetParam()));
 }
 
-// Whatever becomes of events, the kernel's counters are whole.
+// Whatever happens to the events, the kernel's counters are complete.
 TEST_P(Parity, TheKernelsCountersAlone) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   expect_equal(random_conversations(seed), short_settings(GetParam()), Records::kFinal);
 }
 
-TEST_P(Parity, FramesWithWrongOctets) {
+TEST_P(Parity, FramesWithWrongBytes) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
@@ -221,10 +221,10 @@ TEST_P(Parity, FramesWithWrongOctets) {
                            .link(kLinkTypes[random() % 11])
                            .at_ns(time_ns);
     time_ns += random() % FM_SECOND_NS;
-    std::vector<uint8_t>& octets = timed.frame.octets;
+    std::vector<uint8_t>& bytes = timed.frame.bytes;
     for (unsigned flips = static_cast<unsigned>(random() % 4); flips > 0; flips--)
-      octets[random() % std::min<size_t>(octets.size(), 80)] = static_cast<uint8_t>(random());
-    if (random() % 8 == 0) octets.resize(std::max<size_t>(14, random() % octets.size()));
+      bytes[random() % std::min<size_t>(bytes.size(), 80)] = static_cast<uint8_t>(random());
+    if (random() % 8 == 0) bytes.resize(std::max<size_t>(14, random() % bytes.size()));
     frames.push_back(std::move(timed));
   }
   expect_equal(frames, short_settings(GetParam()));
@@ -254,19 +254,19 @@ TEST_P(Parity, OffloadedBuffersCountAsTheirSegments) {
     auto flags = static_cast<uint8_t>(below(8) ? FM_ACK | (below(256) & 0xfb) : below(256));
     // SYN and RST never travel in a buffer of several segments (and would end flows between them).
     if (payload > segment_bytes) flags &= static_cast<uint8_t>(~(FM_SYN | FM_RST));
-    const auto packet = [&](uint8_t tcp_flags, unsigned octets) {
+    const auto packet = [&](uint8_t tcp_flags, unsigned bytes) {
       Packet p = v6 ? ipv6("fd00::1", "fd00::2") : ipv4("10.0.0.1", "10.0.0.2");
       if (udp)
         p.udp(1000, 2000);
       else
         p.tcp(1000, 80, tcp_flags, 4711);
-      return p.payload(octets);
+      return p.payload(bytes);
     };
     time_ns += below(2) ? 0 : below(1'500'000'000);
     const bool reversed = below(2);
     const auto give = [&](const Packet& p, auto&& to) {
       const Frame frame = (reversed ? p.reversed() : p).frame();
-      to(CapturedFrame{time_ns, 0, frame.octets.data(), static_cast<uint32_t>(frame.octets.size()),
+      to(CapturedFrame{time_ns, 0, frame.bytes.data(), static_cast<uint32_t>(frame.bytes.size()),
                        frame.wire_length, frame.link_type});
     };
     give(packet(flags, payload), [&](const CapturedFrame& frame) {
@@ -274,11 +274,11 @@ TEST_P(Parity, OffloadedBuffersCountAsTheirSegments) {
     });
     unsigned done = 0;
     do {
-      const unsigned octets = std::min<unsigned>(payload - done, segment_bytes);
-      const bool last = done + octets == payload;
-      give(packet(flags_of_segment(flags, done == 0, last), octets),
+      const unsigned bytes = std::min<unsigned>(payload - done, segment_bytes);
+      const bool last = done + bytes == payload;
+      give(packet(flags_of_segment(flags, done == 0, last), bytes),
            [&](const CapturedFrame& frame) { (*run)->replay(frame); });
-      done += octets;
+      done += bytes;
       segments++;
     } while (done < payload);
   }

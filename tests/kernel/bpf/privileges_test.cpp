@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What still works once privileges are dropped: the table in ops/privileges.h, line by line. Each
-// case runs in a child, as there is no way back, and in a network namespace that goes with it.
+// case runs in a child, because there is no way back, and in a network namespace that ends with it.
 #include "ops/privileges.h"
 
 #include <bpf/bpf.h>
@@ -29,7 +29,7 @@ namespace {
 constexpr Capabilities kNetAdmin = Capabilities{1} << CAP_NET_ADMIN;
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 
-// What is not as expected, one a line; a child's way to speak.
+// What is not as expected, one item per line. A child reports through it.
 using Failures = std::string;
 
 void expect(Failures& failures, bool good, const std::string& what) {

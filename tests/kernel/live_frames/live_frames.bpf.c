@@ -7,7 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 const volatile __u32 interface;
-const volatile __u32 source_offset; /* of the last 4 octets of the source address */
+const volatile __u32 source_offset; /* of the last 4 bytes of the source address */
 const volatile __u32 flow_mask;     /* number of flows, a power of two, less 1 */
 const volatile __u64 interval_ns;   /* between packets; 0: as fast as it goes */
 const volatile __u64 packets_max;

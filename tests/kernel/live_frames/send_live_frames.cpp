@@ -39,7 +39,7 @@ offered (given to the interface), sent and dropped (by its own counters), second
   --flows N       a power of two up to 2^32, told apart by the source address and met in
                   pseudo-random order; 2^32 (or "random"): each packet opens a flow. Default 65536
   --kind KIND     udp4 (default), udp6, or SYNs: tcp4, tcp6
-  --size OCTETS   of a frame, default 64 (tcp6: 74)
+  --size BYTES    of a frame, default 64 (tcp6: 74)
 )";
 
 volatile std::sig_atomic_t stopped = 0;
@@ -119,8 +119,8 @@ Options parse_options(int argc, char** argv) {
 }
 
 struct Frame {
-  std::vector<uint8_t> octets;
-  uint32_t source_offset;  // of the last 4 octets of the source address
+  std::vector<uint8_t> bytes;
+  uint32_t source_offset;  // of the last 4 bytes of the source address
 };
 
 // To 198.18.0.1 or 2001:2::1 (benchmarking addresses), ports 40000 and 443.
@@ -242,10 +242,10 @@ void send(const Options& o) {
     }
   });
   xdp_md context{};
-  context.data_end = static_cast<__u32>(frame.octets.size());
+  context.data_end = static_cast<__u32>(frame.bytes.size());
   while (!done()) {
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.octets.data(),
-                .data_size_in = static_cast<__u32>(frame.octets.size()), .ctx_in = &context,
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes.data(),
+                .data_size_in = static_cast<__u32>(frame.bytes.size()), .ctx_in = &context,
                 .ctx_size_in = sizeof(context), .repeat = INT_MAX,
                 .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
     const int error = bpf_prog_test_run_opts(bpf_program__fd(bpf->progs.live_frame), &options);

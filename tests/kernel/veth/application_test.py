@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What payload says (HTTP, TLS, DNS), live: as a tcpdump of the same interface, replayed, says it; with segmentation
-offload, on every hook, and as "unknown" where payload was lost."""
+"""The columns of payload (HTTP, TLS, DNS) in live runs: equal to a replayed tcpdump of the same interface, with
+segmentation offload, on every hook, and "unknown" where payload was lost."""
 import signal
 import socket
 import struct
@@ -80,7 +80,7 @@ class Payload(live_cases.AgainstTcpdump):
                 talk(client, server)
 
     def pass_on(self, sender, receiver, *pieces):
-        """Each piece is a segment of its own: the next is sent when it has come."""
+        """Each piece is a segment of its own, because the next one is sent when it has arrived."""
         for piece in pieces:
             thread = threading.Thread(target=sender.sendall, args=(piece,))
             thread.start()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the tests of attaching share. Each test makes a network and a mount namespace of its own for
-// its process; nothing in them outlives it.
+// Shared by the tests of attaching. Each test makes its own network and mount namespace for its
+// process, and nothing in them outlives it.
 #pragma once
 
 #include <bpf/bpf.h>
@@ -131,8 +131,8 @@ class Owner {
             Attachment::clsact(counter.fd(), interface, Direction::kIngress, AttachOrder::kFirst);
         auto out =
             Attachment::clsact(counter.fd(), interface, Direction::kEgress, AttachOrder::kFirst);
-        char octet = in && out ? 'r' : '!';
-        if (::write(answers[1], &octet, 1) == 1 && ::read(commands[0], &octet, 1) == 1) {
+        char byte = in && out ? 'r' : '!';
+        if (::write(answers[1], &byte, 1) == 1 && ::read(commands[0], &byte, 1) == 1) {
           when_asked();
           status = 0;
         }
@@ -141,9 +141,9 @@ class Owner {
     }
     commands_ = UniqueFd(commands[1]);
     const UniqueFd reader(commands[0]), answer(answers[0]), writer(answers[1]);
-    char octet = 0;
-    EXPECT_EQ(::read(answer.get(), &octet, 1), 1);
-    EXPECT_EQ(octet, 'r') << "the owner could not attach";
+    char byte = 0;
+    EXPECT_EQ(::read(answer.get(), &byte, 1), 1);
+    EXPECT_EQ(byte, 'r') << "the owner could not attach";
   }
   ~Owner() { kill(); }
 
@@ -199,7 +199,7 @@ class AttachmentTest : public ::testing::Test {
   void SetUp() override {
     if (const std::string missing = missing_capabilities(); !missing.empty())
       GTEST_SKIP() << "needs " << missing;
-    libbpf_set_print(nullptr);  // it says what is asked of it and refused
+    libbpf_set_print(nullptr);  // it would print every refusal
     if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
       GTEST_SKIP() << "needs network and mount namespaces: " << std::strerror(errno);
     // A BPF file system of our own, seen by nobody else.
@@ -215,7 +215,7 @@ class AttachmentTest : public ::testing::Test {
     veth0_ = *found;
   }
 
-  // Packets that leave by this interface. The other end has them when this returns, or soon after.
+  // Sends packets out of this interface. The other end has them when this returns, or soon after.
   static void send(const char* interface, int packets) {
     const UniqueFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
     std::array<uint8_t, 60> frame{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};

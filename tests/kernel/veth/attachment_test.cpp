@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Attaching beside others and leaving nothing behind: each hook, by what the kernel lists and by
-// which packets arrive.
+// Attaching next to others and leaving nothing behind. Each hook is checked by the kernel's listing
+// and by the packets that arrive.
 #include "attachment_fixture.h"
 
 namespace flowmeter::testing {

@@ -38,7 +38,7 @@ class CompatLive(cases.Case):
         return meter.Meter(self, name, "-i", "veth0", *arguments, prefix=namespace.enter).wait_attached()
 
     def stop(self, live):
-        """It must have gone well, and no packet be lost; its account of the mode and of the hooks."""
+        """The run must succeed without losing a packet. Returns its account of the mode and of the hooks."""
         done = live.stop()
         self.assertEqual((done.code, done.errors, done.warnings), (0, [], []), done.err)
         done.account = meter.account_of([line for line in done.err.splitlines() if " lost=" in line][-1])
@@ -194,7 +194,7 @@ class CompatLive(cases.Case):
         self.stop(live)
 
     def test_lost_events_are_said(self):
-        """The process stands still while more comes than the event stream holds."""
+        """The process is stopped while more packets come than the event stream holds."""
         pair = namespaces.Pair(self)
         pair.wait_quiet()
         live = self.start(pair.a, "live", "--compat", "python", "--event-memory", "1")
@@ -255,7 +255,7 @@ class CompatLive(cases.Case):
 
 
 class Refused(cases.Case):
-    """What does not go together is said before anything is touched."""
+    """Options that exclude each other are reported before anything is changed."""
 
     def test_usage(self):
         output = self.path("out.csv")

@@ -204,7 +204,8 @@ class Doctor(cases.Case):
         self.assertIn("down", self.finding(tun, "link")["meaning"])
 
     def test_names_that_are_no_text(self):
-        """The kernel takes any octets but '/', ':' and space: a terminal must not obey them, JSON must stay JSON."""
+        """The kernel accepts any bytes except '/', ':' and space: a terminal must not interpret them, and JSON must
+        stay valid."""
         name = b"v\x1b[31m\"\\\xff\xc3\xa9"
         self.namespace.ip("link", "add", name, "type", "veth", "peer", "name", "other0")
         (interface,) = self.diagnosis(0, name)["interfaces"]

@@ -34,7 +34,7 @@ class Flood(Limits):
         self.generator = os.path.join(os.path.dirname(cases.meter_path), "tests", "kernel", "live_frames", "send_live_frames")
 
     def metered_pair(self, datapath, *arguments):
-        """What a receives comes in buffers of its own; a's TCP sends buffers of many segments."""
+        """Packets that a receives come in buffers of their own; a's TCP sends buffers of many segments."""
         self.pair_ = namespaces.Pair(self, offload=True)
         self.pair_.a.run("ethtool", "-K", "veth0", "gro", "on")  # live frames need it
         self.pair_.wait_quiet()
@@ -68,7 +68,7 @@ class Flood(Limits):
         return kept, packets, flows
 
     def end(self, live):
-        """SIGTERM with the flood going on."""
+        """SIGTERM during the flood."""
         begin = time.monotonic()
         live.process.send_signal(signal.SIGTERM)
         done = live.wait(60 * self.PATIENCE)

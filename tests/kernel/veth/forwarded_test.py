@@ -131,7 +131,7 @@ class Forwarded(Interfaces):
         self.assertEqual(hooks(done)["veth3", "ingress"]["seen"], 0)
 
     def test_back_by_another_way_at_the_end(self):
-        """Where each packet is met only once nothing is called seen before."""
+        """If each packet is met only once, none counts as seen before."""
         self.second_way()
         self.router.ip("route", "add", self.CLIENT + "/32", "via", address(3, 1))
         self.quiet()

@@ -120,7 +120,7 @@ class Foreign(live_cases.Live):
                         "object-pinned", directory + "/program")
 
     def tcx_programs(self, attach_type):
-        """Their ids, in order."""
+        """The ids of the programs, in order."""
         ids = (ctypes.c_uint32 * 64)()
         query = bytearray(struct.pack("<IIIIQII", self.index, attach_type, 0, 0, ctypes.addressof(ids), len(ids), 0))
         with self.pair.a.inside():
@@ -137,7 +137,7 @@ class Foreign(live_cases.Live):
         return "\n".join(shown)
 
     def arrives(self, *ports):
-        """Those of the UDP ports of a at which a datagram of b arrives."""
+        """The UDP ports of a at which a datagram of b arrives."""
         sender = self.udp(self.pair.b, B4)
         receivers = {port: self.udp(self.pair.a, A4, port) for port in ports}
         for port in ports:
@@ -225,7 +225,7 @@ class SameRows(Foreign):
         self.same("tcx", "xdp-generic")
 
     def test_two_instances_by_tc(self):
-        """The second goes on when the first has ended, and takes the qdisc along."""
+        """The second continues when the first has ended, and removes the qdisc at its end."""
         before = self.everything_attached()
         first = self.hook("tc", name="first").wait_attached()
         second = self.hook("tc", name="second").wait_attached()
@@ -299,7 +299,7 @@ class Neighbours(Foreign):
         self.assertEqual(self.arrives(11, 12), [12])
 
     def order(self, hook, attach):
-        """Whose packets are metered before and behind a program that drops those to port 9."""
+        """Which packets are metered before and after a program that drops those to port 9."""
         attach(9)
         lives = [self.hook(hook, "--attach-order", order, name=order).wait_attached() for order in ("first", "last")]
         sender = self.udp(self.pair.b, B4, 42000)
@@ -341,7 +341,7 @@ class Neighbours(Foreign):
 
 
 class Traces(Foreign):
-    """What is there while it runs, and what is left."""
+    """Checks what is attached while it runs, and what is left afterwards."""
 
     def killed(self, hook):
         before = self.everything_attached()
@@ -369,7 +369,7 @@ class Traces(Foreign):
         self.killed("xdp-generic")
 
     def removed(self, hook, remove):
-        """Somebody removes the ingress program: one line, for all the time that follows; egress goes on."""
+        """Somebody removes the ingress program: one line reports it once, and egress continues."""
         live = self.hook(hook).wait_attached()
         client = self.udp(self.pair.a, A4, 42000, (B4, 9))
         client.send(b"x")
@@ -398,7 +398,7 @@ class Traces(Foreign):
         self.removed("tc", lambda _: self.pair.a.run("tc", "filter", "del", "dev", "veth0", "ingress"))
 
     def test_foreign_qdisc_without_room(self):
-        """An ingress qdisc of someone else: tc cannot be had, and says so; tcx can."""
+        """With an ingress qdisc of someone else, tc is refused with a message, and tcx works."""
         self.pair.a.run("tc", "qdisc", "add", "dev", "veth0", "ingress")
         before = self.everything_attached()
         self.one_error(self.hook("tc").wait(), "veth0", "qdisc", "ingress", "--hook tcx")
@@ -408,7 +408,7 @@ class Traces(Foreign):
 
 
 class Privileges(Foreign):
-    """What is no longer needed is given up."""
+    """Privileges that are no longer needed are given up."""
 
     def capabilities(self, live):
         with open(f"/proc/{live.process.pid}/status", encoding="ascii") as status:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What live tests of several interfaces have in common: wires between namespaces, and the account of each hook."""
+"""Shared by the live tests of several interfaces: wires between namespaces, and the account of each hook."""
 import re
 import time
 
@@ -72,7 +72,7 @@ class Interfaces(live_cases.Live):
                           interface=first, **options)
 
     def stop_clean(self, live, only=()):
-        """Its account and the sums of its hooks agree, and those of `only` with the kernel's counters."""
+        """Its account and the sums of its hooks agree, and the sums of `only` agree with the kernel's counters."""
         done = live.stop_clean()
         found = hooks(done)
         for name in ("seen", *meter.REASONS):

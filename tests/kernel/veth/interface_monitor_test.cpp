@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Interfaces that come, change and go under a monitor; and the kernel's own packet counters.
+// Interfaces that appear, change and disappear under a monitor, and the kernel's own packet
+// counters.
 #include "kernel/interface_monitor.h"
 
 #include <linux/if_packet.h>
@@ -108,7 +109,7 @@ class Follower {
   }
   const Change& last() const { return last_; }
 
-  // Notifications are lost from now on, but for the first few.
+  // From now on all but the first few notifications are lost.
   void shrink_buffer() {
     const int least = 1;
     EXPECT_EQ(::setsockopt(monitor_->fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What live tests at the limits have in common. In each the conservation law holds: seen = metered + named classes, and
-metered = packets in rows + lost."""
+"""Shared by the live tests at the limits. In each of them the conservation law holds: seen = metered + named classes,
+and metered = packets in rows + lost."""
 import collections
 import json
 import os
@@ -45,7 +45,7 @@ class Limits(live_cases.Live):
         self.assertEqual(account["seen"], sum(classes.values()), account)
 
     def finish(self, live, signal_number=signal.SIGTERM, seconds=60):
-        """Ends the run; whatever was lost is said, and all else is in rows. Returns (Finished, rows)."""
+        """Ends the run. All losses are reported, and everything else is in rows. Returns (Finished, rows)."""
         live.process.send_signal(signal_number)
         done = live.wait(seconds)
         self.assertEqual((done.code, done.errors), (0, []), done.err[-3000:])
@@ -79,7 +79,7 @@ class Limits(live_cases.Live):
         return NOBODY4
 
     def on_one_cpu(self):
-        """What this thread sends goes into one event stream."""
+        """Packets that this thread sends go into one event stream."""
         cpus = os.sched_getaffinity(0)
         self.addCleanup(os.sched_setaffinity, 0, cpus)
         os.sched_setaffinity(0, {min(cpus)})
@@ -93,7 +93,7 @@ class Limits(live_cases.Live):
 
 
 class stopped:
-    """The daemon stands still; the kernel goes on metering."""
+    """The daemon is stopped; the kernel continues metering."""
 
     def __init__(self, live):
         self.process = live.process

@@ -14,7 +14,7 @@ from namespaces import A4, B4
 
 
 class LostEvents(Limits):
-    """A stream of 1 MiB and a daemon that stands still while many more packets come than it holds."""
+    """A stream of 1 MiB, and a daemon that is stopped while many more packets come than the stream holds."""
 
     BUSY, HIDDEN, LATE = range(20000, 20060), range(30000, 30020), range(30010, 30020)
     UNITS = 1 << 20 >> 5  # of both CPUs' streams together
@@ -121,7 +121,7 @@ class FullMap(Limits):
         self.many_flows("kernel", range(10000, 60000))
 
     def came_back(self, *arguments):
-        """Flows that are silent while the daemon stands still and thousands of others come, and then go on."""
+        """Flows that are silent while the daemon is stopped and thousands of others come, and then continue."""
         pair = self.pair()
         target = self.silent_address(pair)
         live = self.start(pair.a, "--max-flows", "64", "--quality", *arguments).wait_attached()
@@ -156,7 +156,7 @@ class FullMap(Limits):
 
 
 class Report(Limits):
-    """SIGUSR1: the account of a run that goes on."""
+    """SIGUSR1: the account of a run that continues."""
 
     def quiet(self, datapath):
         pair = self.pair()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What live tests have in common: a veth pair, one end of which is metered; and real traffic over it, compared with a
+"""Shared by the live tests: a veth pair, one end of which is metered; and real traffic over it, compared with a
 tcpdump of the same interface, which is replayed."""
 import datetime
 import socket
@@ -12,7 +12,7 @@ from namespaces import B4, B6
 
 NOBODY = "65534"
 # Two hooks see a packet at slightly different times, and packets of the two directions in another order now and then.
-# What depends on neither is equal to the last digit.
+# Values that depend on neither are equal to the last digit.
 UNTIMED = (
     "tot_fwd_pkts", "tot_bwd_pkts", "totlen_fwd_pkts", "totlen_bwd_pkts", "fwd_pkt_len_max", "fwd_pkt_len_min",
     "fwd_pkt_len_mean", "fwd_pkt_len_std", "bwd_pkt_len_max", "bwd_pkt_len_min", "bwd_pkt_len_mean", "bwd_pkt_len_std",

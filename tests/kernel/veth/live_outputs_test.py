@@ -36,7 +36,7 @@ class LiveOutputs(cases.Case):
                            prefix=self.pair.a.enter, env=ENVIRONMENT, **options).wait_attached()
 
     def send(self, count, first_port=20000):
-        """A flow of two packets a port."""
+        """One flow of two packets per port."""
         with self.pair.a.inside():
             sockets = []
             for port in range(first_port, first_port + count):

@@ -19,7 +19,7 @@ from namespaces import A4, A6, B4, B6
 
 
 class Screen:
-    """What a terminal of this size shows. Cells beyond an edge must never be written."""
+    """The screen of a terminal of this size. Cells beyond an edge must never be written."""
 
     def __init__(self, rows, columns):
         self.alternate, self.cursor_visible, self.wraps = False, True, True
@@ -228,7 +228,7 @@ class Shown(Top):
             return float(text.rstrip("kM")) * {"k": 1e3, "M": 1e6}.get(text[-1], 1)
 
         def rates(screen):
-            """1000 octets a packet, as many each way, as the flow has both ways together."""
+            """1000 bytes per packet, the same number in each direction, while the flow has both directions together."""
             line = next((line.split() for line in screen.lines() if line.startswith("veth0")), [])
             flow = next((line.split()[-2] for line in screen.lines() if line.startswith("icmp ")), "-")
             if len(line) != 5 or flow == "-":

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Entering network namespaces by name, path and PID; what is said where that cannot be done.
+// Entering network namespaces by name, path and PID, and the errors if that fails.
 #include "ops/network_namespace.h"
 
 #include <sys/stat.h>

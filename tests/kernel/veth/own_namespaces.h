@@ -62,8 +62,8 @@ class Child {
       for (;;) ::pause();
     }
     ::close(ready[1]);
-    char octet;
-    good_ = ::read(ready[0], &octet, 1) == 1;
+    char byte;
+    good_ = ::read(ready[0], &byte, 1) == 1;
     ::close(ready[0]);
   }
   Child(const Child&) = delete;
@@ -104,8 +104,8 @@ inline std::string in_child(const std::function<std::string()>& say) {
   return text;
 }
 
-// Each test in a network namespace of its own, which is silent: without IPv6 nothing is sent that
-// the test does not send.
+// Runs each test in its own network namespace, which is silent: without IPv6 only the test sends
+// packets.
 class OwnNetworkNamespace : public ::testing::Test {
  protected:
   void SetUp() override {

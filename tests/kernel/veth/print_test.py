@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A line a finished flow on standard error, and the real-time set's own file, live: on a terminal by itself, elsewhere
-when asked for, never if quiet. Needs root; makes and removes its own network namespaces."""
+"""One line per finished flow on standard error, and the real-time set's own file, live: on a terminal by itself,
+elsewhere when asked for, never if quiet. Needs root; makes and removes its own network namespaces."""
 import os
 import re
 import signal

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--pin: metering outlives the program. Killed or stopped and started again, it goes on with the same flows: what was
-sent meanwhile counts, nothing counts twice. A meter that runs all the time without --pin is the reference."""
+"""--pin: metering outlives the program. Killed or stopped and started again, it continues with the same flows. Packets
+sent in between count, and none counts twice. A meter that runs all the time without --pin is the reference."""
 import contextlib
 import datetime
 import json
@@ -47,7 +47,7 @@ class Pinned(live_cases.Live):
         live.process.wait()
 
     def stop(self, live):
-        """A stop without --unpin: metering goes on."""
+        """A stop without --unpin: metering continues."""
         done = live.stop(signal.SIGTERM)
         self.assertEqual((done.code, done.errors), (0, []), done.err)
         meter.assert_balanced(self, done.account)
@@ -105,7 +105,7 @@ class Pinned(live_cases.Live):
 
 
 class Talkers:
-    """UDP and TCP flows over both IP versions that go on as long as they are asked to."""
+    """UDP and TCP flows over both IP versions that continue until they are told to stop."""
 
     def __init__(self, case):
         self.case, self.packets, self.udp, self.tcp = case, 0, [], []
@@ -249,7 +249,7 @@ class Restart(Pinned):
         self.rows_of_both("--datapath", "kernel")
 
     def ended_meanwhile(self, *arguments):
-        """Flows that the kernel ends by itself while nobody is there: a packet comes behind the active time-out."""
+        """Flows that the kernel ends by itself while nobody is there: a packet comes after the active time-out."""
         first = self.pinned("first", "--active-timeout", "0.5", *arguments).wait_attached()
         client = self.udp(self.pair.a, A4, 42000, (B4, 9))
         for _ in range(10):
@@ -352,7 +352,7 @@ class Refused(Pinned):
         self.assertEqual(talkers.sent(rows), talkers.packets, "the one that runs was not disturbed")
 
     def test_other_options(self):
-        """The reason is told, and nothing is lost by it: with the same options it goes on."""
+        """The reason is reported and nothing is lost: with the same options it continues."""
         first = self.pinned("first").wait_attached()
         talkers = Talkers(self)
         talkers.talk()
@@ -397,7 +397,7 @@ class Refused(Pinned):
         self.one_error(done, "--pin", "nosuch/directory")
 
     def test_a_first_start_that_fails_leaves_nothing(self):
-        """One interface can be had, the other cannot, as a bridge has no native XDP."""
+        """One interface can be metered, the other cannot, as a bridge has no native XDP."""
         try:
             self.pair.a.ip("link", "add", "br0", "type", "bridge")
         except AssertionError as error:

@@ -118,7 +118,8 @@ class FeatureSets(CommandLine):
                           USAGE, "tot_fwd_pkts")
 
     def test_own_defaults_and_explicit_options(self):
-        """Gaps of 50 s and 150 s: the set's threshold is 100 s; what is given holds, before or behind --features."""
+        """Gaps of 50 s and 150 s: the set's threshold is 100 s; an explicit value takes precedence, before or after
+        --features."""
         frame = capture.ethernet(capture.udp())
         path = self.write("gaps.pcap", capture.pcap([(t, frame) for t in (1.0, 51.0, 201.0)]))
         chosen = ("--features", "netflowmeter114")

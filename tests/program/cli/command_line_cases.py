@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tests of command lines have in common: a capture, and what an exit status comes with."""
+"""Shared by the tests of command lines: a capture, and checks of exit statuses with their messages."""
 import capture
 import cases
 import meter

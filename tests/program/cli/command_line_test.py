@@ -44,7 +44,8 @@ class Usage(CommandLine):
                     self.assert_fails(done, USAGE, option)
 
     def test_seconds_to_the_nanosecond(self):
-        """Years, too: a gap of exactly the time-out ends no flow, one of a nanosecond more does."""
+        """A time-out of years also works: a gap of exactly the time-out ends no flow, one that is a nanosecond longer
+        does."""
         frame = capture.ethernet(capture.udp())
         path = self.write("gap.pcap", capture.pcap([(t, frame) for t in (0, 315360000)]))
         for timeout, rows in (("315360000", 1), ("315359999.999999999", 2)):

@@ -92,7 +92,7 @@ class Order(Configured):
                 self.assertEqual((value, source), (array(toml(given)), "command line"))
 
     def test_of_what_a_feature_set_and_an_option_decide(self):
-        """Whatever the order of the sources: an explicit value stands against the set's default."""
+        """In any order of the sources, an explicit value takes precedence over the set's default."""
         path = self.write('activity-gap = 7\nfeatures = "netflowmeter114"\n')
         self.assertEqual(self.in_force("--config", path)["activity-gap"][0], "7")
         done = run("--print-config", "--config", self.write('features = "netflowmeter114"\n'))
@@ -173,7 +173,7 @@ class File(Configured):
             self.assertEqual((done.code, done.err), (OK, ""))
 
     def test_rows(self):
-        """What is configured is done."""
+        """The configuration takes effect."""
         with open(self.path("x.pcap"), "wb") as file:
             file.write(capture.pcap(capture.conversation()))
         path = self.write(f'file = ["{self.path("x.pcap")}"]\ncsv = "{self.path("flows.csv")}"\n'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tests of --compat java have in common: captures, and their rows."""
+"""Shared by the tests of --compat java: captures, and their rows."""
 import csv
 import io
 import os

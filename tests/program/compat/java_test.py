@@ -114,7 +114,7 @@ class JavaFlows(JavaCase):
                    Bwd_Bytes_per_Bulk_Avg=450, Bwd_Packet_per_Bulk_Avg=5, Bwd_Bulk_Rate_Avg=9000)
 
     def test_bulk_averages_are_cut(self):
-        """Two bulks parted by more than a second: 4 packets of 10, 5 of 11; 95 octets in 3 + 4 ms."""
+        """Two bulks with more than a second between them: 4 packets of 10, 5 of 11; 95 bytes in 3 + 4 ms."""
         first = [(1000 * i, fwd(ACK, 10)) for i in range(4)]
         second = [(1003001 + 1000 * i, fwd(ACK, 11)) for i in range(5)]
         self.check(self.row(steps(*first, *second)), Bwd_Bytes_per_Bulk_Avg=47, Bwd_Packet_per_Bulk_Avg=4,
@@ -126,7 +126,7 @@ class JavaFlows(JavaCase):
         self.check(self.row(steps(*[(0, fwd(ACK, 9))] * 4)), Bwd_Bytes_per_Bulk_Avg=36, Bwd_Bulk_Rate_Avg=0)
 
     def test_bulk_before_1970(self):
-        """A beginning before 1970 counts as none."""
+        """A start before 1970 counts as no start."""
         frames = [(-10 * SECOND + i, fwd(ACK, 9)) for i in range(5)]
         self.check(self.row(frames), Bwd_Bytes_per_Bulk_Avg=0, Timestamp="31/12/1969 11:59:50 PM")
 
@@ -142,7 +142,7 @@ class JavaFlows(JavaCase):
                    Active_Mean="2000000.0", Active_Std="0.0", Active_Max="2000000.0", Active_Min="2000000.0",
                    Idle_Mean="5500000.5", Idle_Max="6000000.0", Idle_Min="5000001.0")
         self.check(self.row(steps((0, fwd(ACK)), (5 * SECOND, fwd(ACK)))), Active_Mean="0", Idle_Mean="0")
-        # Packets less than a second apart go on with the active period, too.
+        # Packets less than a second apart also continue the active period.
         self.check(self.row(steps((0, fwd(ACK)), (900000, bwd(ACK)), (1800000, fwd(ACK)), (7800000, fwd(ACK)))),
                    Active_Mean="1800000.0", Idle_Mean="6000000.0")
 
@@ -186,12 +186,12 @@ class JavaFlowEnds(JavaCase):
                    Total_Length_of_Fwd_Packet="7.0", FWD_Init_Win_Bytes=77, Bwd_Init_Win_Bytes=78, Fwd_PSH_Flags=1)
 
     def test_timeout_before_flags(self):
-        """A RST behind the time-out begins a flow instead of ending one."""
+        """A RST after the time-out starts a flow instead of ending one."""
         self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, fwd(ACK)), (121 * SECOND, fwd(RST)),
                                             (121 * SECOND + 1, bwd(ACK)))), [(self.NAME, 2, 0), (self.NAME, 1, 1)])
 
     def test_fin_of_responder_ends(self):
-        """The last ACK of the close begins a flow of one packet."""
+        """The last ACK of the close starts a flow of one packet."""
         self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, fwd(FIN | ACK)), (2, bwd(FIN | ACK)), (3, fwd(ACK)))),
                          [(self.NAME, 2, 1)])
 
@@ -230,7 +230,7 @@ class JavaFlowEnds(JavaCase):
         self.assertEqual(order, [4000] + JAVA_ORDER)
 
     def test_captures_are_apart(self):
-        """Several captures are several runs: no flow goes on in the next one."""
+        """Several captures are several runs: no flow continues in the next one."""
         with open(self.path("y.pcap"), "wb") as file:
             file.write(pcap(steps((10, fwd(ACK)), (11, fwd(ACK)))))
         done = self.run_on(pcap(steps((0, fwd(ACK)), (1, fwd(ACK)))), "-f", self.path("y.pcap"))
@@ -246,7 +246,7 @@ class JavaFlowEnds(JavaCase):
         self.assertEqual(done.out.split("\n")[201:-1], java_cicflowmeter.rows(flows(12)).split("\n")[1:-1])
 
     def test_max_flows(self):
-        """Where there is no room, a flow is written early and counted; no packet is lost."""
+        """If there is no room, a flow is written early and counted, and no packet is lost."""
         def one(i):
             return ethernet(ipv4(17, udp(b"", 1000 + i, 53)))
         done = self.run_on(pcap(steps(*((i, one(i // 2)) for i in range(400)))), "--max-flows", "64")

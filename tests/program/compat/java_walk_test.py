@@ -68,7 +68,8 @@ class JavaWalk(JavaCase):
         ])
 
     def test_extension_header_is_measured_twice(self):
-        """It is given up where twice the offset of IPv6 and its length pass the end, so far behind only."""
+        """The walk gives up if twice the offset of IPv6 plus its length is beyond the end, so only far into the
+        frame."""
         packet = ipv6(0, b"\4\x1f" + bytes(254) + ipv4(17, udp(b"")))
         self.assertEqual(self.identity(ethernet(packet, 0x86DD)), (UDP_ID, 8, 0))
         # At 14 + 160: 2 * 174 + 256 is more than 174 + 40 + 256 + 28.
@@ -134,7 +135,7 @@ class JavaWalk(JavaCase):
         self.assertIn("taken_as_raw_ip=2 ", self.run_on(pcap([(START, some), (START + 1, some)])).err)
 
     def test_number_of_records(self):
-        """Kept in a signed octet. Without TCP and UDP, 20 of them are too many for the log's headers."""
+        """The count is kept in a signed byte. Without TCP and UDP, 20 of them are too many for the log's headers."""
         def tagged(tags, body):
             return ethernet(struct_vlans(tags) + b"\0\1\x08\0" + body, 0x8100)
         some, other = ipv4(6, tcp(ACK, b"abc")), ipv4(1, icmp(8, b"abc"))
@@ -149,8 +150,8 @@ class JavaWalk(JavaCase):
         ])
 
     def test_second_walk_needs_a_seen_header(self):
-        """It begins by a walk as L2TP, whose count of records must not have become negative. Octets 8 to 11 of this
-        raw IP packet are PPP to that walk, and the IPv4 headers within each other begin at octet 12."""
+        """It starts with a walk as L2TP, whose count of records must not become negative. That walk takes bytes 8 to 11
+        of this raw IP packet as PPP, and the nested IPv4 headers start at byte 12."""
         def nested(headers):
             return (bytes.fromhex("45000000 00010000 40110021 45000000 00000000 40040000") + bytes(8) +
                     ipv4(4) * (headers - 1) + ipv4(59))

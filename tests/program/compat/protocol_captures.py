@@ -20,7 +20,7 @@ def tcp(r, ends):
 
 
 def transport(r, ends):
-    """(protocol, octets) with a payload that may be empty."""
+    """(protocol, bytes) with a payload that may be empty."""
     payload = r.randbytes(r.choice([0, 0, 1, 3, 18, 64, 200, 1200]))
     kind = r.randrange(12)
     if kind < 5:
@@ -158,7 +158,7 @@ def pcapng(timed, order="<", interfaces=3):
 
 
 def files(seed, count=400):
-    """The packets of this seed as files: name, octets. The first is little-endian, in microseconds."""
+    """The packets of this seed as files: name, bytes. The first is little-endian, in microseconds."""
     timed = frames(random.Random(seed), count)
     return {"pcap": pcap(timed), "big-endian": pcap(timed, ">"), "nanoseconds": pcap(timed, nanoseconds=True),
             "big-endian nanoseconds": pcap(timed, ">", True), "pcapng": pcapng(timed),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tests of --compat python have in common: packets and files of packets, and their rows."""
+"""Shared by the tests of --compat python: packets and files of packets, and their rows."""
 import struct
 
 import capture
@@ -57,7 +57,7 @@ def enhanced(seconds, frame, order="<"):
 
 class PythonCase(cases.Case):
     def run_on(self, octets, *arguments):
-        """The finished run on a capture; its output octets in .csv."""
+        """The finished run on a capture; the bytes of its output are in .csv."""
         path = self.path("x.pcap")
         with open(path, "wb") as file:
             file.write(octets)

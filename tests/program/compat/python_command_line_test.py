@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--compat python: what the command line has to say about the mode."""
+"""--compat python: the command line and its messages about the mode."""
 
 import capture
 import meter

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--compat python: one small capture a quirk with cells worked out by hand, random captures against the
+"""--compat python: one small capture per quirk with cells worked out by hand, random captures against the
 independent model of flowmeter.models.python_cicflowmeter."""
 import os
 import random
@@ -17,7 +17,7 @@ class Quirks(PythonCase):
     # ---- lists ----
 
     def test_first_packet_is_listed_twice(self):
-        # Frames of 52 octets (14 + 20 + 8 + 10).
+        # Frames of 52 bytes (14 + 20 + 8 + 10).
         self.expect(self.row((1, udp())), tot_fwd_pkts=2, tot_bwd_pkts=0, totlen_fwd_pkts=104, fwd_pkt_len_mean="52.0",
                     fwd_header_len=40, fwd_act_data_pkts=2, flow_duration="0.0", flow_byts_s=0, flow_pkts_s=0,
                     flow_iat_mean=0, fwd_iat_tot=0, bwd_pkt_len_max=0, bwd_pkt_len_mean=0, bwd_pkt_len_std="0.0",
@@ -65,7 +65,7 @@ class Quirks(PythonCase):
         self.expect(row, fwd_seg_size_avg="52.0", bwd_seg_size_avg="72.0", bwd_pkt_len_mean="72.0")
 
     def test_padding_is_payload(self):
-        # 14 + 40 octets without payload, and 6 of padding.
+        # 14 + 40 bytes without payload, and 6 of padding.
         padded = tcp() + bytes(6)
         self.expect(self.row((1, tcp())), fwd_act_data_pkts=0)
         self.expect(self.row((1, padded)), fwd_act_data_pkts=2)
@@ -75,7 +75,7 @@ class Quirks(PythonCase):
 
     def test_without_a_total_length_nothing_is_padding(self):
         self.expect(self.row((1, changed(udp(4), at2=0, at3=0) + bytes(6))), fwd_act_data_pkts=2)
-        # One octet less than the header: the same; the header itself: all is padding and no transport header is left.
+        # One byte less than the header: the same; the header itself: all is padding and no transport header is left.
         self.assertEqual(self.taken(ethernet(changed(udp(4), at3=19)), ethernet(changed(udp(4), at3=20))),
                          [True, False])
 
@@ -96,7 +96,7 @@ class Quirks(PythonCase):
     # ---- bulks ----
 
     def test_bulk_has_the_first_packet_once(self):
-        # Other than the lists. Four packets of 10 octets in 0.4 s; three are none.
+        # Unlike the lists. Four packets of 10 bytes in 0.4 s are a bulk; three are not.
         row = self.row((1, udp()), (1.1, udp()), (1.2, udp()), (1.4, udp()))
         self.expect(row, fwd_byts_b_avg="40.0", fwd_pkts_b_avg="4.0", fwd_blk_rate_avg="1E+2", bwd_blk_rate_avg=0)
         self.expect(self.row((1, udp()), (1.1, udp()), (1.2, udp())), fwd_byts_b_avg=0, fwd_blk_rate_avg=0)
@@ -107,7 +107,7 @@ class Quirks(PythonCase):
         self.expect(self.row((1, udp()), (2, udp()), (3, udp()), (4.000001, udp())), fwd_pkts_b_avg=0)
 
     def test_bulk_goes_on_by_its_last_gap(self):
-        # 4 packets in 0.4 s, then 0.1 s with a fifth: 50 octets in 0.5 s, 5 packets.
+        # 4 packets in 0.4 s, then 0.1 s with a fifth: 50 bytes in 0.5 s, 5 packets.
         row = self.row((1, udp()), (1.1, udp()), (1.2, udp()), (1.4, udp()), (1.5, udp()))
         self.expect(row, fwd_byts_b_avg="50.0", fwd_pkts_b_avg="5.0", fwd_blk_rate_avg="1E+2")
 
@@ -127,7 +127,7 @@ class Quirks(PythonCase):
     def test_bulk_rate_is_a_decimal(self):
         def rate(text, *timed):
             self.expect(self.row(*timed), fwd_blk_rate_avg=text)
-        # 60 / 3 and 40 / 5 octets a microsecond; the exponent is raised to that of the microseconds at most.
+        # 60 / 3 and 40 / 5 bytes per microsecond; the exponent is raised to that of the microseconds at most.
         rate("2.0E+7", (1, udp(15)), (1, udp(15)), (1.000001, udp(15)), (1.000003, udp(15)))
         rate("8E+6", (1, udp()), (1, udp()), (1.000001, udp()), (1.000005, udp()))
         # 40 / 0.7 to 28 digits, 719 / 2, and 40 / -0.4: the clock steps back.
@@ -265,7 +265,7 @@ class Quirks(PythonCase):
         vlan = ethernet(struct.pack(">HH", 100, 0x0800) + udp(), 0x8100)
         others = [ethernet(capture.ipv4(protocol, bytes(20))) for protocol in (47, 58)]
         self.assertEqual(self.taken(ethernet(udp()), vlan, ethernet(udp(), 0x86DD), *others), [True] + [False] * 4)
-        # The version nibble is not looked at.
+        # The version nibble is ignored.
         self.assertEqual(self.taken(ethernet(changed(udp(), at0=0x65))), [True])
 
     def test_later_fragments_are_ignored(self):
@@ -304,7 +304,7 @@ class Quirks(PythonCase):
         self.expect(self.row((1, tcp(FIN, window=77)[:36])), init_fwd_win_byts=77)
 
     def test_tcp_data_offset(self):
-        # 24 octets behind the IP header: of offset 4 or less 20 are header, of 6 and more all.
+        # 24 bytes after the IP header: of offset 4 or less 20 are header, of 6 and more all.
         for offset, data in ((0, 2), (4, 2), (5, 2), (6, 0), (15, 0)):
             self.expect(self.row((1, changed(tcp(payload=4), at32=offset << 4))), fwd_act_data_pkts=data)
         self.expect(self.row((1, changed(tcp(), at32=4 << 4))), fwd_act_data_pkts=0)
@@ -333,7 +333,7 @@ class Quirks(PythonCase):
         self.expect(row, tot_fwd_pkts=3)
 
     def test_header_length_below_5(self):
-        # IHL 4: the transport header is the last 4 octets of all that follows the first 20, here the UDP payload: too
+        # IHL 4: the transport header is the last 4 bytes of everything after the first 20, here the UDP payload: too
         # short for UDP, but enough for TCP, whose ports they are.
         body = bytes(16) + struct.pack(">HH", 1234, 5678)
         self.assertEqual(self.taken(ethernet(changed(capture.ipv4(17, body), at0=0x44))), [False])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--compat python on the captures of ../shared, a directory beside the repository: the octets of what the original
-program wrote. Skipped where that directory is absent."""
+"""--compat python on the captures of ../shared, a directory beside the repository: the bytes that the original program
+wrote. Skipped where that directory is absent."""
 import concurrent.futures
 import gzip
 import os

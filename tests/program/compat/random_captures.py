@@ -122,7 +122,7 @@ def pcapng(r):
 
 
 def capture(seed):
-    """The capture of this seed; the same octets each time."""
+    """The capture of this seed; the same bytes each time."""
     r = random.Random(seed)
     data = r.choice([pcap, pcap, pcapng])(r)
     if r.random() < 0.05:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Flows written to files: NDJSON, compressed, rotated, several at once; killed in the middle, on a full file system, in a
-directory that is closed. What carries a final name is whole."""
+directory that is closed. A file with a final name is complete."""
 import csv
 import gzip
 import io

@@ -46,7 +46,7 @@ class Http(cases.Case):
         return [row["src_port"] for row in rows]
 
     def assert_each_once(self, service, count, first_port=1000):
-        """Acknowledged: every row, once, in order."""
+        """Every row is acknowledged, once and in order."""
         self.assertEqual(self.ports(service.acknowledged), list(range(first_port, first_port + count)))
 
 
@@ -148,7 +148,7 @@ class Failures(Http):
                 service.stop()
 
     def test_batches_that_are_too_large_are_halved(self):
-        """And are for good; a flow that is too large alone is refused."""
+        """Requests stay smaller from then on. A single flow that is too large is refused."""
         service = Service(self, lambda n: 413 if len(service.requests[n - 1].rows()) > 3 else 200)
         done = self.run_meter("-f", self.flows("x.pcap", 8), "-u", service.url(), "--url-batch", "7")
         self.assertEqual([self.ports(request.rows()) for request in service.requests],
@@ -229,7 +229,7 @@ class Spool(Http):
         self.assertEqual(self.files(), [])
 
     def test_a_server_that_comes_and_goes(self):
-        """Some rows a run, none twice that was acknowledged, over runs that end in the middle."""
+        """Some rows per run, over runs that end in the middle. No row is sent again once it was acknowledged."""
         service = Service(self)
         for first, budget in ((1000, 5), (1010, 3), (1020, 14)):
             limit = len(service.requests) + budget

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Tables of conversations. A row is a claim, the packets that show it, and what the flow has in the
-// end; directions are 0 (forward) and 1.
+// Tables of conversations. A row has a claim, the packets that show it, and the flow's final
+// summary; directions are 0 (forward) and 1.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -72,7 +72,7 @@ std::optional<Value> most(const std::vector<Value>& seen, size_t different) {
   return best == counts.end() ? std::nullopt : std::optional(best->first);
 }
 
-// Whether a segment begins where one of the last eight messages of its direction began, or inside
+// Whether a segment starts where one of the last eight messages of its direction started, or inside
 // the first `length` bytes of that message.
 class RecentStarts {
  public:

@@ -130,14 +130,14 @@ class Conversation {
     return *this;
   }
   Conversation& syn(unsigned direction);
-  // A segment behind all that was sent so far.
+  // A segment after all that was sent so far.
   Conversation& send(unsigned direction, std::string_view payload);
   // A segment anywhere; length on the wire may be more than what was captured.
   Conversation& at(unsigned direction, uint32_t offset, std::string_view payload,
                    uint32_t length = 0);
-  // Segments that are none of the others' business: each three bytes of noise.
+  // Segments that do not concern the others: three bytes of noise each.
   Conversation& noise(unsigned direction, unsigned segments);
-  // The same without sequence numbers, as of a flow that was begun before.
+  // The same without a known origin, as in a flow that had started before.
   Conversation& raw(const Payload& payload);
   Conversation& datagram(unsigned direction, std::string_view payload);
   Conversation& lost();

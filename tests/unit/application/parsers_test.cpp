@@ -113,7 +113,7 @@ TEST(ParseHttp, ContentLength) {
         << row.header;
 }
 
-// What is said of a beginning holds for every end of it.
+// A verdict on a prefix holds for every continuation.
 TEST(ParseHttp, AVerdictOnABeginningStands) {
   for (const std::string whole :
        {"PUT /target HTTP/1.1\r\nA: b\r\nContent-Length: 3\r\n\r\nbody", "GET /x RTSP/1.0\r\n\r\n",
@@ -288,7 +288,7 @@ TEST(ParseDns, Messages) {
     EXPECT_EQ(dns(whole.substr(0, n), n), "no") << n;
     EXPECT_EQ(dns(whole.substr(0, n), whole.size()), "more") << n;
   }
-  // What cannot come any more is not waited for.
+  // The parser does not wait for bytes that cannot come any more.
   EXPECT_EQ(dns("", 11), "no");
   EXPECT_EQ(dns("", 12), "more");
   const std::string begun = dns_header(0x0100, 1) + "\3";

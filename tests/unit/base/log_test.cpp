@@ -46,7 +46,7 @@ TEST(LogLine, NothingCommandsATerminalOrEndsTheLine) {
            Row{"line feed", "a\nb", "a\\x0ab", "a\\u000ab"},
            Row{"delete", "a\x7f", "a\\x7f", "a\\u007f"},
            Row{"C1 control in UTF-8", "a\xc2\x9b", "a\\x9b", "a\\u009b"},
-           Row{"C1 control as an octet", "a\x9b", "a\\x9b", "a\\ufffd"},
+           Row{"C1 control as a byte", "a\x9b", "a\\x9b", "a\\ufffd"},
            Row{"cut UTF-8", "a\xe2\x82", "a\\xe2\\x82", "a\\ufffd\\ufffd"},
            Row{"surrogate", "\xed\xa0\x80", "\\xed\\xa0\\x80", "\\ufffd\\ufffd\\ufffd"},
            Row{"overlong slash", "\xc0\xaf", "\\xc0\\xaf", "\\ufffd\\ufffd"},

@@ -39,7 +39,7 @@ TEST(SlotPool, AddressesAreStable) {
 }
 
 TEST(SlotPool, ReservesWithoutTakingMemory) {
-  // 2^30 records of 24 octets: more than the machine has.
+  // 2^30 records of 24 bytes: more than the machine has.
   SlotPool<Record> pool(1u << 30);
   pool[pool.take()].words[0] = 1;
   EXPECT_EQ(pool.in_use(), 1u);

@@ -13,7 +13,7 @@ namespace {
 TEST(CaptureDamage, PcapngDamage) {
   Pcapng good;
   good.interface(1, 9).enhanced(frame(), 1);
-  const size_t behind = good.octets().size();
+  const size_t behind = good.bytes().size();
   good.enhanced(frame(), 2);
   struct Case {
     const char* claim;
@@ -33,9 +33,9 @@ TEST(CaptureDamage, PcapngDamage) {
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.claim);
-    Octets octets = good.octets();
-    set32(octets, behind + c.at, c.value);
-    const ReadCapture all = read(octets);
+    Bytes bytes = good.bytes();
+    set32(bytes, behind + c.at, c.value);
+    const ReadCapture all = read(bytes);
     EXPECT_EQ(all.frames.size(), 1u) << "what came before stands";
     EXPECT_NE(all.damage, "");
     EXPECT_EQ(all.read_error, 0);
@@ -43,41 +43,40 @@ TEST(CaptureDamage, PcapngDamage) {
 }
 
 TEST(CaptureDamage, PcapngDamagedHeaders) {
-  EXPECT_NE(read(Pcapng().interface(1).block(6, 8).octets()).damage, "") << "short packet block";
-  EXPECT_NE(read(Pcapng().interface(1).block(2, 8).octets()).damage, "");
-  EXPECT_NE(read(Pcapng().interface(1).block(3, 0).octets()).damage, "");
-  EXPECT_NE(read(Pcapng().block(1, 4).octets()).damage, "") << "short interface description";
-  EXPECT_NE(read(Pcapng().simple(frame()).octets()).damage, "") << "simple packet, no interface";
+  EXPECT_NE(read(Pcapng().interface(1).block(6, 8).bytes()).damage, "") << "short packet block";
+  EXPECT_NE(read(Pcapng().interface(1).block(2, 8).bytes()).damage, "");
+  EXPECT_NE(read(Pcapng().interface(1).block(3, 0).bytes()).damage, "");
+  EXPECT_NE(read(Pcapng().block(1, 4).bytes()).damage, "") << "short interface description";
+  EXPECT_NE(read(Pcapng().simple(frame()).bytes()).damage, "") << "simple packet, no interface";
   Pcapng second;
   second.interface(1).enhanced(frame(), 1);
-  const size_t at = second.octets().size();
+  const size_t at = second.bytes().size();
   second.section(false).interface(1).enhanced(frame(), 1);
-  Octets octets = second.octets();
-  octets[at + 8] ^= 1;  // the byte-order magic of the second section
-  const ReadCapture all = read(octets);
+  Bytes bytes = second.bytes();
+  bytes[at + 8] ^= 1;  // the byte-order magic of the second section
+  const ReadCapture all = read(bytes);
   EXPECT_EQ(all.frames.size(), 1u);
   EXPECT_NE(all.damage, "");
 }
 
 TEST(CaptureDamage, NotACapture) {
-  for (const Octets& octets :
-       {Octets{}, Octets{'x'}, Octets{0xd4, 0xc3, 0xb2}, Octets(1000, 0), Octets(1000, 'a'),
-        Octets{'\n', '\r', '\r', '\n'}, Octets(200, '\n')}) {
-    const ReadCapture all = read(octets);
+  for (const Bytes& bytes : {Bytes{}, Bytes{'x'}, Bytes{0xd4, 0xc3, 0xb2}, Bytes(1000, 0),
+                             Bytes(1000, 'a'), Bytes{'\n', '\r', '\r', '\n'}, Bytes(200, '\n')}) {
+    const ReadCapture all = read(bytes);
     EXPECT_TRUE(all.frames.empty());
     EXPECT_FALSE(all.valid_header);
     EXPECT_NE(all.damage, "");
     EXPECT_EQ(all.read_error, 0);
   }
   const std::string text = "\n\r\r\nA text that begins with line ends like a section header.\n";
-  EXPECT_FALSE(read(Octets(text.begin(), text.end())).valid_header);
+  EXPECT_FALSE(read(Bytes(text.begin(), text.end())).valid_header);
   EXPECT_EQ(read({}).damage, "the file is empty");
 }
 
 TEST(CaptureDamage, PcapHeaderCutShort) {
-  Octets octets = pcap({});
-  octets.resize(23);
-  const ReadCapture all = read(octets);
+  Bytes bytes = pcap({});
+  bytes.resize(23);
+  const ReadCapture all = read(bytes);
   EXPECT_FALSE(all.valid_header);
   EXPECT_NE(all.damage, "");
 }
@@ -101,23 +100,23 @@ TEST(CaptureDamage, ReadErrorIsNotDamage) {
 
 // ---- every cut ----
 
-void expect_prefixes(const Octets& octets) {
-  const ReadCapture whole = read(octets);
+void expect_prefixes(const Bytes& bytes) {
+  const ReadCapture whole = read(bytes);
   TemporaryFile file;
   size_t last = 0;
-  for (size_t cut = 0; cut < octets.size(); cut++) {
-    ASSERT_TRUE(write_file(file.path(),
-                           Octets(octets.begin(), octets.begin() + static_cast<ptrdiff_t>(cut))));
+  for (size_t cut = 0; cut < bytes.size(); cut++) {
+    ASSERT_TRUE(
+        write_file(file.path(), Bytes(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(cut))));
     const ReadCapture part = read_path(file.path());
     ASSERT_LE(part.frames.size(), whole.frames.size());
     for (size_t i = 0; i < part.frames.size(); i++)
       ASSERT_EQ(part.frames[i], whole.frames[i]) << "cut at " << cut;
-    ASSERT_GE(part.frames.size(), last) << "more octets, fewer frames";
+    ASSERT_GE(part.frames.size(), last) << "more bytes, fewer frames";
     last = part.frames.size();
   }
 }
 
-TEST(CaptureDamage, CutAtEveryOctet) {
+TEST(CaptureDamage, CutAtEveryByte) {
   const std::vector<TimedFrame> frames = {{1, frame(0)}, {2, frame(7)}, {3, frame(30)}};
   expect_prefixes(pcap(frames));
   expect_prefixes(pcap(frames, {true, true}));
@@ -130,21 +129,21 @@ TEST(CaptureDamage, CutAtEveryOctet) {
                       .section(false)
                       .interface(101)
                       .enhanced(frame(5), 9)
-                      .octets());
+                      .bytes());
 }
 
-TEST(CaptureDamage, DamagedOctetsNeverCrash) {
+TEST(CaptureDamage, DamagedBytesNeverCrash) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
   const std::vector<TimedFrame> frames = {{1, frame(0)}, {2, frame(7)}, {3, frame(30)}};
-  const Octets bases[] = {pcap(frames), pcapng(frames)};
+  const Bytes bases[] = {pcap(frames), pcapng(frames)};
   for (int i = 0; i < 2000; i++) {
-    Octets octets = bases[i % 2];
+    Bytes bytes = bases[i % 2];
     for (unsigned n = 1 + random() % 4; n > 0; n--)
-      octets[random() % octets.size()] = static_cast<uint8_t>(random());
-    const ReadCapture all = read(octets);
-    for (const ReadFrame& f : all.frames) ASSERT_GE(f.wire_length, f.octets.size());
+      bytes[random() % bytes.size()] = static_cast<uint8_t>(random());
+    const ReadCapture all = read(bytes);
+    for (const ReadFrame& f : all.frames) ASSERT_GE(f.wire_length, f.bytes.size());
   }
 }
 

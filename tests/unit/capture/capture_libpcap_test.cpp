@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The capture reader and libpcap read the same, wherever both can read.
+// The capture reader and libpcap give the same frames, wherever both can read.
 #include <gtest/gtest.h>
 #include <pcap/pcap.h>
 
@@ -31,7 +31,7 @@ std::unique_ptr<ReadCapture> read_by_libpcap(const std::string& path) {
     const auto time =
         static_cast<uint64_t>(header->ts.tv_sec) * kS + static_cast<uint64_t>(header->ts.tv_usec);
     all->frames.push_back(
-        {0, time, 0, std::max(header->len, header->caplen), Octets(data, data + header->caplen)});
+        {0, time, 0, std::max(header->len, header->caplen), Bytes(data, data + header->caplen)});
   }
   if (result == PCAP_ERROR) all->damage = ::pcap_geterr(pcap.get());
   return all;
@@ -59,7 +59,7 @@ void expect_equal_to_libpcap(const std::string& path) {
     EXPECT_NE(ours.damage, "") << theirs->damage;
   }
   for (size_t i = 0; i < std::min(ours.frames.size(), theirs->frames.size()); i++) {
-    ASSERT_EQ(ours.frames[i].octets, theirs->frames[i].octets) << "frame " << i;
+    ASSERT_EQ(ours.frames[i].bytes, theirs->frames[i].bytes) << "frame " << i;
     ASSERT_EQ(ours.frames[i].wire_length, theirs->frames[i].wire_length) << "frame " << i;
     ASSERT_TRUE(same_time(ours.frames[i].time_ns, theirs->frames[i].time_ns)) << "frame " << i;
   }
@@ -93,8 +93,8 @@ TEST(CaptureLibpcap, ReadsTheSameFromGeneratedFiles) {
         file.enhanced(f.frame, stamp, interface);
       if (random() % 5 == 0) file.block(5, 4 * (random() % 50));
     }
-    for (const Octets& octets : {pcap(frames, {a, b}), file.octets()}) {
-      TemporaryFile on_disk(octets);
+    for (const Bytes& bytes : {pcap(frames, {a, b}), file.bytes()}) {
+      TemporaryFile on_disk(bytes);
       ASSERT_NE(read_by_libpcap(on_disk.path()), nullptr);
       expect_equal_to_libpcap(on_disk.path());
     }

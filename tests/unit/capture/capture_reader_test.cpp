@@ -48,33 +48,33 @@ TEST(CaptureReader, PcapLinkTypes) {
     const auto f = ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).link(link);
     EXPECT_EQ(read(pcap({f.at(0)})).frames.at(0).link_type, link);
   }
-  Octets octets = pcap({{0, frame()}});
-  octets[23] = 0x14;  // FCS length, in the upper bits of the link field
-  octets[22] = 0x01;
-  EXPECT_EQ(read(octets).frames.at(0).link_type, 1u);
+  Bytes bytes = pcap({{0, frame()}});
+  bytes[23] = 0x14;  // FCS length, in the upper bits of the link field
+  bytes[22] = 0x01;
+  EXPECT_EQ(read(bytes).frames.at(0).link_type, 1u);
 }
 
 TEST(CaptureReader, PcapFractionIsAddedAsItStands) {
-  Octets octets = pcap({{7 * kS, frame()}});
-  set32(octets, 28, 2'500'000);
-  EXPECT_EQ(read(octets).frames.at(0).time_ns, 9 * kS + kS / 2);
-  set32(octets, 28, 0xffffffff);
-  EXPECT_EQ(read(octets).frames.at(0).time_ns, 7 * kS + 0xffffffffull * 1000);
+  Bytes bytes = pcap({{7 * kS, frame()}});
+  set32(bytes, 28, 2'500'000);
+  EXPECT_EQ(read(bytes).frames.at(0).time_ns, 9 * kS + kS / 2);
+  set32(bytes, 28, 0xffffffff);
+  EXPECT_EQ(read(bytes).frames.at(0).time_ns, 7 * kS + 0xffffffffull * 1000);
 }
 
 TEST(CaptureReader, WireLengthIsAtLeastTheCapturedLength) {
-  Octets octets = pcap({{0, frame(20)}});
-  set32(octets, 36, 5);
-  const ReadCapture all = read(octets);
-  EXPECT_EQ(all.frames.at(0).wire_length, frame(20).octets.size());
+  Bytes bytes = pcap({{0, frame(20)}});
+  set32(bytes, 36, 5);
+  const ReadCapture all = read(bytes);
+  EXPECT_EQ(all.frames.at(0).wire_length, frame(20).bytes.size());
 }
 
 TEST(CaptureReader, PcapCapturedLengthLimit) {
-  const Frame longest = {Octets(262144, 7), 262144, 1};
+  const Frame longest = {Bytes(262144, 7), 262144, 1};
   const ReadCapture all = read(pcap({{0, longest}, {1, frame()}}));
   ASSERT_EQ(all.frames.size(), 2u);
-  EXPECT_EQ(all.frames[0].octets.size(), 262144u);
-  const Frame longer = {Octets(262145, 7), 262145, 1};
+  EXPECT_EQ(all.frames[0].bytes.size(), 262144u);
+  const Frame longer = {Bytes(262145, 7), 262145, 1};
   const ReadCapture damaged = read(pcap({{0, frame()}, {0, longer}, {1000, frame()}}));
   EXPECT_EQ(damaged.frames.size(), 1u);
   EXPECT_NE(damaged.damage, "");
@@ -91,7 +91,7 @@ TEST(CaptureReader, PcapngByteOrdersAndBlocks) {
         .obsolete(frame(2), 2)
         .simple(frame(3))
         .enhanced(frame(4), ~uint64_t{0} / 1000);
-    const ReadCapture all = read(file.octets());
+    const ReadCapture all = read(file.bytes());
     EXPECT_EQ(all.damage, "");
     ASSERT_EQ(all.frames.size(), 4u);
     EXPECT_EQ(all.frames[0], expected(frame(1), 1'700'000'000'000'001'000));
@@ -107,7 +107,7 @@ TEST(CaptureReader, PcapngInterfaces) {
   Pcapng file;
   file.interface(1).interface(101, 9).enhanced(frame(), 1, 0).enhanced(raw, 1, 1);
   file.interface(113, 3).enhanced(cooked, 1, 2).obsolete(raw, 2, 1).simple(frame());
-  const ReadCapture all = read(file.octets());
+  const ReadCapture all = read(file.bytes());
   ASSERT_EQ(all.frames.size(), 5u);
   EXPECT_EQ(all.frames[0], expected(frame(), 1000));
   EXPECT_EQ(all.frames[1], expected(raw, 1));
@@ -154,7 +154,7 @@ TEST(CaptureReader, PcapngResolutionsAndOffsets) {
       SCOPED_TRACE(::testing::Message() << row.claim << (big_endian ? ", big-endian" : ""));
       Pcapng file(big_endian);
       file.interface(1, row.resolution, row.offset_s).enhanced(frame(), row.stamp);
-      const ReadCapture all = read(file.octets());
+      const ReadCapture all = read(file.bytes());
       ASSERT_EQ(all.frames.size(), 1u);
       EXPECT_EQ(all.frames[0].time_ns, row.time_ns);
       EXPECT_EQ(all.frames[0].era, row.era);
@@ -165,13 +165,13 @@ TEST(CaptureReader, PcapngSimplePacketsAndSnapLength) {
   Pcapng file;
   file.interface(1, 6, 0, 60);
   Frame cut = frame(100);
-  cut.octets.resize(60);
+  cut.bytes.resize(60);
   file.simple(cut).simple(frame(3));
-  const ReadCapture all = read(file.octets());
+  const ReadCapture all = read(file.bytes());
   ASSERT_EQ(all.frames.size(), 2u);
-  EXPECT_EQ(all.frames[0].octets.size(), 60u);
+  EXPECT_EQ(all.frames[0].bytes.size(), 60u);
   EXPECT_EQ(all.frames[0].wire_length, 142u);
-  EXPECT_EQ(all.frames[1].octets.size(), 45u) << "not the padding of the block";
+  EXPECT_EQ(all.frames[1].bytes.size(), 45u) << "not the padding of the block";
 }
 
 TEST(CaptureReader, PcapngNewSectionForgetsInterfaces) {
@@ -179,7 +179,7 @@ TEST(CaptureReader, PcapngNewSectionForgetsInterfaces) {
   Pcapng file;
   file.interface(1, 9).enhanced(frame(), 5).section(true).interface(101, 3).enhanced(raw, 7);
   file.section(false).enhanced(frame(), 5);  // no interface yet
-  const ReadCapture all = read(file.octets());
+  const ReadCapture all = read(file.bytes());
   ASSERT_EQ(all.frames.size(), 2u);
   EXPECT_EQ(all.frames[0], expected(frame(), 5));
   EXPECT_EQ(all.frames[1], expected(raw, 7'000'000));
@@ -191,7 +191,7 @@ TEST(CaptureReader, PcapngUnknownBlocksAreSkipped) {
   file.block(4, 64).interface(1, 9).block(0x80000bad, 0).enhanced(frame(), 1);
   file.block(5, 100).block(10, 5 * 1024 * 1024).enhanced(frame(), 2);
   file.block(0xbad, 20 * 1024 * 1024).enhanced(frame(), 3);
-  const ReadCapture all = read(file.octets());
+  const ReadCapture all = read(file.bytes());
   EXPECT_EQ(all.damage, "");
   ASSERT_EQ(all.frames.size(), 3u);
   EXPECT_EQ(all.frames[2], expected(frame(), 3));
@@ -199,26 +199,26 @@ TEST(CaptureReader, PcapngUnknownBlocksAreSkipped) {
 
 TEST(CaptureReader, PcapngLongPacketBlockWithOptions) {
   // A packet block with MiBs of options is held, and the packet before them is whole.
-  Octets body(20 + 4 + 3 * 1024 * 1024);
+  Bytes body(20 + 4 + 3 * 1024 * 1024);
   set32(body, 12, 4);
   set32(body, 16, 4);
   Pcapng file;
   file.interface(1).block(6, body).enhanced(frame(), 3);
-  const ReadCapture all = read(file.octets());
+  const ReadCapture all = read(file.bytes());
   EXPECT_EQ(all.damage, "");
   ASSERT_EQ(all.frames.size(), 2u);
-  EXPECT_EQ(all.frames[0].octets.size(), 4u);
+  EXPECT_EQ(all.frames[0].bytes.size(), 4u);
 }
 
 TEST(CaptureReader, PcapngInterfaceOptionsWithDamage) {
   // An option longer than its block is not read, but the interface is there.
-  Octets body(8 + 4);
+  Bytes body(8 + 4);
   body[0] = 1;
   body[8] = 9;
   body[10] = 200;
   Pcapng file;
   file.block(1, body).enhanced(frame(), 1);
-  const ReadCapture all = read(file.octets());
+  const ReadCapture all = read(file.bytes());
   ASSERT_EQ(all.frames.size(), 1u);
   EXPECT_EQ(all.frames[0].time_ns, 1000u);
 }
@@ -228,13 +228,13 @@ TEST(CaptureReader, PcapngInterfaceOptionsWithDamage) {
 TEST(CaptureReader, PipeInPieces) {
   std::vector<TimedFrame> frames;
   for (unsigned i = 0; i < 50; i++) frames.push_back({i, frame(i)});
-  const Octets octets = pcap(frames, {true, false});
+  const Bytes bytes = pcap(frames, {true, false});
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   std::thread writer([&] {
-    for (size_t at = 0; at < octets.size(); at += 7) {
-      const size_t size = std::min<size_t>(7, octets.size() - at);
-      ASSERT_EQ(::write(ends[1], octets.data() + at, size), static_cast<ssize_t>(size));
+    for (size_t at = 0; at < bytes.size(); at += 7) {
+      const size_t size = std::min<size_t>(7, bytes.size() - at);
+      ASSERT_EQ(::write(ends[1], bytes.data() + at, size), static_cast<ssize_t>(size));
     }
     ::close(ends[1]);
   });
@@ -268,9 +268,9 @@ TEST(CaptureReader, SignalEndsAReadFromAPipe) {
   ::sigaction(SIGALRM, &action, &old);
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
-  Octets octets = pcap({{1000, frame()}, {2000, frame()}});
-  octets.resize(octets.size() - 5);
-  ASSERT_EQ(::write(ends[1], octets.data(), octets.size()), static_cast<ssize_t>(octets.size()));
+  Bytes bytes = pcap({{1000, frame()}, {2000, frame()}});
+  bytes.resize(bytes.size() - 5);
+  ASSERT_EQ(::write(ends[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
   auto reader = CaptureReader::open("/proc/self/fd/" + std::to_string(ends[0]), &interrupted);
   ASSERT_TRUE(reader);
   CapturedFrame f;
@@ -290,23 +290,23 @@ TEST(CaptureReader, SignalEndsAReadFromAPipe) {
 TEST(CaptureReader, LongFileAndProgress) {
   std::vector<TimedFrame> frames;
   for (unsigned i = 0; i < 3000; i++) frames.push_back({i * 1000, frame(i % 1400)});
-  frames.push_back({0, {Octets(262144, 1), 300000, 1}});
+  frames.push_back({0, {Bytes(262144, 1), 300000, 1}});
   frames.push_back({0, frame()});
-  for (const Octets& octets : {pcap(frames), pcapng(frames)}) {
-    TemporaryFile file(octets);
+  for (const Bytes& bytes : {pcap(frames), pcapng(frames)}) {
+    TemporaryFile file(bytes);
     auto reader = CaptureReader::open(file.path());
     ASSERT_TRUE(reader);
-    EXPECT_EQ(reader->bytes_total(), octets.size());
+    EXPECT_EQ(reader->bytes_total(), bytes.size());
     CapturedFrame f;
     uint64_t before = 0;
     for (const TimedFrame& one : frames) {
       ASSERT_TRUE(reader->next(&f));
-      ASSERT_EQ(Octets(f.data, f.data + f.captured_length), one.frame.octets);
+      ASSERT_EQ(Bytes(f.data, f.data + f.captured_length), one.frame.bytes);
       ASSERT_GT(reader->bytes_read(), before);
       before = reader->bytes_read();
     }
     EXPECT_FALSE(reader->next(&f));
-    EXPECT_EQ(reader->bytes_read(), octets.size());
+    EXPECT_EQ(reader->bytes_read(), bytes.size());
   }
 }
 

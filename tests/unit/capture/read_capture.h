@@ -9,14 +9,14 @@
 
 namespace flowmeter::testing {
 
-using Octets = std::vector<uint8_t>;
+using Bytes = std::vector<uint8_t>;
 
 struct ReadFrame {
   int64_t era;
   uint64_t time_ns;
   uint32_t link_type;
   uint32_t wire_length;
-  Octets octets;
+  Bytes bytes;
 
   bool operator==(const ReadFrame&) const = default;
 };
@@ -37,7 +37,7 @@ inline ReadCapture read_path(const std::string& path) {
   }
   for (CapturedFrame f; reader->next(&f);)
     all.frames.push_back(
-        {f.era, f.time_ns, f.link_type, f.wire_length, Octets(f.data, f.data + f.captured_length)});
+        {f.era, f.time_ns, f.link_type, f.wire_length, Bytes(f.data, f.data + f.captured_length)});
   all.damage = reader->damage();
   all.valid_header = reader->valid_header();
   all.read_error = reader->read_error();
@@ -47,8 +47,8 @@ inline ReadCapture read_path(const std::string& path) {
   return all;
 }
 
-inline ReadCapture read(const Octets& octets) {
-  TemporaryFile file(octets);
+inline ReadCapture read(const Bytes& bytes) {
+  TemporaryFile file(bytes);
   return read_path(file.path());
 }
 
@@ -57,11 +57,11 @@ inline Frame frame(size_t payload = 10) {
 }
 
 inline ReadFrame expected(const Frame& f, uint64_t time_ns, int64_t era = 0) {
-  return {era, time_ns, f.link_type, f.wire_length, f.octets};
+  return {era, time_ns, f.link_type, f.wire_length, f.bytes};
 }
 
-inline void set32(Octets& octets, size_t at, uint32_t value) {
-  for (size_t i = 0; i < 4; i++) octets[at + i] = static_cast<uint8_t>(value >> (8 * i));
+inline void set32(Bytes& bytes, size_t at, uint32_t value) {
+  for (size_t i = 0; i < 4; i++) bytes[at + i] = static_cast<uint8_t>(value >> (8 * i));
 }
 
 constexpr uint64_t kS = 1'000'000'000;

@@ -77,11 +77,11 @@ TEST(ConfigurationFile, NothingIsNoError) {
 }
 
 TEST(ConfigurationFile, WritesStringsThatItReads) {
-  std::string octets;
-  for (int c = 1; c < 256; c++) octets += static_cast<char>(c);
-  auto entries = parse_configuration("a = " + toml_string(octets), "f");
+  std::string bytes;
+  for (int c = 1; c < 256; c++) bytes += static_cast<char>(c);
+  auto entries = parse_configuration("a = " + toml_string(bytes), "f");
   ASSERT_TRUE(entries) << entries.error().message();
-  EXPECT_EQ(entries->at(0).values, Values{octets});
+  EXPECT_EQ(entries->at(0).values, Values{bytes});
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace flowmeter::testing {
 namespace {
 
-using Octets = std::vector<uint8_t>;
+using Bytes = std::vector<uint8_t>;
 
 // Reason, time and payload length of each record.
 struct Record {
@@ -42,8 +42,8 @@ std::vector<Record> by_dissector(const std::string& path) {
   return records;
 }
 
-// jNetPcap on top: passes over records whose length on the wire is less, as ints, than what was
-// captured; seconds and microseconds are a long and an int.
+// jNetPcap on top of that: it skips records whose length on the wire is less (as ints) than the
+// captured length; seconds and microseconds are a long and an int.
 std::vector<Record> by_libpcap(const std::string& path) {
   std::vector<Record> records;
   char error[PCAP_ERRBUF_SIZE];
@@ -73,13 +73,13 @@ std::vector<TimedFrame> frames() {
   return out;
 }
 
-// Octets of a capture's headers are replaced by telling ones.
-void hold_against_libpcap(const Octets& capture, unsigned seed, size_t from) {
+// Bytes of a capture's headers are replaced by telling ones.
+void hold_against_libpcap(const Bytes& capture, unsigned seed, size_t from) {
   std::mt19937 random(seed);
   const TemporaryFile file;
   size_t records = 0;
   for (int i = 0; i < 400; i++) {
-    Octets changed = capture;
+    Bytes changed = capture;
     for (unsigned n = random() % 4; n > 0; n--) {
       constexpr uint8_t kTelling[] = {0, 1, 2, 3, 4, 0x3c, 0x7f, 0x80, 0xff};
       changed[from + random() % (changed.size() - from)] = kTelling[random() % sizeof(kTelling)];
@@ -112,7 +112,7 @@ TEST(JavaDissector, SecondInterfaceOfAnotherKindEndsTheReading) {
       Pcapng capture;
       capture.interface(1, 6).enhanced(frame, 1).interface(link_type, 9, 0, snap_length);
       capture.enhanced(frame, 2, 1);
-      const TemporaryFile file(capture.octets());
+      const TemporaryFile file(capture.bytes());
       EXPECT_EQ(by_dissector(file.path()), by_libpcap(file.path()));
       EXPECT_EQ(by_dissector(file.path()).size(), link_type == 1 && snap_length == 0 ? 2u : 1u);
     }
@@ -122,7 +122,7 @@ TEST(JavaDissector, SecondInterfaceOfAnotherKindEndsTheReading) {
 TEST(JavaDissector, SimplePacketBlock) {
   Pcapng capture;
   capture.interface(1, 6).simple(frames()[0].frame);
-  const TemporaryFile file(capture.octets());
+  const TemporaryFile file(capture.bytes());
   EXPECT_EQ(by_dissector(file.path()), by_libpcap(file.path()));
   EXPECT_EQ(by_dissector(file.path()).size(), 1u);
 }

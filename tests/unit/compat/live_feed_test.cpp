@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a mode makes of a packet's record live is what it makes of the packet's frame in a capture;
-// and buffers of several segments are cut as the wire shows them.
+// A mode makes the same of a packet's record in a live run as of the packet's frame in a capture,
+// and buffers of several segments are cut as on the wire.
 #include "compat/live_feed.h"
 
 #include <gtest/gtest.h>
@@ -41,20 +41,20 @@ class Recorder final : public CompatEngine {
 
 CapturedFrame captured(const Frame& frame) {
   CapturedFrame result{};
-  result.data = frame.octets.data();
-  result.captured_length = static_cast<uint32_t>(frame.octets.size());
+  result.data = frame.bytes.data();
+  result.captured_length = static_cast<uint32_t>(frame.bytes.size());
   result.wire_length = frame.wire_length;
   result.link_type = frame.link_type;
   result.time_ns = kTimeUs * 1000 + 999;
   return result;
 }
 
-// By way of the kernel's record. first: a later fragment's datagram begins with this.
+// Goes through the kernel's record. first: the first fragment of a later fragment's datagram.
 LivePacket live(const Frame& frame, const Frame* first = nullptr, uint8_t initiator = 0) {
   fm_packet packet{};
   fm_fragment_key fragment;
   fm_fragment_role role;
-  const fm_captured context{frame.octets.data(), static_cast<uint32_t>(frame.octets.size())};
+  const fm_captured context{frame.bytes.data(), static_cast<uint32_t>(frame.bytes.size())};
   EXPECT_EQ(
       fm_parse(&context, {frame.wire_length, 0, 0}, frame.link_type, &packet, &fragment, &role),
       FM_METERED);

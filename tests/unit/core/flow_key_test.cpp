@@ -83,7 +83,7 @@ TEST(FlowKey, EveryFieldCounts) {
   for (size_t i = 0; i < sizeof(key); i++) {
     fm_flow_key other = key;
     reinterpret_cast<uint8_t*>(&other)[i] ^= 1;
-    EXPECT_FALSE(fm_key_equal(&key, &other)) << "octet " << i;
+    EXPECT_FALSE(fm_key_equal(&key, &other)) << "byte " << i;
   }
 }
 
@@ -96,14 +96,14 @@ TEST(FlowKey, LessIsATotalOrder) {
   EXPECT_FALSE(fm_address_less(&low, &low));
 }
 
-TEST(FlowKey, Ipv4AddressIsItsOctetsFirst) {
-  const uint8_t octets[4] = {192, 0, 2, 1};
+TEST(FlowKey, Ipv4AddressIsItsBytesFirst) {
+  const uint8_t bytes[4] = {192, 0, 2, 1};
   __be32 wire;
-  std::memcpy(&wire, octets, 4);
+  std::memcpy(&wire, bytes, 4);
   const fm_address a = fm_address_ipv4(wire);
   uint8_t memory[16];
   std::memcpy(memory, &a, 16);
-  EXPECT_EQ(std::memcmp(memory, octets, 4), 0);
+  EXPECT_EQ(std::memcmp(memory, bytes, 4), 0);
   for (int i = 4; i < 16; i++) EXPECT_EQ(memory[i], 0);
 }
 

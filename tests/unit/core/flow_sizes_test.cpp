@@ -50,13 +50,13 @@ void expect_lists(const Sizes& s, const Lists& lists) {
     const auto& list = lists[end];
     Wide squares = 0;
     uint64_t payload_max = 0, header = 0, header_squares = 0, least = 255, greatest = 0;
-    for (const auto& [payload, octets] : list) {
+    for (const auto& [payload, bytes] : list) {
       squares += static_cast<Wide>(payload) * payload;
       payload_max = std::max(payload_max, payload);
-      header += octets;
-      header_squares += octets * octets;
-      least = std::min(least, octets);
-      greatest = std::max(greatest, octets);
+      header += bytes;
+      header_squares += bytes * bytes;
+      least = std::min(least, bytes);
+      greatest = std::max(greatest, bytes);
     }
     const fm_direction_sizes& d = s.sizes.direction[end];
     ASSERT_EQ(s.counters.direction[end].length.count, list.size());

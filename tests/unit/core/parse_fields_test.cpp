@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// include/flowmeter/parse.h: what a packet tells beyond its lengths: key, flags, fragment, shims.
+// include/flowmeter/parse.h: the fields of a packet beyond its lengths: key, flags, fragment,
+// shims.
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>

@@ -61,7 +61,7 @@ const std::vector<RowOfParse>& rows() {
       {"ESP", ipv4(kA, kB).protocol(50).payload(60), {FM_OTHER_PROTOCOL}},
       {"AH over IPv4", ipv4(kA, kB).protocol(51).payload(60), {FM_OTHER_PROTOCOL}},
       {"SCTP", ipv4(kA, kB).protocol(132).payload(60), {FM_OTHER_PROTOCOL}},
-      {"another protocol needs no octets behind its IP header",
+      {"another protocol needs no bytes behind its IP header",
        ipv4(kA, kB).protocol(47),
        {FM_OTHER_PROTOCOL}},
       {"no next header over IPv6", ipv6(kA6, kB6), {FM_OTHER_PROTOCOL}},
@@ -85,7 +85,7 @@ const std::vector<RowOfParse>& rows() {
        tcp4().ip_length(0).wire_length(100000),
        {FM_METERED, 40, 100000 - 54}},
       {"total length up to the frame end", udp4().ip_length(38), {FM_METERED, 28, 10}},
-      {"total length one octet beyond the frame", udp4().ip_length(39), {FM_MALFORMED}},
+      {"total length one byte beyond the frame", udp4().ip_length(39), {FM_MALFORMED}},
       {"total length 65535 of a short frame", udp4().ip_length(65535), {FM_MALFORMED}},
       {"total length below the header length", udp4().ip_length(19), {FM_MALFORMED}},
       {"total length 20 leaves no UDP header", udp4().ip_length(20), {FM_MALFORMED}},
@@ -136,7 +136,7 @@ const std::vector<RowOfParse>& rows() {
       {"payload length 0 means up to the frame end",
        udp6().ip_length(0).pad_to(90),
        {FM_METERED, 48, 90 - 14 - 48}},
-      {"payload length one octet beyond the frame", udp6().ip_length(19), {FM_MALFORMED}},
+      {"payload length one byte beyond the frame", udp6().ip_length(19), {FM_MALFORMED}},
       {"hop-by-hop options", udp6().extension(0), {FM_METERED, 56, 10}},
       {"routing", udp6().extension(43, 24), {FM_METERED, 72, 10}},
       {"destination options", udp6().extension(60, 16), {FM_METERED, 64, 10}},
@@ -144,7 +144,7 @@ const std::vector<RowOfParse>& rows() {
       {"host identity", udp6().extension(139), {FM_METERED, 56, 10}},
       {"shim6", udp6().extension(140), {FM_METERED, 56, 10}},
       {"AH counts in units of 4", udp6().extension(51, 12), {FM_METERED, 60, 10}},
-      {"AH of 24 octets", udp6().extension(51, 24), {FM_METERED, 72, 10}},
+      {"AH of 24 bytes", udp6().extension(51, 24), {FM_METERED, 72, 10}},
       {"ESP over IPv6", ipv6(kA6, kB6).protocol(50).payload(8), {FM_OTHER_PROTOCOL}},
       {"experimental header 253 is not followed", udp6().extension(253), {FM_OTHER_PROTOCOL}},
       {"8 extension headers", extensions(8), {FM_METERED, 112, 10}},
@@ -240,7 +240,7 @@ const std::vector<RowOfParse>& rows() {
        udp6().link(0).network_type(30).big_endian_family(),
        {FM_METERED, 48, 10}},
       {"family 7 is not IP", udp4().link(0).network_type(7), {FM_NOT_IP}},
-      {"family 2 in the middle octets is not IP", udp4().link(0).network_type(0x200), {FM_NOT_IP}},
+      {"family 2 in the middle bytes is not IP", udp4().link(0).network_type(0x200), {FM_NOT_IP}},
       {"PPP", udp4().link(9), {FM_METERED, 28, 10}},
       {"PPP in HDLC framing", udp4().link(9).hdlc(), {FM_METERED, 28, 10}},
       {"PPP with IPv6", udp6().link(9).hdlc(), {FM_METERED, 48, 10}},
@@ -267,26 +267,26 @@ TEST(Parse, Rows) {
 
 // The least captured length that gives the result of the whole frame. (ClassOfACut says what it
 // must be.)
-size_t octets_needed(const Frame& frame, const Parsed& whole) {
-  for (size_t cut = 0; cut < frame.octets.size(); cut++) {
+size_t bytes_needed(const Frame& frame, const Parsed& whole) {
+  for (size_t cut = 0; cut < frame.bytes.size(); cut++) {
     Frame shorter = frame;
-    shorter.octets.resize(cut);
+    shorter.bytes.resize(cut);
     if (same(parse(shorter), whole)) return cut;
   }
-  return frame.octets.size();
+  return frame.bytes.size();
 }
 
 TEST(Parse, EveryCut) {
   for (const RowOfParse& row : rows()) {
     SCOPED_TRACE(row.claim);
     Frame frame = row.packet.frame();
-    if (frame.octets.size() > 4000)
+    if (frame.bytes.size() > 4000)
       continue;  // the same headers as of shorter ones; would take seconds
     const Parsed whole = parse(frame);
-    const size_t needed = octets_needed(frame, whole);
-    for (size_t cut = 0; cut < frame.octets.size(); cut++) {
+    const size_t needed = bytes_needed(frame, whole);
+    for (size_t cut = 0; cut < frame.bytes.size(); cut++) {
       Frame shorter = frame;
-      shorter.octets.resize(cut);
+      shorter.bytes.resize(cut);
       const Parsed p = parse(shorter);
       if (cut >= needed) {
         EXPECT_TRUE(same(p, whole)) << "cut behind the headers, at " << cut;
@@ -301,14 +301,14 @@ TEST(Parse, EveryCut) {
 struct CutRow {
   const char* claim;
   Packet packet;
-  size_t link_octets;    // a cut before this: not_ip
-  size_t header_octets;  // a cut before this: malformed
+  size_t link_bytes;    // a cut before this: not_ip
+  size_t header_bytes;  // a cut before this: malformed
 };
 
 TEST(Parse, ClassOfACut) {
   const CutRow cases[] = {
       {"Ethernet", udp4(), 14, 14 + 28},
-      {"TCP: the 20 octets without options", tcp4().tcp_options(12), 14, 14 + 40},
+      {"TCP: the 20 bytes without options", tcp4().tcp_options(12), 14, 14 + 40},
       {"IPv4 options", udp4().ip_options(12), 14, 14 + 40},
       {"tags", udp4().qinq(), 22, 22 + 28},
       {"PPPoE", udp4().pppoe(), 22, 22 + 28},
@@ -322,7 +322,7 @@ TEST(Parse, ClassOfACut) {
       {"cooked v1", udp4().link(113), 16, 16 + 28},
       // "cooked v2", whose protocol stands in front of the rest of its header, is in CookedV2Cut.
       {"IPv6", udp6(), 14, 14 + 48},
-      {"IPv6 extension headers: 8 octets of each", ipv6(kA6, kB6).udp(1, 2).extension(60, 16), 14,
+      {"IPv6 extension headers: 8 bytes of each", ipv6(kA6, kB6).udp(1, 2).extension(60, 16), 14,
        14 + 40 + 16 + 8},
       {"later fragment", ipv4(kA, kB).protocol(17).payload(9).fragment(1, false), 14, 14 + 20},
       {"later fragment over IPv6", ipv6(kA6, kB6).protocol(17).payload(9).fragment(1, false), 14,
@@ -331,19 +331,19 @@ TEST(Parse, ClassOfACut) {
   for (const CutRow& row : cases) {
     SCOPED_TRACE(row.claim);
     const Frame frame = row.packet.frame();
-    for (size_t cut = 0; cut < frame.octets.size(); cut++) {
+    for (size_t cut = 0; cut < frame.bytes.size(); cut++) {
       Frame shorter = frame;
-      shorter.octets.resize(cut);
-      const fm_packet_class expected = cut < row.link_octets     ? FM_NOT_IP
-                                       : cut < row.header_octets ? FM_MALFORMED
-                                                                 : FM_METERED;
+      shorter.bytes.resize(cut);
+      const fm_packet_class expected = cut < row.link_bytes     ? FM_NOT_IP
+                                       : cut < row.header_bytes ? FM_MALFORMED
+                                                                : FM_METERED;
       EXPECT_EQ(parse(shorter).packet_class, expected) << "cut at " << cut;
     }
   }
 }
 
-// The protocol stands at the front of this header; a frame that is cut behind it is still cut in
-// its link header.
+// The protocol is at the start of this header, so a frame that is cut after the protocol is still
+// cut in its link header.
 TEST(Parse, CookedV2Cut) {
   for (size_t cut = 0; cut < 20; cut++)
     EXPECT_EQ(parse(udp4().link(276).cut_to(cut)).packet_class, FM_NOT_IP) << "cut at " << cut;
@@ -361,20 +361,20 @@ TEST(Parse, BothDirectionsHaveOneKey) {
   }
 }
 
-// Arbitrary octets behind each link type: every outcome keeps the lengths consistent. (parse_fuzz
+// Arbitrary bytes behind each link type: every outcome keeps the lengths consistent. (parse_fuzz
 // goes further.)
-TEST(Parse, RandomOctets) {
+TEST(Parse, RandomBytes) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
   const auto& all = rows();
   for (int i = 0; i < 20000; i++) {
     Frame frame = all[random() % all.size()].packet.frame();
-    if (frame.octets.size() > 4000) continue;
-    for (unsigned n = random() % 4; n > 0 && !frame.octets.empty(); n--)
-      frame.octets[random() % std::min<size_t>(frame.octets.size(), 80)] =
+    if (frame.bytes.size() > 4000) continue;
+    for (unsigned n = random() % 4; n > 0 && !frame.bytes.empty(); n--)
+      frame.bytes[random() % std::min<size_t>(frame.bytes.size(), 80)] =
           static_cast<uint8_t>(random());
-    frame.octets.resize(random() % (frame.octets.size() + 1));
+    frame.bytes.resize(random() % (frame.bytes.size() + 1));
     const Parsed p = parse(frame);
     if (p.packet_class != FM_METERED) continue;
     ASSERT_LE(uint64_t{p.packet.header_bytes} + p.packet.payload_bytes, frame.wire_length);

@@ -22,9 +22,9 @@ struct Parsed {
 // Parses it from a heap block of exactly the captured length, so that AddressSanitizer sees a read
 // outside.
 inline Parsed parse(const Frame& frame, uint8_t tags_beside = 0) {
-  const auto exact = std::make_unique<uint8_t[]>(frame.octets.size());
-  std::copy(frame.octets.begin(), frame.octets.end(), exact.get());
-  const fm_captured captured{exact.get(), static_cast<uint32_t>(frame.octets.size())};
+  const auto exact = std::make_unique<uint8_t[]>(frame.bytes.size());
+  std::copy(frame.bytes.begin(), frame.bytes.end(), exact.get());
+  const fm_captured captured{exact.get(), static_cast<uint32_t>(frame.bytes.size())};
   Parsed p;
   p.packet_class = fm_parse(&captured, {frame.wire_length, 0, tags_beside}, frame.link_type,
                             &p.packet, &p.fragment, &p.role);

@@ -37,7 +37,7 @@ TEST(Segments, CountsWhatGoesOnTheWire) {
       {"no segment size: one packet", 65000, 0, 1},
       {"no payload: one packet", 0, 1448, 1},
       {"payload of one segment: one packet", 1448, 1448, 1},
-      {"one octet more: two packets", 1449, 1448, 2},
+      {"one byte more: two packets", 1449, 1448, 2},
       {"whole segments", 14480, 1448, 10},
       {"a large IPv4 buffer", 65160, 1448, 45},
       {"big TCP", 150'000, 1428, 106},
@@ -87,7 +87,7 @@ TEST(Segments, ABufferOfFourSegmentsIsABulkByItself) {
   EXPECT_EQ(f.timing.gaps.max, 0u);
 }
 
-// The whole state after random buffers is that after their segments, octet for octet.
+// The whole state after random buffers equals the state after their segments, byte for byte.
 TEST(Segments, EqualTheirSegmentsOneByOne) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));

@@ -392,7 +392,7 @@ TEST(Columns82, WindowOfAMidstreamFlowAndOfZero) {
   expect_cells(rows[0], {{"init_fwd_win_byts", "0"}, {"init_bwd_win_byts", "501"}});
 }
 
-TEST(Columns82, UncapturedOctetsCount) {
+TEST(Columns82, UncapturedBytesCount) {
   const auto rows = replay({F(1400).cut_to(60).at(0)}).rows;
   expect_cells(rows[0], {{"totlen_fwd_pkts", "1454"}, {"fwd_seg_size_min", "1400"}});
 }

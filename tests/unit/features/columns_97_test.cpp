@@ -53,7 +53,7 @@ TEST(Columns97, NamesAreUniqueAndInOrder) {
 
 // Time, direction, payload, flags: 0 F 0 SYN | .25 B 0 SYN ACK ECE | .5 F 100 PSH | .55 B 46 PSH |
 // .6 F 300 URG | 2.6 B 446 URG CWR | 2.65 B 46 PSH ECE | 2.7 F 50 PSH CWR | 6.7 F 0 FIN | 6.95 B 0
-// FIN RST; TCP headers of 40, 40 and then 20 octets, and ACK on all but the first and the last. The
+// FIN RST; TCP headers of 40, 40 and then 20 bytes, and ACK on all but the first and the last. The
 // last forward frame is padded to 60.
 //
 // Lengths forward 74 154 354 104 60 (sum 746, Σ(x−149.2)² = 57620.8), backward 74 100 500 100 54
@@ -300,7 +300,7 @@ TEST(Columns97, LongestFlowId) {
 // ---- bulks: payload by direction and time ----
 
 TEST(Columns97, BulksEndAtGapsOnly) {
-  // 100 octets at 0, .05, .1 and .5: (300 / .1 + 0) / 2.
+  // 100 bytes at 0, .05, .1 and .5: (300 / .1 + 0) / 2.
   expect_cells(rows_of(forward_at({0, .05, .1, .5}, 100))[0], {{"Fwd Avg Packets/Bulk", "2"},
                                                                {"Fwd Avg Bytes/Bulk", "200"},
                                                                {"Fwd Avg Bulk Rate", "1500"}});

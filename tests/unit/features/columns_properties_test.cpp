@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What holds for every row of any input, in each feature set, and that a quantity is the same in
-// all sets. All go the whole way: frames through the parser, the tables and the features.
+// Properties of every row of any input in each feature set. A quantity is the same in all sets. All
+// go the whole way: frames through the parser, the tables and the features.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -266,7 +266,7 @@ const std::map<std::string, std::string> kShared114 = {
     {"bwd_packets_IAT_min", "bwd_iat_min"},
     {"bwd_packets_IAT_total", "bwd_iat_tot"},
 };
-// Likewise, but for ICMP -1 in cic82 and 0 here.
+// The same, except that ICMP has -1 in cic82 and 0 here.
 const std::map<std::string, std::string> kSharedButForIcmp114 = {
     {"src_port", "src_port"},
     {"dst_port", "dst_port"},

@@ -12,10 +12,10 @@ namespace flowmeter {
 namespace {
 
 fm_address address(int family, const char* text) {
-  uint8_t octets[16] = {};
-  if (::inet_pton(family, text, octets) != 1) std::abort();
+  uint8_t bytes[16] = {};
+  if (::inet_pton(family, text, bytes) != 1) std::abort();
   fm_address a;
-  std::memcpy(&a, octets, sizeof(a));
+  std::memcpy(&a, bytes, sizeof(a));
   return a;
 }
 
@@ -28,7 +28,7 @@ TEST(Identity, Ipv4) {
     EXPECT_EQ(text(address_text(address(AF_INET, a), 4)), a);
 }
 
-TEST(Identity, EveryIpv4Octet) {
+TEST(Identity, EveryIpv4Byte) {
   for (unsigned n = 0; n < 256; n++) {
     const std::string a = std::to_string(n) + ".0." + std::to_string(255 - n) + ".7";
     EXPECT_EQ(text(address_text(address(AF_INET, a.c_str()), 4)), a);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Which flows the kernel is asked to close, when, and what a full table does.
+// Which flows the kernel is asked to close and when, and the behaviour of a full table.
 #include "flows/close_requests.h"
 
 #include <gtest/gtest.h>
@@ -73,8 +73,8 @@ TEST_F(CloseRequestsTest, AFlowSilentForLongerThanItsCreditMakesRoom) {
   EXPECT_EQ(requests[0].flow_id, 1u);
 }
 
-// With datapath "kernel" nothing is heard of a flow but its first packet: whether it is busy is
-// asked first, and nobody is closed in its place while the answer is on its way.
+// With datapath "kernel" only a flow's first packet sends a record. So the kernel is asked first
+// whether the flow is busy, and no other flow is closed in its place while the answer is pending.
 TEST_F(CloseRequestsTest, WhatTheKernelKnowsAloneIsAskedForBeforeAFlowMakesRoom) {
   LiveFlows kernel{fm_default_settings(), 64, sink, true};
   for (uint16_t i = 0; i < 66; i++) {
@@ -141,8 +141,8 @@ TEST_F(CloseRequestsTest, AFullTableKeepsTheFlowsThatTheKernelCounts) {
     uncounted(packet(static_cast<uint16_t>(1000 + i), 100 * kSecond + i));
   ASSERT_EQ(sink.rows.size(), 1u);
   EXPECT_EQ(sink.rows[0].end, FM_END_RESOURCES);
-  // The older one, but the kernel goes on counting it: what comes of it until it is closed there
-  // would be in no row.
+  // The older one, but the kernel still counts it, and its packets until the close would be in no
+  // row.
   EXPECT_TRUE(flows.knows(1));
   send(1, packet(1000, 101 * kSecond));
   close(1, 1000, 2, FM_END_INPUT);

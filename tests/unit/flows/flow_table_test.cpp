@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Where flows begin and end in the table of a replay, and what happens when it is full.
+// Where flows start and end in the table of a replay, and what happens when it is full.
 #include "flows/flow_table.h"
 
 #include <gtest/gtest.h>

@@ -18,7 +18,7 @@ TEST(KeyHash, EqualKeysHaveEqualHashes) {
   EXPECT_EQ(hash(f), hash(f));
 }
 
-TEST(KeyHash, EveryOctetCounts) {
+TEST(KeyHash, EveryByteCounts) {
   const KeyHash hash;
   const fm_flow_key key{};
   std::set<uint32_t> hashes = {hash(key)};

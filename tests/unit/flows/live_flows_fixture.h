@@ -24,7 +24,7 @@ constexpr uint32_t kPayload = 7, kHeader = 20;
 class Rows final : public RecordSink {
  public:
   void write(const FlowRecord& record) override {
-    // Whatever became of records: a row's sizes are of the packets that its counters have.
+    // No matter which records were lost, a row's sizes are those of the packets in its counters.
     for (int end = 0; end < 2; end++) {
       const uint64_t packets = record.flow.counters.direction[end].length.count;
       const fm_direction_sizes& sizes = record.sizes->direction[end];
@@ -68,7 +68,7 @@ class LiveFlowsTest : public ::testing::Test {
     return p;
   }
 
-  // what: FM_RECORD_NEW_ENTRY, unless the map's entry of this key goes on with another flow.
+  // what: FM_RECORD_NEW_ENTRY, unless the map's entry of this key continues with another flow.
   void open(uint64_t id, const fm_packet& p, uint8_t what = FM_RECORD_NEW_ENTRY) {
     fm_open_record record{};
     fm_packet_to_record(&record.packet, &p, id, static_cast<uint8_t>(FM_RECORD_OPEN | what));

@@ -11,7 +11,7 @@
 namespace flowmeter::live_flows_testing {
 namespace {
 
-// Some packets the kernel could not count, and records of others were lost.
+// The kernel could not count some packets, and records of others were lost.
 TEST_F(LiveFlowsTest, TheFirstWindowIsTheFirstPackets) {
   open(1, packet(1000, 1 * kSecond));
   uncounted(packet(1000, 2 * kSecond, FM_ACK, 9));

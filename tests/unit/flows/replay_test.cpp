@@ -93,13 +93,14 @@ TEST(Replay, Ipv6LaterFragmentInAnExtensionChain) {
 }
 
 TEST(Replay, BatchesAreInvisible) {
-  // Around the size of a batch, account and flows agree after settle(), whatever waits.
+  // Around the size of a batch, account and flows agree after settle(), no matter how many packets
+  // wait.
   for (unsigned count = 0; count < 100; count++) {
     RowCollector sink;
     Replay replay(fm_default_settings(), {100, 1}, sink);
     const Frame f = udp(1);
     for (unsigned i = 0; i < count; i++)
-      replay.add({i, 0, f.octets.data(), static_cast<uint32_t>(f.octets.size()), f.wire_length, 1});
+      replay.add({i, 0, f.bytes.data(), static_cast<uint32_t>(f.bytes.size()), f.wire_length, 1});
     EXPECT_EQ(replay.account().seen, count);
     replay.settle();
     EXPECT_EQ(replay.flows().open_flows(), count > 0 ? 1u : 0u);
@@ -127,7 +128,7 @@ TEST(Replay, YearsBeyondTheFirstEra) {
       .enhanced(udp(1), far + 1)
       .enhanced(udp(1), 1'700'000'001)
       .enhanced(udp(2), 1'700'000'002);
-  TemporaryFile capture(file.octets());
+  TemporaryFile capture(file.bytes());
   const Replayed r = replay_file(capture.path());
   EXPECT_EQ(r.account.metered(), 5u);
   EXPECT_EQ(r.packets_written, 5u);
@@ -143,7 +144,7 @@ TEST(Replay, YearsBeyondTheFirstEra) {
 TEST(Replay, BeforeTheEpoch) {
   Pcapng file;
   file.interface(1, 9, -1).enhanced(udp(1), 250'000'000).enhanced(udp(1), 500'000'000);
-  TemporaryFile capture(file.octets());
+  TemporaryFile capture(file.bytes());
   const Replayed r = replay_file(capture.path());
   ASSERT_EQ(r.rows.size(), 1u);
   EXPECT_EQ(r.rows[0].text("timestamp"), "1969-12-31 23:59:59.250000");
@@ -157,7 +158,7 @@ TEST(Replay, AcrossTheEpoch) {
       .enhanced(later(1), 1'500'000'000)
       .enhanced(first(2), 1'750'000'000)
       .enhanced(later(2), 500'000'000);
-  TemporaryFile capture(file.octets());
+  TemporaryFile capture(file.bytes());
   const Replayed r = replay_file(capture.path());
   ASSERT_EQ(r.rows.size(), 1u);
   EXPECT_EQ(r.rows[0].text("timestamp"), "1969-12-31 23:59:59.250000");
@@ -170,7 +171,7 @@ TEST(Replay, AcrossPowersOfTwo) {
   for (const uint64_t second : {9'223'372'036u, 18'446'744'073u}) {
     Pcapng file;
     file.interface(1, 0).enhanced(udp(1), second).enhanced(udp(1), second + 1);
-    TemporaryFile capture(file.octets());
+    TemporaryFile capture(file.bytes());
     EXPECT_EQ(replay_file(capture.path()).rows.size(), 1u) << second;
   }
 }
@@ -180,7 +181,7 @@ TEST(Replay, AcrossPowersOfTwo) {
 TEST(Replay, AFlowEndsAtTheBorderOfTwoEras) {
   Pcapng file;
   file.interface(1, 0).enhanced(udp(1), 13'835'058'055).enhanced(udp(1), 13'835'058'056);
-  TemporaryFile capture(file.octets());
+  TemporaryFile capture(file.bytes());
   const Replayed r = replay_file(capture.path());
   EXPECT_EQ(r.rows.size(), 2u);
   EXPECT_EQ(r.account.metered(), 2u);
@@ -190,7 +191,7 @@ TEST(Replay, InterfacesOfDifferentLinkTypesShareFlows) {
   Pcapng file;
   const Packet raw = ipv4("10.0.0.2", "10.0.0.1").udp(53, 1).payload(5).link(101);
   file.interface(1).interface(101).enhanced(udp(1), 1, 0).enhanced(raw, 2, 1);
-  TemporaryFile capture(file.octets());
+  TemporaryFile capture(file.bytes());
   const Replayed r = replay_file(capture.path());
   ASSERT_EQ(r.rows.size(), 1u);
   EXPECT_EQ(r.rows[0].text("tot_bwd_pkts"), "1");

@@ -31,7 +31,7 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// What a record of this test says of itself; number tells it apart from all others.
+// The contents of this test's records. The number is unique.
 struct Record {
   uint64_t time_ns = 0;
   uint64_t number = 0;
@@ -92,7 +92,7 @@ class Writer {
     return true;
   }
 
-  // The record as it was handed out; its octets must be those that were written.
+  // The record as it was handed out; its bytes must be those that were written.
   Record read(const void* data, size_t size) const {
     const auto* units = static_cast<const fm_packet_record*>(data);
     const Record record{units->time_ns, units->flow_id, units->what};
@@ -271,8 +271,8 @@ TEST(EventStreams, WhatCannotBeMappedIsAnError) {
   EXPECT_NE(streams.error().message().find("event streams"), std::string::npos);
 }
 
-// A thread for each CPU, as the kernel's programs do it: a record is stamped and written under its
-// flow's lock. The reader must get each flow's records whole, once and in their order.
+// One thread per CPU, like the kernel's programs: a record is stamped and written under its flow's
+// lock. The reader must get each flow's records whole, once and in their order.
 TEST(EventStreams, WithAWriterOnEachStreamEveryFlowIsInOrder) {
   constexpr uint32_t kCpus = 4, kUnits = 128;
   constexpr uint64_t kFlows = 5, kRecordsPerWriter = 25'000;

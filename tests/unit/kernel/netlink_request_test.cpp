@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Netlink answers, whole, cut short and damaged: under the sanitizers, as a read outside is what
-// would be wrong.
+// Netlink answers, whole, cut short and damaged. The sanitizers would detect a read outside of
+// them.
 #include "kernel/netlink_request.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace flowmeter {
 namespace {
 
 template <typename Value>
-std::string octets(const Value& value) {
+std::string bytes(const Value& value) {
   return {reinterpret_cast<const char*>(&value), sizeof(value)};
 }
 
@@ -24,16 +24,16 @@ std::string padded(std::string text) {
 
 std::string attribute(uint16_t type, const std::string& value) {
   const nlattr header{static_cast<uint16_t>(sizeof(nlattr) + value.size()), type};
-  return padded(octets(header) + value);
+  return padded(bytes(header) + value);
 }
 
 std::string message(uint16_t type, const std::string& body, uint16_t flags = 0) {
   const nlmsghdr header{static_cast<uint32_t>(sizeof(nlmsghdr) + body.size()), type, flags, 1, 0};
-  return padded(octets(header) + body);
+  return padded(bytes(header) + body);
 }
 
 std::string end(int error = 0) {
-  return message(NLMSG_DONE, octets(error));
+  return message(NLMSG_DONE, bytes(error));
 }
 
 // Read from memory that ends where the datagram does.
@@ -65,11 +65,10 @@ TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
       {"the end", message(20, "abcd") + end(), 0, true, "20:abcd;"},
       {"what is behind the end is not read", end() + message(20, "abcd"), 0, true, ""},
       {"the end of a dump that failed", end(-EPERM), EPERM, false, ""},
-      {"an error", message(NLMSG_ERROR, octets(-ENODEV) + std::string(16, '\0')), ENODEV, false,
-       ""},
-      {"an acknowledgement", message(NLMSG_ERROR, octets(0) + std::string(16, '\0')), 0, true, ""},
+      {"an error", message(NLMSG_ERROR, bytes(-ENODEV) + std::string(16, '\0')), ENODEV, false, ""},
+      {"an acknowledgement", message(NLMSG_ERROR, bytes(0) + std::string(16, '\0')), 0, true, ""},
       {"changed meanwhile", message(20, "abcd", NLM_F_DUMP_INTR), EINTR, false, ""},
-      {"changed meanwhile, said at the end", message(NLMSG_DONE, octets(0), NLM_F_DUMP_INTR), EINTR,
+      {"changed meanwhile, said at the end", message(NLMSG_DONE, bytes(0), NLM_F_DUMP_INTR), EINTR,
        false, ""},
       {"less than a header", std::string(15, '\x10'), EBADMSG, false, ""},
       {"a length below the header", too_short, EBADMSG, false, ""},
@@ -91,7 +90,7 @@ TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
 
 TEST(NetlinkAttributes, AreFoundBetweenOthers) {
   const std::string all = attribute(1, "a") + attribute(2 | NLA_F_NESTED, attribute(5, "inner")) +
-                          attribute(3, octets(uint32_t{77}));
+                          attribute(3, bytes(uint32_t{77}));
   EXPECT_EQ(netlink_attribute(all, 1), "a");
   EXPECT_EQ(netlink_attribute(netlink_attribute(all, 2), 5), "inner");
   EXPECT_EQ(netlink_number<uint32_t>(netlink_attribute(all, 3)), 77u);
@@ -111,14 +110,14 @@ TEST(NetlinkMessages, DamagedInAnyWayAreNotReadOutside) {
       damaged[random() % damaged.size()] = static_cast<char>(random());
     const auto exact = std::make_unique<char[]>(damaged.size());
     std::memcpy(exact.get(), damaged.data(), damaged.size());
-    size_t octets_seen = 0;
+    size_t bytes_seen = 0;
     (void)read_netlink_messages(
         {exact.get(), damaged.size()}, [&](const nlmsghdr&, std::string_view body) {
-          octets_seen += body.size();
+          bytes_seen += body.size();
           for (int type = 0; type < 4; type++)
-            octets_seen += netlink_text(netlink_attribute(body, type)).size();
+            bytes_seen += netlink_text(netlink_attribute(body, type)).size();
         });
-    ASSERT_LE(octets_seen, 5 * whole.size());
+    ASSERT_LE(bytes_seen, 5 * whole.size());
   }
 }
 

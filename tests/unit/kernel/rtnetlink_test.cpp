@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The rtnetlink parser on datagrams that the kernel sends, and on such as it never should.
+// The rtnetlink parser on datagrams that the kernel sends, and on some that it should never send.
 #include "kernel/rtnetlink.h"
 
 #include <gtest/gtest.h>
@@ -18,65 +18,65 @@ namespace flowmeter::testing {
 namespace {
 
 using Kind = LinkMessage::Kind;
-using Octets = std::vector<uint8_t>;
+using Bytes = std::vector<uint8_t>;
 
 template <typename T>
-Octets octets_of(const T& value) {
+Bytes bytes_of(const T& value) {
   const auto* begin = reinterpret_cast<const uint8_t*>(&value);
-  return Octets(begin, begin + sizeof(T));
+  return Bytes(begin, begin + sizeof(T));
 }
 
-Octets operator+(Octets a, const Octets& b) {
+Bytes operator+(Bytes a, const Bytes& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
 
-Octets padded(Octets octets) {
-  octets.resize((octets.size() + 3) / 4 * 4);
-  return octets;
+Bytes padded(Bytes bytes) {
+  bytes.resize((bytes.size() + 3) / 4 * 4);
+  return bytes;
 }
 
-Octets string(const char* text) {
-  return Octets(text, text + std::strlen(text) + 1);
+Bytes string(const char* text) {
+  return Bytes(text, text + std::strlen(text) + 1);
 }
 
-Octets attribute(unsigned short type, const Octets& value) {
+Bytes attribute(unsigned short type, const Bytes& value) {
   struct rtattr header {};
   header.rta_len = static_cast<unsigned short>(sizeof(header) + value.size());
   header.rta_type = type;
-  return padded(octets_of(header) + value);
+  return padded(bytes_of(header) + value);
 }
 
-Octets message(unsigned short type, const Octets& payload, unsigned short flags = 0) {
+Bytes message(unsigned short type, const Bytes& payload, unsigned short flags = 0) {
   struct nlmsghdr header {};
   header.nlmsg_len = static_cast<uint32_t>(sizeof(header) + payload.size());
   header.nlmsg_type = type;
   header.nlmsg_flags = flags;
-  return padded(octets_of(header) + payload);
+  return padded(bytes_of(header) + payload);
 }
 
-Octets link(int index, unsigned short type, const Octets& attributes,
-            unsigned char family = AF_UNSPEC, unsigned flags = IFF_UP) {
+Bytes link(int index, unsigned short type, const Bytes& attributes,
+           unsigned char family = AF_UNSPEC, unsigned flags = IFF_UP) {
   struct ifinfomsg header {};
   header.ifi_family = family;
   header.ifi_type = type;
   header.ifi_index = index;
   header.ifi_flags = flags;
-  return octets_of(header) + attributes;
+  return bytes_of(header) + attributes;
 }
 
-Octets named(const char* name, uint32_t mtu = 1500) {
-  return attribute(IFLA_IFNAME, string(name)) + attribute(IFLA_MTU, octets_of(mtu));
+Bytes named(const char* name, uint32_t mtu = 1500) {
+  return attribute(IFLA_IFNAME, string(name)) + attribute(IFLA_MTU, bytes_of(mtu));
 }
 
-// From memory of exactly the datagram's size, so that the address sanitizer sees a read beyond.
-bool parse(const Octets& datagram, std::vector<LinkMessage>& messages) {
+// From memory of exactly the datagram's size, so that AddressSanitizer detects a read beyond it.
+bool parse(const Bytes& datagram, std::vector<LinkMessage>& messages) {
   const std::unique_ptr<char[]> exact(new char[datagram.size()]);
   std::copy(datagram.begin(), datagram.end(), exact.get());
   return parse_link_messages({exact.get(), datagram.size()}, messages);
 }
 
-std::vector<LinkMessage> parse_whole(const Octets& datagram) {
+std::vector<LinkMessage> parse_whole(const Bytes& datagram) {
   std::vector<LinkMessage> messages;
   EXPECT_TRUE(parse(datagram, messages));
   return messages;
@@ -96,7 +96,7 @@ TEST(Rtnetlink, LinkWithAllThatIsRead) {
                        attribute(IFLA_PROP_LIST | NLA_F_NESTED,
                                  attribute(IFLA_ALT_IFNAME, string("enp0s3")) +
                                      attribute(IFLA_ALT_IFNAME, string("a-name-of-more-than-15"))) +
-                       attribute(IFLA_STATS64, octets_of(stats)) + attribute(60000, {1}))));
+                       attribute(IFLA_STATS64, bytes_of(stats)) + attribute(60000, {1}))));
   ASSERT_EQ(messages.size(), 1u);
   const LinkMessage& m = messages[0];
   EXPECT_EQ(m.kind, Kind::kLink);
@@ -141,11 +141,11 @@ TEST(Rtnetlink, LinkTypes) {
 TEST(Rtnetlink, WhatIsNotAboutALinkHereIsLeftOut) {
   struct Row {
     const char* claim;
-    Octets datagram;
+    Bytes datagram;
   };
   const Row rows[] = {
       {"nothing", {}},
-      {"another message type", message(RTM_NEWADDR, Octets(8))},
+      {"another message type", message(RTM_NEWADDR, Bytes(8))},
       {"NLMSG_NOOP", message(NLMSG_NOOP, {})},
       {"a bridge port that is told of",
        message(RTM_NEWLINK, link(7, ARPHRD_ETHER, named("eth0"), AF_BRIDGE))},
@@ -154,9 +154,9 @@ TEST(Rtnetlink, WhatIsNotAboutALinkHereIsLeftOut) {
       {"an event of a wireless driver",
        message(RTM_NEWLINK, link(7, ARPHRD_ETHER,
                                  attribute(IFLA_IFNAME, string("wlan0")) +
-                                     attribute(IFLA_WIRELESS, Octets(16))))},
+                                     attribute(IFLA_WIRELESS, Bytes(16))))},
       {"no name",
-       message(RTM_NEWLINK, link(7, ARPHRD_ETHER, attribute(IFLA_MTU, octets_of(uint32_t{1500}))))},
+       message(RTM_NEWLINK, link(7, ARPHRD_ETHER, attribute(IFLA_MTU, bytes_of(uint32_t{1500}))))},
       {"a short MTU", message(RTM_NEWLINK, link(7, ARPHRD_ETHER,
                                                 attribute(IFLA_IFNAME, string("eth0")) +
                                                     attribute(IFLA_MTU, {1, 2})))},
@@ -172,9 +172,9 @@ TEST(Rtnetlink, WhatIsNotAboutALinkHereIsLeftOut) {
 TEST(Rtnetlink, MessagesOfOneDatagram) {
   const auto messages = parse_whole(
       message(RTM_NEWLINK, link(1, ARPHRD_LOOPBACK, named("lo"), AF_UNSPEC, 0), NLM_F_MULTI) +
-      message(RTM_NEWADDR, Octets(8)) + message(RTM_DELLINK, link(2, ARPHRD_ETHER, named("b"))) +
+      message(RTM_NEWADDR, Bytes(8)) + message(RTM_DELLINK, link(2, ARPHRD_ETHER, named("b"))) +
       message(RTM_NEWLINK, link(3, ARPHRD_NONE, named("wg0")), NLM_F_MULTI | NLM_F_DUMP_INTR) +
-      message(NLMSG_DONE, octets_of(int32_t{0}), NLM_F_MULTI));
+      message(NLMSG_DONE, bytes_of(int32_t{0}), NLM_F_MULTI));
   ASSERT_EQ(messages.size(), 4u);
   EXPECT_EQ(messages[0].kind, Kind::kLink);
   EXPECT_TRUE(messages[0].interface.is_loopback);
@@ -191,26 +191,25 @@ TEST(Rtnetlink, MessagesOfOneDatagram) {
 TEST(Rtnetlink, Ends) {
   struct Row {
     const char* claim;
-    Octets datagram;
+    Bytes datagram;
     Kind kind;
     int os_error;
     bool is_interrupted;
   };
   const Row rows[] = {
-      {"done", message(NLMSG_DONE, octets_of(int32_t{0})), Kind::kDone, 0, false},
+      {"done", message(NLMSG_DONE, bytes_of(int32_t{0})), Kind::kDone, 0, false},
       {"done, of old kernels", message(NLMSG_DONE, {}), Kind::kDone, 0, false},
       {"done, the listing was interrupted",
-       message(NLMSG_DONE, octets_of(int32_t{0}), NLM_F_DUMP_INTR), Kind::kDone, 0, true},
-      {"a listing that failed", message(NLMSG_DONE, octets_of(int32_t{-EMSGSIZE})), Kind::kError,
+       message(NLMSG_DONE, bytes_of(int32_t{0}), NLM_F_DUMP_INTR), Kind::kDone, 0, true},
+      {"a listing that failed", message(NLMSG_DONE, bytes_of(int32_t{-EMSGSIZE})), Kind::kError,
        EMSGSIZE, false},
-      {"an error", message(NLMSG_ERROR, octets_of(int32_t{-ENODEV}) + Octets(16)), Kind::kError,
+      {"an error", message(NLMSG_ERROR, bytes_of(int32_t{-ENODEV}) + Bytes(16)), Kind::kError,
        ENODEV, false},
-      {"an acknowledgement", message(NLMSG_ERROR, octets_of(int32_t{0}) + Octets(16)), Kind::kDone,
-       0, false},
-      {"an error that is none", message(NLMSG_ERROR, octets_of(int32_t{5})), Kind::kError, EPROTO,
+      {"an acknowledgement", message(NLMSG_ERROR, bytes_of(int32_t{0}) + Bytes(16)), Kind::kDone, 0,
        false},
-      {"the least integer", message(NLMSG_ERROR, octets_of(INT32_MIN)), Kind::kError, EPROTO,
+      {"an error that is none", message(NLMSG_ERROR, bytes_of(int32_t{5})), Kind::kError, EPROTO,
        false},
+      {"the least integer", message(NLMSG_ERROR, bytes_of(INT32_MIN)), Kind::kError, EPROTO, false},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.claim);
@@ -223,27 +222,27 @@ TEST(Rtnetlink, Ends) {
 }
 
 TEST(Rtnetlink, DamageKeepsWhatStandsBefore) {
-  const Octets good = message(RTM_NEWLINK, link(1, ARPHRD_ETHER, named("first")));
-  auto with_length = [](Octets octets, uint32_t length) {
-    std::memcpy(octets.data(), &length, sizeof(length));
-    return octets;
+  const Bytes good = message(RTM_NEWLINK, link(1, ARPHRD_ETHER, named("first")));
+  auto with_length = [](Bytes bytes, uint32_t length) {
+    std::memcpy(bytes.data(), &length, sizeof(length));
+    return bytes;
   };
   auto attribute_of_length = [](unsigned short length) {
-    Octets octets = attribute(IFLA_IFNAME, string("x"));
-    std::memcpy(octets.data(), &length, sizeof(length));
-    return octets;
+    Bytes bytes = attribute(IFLA_IFNAME, string("x"));
+    std::memcpy(bytes.data(), &length, sizeof(length));
+    return bytes;
   };
   struct Row {
     const char* claim;
-    Octets damaged;
+    Bytes damaged;
   };
   const Row rows[] = {
-      {"a header cut off", Octets(15)},
+      {"a header cut off", Bytes(15)},
       {"length 0, which would never end", with_length(good, 0)},
       {"length below the header's", with_length(good, 15)},
       {"length beyond the datagram", with_length(good, 4096)},
       {"the greatest length", with_length(good, UINT32_MAX)},
-      {"a link's header cut off", message(RTM_NEWLINK, Octets(15))},
+      {"a link's header cut off", message(RTM_NEWLINK, Bytes(15))},
       {"a deleted link's header cut off", message(RTM_DELLINK, {})},
       {"an attribute of length 0",
        message(RTM_NEWLINK, link(2, ARPHRD_ETHER, named("x") + attribute_of_length(0)))},
@@ -254,7 +253,7 @@ TEST(Rtnetlink, DamageKeepsWhatStandsBefore) {
       {"an attribute of the greatest length",
        message(RTM_NEWLINK, link(2, ARPHRD_ETHER, named("x") + attribute_of_length(65535)))},
       {"an attribute's header cut off",
-       message(RTM_NEWLINK, link(2, ARPHRD_ETHER, named("x") + Octets(3)))},
+       message(RTM_NEWLINK, link(2, ARPHRD_ETHER, named("x") + Bytes(3)))},
       {"a list of names in which one goes beyond it",
        message(RTM_NEWLINK, link(2, ARPHRD_ETHER,
                                  named("x") + attribute(IFLA_PROP_LIST, attribute_of_length(9))))},
@@ -274,8 +273,8 @@ TEST(Rtnetlink, ShortAndUnterminatedValues) {
   const auto messages = parse_whole(
       message(RTM_NEWLINK, link(1, ARPHRD_ETHER,
                                 attribute(IFLA_IFNAME, {'e', 't', 'h', '0'}) +  // no NUL
-                                    attribute(IFLA_MTU, octets_of(uint32_t{68})) +
-                                    attribute(IFLA_STATS64, Octets(31)) +  // four members are 32
+                                    attribute(IFLA_MTU, bytes_of(uint32_t{68})) +
+                                    attribute(IFLA_STATS64, Bytes(31)) +  // four members are 32
                                     attribute(IFLA_ADDRESS, {}))));
   ASSERT_EQ(messages.size(), 1u);
   EXPECT_EQ(messages[0].interface.name, "eth0");
@@ -284,14 +283,14 @@ TEST(Rtnetlink, ShortAndUnterminatedValues) {
 }
 
 TEST(Rtnetlink, EveryCutAndRandomDamageIsSurvived) {
-  const Octets whole =
+  const Bytes whole =
       message(RTM_NEWLINK,
               link(1, ARPHRD_ETHER,
-                   named("eth0") + attribute(IFLA_STATS64, Octets(200, 1)) +
+                   named("eth0") + attribute(IFLA_STATS64, Bytes(200, 1)) +
                        attribute(IFLA_PROP_LIST, attribute(IFLA_ALT_IFNAME, string("uplink")))),
               NLM_F_MULTI) +
       message(RTM_DELLINK, link(2, ARPHRD_ETHER, named("eth1"))) +
-      message(NLMSG_DONE, octets_of(int32_t{0}), NLM_F_MULTI);
+      message(NLMSG_DONE, bytes_of(int32_t{0}), NLM_F_MULTI);
   size_t whole_cuts = 0;
   for (size_t size = 0; size < whole.size(); size++) {
     std::vector<LinkMessage> messages;
@@ -304,15 +303,15 @@ TEST(Rtnetlink, EveryCutAndRandomDamageIsSurvived) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   for (int i = 0; i < 20'000; i++) {
-    Octets octets = whole;
+    Bytes bytes = whole;
     for (unsigned n = random() % 8; n <= 8; n++) {
-      // Lengths and types are most worth damaging: small numbers as often as any.
+      // Damages lengths and types most: small numbers are as likely as all others.
       const uint8_t value = static_cast<uint8_t>(random() % 2 ? random() : random() % 24);
-      octets[random() % octets.size()] = value;
+      bytes[random() % bytes.size()] = value;
     }
-    octets.resize(random() % (octets.size() + 1));
+    bytes.resize(random() % (bytes.size() + 1));
     std::vector<LinkMessage> messages;
-    parse(octets, messages);
+    parse(bytes, messages);
     for (const LinkMessage& m : messages)
       ASSERT_TRUE(m.kind != Kind::kLink || !m.interface.name.empty());
   }

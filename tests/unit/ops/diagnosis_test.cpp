@@ -77,7 +77,7 @@ TEST(Diagnosis, ColourIsOfTheStateOnly) {
       "kernel \n  tcx  \033[32mok     \033[0m  there\n\nNothing that metering needs is missing.\n");
 }
 
-// Another reader of JSON than ours says what is in it.
+// An independent JSON reader says what is in it.
 TEST(Diagnosis, JsonIsReadByPython) {
   constexpr char kCheck[] = R"py(python3 -c '
 import json, sys

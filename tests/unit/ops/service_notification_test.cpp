@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Datagrams to a socket of the test's own that plays the service manager: by path and by abstract
-// name; and what is said when it cannot be reached.
+// name; and the error if it cannot be reached.
 #include "ops/service_notification.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,7 @@ class ServiceNotification : public ::testing::Test {
     std::filesystem::remove_all(directory_);
   }
 
-  // Binds to a name as $NOTIFY_SOCKET has it, and says it there.
+  // Binds to a name and sets $NOTIFY_SOCKET to it.
   void listen(const std::string& name) {
     socket_ = UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     sockaddr_un address{};

@@ -33,8 +33,8 @@ Result<std::unique_ptr<FileSink>> open_csv(const std::string& path, std::vector<
 }
 
 std::string contents(const std::string& path) {
-  const auto octets = read_file(path);
-  return {octets.begin(), octets.end()};
+  const auto bytes = read_file(path);
+  return {bytes.begin(), bytes.end()};
 }
 
 std::vector<std::string> lines(const std::string& text) {
@@ -59,7 +59,7 @@ void write_flows(RecordSink& sink, unsigned count) {
         ipv4("10.0.0.1", "10.0.0.2")
             .udp(static_cast<uint16_t>(i / 60000 + 1), static_cast<uint16_t>(i % 60000 + 1))
             .payload(1);
-    replay.add({i, 0, f.octets.data(), static_cast<uint32_t>(f.octets.size()), f.wire_length, 1});
+    replay.add({i, 0, f.bytes.data(), static_cast<uint32_t>(f.bytes.size()), f.wire_length, 1});
   }
   replay.finish();
 }
@@ -68,11 +68,11 @@ void write_flows(RecordSink& sink, unsigned count) {
 // a part, and then fails with EFBIG.
 class FileSizeLimit {
  public:
-  explicit FileSizeLimit(rlim_t octets) {
+  explicit FileSizeLimit(rlim_t bytes) {
     old_handler_ = ::signal(SIGXFSZ, SIG_IGN);
     ::getrlimit(RLIMIT_FSIZE, &old_);
     rlimit limit = old_;
-    limit.rlim_cur = octets;
+    limit.rlim_cur = bytes;
     ::setrlimit(RLIMIT_FSIZE, &limit);
   }
   ~FileSizeLimit() {

@@ -34,8 +34,8 @@ class FlowLine : public ::testing::Test {
     for (unsigned packets : {0u, 1u}) fm_moments_add(&direction(1).length, 100 + packets);
   }
 
-  void address(unsigned end, std::initializer_list<uint8_t> octets) {
-    std::memcpy(&key_.address[end], octets.begin(), octets.size());
+  void address(unsigned end, std::initializer_list<uint8_t> bytes) {
+    std::memcpy(&key_.address[end], bytes.begin(), bytes.size());
   }
   fm_direction_counters& direction(unsigned end) { return flow_.counters.direction[end]; }
   std::string line(const ApplicationSummary* application = nullptr) const {

@@ -58,11 +58,11 @@ TEST(Json, CellsByKind) {
   ASSERT_TRUE(sink);
   Replay replay(fm_default_settings(), {10, 10}, **sink);
   const testing::Frame f = testing::ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(1);
-  replay.add({1, 0, f.octets.data(), static_cast<uint32_t>(f.octets.size()), f.wire_length, 1});
+  replay.add({1, 0, f.bytes.data(), static_cast<uint32_t>(f.bytes.size()), f.wire_length, 1});
   replay.finish();
   ASSERT_TRUE((*sink)->flush());
-  const auto octets = testing::read_file(file.path());
-  EXPECT_EQ(std::string(octets.begin(), octets.end()),
+  const auto bytes = testing::read_file(file.path());
+  EXPECT_EQ(std::string(bytes.begin(), bytes.end()),
             "{\"most\":18446744073709551614,\"none\":-1,\"real\":6e-06,\"time\":1.5,"
             "\"no text\":\"\",\"unknown\":null}\n");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The table's numbers; how it looks is in tests/sinks/table_test.py.
+// The table's numbers; its layout is tested in tests/program/outputs/table_test.py.
 #include "output/table.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// When files end, and how limits are written; what is in them is in tests/sinks/files_test.py.
+// When files end, and how limits are written. Their contents are tested in
+// tests/program/outputs/files_test.py.
 #include "output/whole_files.h"
 
 #include <gtest/gtest.h>
