@@ -303,7 +303,7 @@ py::list columns_of(const std::string& name) {
   const NamedFeatureSet* set = find_feature_set(name);
   if (!set)
     throw py::value_error("\"" + name +
-                          "\" is not a feature set (there are: " + feature_set_names() + ")");
+                          "\" is not a feature set (choose from: " + feature_set_names() + ")");
   return described(set->columns);
 }
 

@@ -71,7 +71,7 @@ def test_a_frame_of_what_is_left(capture):
 
 
 def test_a_damaged_capture(damaged):
-    with pytest.warns(flowmeter.MeterWarning, match="behind packet 7"):
+    with pytest.warns(flowmeter.MeterWarning, match="after packet 7"):
         assert len(flowmeter.read_frame(damaged)) == 2
-    with pytest.raises(flowmeter.CaptureError, match="behind packet 7"):
+    with pytest.raises(flowmeter.CaptureError, match="after packet 7"):
         flowmeter.read_frame(damaged, strict=True)

@@ -113,7 +113,7 @@ def test_what_cannot_be(small, tmp_path):
 def test_damaged_captures(damaged, tmp_path):
     sniffer, _ = create_sniffer(damaged, None, "csv", str(tmp_path / "flows.csv"))
     sniffer.start()
-    with pytest.warns(flowmeter.MeterWarning, match="behind packet 7"):
+    with pytest.warns(flowmeter.MeterWarning, match="after packet 7"):
         sniffer.join()
     assert (tmp_path / "flows.csv").read_text().count("\n") == 3
     (tmp_path / "text.pcap").write_text("this is no capture, however long one reads\n")

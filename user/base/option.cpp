@@ -146,7 +146,7 @@ Error unknown_choice(const std::string& text, std::string_view noun,
                      const std::vector<std::string>& words) {
   std::string all;
   for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
-  return Error{"\"" + text + "\" is not " + std::string(noun) + " (there are: " + all + ")"};
+  return Error{"\"" + text + "\" is not " + std::string(noun) + " (choose from: " + all + ")"};
 }
 
 }  // namespace flowmeter

@@ -51,8 +51,8 @@ class Parser {
                                      [&](const auto& other) { return other.name == entry.name; });
       if (same != entries.end()) {
         line_ = entry.line;
-        fail("\"" + entry.name + "\" stands in line " + std::to_string(same->line) +
-             " already (several values are an array: [\"a\", \"b\"])");
+        fail("\"" + entry.name + "\" is already set in line " + std::to_string(same->line) +
+             " (several values are an array: [\"a\", \"b\"])");
         break;
       }
       entries.push_back(std::move(entry));
@@ -85,17 +85,17 @@ class Parser {
   }
   bool end_of_line() {
     skip_blanks();
-    return at_line_end() || fail("something stands behind the value");
+    return at_line_end() || fail("unexpected text after the value");
   }
 
   bool read_name(ConfigurationEntry& entry) {
-    if (at('[')) return fail("there are no tables here: options stand by themselves");
+    if (at('[')) return fail("tables are not supported: write options without a table");
     const size_t end =
         static_cast<size_t>(std::find_if_not(rest_.begin(), rest_.end(), is_name) - rest_.begin());
     entry.name = rest_.substr(0, end);
     rest_.remove_prefix(end);
     skip_blanks();
-    if (end == 0 || !at('=')) return fail("this is not \"name = value\"");
+    if (end == 0 || !at('=')) return fail("expected \"name = value\"");
     rest_.remove_prefix(1);
     skip_blanks();
     return true;
@@ -111,11 +111,11 @@ class Parser {
       if (!read_value(entry)) return false;
       if (!skip_blank_lines()) break;
       if (at(']')) continue;
-      if (!at(',')) return fail("values of an array are parted by commas");
+      if (!at(',')) return fail("values of an array are separated by commas");
       rest_.remove_prefix(1);
     }
     line_ = entry.line;
-    return fail("the array has no end");
+    return fail("the array is not closed");
   }
 
   bool read_value(ConfigurationEntry& entry) {
@@ -133,11 +133,11 @@ class Parser {
     const size_t end = std::min(rest_.find_first_of(" \t\r\n#,]"), rest_.size());
     value = rest_.substr(0, end);
     rest_.remove_prefix(end);
-    if (value.empty()) return fail("there is no value");
+    if (value.empty()) return fail("the value is missing");
     if (value == "true" || value == "false") return true;
     const bool number = value.find_first_not_of("0123456789_.+-eE") == std::string::npos &&
                         value.find_first_of("0123456789") != std::string::npos;
-    if (!number) return fail("text stands in quotes: \"" + value + "\"");
+    if (!number) return fail("text must be in quotes: \"" + value + "\"");
     std::erase(value, '_');
     if (value[0] == '+') value.erase(0, 1);
     return true;
@@ -161,7 +161,7 @@ class Parser {
         continue;
       }
       const size_t used = read_escape(rest_.substr(i + 1), value);
-      if (used == 0) return fail("a backslash that TOML does not know (a literal one is \\\\)");
+      if (used == 0) return fail("unknown escape after a backslash (write \\\\ for a backslash)");
       i += used;
     }
     return fail("a quote is missing");
@@ -186,7 +186,7 @@ class Parser {
     return 1 + digits;
   }
 
-  static constexpr char kNoMultiLine[] = "there are no multi-line strings here";
+  static constexpr char kNoMultiLine[] = "multi-line strings are not supported";
 
   std::string_view rest_;
   const std::string& path_;

@@ -17,7 +17,7 @@ namespace {
 // The meter's own programs, past the verifier and let go again.
 Finding datapath_finding() {
   if (const std::string missing = missing_capabilities(); !missing.empty())
-    return {"datapath", FindingState::kUnknown, true, "cannot tell without " + missing};
+    return {"datapath", FindingState::kUnknown, true, "unknown without " + missing};
   BpfDatapath::Config config;
   config.settings = fm_default_settings();
   config.max_entries = 64;
@@ -40,14 +40,18 @@ std::vector<std::string> all_interfaces() {
 CommandSyntax syntax() {
   return {
       .name = "flowmeter-ebpf doctor",
-      .description = "Says what this kernel, these privileges and these interfaces allow.",
+      .description =
+          "Reports what can be metered with this kernel, these privileges and these interfaces.",
       .footer =
-          "Looks and tries, and changes nothing. States: ok; limited, where something is less "
-          "exact\nor cannot be had; missing; unknown, where this process may not ask.\n"
-          "Exit status: 0 nothing that metering needs is missing, 1 something is, 2 wrong usage.",
-      .arguments =
-          {{.names = "IFACE", .help = "Only these interfaces (default: all)", .is_list = true},
-           {.names = "--json", .help = "One JSON object instead of a table", .is_flag = true}},
+          "Changes nothing. States: ok; limited (something is less exact or not available);\n"
+          "missing; unknown (this process may not find out).\n"
+          "Exit status: 0 metering is possible, 1 something it needs is missing, 2 wrong usage.",
+      .arguments = {{.names = "IFACE",
+                     .help = "Report only these interfaces (default: all)",
+                     .is_list = true},
+                    {.names = "--json",
+                     .help = "Print one JSON object instead of a table",
+                     .is_flag = true}},
   };
 }
 

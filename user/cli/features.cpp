@@ -10,11 +10,13 @@ ExitCode run_features(int argc, const char* const* argv, Host& host) {
   auto asked = read_command_line(
       {
           .name = "flowmeter-ebpf features",
-          .description = "Lists the feature sets, or the columns of one with unit and definition.",
-          .arguments = {{.names = "SET", .help = "The columns of this set (default: the sets)"},
+          .description =
+              "Lists the feature sets, or the columns of one set with their units and definitions.",
+          .arguments = {{.names = "SET",
+                         .help = "List the columns of this set (default: list the sets)"},
                         {.names = "--json",
-                         .help = "JSON, with the set's defaults; without SET all sets\n"
-                                 "and the further columns",
+                         .help = "Print JSON, with the defaults; without SET, all sets\n"
+                                 "and the columns for --extra",
                          .is_flag = true}},
       },
       argc, argv);
@@ -24,7 +26,7 @@ ExitCode run_features(int argc, const char* const* argv, Host& host) {
   const NamedFeatureSet* const set = values[0].empty() ? nullptr : find_feature_set(values[0][0]);
   if (!set && !values[0].empty())
     return answer(host, Error{"no feature set \"" + values[0][0] +
-                              "\" (there are: " + feature_set_names() + ")"});
+                              "\" (choose from: " + feature_set_names() + ")"});
   return print_out(host, set ? (json ? feature_set_json(*set) : columns_text(set->columns))
                              : (json ? feature_sets_json() : feature_sets_text()));
 }

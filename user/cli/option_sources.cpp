@@ -128,13 +128,13 @@ Status OptionSources::from_file(const std::string& path) {
     const Option* const option = find_option(options_, entry.name);
     if (entry.name == "help" || entry.name == "version" ||
         (option && option->rules.command_line_only))
-      return fail(source, "\"" + entry.name + "\" goes with the command line only");
+      return fail(source, "\"" + entry.name + "\" can only be used on the command line");
     if (!option)
-      return fail(source, "there is no option \"" + entry.name +
-                              "\" (--print-config shows those there are)");
-    if (!met.insert(option).second)
       return fail(source,
-                  "\"" + entry.name + "\" has another name above, --" + option->long_name());
+                  "unknown option \"" + entry.name + "\" (--print-config lists all options)");
+    if (!met.insert(option).second)
+      return fail(source, "\"" + entry.name + "\" is already set above by its other name, --" +
+                              option->long_name());
     if (entry.values.empty() || (entry.is_array && !option->value.is_list))
       return fail(source, "\"" + entry.name + "\" takes one value");
     if (Status given = give(*option, entry.values, source); !given) return given;
@@ -145,12 +145,12 @@ Status OptionSources::from_file(const std::string& path) {
 
 void OptionSources::warn_of_unknown(Host& host) const {
   for (const std::string& name : unknown_)
-    host.log_warning("the environment's " + name + " is the name of no option");
+    host.log_warning("environment variable " + name + " does not match any option");
 }
 
 std::string OptionSources::text() const {
-  std::string text = "# flowmeter-ebpf " FLOWMETER_VERSION ": what is in force";
-  if (!path_.empty()) text += "; with " + path_;
+  std::string text = "# flowmeter-ebpf " FLOWMETER_VERSION ": values in force";
+  if (!path_.empty()) text += ", with " + path_;
   text += '\n';
   std::optional<OptionGroup> group;
   for (const Option& option : options_) {

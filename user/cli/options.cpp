@@ -19,11 +19,11 @@ constexpr char kFooter[] =
     "Examples:\n"
     "  sudo flowmeter-ebpf -i eth0 -c flows.csv         meter a host until Ctrl-C\n"
     "  sudo flowmeter-ebpf -i 'veth*' -i eth0           meter a container node\n"
-    "  flowmeter-ebpf doctor                            what this machine allows\n"
+    "  flowmeter-ebpf doctor                            what can be metered here\n"
     "  flowmeter-ebpf features netflowmeter114          the columns of a feature set\n"
     "  flowmeter-ebpf -f x.pcap -c flows.csv            replay a capture\n"
     "  flowmeter-ebpf -f x.pcap --fields src_ip,dst_ip  some columns, to standard output\n"
-    "Exit status: 0 fine, 1 failed while running, 2 wrong usage.";
+    "Exit status: 0 success, 1 failed while running, 2 wrong usage.";
 
 CommandSyntax syntax_of(const std::vector<Option>& options) {
   CommandSyntax syntax{
@@ -63,7 +63,7 @@ Status take_rest(const std::vector<std::string>& rest, std::vector<OutputTarget>
   });
   const bool is_file = bare > 0 && rest.size() == 1 && !(rest[0].size() > 1 && rest[0][0] == '-');
   if (!rest.empty() && !is_file)
-    return usage("unknown option or argument \"" + rest.back() + "\"; --help shows what there is");
+    return usage("unknown option or argument \"" + rest.back() + "\"; see --help");
   if (bare > rest.size()) return usage("-c needs a file name (- is standard output)");
   if (is_file) targets.push_back({&kCsvOutput, rest[0]});
   return Done{};
@@ -93,7 +93,7 @@ bool prints_flows(const Config& config) {
 }
 
 std::string all_columns(const Config& config) {
-  return columns_text(config.features->columns) + "\nfurther columns, for --extra and --fields:\n" +
+  return columns_text(config.features->columns) + "\nmore columns, for --extra and --fields:\n" +
          columns_text(columns_extra());
 }
 

@@ -67,8 +67,8 @@ Error xdp_error(const Interface& interface, const std::string& what, bool generi
   if (os_error == EBUSY || os_error == EEXIST) {
     const std::string taken = holders(interface, {"xdp", "xdp-generic", "xdp-offload"});
     return Error{
-        cannot + "XDP has room for one program and is taken by " +
-        (taken.empty() ? "one that cannot be seen here (of an interface above or below?)" : taken) +
+        cannot + "XDP takes only one program and is in use by " +
+        (taken.empty() ? "one that is not visible here (on an upper or lower interface?)" : taken) +
         "; --hook tcx shares the interface"};
   }
   if (os_error == EOPNOTSUPP && !generic)
@@ -128,11 +128,11 @@ Result<Attachment> Attachment::tcx(int program_fd, const Interface& interface, D
   const std::string cannot = "cannot attach to " + self.what_;
   if (link == -EINVAL && !kernel_has_tcx())
     return Error{cannot + ": kernel " + kernel_release() +
-                 " has no TCX (Linux 6.6 and newer have it); --hook tc works there"};
+                 " has no TCX (Linux 6.6 and newer have it); use --hook tc"};
   if (link == -ERANGE)
-    return Error{cannot + ": as many programs are there as the kernel allows (" +
+    return Error{cannot + ": the kernel allows no more programs there (" +
                  holders(interface, {ingress ? "tcx/ingress" : "tcx/egress"}) +
-                 "); --hook tc works beside them"};
+                 "); --hook tc still works"};
   return Error{cannot, -link};
 }
 
@@ -167,7 +167,7 @@ Result<Attachment> Attachment::adopt(const std::string& path, int program_fd) {
   const unsigned index = attached_to(*info);
   if (index == 0) return Error{"the pinned link " + path + " is detached", ENOLINK};
   if (const int error = bpf_link_update(link.get(), program_fd, nullptr); error != 0)
-    return Error{"cannot put the program into the pinned link " + path, -error};
+    return Error{"cannot update the pinned link " + path, -error};
 
   char name[IF_NAMESIZE];
   const std::string interface =
@@ -210,7 +210,7 @@ std::string xdp_caution(const Interface& interface) {
   return "native XDP on " + interface.name +
          ", a veth, turns off the segmentation offload of its peer: TCP lost 60 % of its "
          "throughput "
-         "in a measurement; --hook tcx costs next to nothing";
+         "in a measurement; --hook tcx has almost no cost";
 }
 
 }  // namespace flowmeter

@@ -56,8 +56,7 @@ Error load_error(int os_error) {
   if (os_error == EPERM || os_error == EACCES)
     return Error{
         "the kernel refuses to load BPF programs: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
-        "needed in the"
-        " initial user namespace (-v shows libbpf's messages)",
+        "needed in the initial user namespace (-v shows libbpf's messages)",
         os_error};
   if (os_error == ENOMEM)
     return Error{"not enough memory for the BPF maps (--max-flows and --event-memory bound them)"};
@@ -313,9 +312,9 @@ Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
     slots_[slot] = interface.index;
     return Done{};
   }
-  return Error{"cannot meter " + interface.name + " as well: all places for its index, " +
-               std::to_string(interface.index) + ", are taken by interfaces that are metered (of " +
-               std::to_string(FM_INTERFACE_SLOTS) + " places; -i can name fewer interfaces)"};
+  return Error{"cannot also meter " + interface.name + ": all slots for its index, " +
+               std::to_string(interface.index) + ", are used by other interfaces (of " +
+               std::to_string(FM_INTERFACE_SLOTS) + " slots; name fewer interfaces with -i)"};
 }
 
 std::optional<unsigned> BpfDatapath::slot_of(unsigned index) const {

@@ -218,7 +218,7 @@ Status FilterOwner::show_alive() {
 Status FilterOwner::start_guardian() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-    return Error{"cannot make a pair of sockets", errno};
+    return Error{"cannot create a socket pair", errno};
   guard_ = UniqueFd(ends[0]);
   UniqueFd other(ends[1]);
   sigset_t all, before;
@@ -273,14 +273,14 @@ Status ensure_clsact(unsigned interface_index, bool& made_now) {
   made_now = static_cast<bool>(created);
   if (created) return created;
   if (created.error().os_error == ENOENT)
-    return Error{"this kernel has no clsact qdisc (CONFIG_NET_SCH_INGRESS); --hook tcx needs none"};
+    return Error{"this kernel has no clsact qdisc (CONFIG_NET_SCH_INGRESS); use --hook tcx"};
   if (created.error().os_error != EEXIST) return created;
   auto qdiscs = list_ingress_qdiscs();
   if (!qdiscs) return qdiscs.error();
   for (const IngressQdisc& qdisc : *qdiscs)
     if (qdisc.interface_index == interface_index && qdisc.kind != "clsact")
       return Error{"its qdisc of kind " + qdisc.kind +
-                   " belongs to someone else and leaves no room for a clsact qdisc; --hook tcx "
+                   " belongs to another program and excludes a clsact qdisc; --hook tcx "
                    "needs none"};
   return Done{};
 }
@@ -339,7 +339,7 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
     return self;
   }
   if (priority && added.error().os_error == ENOENT)
-    added = Error{"this kernel has no BPF filters (CONFIG_NET_CLS_BPF); --hook tcx needs none"};
+    added = Error{"this kernel has no BPF filters (CONFIG_NET_CLS_BPF); use --hook tcx"};
   if (made_now) {
     if (auto empty = clsact_is_empty(interface.index); empty && *empty)
       (void)delete_clsact(interface.index);

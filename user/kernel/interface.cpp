@@ -64,17 +64,17 @@ Result<Interface> find_interface(const std::string& name) {
   if (!link) return Error{"cannot read the link type of interface " + name, link.error().os_error};
   if (!link->is_known_link_type)
     return Error{"interface " + name + " has link type " + std::to_string(link->link_type) +
-                 " (ARPHRD_…), which is not known; Ethernet, loopback and IP interfaces are"};
+                 " (ARPHRD_…), which is not supported; use an Ethernet, loopback or IP interface"};
   return link->interface;
 }
 
 Result<LinkCounters> link_counters(unsigned index) {
   Result<LinkMessage> link = read_link(index);
   if (!link)
-    return Error{"cannot read the packet counters of interface number " + std::to_string(index),
+    return Error{"cannot read the packet counters of interface index " + std::to_string(index),
                  link.error().os_error};
   if (!link->counters)
-    return Error{"the kernel tells no packet counters of interface " + link->interface.name};
+    return Error{"the kernel reports no packet counters for interface " + link->interface.name};
   return *link->counters;
 }
 

@@ -59,7 +59,8 @@ Result<InterfaceSelector> InterfaceSelector::parse(const std::string& text) {
 
   if (text[0] == '/') {
     if (text.size() < 3 || text.back() != '/')
-      return wrong(text, "a regular expression stands between two slashes, as in \"/^(eth|ens)/\"");
+      return wrong(text,
+                   "a regular expression must be between two slashes, as in \"/^(eth|ens)/\"");
     const std::string expression = text.substr(1, text.size() - 2);
     if (expression.size() > kMaxExpression)
       return wrong(text.substr(0, 20) + "…", "a regular expression has at most " +
@@ -83,10 +84,11 @@ Result<InterfaceSelector> InterfaceSelector::parse(const std::string& text) {
 
   // What the kernel rejects in a name. (A colon makes a label of an IPv4 address, as in eth0:1.)
   if (text.find('/') != std::string::npos)
-    return wrong(text, "a name has no slash (a regular expression begins and ends with one)");
+    return wrong(text,
+                 "a name cannot contain a slash (a regular expression starts and ends with one)");
   const bool is_glob = text.find_first_of("*?[\\") != std::string::npos;
   if (is_glob) {
-    if (has_open_bracket(text)) return wrong(text, "a [ has no ] (\\[ stands for the character)");
+    if (has_open_bracket(text)) return wrong(text, "a [ has no ] (write \\[ for the character)");
     return InterfaceSelector(Kind::kGlob, text);
   }
   if (text.size() >= IFNAMSIZ)

@@ -51,7 +51,7 @@ Status MeteredInterfaces::begin() {
   // Filters of a meter that was killed together with its guardian.
   if (auto stale = remove_stale_filters(); stale && *stale > 0)
     host_.log_warning("removed " + std::to_string(*stale) +
-                      " filters that a killed flowmeter-ebpf left");
+                      " filters left by a killed flowmeter-ebpf");
   auto monitor = InterfaceMonitor::open();
   if (!monitor) return monitor.error();
   monitor_ = std::move(*monitor);
@@ -77,7 +77,7 @@ Status MeteredInterfaces::begin() {
                      [&](const auto& each) { return selector.matches(each.second.interface); }))
       return Error{"no interface " + selector.text()};
   if (metered_.empty())
-    host_.log_warning("no interface matches yet; those that come will be metered");
+    host_.log_warning("no interface matches yet; new ones that match will be metered");
   return Done{};
 }
 
@@ -183,7 +183,8 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
     if (change.kind == Kind::kVanished) {
       if (found == metered_.end()) continue;
       let_go(index, departed);
-      if (options_.verbose) host_.log_info("metering " + last_gone_ + " no more: it has gone away");
+      if (options_.verbose)
+        host_.log_info("stopped metering " + last_gone_ + ": it has been removed");
     } else if (found != metered_.end() &&
                found->second.interface.has_link_header == change.interface.has_link_header) {
       found->second.interface = change.interface;  // under a name that no longer matches, too
@@ -200,7 +201,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
   }
   const bool may_come = std::any_of(options_.selectors.begin(), options_.selectors.end(),
                                     [](const auto& selector) { return selector.is_pattern(); });
-  if (metered_.empty() && !may_come) return Error{"interface " + last_gone_ + " has gone away"};
+  if (metered_.empty() && !may_come) return Error{"interface " + last_gone_ + " has been removed"};
   return Done{};
 }
 
@@ -215,8 +216,8 @@ void MeteredInterfaces::check(bool at_end) {
         metered.warned[hook] = true;
         if (link_counters(index))  // else the news of its end is on the way
           host_.log_warning(attachment.what() +
-                            ": somebody has removed the program; its packets are "
-                            "metered no more");
+                            ": the program has been removed by someone else; its packets "
+                            "are no longer metered");
         continue;
       }
       if (metered.moved[hook]) continue;
@@ -232,8 +233,8 @@ void MeteredInterfaces::check(bool at_end) {
         metered.warned[hook] = true;
         host_.log_warning(
             attachment.what() +
-            ": the kernel counts packets, but none reaches the program: another one takes "
-            "them before (flowmeter-ebpf doctor shows it; --attach-order chooses the place)");
+            ": the kernel counts packets, but none reaches the program: another program takes "
+            "them first (flowmeter-ebpf doctor shows it; --attach-order chooses the place)");
       }
     }
   }

@@ -30,12 +30,12 @@ Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkM
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
   if (!socket || ::send(socket.get(), &request, request.nlmsg_len, 0) < 0)
-    return Error{"cannot ask the kernel by netlink", errno};
+    return Error{"cannot send a netlink request", errno};
   std::vector<char> buffer(kDatagramBytes);
   for (;;) {
     const ssize_t received = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_TRUNC);
     if (received < 0 && errno == EINTR) continue;
-    if (received < 0) return Error{"no answer by netlink", errno};
+    if (received < 0) return Error{"no netlink answer", errno};
     if (static_cast<size_t>(received) > buffer.size())
       return Error{"a netlink answer is too long", EMSGSIZE};
     auto ended = read_netlink_messages({buffer.data(), static_cast<size_t>(received)}, take);
@@ -51,14 +51,13 @@ Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkM
     if (!take_netlink_message(datagram, header, body))
       return Error{"a netlink answer is damaged", EBADMSG};
     if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
-      return Error{"what netlink lists has changed meanwhile", EINTR};
+      return Error{"the list changed while netlink sent it", EINTR};
     if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
       // Both begin with an error, a negative errno value; 0 acknowledges.
       const int error = netlink_number<int32_t>(body);
       if (error == 0) return true;
       const std::string words = explanation(header, body);
-      return Error{words.empty() ? "the kernel's answer by netlink" : words,
-                   error < 0 ? -error : EBADMSG};
+      return Error{words.empty() ? "netlink request failed" : words, error < 0 ? -error : EBADMSG};
     }
     take(header, body);
   }

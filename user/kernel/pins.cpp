@@ -16,7 +16,7 @@ namespace flowmeter {
 
 Result<UniqueFd> claim_pin_directory(const std::string& directory) {
   const bool made = ::mkdir(directory.c_str(), 0700) == 0;
-  if (!made && errno != EEXIST) return Error{"--pin: cannot make directory " + directory, errno};
+  if (!made && errno != EEXIST) return Error{"--pin: cannot create directory " + directory, errno};
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return Error{"--pin: cannot open directory " + directory, errno};
   struct statfs file_system {};
@@ -39,11 +39,11 @@ Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
   const UniqueFd map(bpf_obj_get(pin_path(directory, "journal").c_str()));
   if (!map) {
     if (errno == ENOENT) return std::optional<fm_journal>();
-    return Error{"--pin: cannot open what is pinned in " + directory, errno};
+    return Error{"--pin: cannot open the state in " + directory, errno};
   }
   const auto refuse = [&](const std::string& why) {
-    return Error{"--pin: what is pinned in " + directory + " " + why + "; end it with --unpin " +
-                 "and the options and version that made it, or remove the directory"};
+    return Error{"--pin: the state in " + directory + " " + why + "; end it with --unpin and the " +
+                 "same options and version, or remove the directory"};
   };
   bpf_map_info info{};
   __u32 size = sizeof(info);
@@ -52,9 +52,9 @@ Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
   if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 ||
       info.value_size != sizeof(fm_journal) || bpf_map_lookup_elem(map.get(), &zero, &found) != 0 ||
       found.schema != wanted.schema)
-    return refuse("was made by another version, whose data this one does not understand");
+    return refuse("was created by an incompatible version");
   const auto differs = [&](const char* option, uint64_t then) {
-    return refuse("was made with another " + std::string(option) + " (" + std::to_string(then) +
+    return refuse("was created with another " + std::string(option) + " (" + std::to_string(then) +
                   ")");
   };
   if (found.max_entries != wanted.max_entries) return differs("--max-flows", found.max_entries);
@@ -66,7 +66,7 @@ Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
     return differs("--datapath", found.timing_in_kernel);
   if (found.lru != wanted.lru) return differs("--flow-map", found.lru);
   if (found.with_sizes != wanted.with_sizes || found.with_application != wanted.with_application)
-    return refuse("was made with another --features");
+    return refuse("was created with another --features");
   if (found.per_interface != wanted.per_interface || found.count_once != wanted.count_once)
     return differs("choice of interfaces or --per-interface", found.per_interface);
   return std::optional<fm_journal>(found);
@@ -77,7 +77,7 @@ Status reuse_pinned_map(const std::string& directory, bpf_map* map) {
   const UniqueFd fd(bpf_obj_get(path.c_str()));
   if (!fd) return Error{"--pin: cannot open " + path, errno};
   if (const int error = bpf_map__reuse_fd(map, fd.get()); error != 0)
-    return Error{"--pin: cannot go on with " + path, -error};
+    return Error{"--pin: cannot reuse " + path, -error};
   return Done{};
 }
 

@@ -207,8 +207,9 @@ std::string diagnosis_table(const Diagnosis& diagnosis, bool colour) {
   for (const InterfaceDiagnosis& interface : diagnosis.interfaces)
     table.section("interface " + interface.name, interface.findings);
   const std::string missing = missing_requirements(diagnosis);
-  table.text_ += missing.empty() ? "\nNothing that metering needs is missing.\n"
-                                 : "\nMetering needs what is missing: " + missing + "\n";
+  table.text_ += missing.empty()
+                     ? "\nMetering is possible: nothing that it needs is missing.\n"
+                     : "\nMetering is not possible, because this is missing: " + missing + "\n";
   return table.text_;
 }
 

@@ -42,7 +42,7 @@ std::string joined(std::initializer_list<std::pair<bool, const char*>> parts, co
 
 std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface) {
   if (!interface.offloads)
-    return {{"offloads", FindingState::kUnknown, false, "the interface does not say"}};
+    return {{"offloads", FindingState::kUnknown, false, "the interface does not report them"}};
   const Offloads& on = *interface.offloads;
   std::vector<Finding> findings;
   const std::string segmentation = joined({{on.tso, "TSO"},
@@ -53,11 +53,11 @@ std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface) {
   findings.push_back({"segmentation", FindingState::kOk, false,
                       segmentation.empty()
                           ? "off: each buffer is a packet on the wire"
-                          : segmentation + " on: counted as their wire segments, exact"});
+                          : segmentation + " on: counted exactly, as segments on the wire"});
   if (on.lro)
     findings.push_back(
         {"lro", FindingState::kLimited, false,
-         "on: counts of merged buffers are computed, flags of the middle segments not certain; "
+         "on: counts of merged buffers are computed, flags of middle segments are uncertain; "
          "ethtool -K " +
              interface.name + " lro off"});
   if (on.hw_gro)
@@ -65,20 +65,21 @@ std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface) {
         {"hw_gro", FindingState::kLimited, false,
          "on: the device merges packets before they are seen; their counts are computed from its "
          "segment size; ethtool -K " +
-             interface.name + " rx-gro-hw off, where the driver lets"});
+             interface.name + " rx-gro-hw off, if the driver supports it"});
   if (!on.lro && !on.hw_gro)
     findings.push_back(
-        {"device_merging", FindingState::kOk, false, "LRO and hardware GRO off: nothing to undo"});
+        {"device_merging", FindingState::kOk, false, "LRO and hardware GRO are off"});
   findings.push_back({"vlan", FindingState::kOk, false,
-                      on.rx_vlan ? "tags are taken out by the device and read from metadata"
-                                 : "tags are read in the frame"});
+                      on.rx_vlan ? "tags are removed by the device and read from metadata"
+                                 : "tags are read from the frame"});
   return findings;
 }
 
 std::vector<Finding> attachment_findings(const InterfaceDiagnosis& interface) {
   std::vector<Finding> findings;
   findings.push_back({"xdp", FindingState::kOk, false,
-                      !interface.native_xdp   ? "the kernel does not say whether the driver has it"
+                      !interface.native_xdp
+                          ? "the kernel does not report whether the driver supports it"
                       : *interface.native_xdp ? "native, for --hook xdp"
                                               : "generic only: --hook xdp-generic"});
   if (!interface.attached) {
@@ -89,12 +90,12 @@ std::vector<Finding> attachment_findings(const InterfaceDiagnosis& interface) {
     const bool is_xdp = program.hook.starts_with("xdp");
     findings.push_back({"attached", is_xdp ? FindingState::kLimited : FindingState::kOk, false,
                         program.hook + ": " + describe(program) +
-                            (is_xdp ? "; --hook xdp is taken, and what it drops or redirects is "
-                                      "not seen"
+                            (is_xdp ? "; --hook xdp is not available, and packets that it drops or "
+                                      "redirects are not seen"
                                     : "")});
   }
   if (interface.attached->empty())
-    findings.push_back({"attached", FindingState::kOk, false, "nobody"});
+    findings.push_back({"attached", FindingState::kOk, false, "no other programs"});
   return findings;
 }
 
@@ -114,7 +115,7 @@ InterfaceDiagnosis diagnose_interface(const std::string& name, bool demanded) {
   diagnosis.mtu = state.mtu;
   diagnosis.findings.push_back(
       {"link", FindingState::kOk, true,
-       std::string(interface.is_loopback ? "loopback, metered on ingress, where each packet passes "
+       std::string(interface.is_loopback ? "loopback, metered on ingress, which each packet passes "
                                            "once"
                    : interface.has_link_header ? "Ethernet"
                                                : "IP packets without a link header") +
@@ -125,9 +126,8 @@ InterfaceDiagnosis diagnose_interface(const std::string& name, bool demanded) {
   if (auto attached = attached_programs(interface))
     diagnosis.attached = std::move(*attached);
   else
-    diagnosis.why_not_told = attached.error().os_error == EPERM
-                                 ? "cannot tell without CAP_NET_ADMIN"
-                                 : attached.error().message();
+    diagnosis.why_not_told = attached.error().os_error == EPERM ? "unknown without CAP_NET_ADMIN"
+                                                                : attached.error().message();
   for (auto findings : {offload_findings(diagnosis), attachment_findings(diagnosis)})
     diagnosis.findings.insert(diagnosis.findings.end(), findings.begin(), findings.end());
   return diagnosis;

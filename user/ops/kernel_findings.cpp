@@ -61,10 +61,9 @@ Finding tried(const char* what, int error, const char* meaning, const std::strin
   if (error == 0) return {what, FindingState::kOk, true, meaning};
   if (error == EPERM || error == EACCES) {
     const std::string missing = missing_capabilities();
-    return {
-        what, FindingState::kUnknown, true,
-        "cannot tell without " +
-            (missing.empty() ? std::string("leave of the kernel, which refuses to try") : missing)};
+    return {what, FindingState::kUnknown, true,
+            "unknown without " +
+                (missing.empty() ? std::string("permission from the kernel") : missing)};
   }
   return {what, FindingState::kMissing, true, otherwise + " (" + std::strerror(error) + ")"};
 }
@@ -129,7 +128,7 @@ Finding hook_finding(const char* what, int attempt, const std::string& missing_t
   if (attempt == 0) return {what, FindingState::kOk, false, meaning};
   if (attempt < 0 || attempt == EPERM || attempt == EACCES)
     return {what, FindingState::kUnknown, false,
-            "cannot tell without CAP_SYS_ADMIN (a network namespace to try it in)"};
+            "unknown without CAP_SYS_ADMIN (to try it in a network namespace)"};
   return {what, FindingState::kLimited, false, missing_text + " (" + std::strerror(attempt) + ")"};
 }
 
@@ -139,7 +138,7 @@ std::vector<Finding> hook_findings(int classifier, int xdp_program) {
     const std::string missing = missing_capabilities();
     for (const char* what : {"tcx", "clsact", "xdp_link"})
       findings.push_back({what, FindingState::kUnknown, false,
-                          "cannot tell without " + (missing.empty() ? "BPF programs" : missing)});
+                          "unknown without " + (missing.empty() ? "BPF programs" : missing)});
     return findings;
   }
   HookAttempts attempts = try_hooks(classifier, xdp_program);
@@ -153,7 +152,7 @@ std::vector<Finding> hook_findings(int classifier, int xdp_program) {
   findings.push_back(hook_finding(
       "tcx", attempts.tcx,
       no_hook ? "needs Linux 6.6 or newer" : "needs Linux 6.6 or newer; --hook tc is used instead",
-      "--hook tcx, the default: links that go with the process"));
+      "--hook tcx, the default: links that end with the process"));
   findings.push_back(hook_finding("clsact", attempts.clsact,
                                   "the kernel lacks NET_SCH_INGRESS or NET_CLS_BPF",
                                   "--hook tc: filters of a clsact qdisc"));
@@ -178,7 +177,7 @@ Finding capability_finding(int capability, const char* name, const char* purpose
     return {name, FindingState::kOk, true, std::string(purpose) + ", by CAP_SYS_ADMIN"};
   return {name, FindingState::kMissing, true,
           std::string(purpose) +
-              "; run as root or give it (setcap, or AmbientCapabilities of systemd)"};
+              "; run as root, or grant it (setcap, or AmbientCapabilities in systemd)"};
 }
 
 Finding user_namespace_finding() {
@@ -191,15 +190,15 @@ Finding user_namespace_finding() {
   if (count == 0)
     return {"user_namespace", FindingState::kUnknown, true, "/proc/self/uid_map cannot be read"};
   return {"user_namespace", FindingState::kMissing, true,
-          "BPF capabilities count in the initial user namespace only (a rootless container has "
-          "another)"};
+          "BPF capabilities only work in the initial user namespace (a rootless container has "
+          "another one)"};
 }
 
 Finding bpffs_finding() {
   struct statfs filesystem {};
   if (::statfs(kBpffs, &filesystem) != 0 && (errno == EACCES || errno == EPERM))
     return {"bpffs", FindingState::kUnknown, false,
-            std::string("cannot tell without access to ") + kBpffs};
+            std::string("unknown without access to ") + kBpffs};
   if (filesystem.f_type != BPF_FS_MAGIC)
     return {"bpffs", FindingState::kLimited, false,
             std::string("not mounted, so no --pin: mount -t bpf bpf ") + kBpffs};
@@ -212,16 +211,16 @@ Finding bpffs_finding() {
 Finding unprivileged_bpf_finding() {
   const std::string value = first_line("/proc/sys/kernel/unprivileged_bpf_disabled");
   return {"unprivileged_bpf", FindingState::kOk, false,
-          value.empty()  ? "the kernel has no switch for it"
-          : value == "0" ? "allowed (kernel.unprivileged_bpf_disabled=0); makes no difference here"
-                         : "disabled (kernel.unprivileged_bpf_disabled=" + value +
-                               "); makes no difference here"};
+          value.empty() ? "the kernel has no such setting"
+          : value == "0"
+              ? "allowed (kernel.unprivileged_bpf_disabled=0); not relevant here"
+              : "disabled (kernel.unprivileged_bpf_disabled=" + value + "); not relevant here"};
 }
 
 Finding memory_finding() {
   const auto limit = cgroup_memory_limit(file_text("/proc/self/cgroup"), "/sys/fs/cgroup");
-  if (!limit) return {"memory_limit", FindingState::kOk, false, "none by control group"};
-  const std::string mib = std::to_string(*limit >> 20) + " MiB by control group";
+  if (!limit) return {"memory_limit", FindingState::kOk, false, "no control group limit"};
+  const std::string mib = std::to_string(*limit >> 20) + " MiB (control group)";
   if (*limit >= kDefaultMemory)
     return {"memory_limit", FindingState::kOk, false, mib + "; the defaults stay below 256 MiB"};
   return {"memory_limit", FindingState::kLimited, false,
@@ -235,7 +234,7 @@ Finding time_namespace_finding() {
     if (clock == "monotonic" && (seconds != 0 || ns != 0))
       return {"time_namespace", FindingState::kOk, false,
               "its monotonic clock is " + std::to_string(seconds) +
-                  " s from the kernel's, which is allowed for"};
+                  " s from the kernel's, which is corrected"};
   return {"time_namespace", FindingState::kOk, false, "the kernel's own monotonic clock"};
 }
 
@@ -289,9 +288,9 @@ std::vector<Finding> kernel_findings() {
   const UniqueFd owned[] = {UniqueFd(classifier), UniqueFd(xdp)};
   std::vector<Finding> findings = {
       tried("bpf_programs", classifier < 0 ? -classifier : 0, "tc programs can be loaded",
-            "the kernel loads no tc programs"),
+            "the kernel cannot load tc programs"),
       map_finding("lru_hash_map", BPF_MAP_TYPE_LRU_HASH, 0, "for fragments, and --flow-map lru",
-                  "the kernel has none"),
+                  "the kernel has no such map"),
       map_finding("event_streams", BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE,
                   "maps that the program can read as memory: no ring buffer is needed",
                   "needs Linux 5.5 or newer"),
@@ -300,8 +299,8 @@ std::vector<Finding> kernel_findings() {
   findings.insert(findings.end(), hooks.begin(), hooks.end());
   findings.push_back({"btf", FindingState::kOk, false,
                       ::access("/sys/kernel/btf/vmlinux", F_OK) == 0
-                          ? "there, but not needed"
-                          : "not there, and not needed"});
+                          ? "available, but not needed"
+                          : "not available, and not needed"});
   findings.push_back(bpffs_finding());
   findings.push_back(unprivileged_bpf_finding());
   return findings;
@@ -309,20 +308,20 @@ std::vector<Finding> kernel_findings() {
 
 std::vector<Finding> process_findings() {
   std::vector<Finding> findings = {
-      capability_finding(CAP_BPF, "CAP_BPF", "loads programs and makes maps"),
-      capability_finding(CAP_NET_ADMIN, "CAP_NET_ADMIN", "attaches to interfaces"),
-      capability_finding(CAP_PERFMON, "CAP_PERFMON", "lets the programs do arithmetic on pointers"),
+      capability_finding(CAP_BPF, "CAP_BPF", "to load programs and create maps"),
+      capability_finding(CAP_NET_ADMIN, "CAP_NET_ADMIN", "to attach to interfaces"),
+      capability_finding(CAP_PERFMON, "CAP_PERFMON", "for pointer arithmetic in the programs"),
   };
   if ((effective_capabilities() >> CAP_SYS_ADMIN & 1) != 0)
-    findings.push_back({"CAP_SYS_ADMIN", FindingState::kOk, false,
-                        "for --netns and the names of others' programs"});
+    findings.push_back(
+        {"CAP_SYS_ADMIN", FindingState::kOk, false, "for --netns and the names of other programs"});
   else
     findings.push_back({"CAP_SYS_ADMIN", FindingState::kLimited, false,
-                        "no --netns, no names of others' programs; metering does not need it"});
+                        "no --netns, no names of other programs; metering does not need it"});
   findings.push_back(user_namespace_finding());
   findings.push_back(memory_finding());
   findings.push_back({"cpus", FindingState::kOk, false,
-                      std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " in use of " +
+                      std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " online of " +
                           std::to_string(libbpf_num_possible_cpus()) + " possible"});
   findings.push_back(time_namespace_finding());
   return findings;

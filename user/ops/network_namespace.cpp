@@ -62,13 +62,13 @@ Status enter_network_namespace(const std::string& which) {
     if (os_error == ENOENT && !is_path)
       return Error{"no network namespace " + which + " (" + all_names() + ")"};
     if (os_error == EACCES && is_pid)
-      return Error{"cannot open the " + what + ": it needs CAP_SYS_PTRACE, or to be root"};
+      return Error{"cannot open the " + what + ": CAP_SYS_PTRACE or root is needed"};
     return Error{"cannot open the " + what, os_error};
   }
   if (::ioctl(fd.get(), NS_GET_NSTYPE) != CLONE_NEWNET)
     return Error{"cannot enter the " + what + ": " + path + " is not a network namespace"};
   if (::setns(fd.get(), CLONE_NEWNET) != 0) {
-    if (errno == EPERM) return Error{"cannot enter the " + what + ": it needs CAP_SYS_ADMIN"};
+    if (errno == EPERM) return Error{"cannot enter the " + what + ": CAP_SYS_ADMIN is needed"};
     return Error{"cannot enter the " + what, errno};
   }
   return Done{};

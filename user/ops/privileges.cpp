@@ -66,9 +66,9 @@ Capabilities capabilities_to_keep(bool hooks_change) {
 
 Status drop_privileges(Capabilities keep) {
   if (const size_t threads = count_threads(); threads != 1)
-    return Error{"cannot drop privileges: " + (threads == 0
-                                                   ? std::string("/proc/self/task cannot be read")
-                                                   : std::to_string(threads) + " threads run")};
+    return Error{"cannot drop privileges: " +
+                 (threads == 0 ? std::string("/proc/self/task cannot be read")
+                               : std::to_string(threads) + " threads are running")};
   const auto failed = [](const char* what) {
     return Error{"cannot drop privileges (" + std::string(what) + ")", errno};
   };

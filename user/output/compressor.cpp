@@ -73,7 +73,7 @@ class Gzip final : public Compressor {
       stream_.avail_out = kPieceBytes;
       state = deflate(&stream_, flush);
       out->resize(out->size() - stream_.avail_out);
-      if (state == Z_STREAM_ERROR) return Error{"zlib: its stream is damaged"};
+      if (state == Z_STREAM_ERROR) return Error{"zlib: the stream is damaged"};
     } while (flush == Z_FINISH ? state != Z_STREAM_END : stream_.avail_in > 0);
     return Done{};
   }

@@ -66,9 +66,9 @@ constinit const OutputKind kCsvOutput = {
     .is_file = true,
     .naming_option = [](OutputOptions& options) -> Option {
       Option option{"-c,--csv", OptionGroup::kOutput, targets(options, kCsvOutput, "FILE"),
-                    "Write the flows as CSV; - is standard output, and\n"
-                    "the default where that is no terminal (realtime97:\n"
-                    "output/live_flow_features.csv, appended to)"};
+                    "Write the flows as CSV; - is standard output, the\n"
+                    "default if it is not a terminal (realtime97: append\n"
+                    "to output/live_flow_features.csv)"};
       option.value.may_be_bare = true;  // the Python tool's flag
       return option;
     },

@@ -23,7 +23,7 @@ struct Settings {
 // The value of the Authorization header, which no command line shows.
 Result<std::string> read_authorization(const std::string& file, Host& host) {
   std::string value = host.take_secret(kAuthorizationVariable);
-  std::string from = std::string("the environment's ") + kAuthorizationVariable;
+  std::string from = std::string("environment variable ") + kAuthorizationVariable;
   if (!file.empty()) {
     from = "--url-auth-file " + file;
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
@@ -35,18 +35,18 @@ Result<std::string> read_authorization(const std::string& file, Host& host) {
     if (S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
       host.log_warning(from + " can be read by everyone (chmod 600)");
     while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
-    if (value.empty()) return Error{from + " is empty: it must hold the header's value"};
+    if (value.empty()) return Error{from + " is empty: it must hold the value of the header"};
   }
   const bool one_line = std::all_of(value.begin(), value.end(),
                                     [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
   if (!one_line)
-    return Error{from + " must be the header's value in one line, such as \"Bearer ...\""};
+    return Error{from + " must hold the value of the header in one line, such as \"Bearer ...\""};
   return value;
 }
 
 Option naming_option(OutputOptions& options) {
   return {"-u,--url", OptionGroup::kOutput, targets(options, kHttpOutput, "URL"),
-          "Send them by HTTP POST, one JSON object each.\n"
+          "Send them by HTTP POST, one JSON object per flow.\n"
           "-c, --json and -u may be given several times"};
 }
 
@@ -54,30 +54,31 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
   constexpr OptionGroup kOutput = OptionGroup::kOutput;
   const OptionRules with_url{.needs = {"-u"}};
   auto& [http, authorization_file] = options.settings<Settings>();
-  table.insert(
-      table.end(),
-      {
-          {"--url-batch", kOutput, count(http.batch, 1, 100'000),
-           "Flows of a request; above 1, as a JSON array", with_url},
-          {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, 86400),
-           "Longest time of a request", with_url},
-          {"--url-retry", kOutput, seconds(http.retry_s, 0, 86400),
-           "With block, without a spool: how long a server may\nfail before rows are given up",
-           with_url},
-          {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
-           "Trust these certificate authorities (PEM), no others", with_url},
-          {"--url-auth-file", kOutput, text(authorization_file, "FILE", "needs a value"),
-           "Value of an Authorization header, such as\n\"Bearer ...\"; else FLOWMETER_URL_AUTH's",
-           with_url},
-          {"--url-spool", kOutput, text(http.spool, "DIR", "needs a value"),
-           "Keep what cannot be sent in this directory, and send\nit later: also in the next run",
-           with_url},
-          {"--url-spool-limit",
-           kOutput,
-           mebibytes(http.spool_limit_bytes, 1, 1 << 20),
-           "MiB that a URL's spool may take",
-           {.needs = {"-u", "--url-spool"}}},
-      });
+  table.insert(table.end(),
+               {
+                   {"--url-batch", kOutput, count(http.batch, 1, 100'000),
+                    "Most flows per request; above 1, as a JSON array", with_url},
+                   {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, 86400),
+                    "Longest time for one request", with_url},
+                   {"--url-retry", kOutput, seconds(http.retry_s, 0, 86400),
+                    "With --on-full block and no spool: how long a server\nmay fail before its "
+                    "rows are given up",
+                    with_url},
+                   {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
+                    "Trust only these certificate authorities (PEM)", with_url},
+                   {"--url-auth-file", kOutput, text(authorization_file, "FILE", "needs a value"),
+                    "Read the Authorization header from this file, such as\n\"Bearer ...\" "
+                    "(default: from FLOWMETER_URL_AUTH)",
+                    with_url},
+                   {"--url-spool", kOutput, text(http.spool, "DIR", "needs a value"),
+                    "Keep unsent rows in this directory and send them\nlater, also in the next run",
+                    with_url},
+                   {"--url-spool-limit",
+                    kOutput,
+                    mebibytes(http.spool_limit_bytes, 1, 1 << 20),
+                    "Most MiB that the spool of a URL may take",
+                    {.needs = {"-u", "--url-spool"}}},
+               });
 }
 
 Status check(std::vector<std::string> urls) {

@@ -56,7 +56,7 @@ Result<Url> parse_url(const std::string& text) {
   if (!part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty())
     return usage_error(
         "-u must not hold a user or password, which every process list would show: use "
-        "--url-auth-file or the environment's FLOWMETER_URL_AUTH");
+        "--url-auth-file or the environment variable FLOWMETER_URL_AUTH");
   const std::string port = part(CURLUPART_PORT);
   Url parsed;
   parsed.host = part(CURLUPART_HOST) + (port.empty() ? "" : ":" + port);
@@ -132,7 +132,7 @@ class HttpWriter::Transfer {
       curl_blob blob{pem->data(), pem->size(), CURL_BLOB_COPY};
       set(CURLOPT_CAINFO_BLOB, &blob);
     }
-    if (!good) return Error{"libcurl lacks what -u needs (7.85 or newer with TLS)"};
+    if (!good) return Error{"-u needs libcurl 7.85 or newer, with TLS"};
     return transfer;
   }
 
@@ -176,7 +176,7 @@ class HttpWriter::Transfer {
     if (outcome.status > 0)
       outcome.reason = "HTTP " + std::to_string(outcome.status);
     else if (ended)
-      outcome.reason = "no answer before the end";
+      outcome.reason = "no answer before the run ended";
     else
       outcome.reason = reason_[0] ? reason_ : curl_easy_strerror(code);
     curl_multi_remove_handle(multi_, easy_);
@@ -212,13 +212,13 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
   writer->name_ = parsed->name;
   if (!writer->options_.authorization.empty() && !parsed->encrypted)
     host.log_warning("output " + writer->name_ +
-                     ": the Authorization header goes over http unencrypted");
+                     ": the Authorization header is sent unencrypted over http");
   auto transfer = Transfer::open(url, writer->options_);
   if (!transfer) return transfer.error();
   writer->transfer_ = std::move(*transfer);
   if (const std::string& directory = writer->options_.spool; !directory.empty()) {
     if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-      return Error{"cannot make the spool " + directory, errno};
+      return Error{"cannot create the spool " + directory, errno};
     auto spool = Spool::open(spool_of(directory, url, *parsed), writer->options_.spool_limit_bytes);
     if (!spool) return spool.error();
     writer->spool_ = std::move(*spool);
@@ -423,7 +423,7 @@ Status HttpWriter::result() const {
     text += of_rows(lost_, "lost (") +
             (!spool_error_.empty()   ? spool_error_
              : !last_reason_.empty() ? last_reason_
-                                     : "there was no time to send them") +
+                                     : "no time was left to send them") +
             ")";
   if (lost_ > 0 && refused_ > 0) text += ", ";
   if (refused_ > 0) text += of_rows(refused_, "refused (") + refusal_ + ")";

@@ -103,7 +103,7 @@ constinit const OutputKind kJsonOutput = {
     .is_file = true,
     .naming_option = [](OutputOptions& options) -> Option {
       return {"--json", OptionGroup::kOutput, targets(options, kJsonOutput, "FILE"),
-              "Write them as NDJSON, one object a line"};
+              "Write them as NDJSON, one object per line"};
     },
     .format = [](const OutputOptions& options,
                  const std::vector<Column>& columns) -> std::unique_ptr<RowFormat> {

@@ -44,9 +44,10 @@ Result<OutputFile> OutputFile::open_to_append(const std::string& path, std::stri
     const ssize_t got = ::pread(fd.get(), first.data(), first.size(), 0);
     if (got < 0) return failed();
     if (first != header)
-      return Error{"output " + path +
-                   " holds something else than rows with these columns: move it away, name another "
-                   "file (-c), or replace it (--overwrite)"};
+      return Error{
+          "output " + path +
+          " holds something other than rows with these columns: move it away, name another "
+          "file (-c), or replace it (--overwrite)"};
     const off_t whole = whole_lines(fd.get(), status.st_size);
     if (whole < 0 || (whole < status.st_size && ::ftruncate(fd.get(), whole) != 0)) return failed();
   }

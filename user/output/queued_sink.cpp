@@ -89,9 +89,10 @@ Status QueuedSink::finish() {
   stop(options_.drain_s < 0 ? RowQueue::kForEver : patience);
   if (!result_) return result_;
   if (dropped_ > 0)
-    return Error{"output " + writer_->name() + ": " + std::to_string(dropped_) + " of " +
-                 std::to_string(rows_) +
-                 " rows were dropped, as it was too slow (--output-queue makes room for more)"};
+    return Error{
+        "output " + writer_->name() + ": " + std::to_string(dropped_) + " of " +
+        std::to_string(rows_) +
+        " rows were dropped because the output was too slow (--output-queue makes room for more)"};
   return Done{};
 }
 

@@ -69,21 +69,22 @@ void add_output_options(OutputOptions& options, std::vector<Option>& table) {
   table.insert(table.end(),
                {
                    {"--rotate", kOutput, rotation(options),
-                    "Begin a new file every so often or before a size:\n"
-                    "15m, 1h, 1d; 500MB, 2GB. FILE gets time and number"},
+                    "Start a new file after this time (15m, 1h, 1d) or\n"
+                    "before this size (500MB, 2GB); the file name gets\n"
+                    "the time and a number"},
                    {"--on-full", kOutput,
                     choice<OnFull>(options.on_full, "POLICY", "a policy",
                                    {{"block", OnFull::kBlock}, {"drop", OnFull::kDrop}}),
-                    "When an output is too slow: block (wait for it, the\n"
-                    "default of -f) or drop (count its rows, of -i)"},
+                    "If an output is too slow: block (wait for it; default\n"
+                    "with -f) or drop (drop and count rows; with -i)"},
                    {"--output-buffer", kOutput, count(options.buffer_kib, 4, 1 << 20),
                     "KiB of rows that may wait to be written to a file"},
                    {"--output-queue", kOutput, count(options.queue_mib, 1, 1024),
                     "MiB of rows that may wait for each pipe, URL, and\n"
                     "rotated or compressed file"},
                    {"--drain", kOutput, seconds(options.drain_s, 0, 86400),
-                    "At the end, how long pipes and URLs may take for\n"
-                    "what waits (with block: without progress)"},
+                    "Longest time to send waiting rows to pipes and URLs\n"
+                    "at the end (with block: longest without progress)"},
                });
   for (const OutputKind* kind : output_kinds())
     if (kind->add_options) kind->add_options(options, table);

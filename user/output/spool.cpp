@@ -47,7 +47,7 @@ std::string Spool::path(uint64_t number, size_t offset) const {
 Result<std::unique_ptr<Spool>> Spool::open(const std::string& directory, uint64_t limit_bytes) {
   // Rows say who talks to whom, so only their owner may read them.
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return Error{"cannot make the spool " + directory, errno};
+    return Error{"cannot create the spool " + directory, errno};
   auto spool = std::unique_ptr<Spool>(new Spool(directory, limit_bytes));
   spool->lock_ = UniqueFd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!spool->lock_) return Error{"cannot open the spool " + directory, errno};

@@ -31,7 +31,7 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
     };
     const int ready = ::poll(&writable, 1, 100);
     if (ready == 0 && queue.overdue()) {
-      error.doing = "output " + path_ + ": its reader takes nothing";
+      error.doing = "output " + path_ + ": its reader accepts nothing";
       break;
     }
     if (ready <= 0) continue;

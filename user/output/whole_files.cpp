@@ -150,7 +150,7 @@ Status WholeFiles::failed(int os_error) {
   if (compressor_) {
     written_ -= file_rows_;
     return Error{"cannot write output " + final_name_ + kPart +
-                     " (its rows cannot be had from what is there; they and later ones are lost)",
+                     " (its rows cannot be recovered; they and later ones are lost)",
                  os_error};
   }
   return Error{"cannot write output " + final_name_ + " (" + std::to_string(file_rows_) +

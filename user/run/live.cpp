@@ -378,7 +378,7 @@ bool meter(const Config& config, LiveRun& live, LiveRows& rows, std::unique_ptr<
     if (Status told = host.notify_service(lines); !told) host.log_warning(told.error().message());
   };
   const std::string names = live.interfaces().names();
-  if (config.verbose) host.log_info("metering " + names + "; Ctrl-C ends it");
+  if (config.verbose) host.log_info("metering " + names + "; press Ctrl-C to stop");
   tell_manager("READY=1\nSTATUS=metering " + names);
   if (view) check(view->enter(monotonic_ns()));
   if (good) check(live.run(view.get()));

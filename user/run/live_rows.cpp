@@ -24,29 +24,28 @@ void FlowRows::report(const LiveReport& run, uint64_t kernel_only) const {
   if (flows.flows_with_losses())
     host.log_warning(
         "times are missing: " + std::to_string(flows.flows_with_losses()) +
-        " flows have exact counts, but times without " +
+        " flows have exact counts, but their times lack " +
         std::to_string(flows.packets_without_timing()) +
         " of their packets (--event-memory makes room for more; --quality shows which)");
   if (counters.payload_lost)
-    host.log_warning(
-        std::to_string(counters.payload_lost) +
-        " payloads found no room on their way to the parsers (--event-memory); the HTTP, TLS "
-        "and DNS columns of their flows are empty");
+    host.log_warning(std::to_string(counters.payload_lost) +
+                     " payloads did not reach the parsers because the event streams were full "
+                     "(--event-memory); the HTTP, TLS and DNS columns of their flows are empty");
   report_application(run.config, flows.applications(), host);
   if (flows.forced_out())
     host.log_warning(std::to_string(flows.forced_out()) +
                      " flows ended early because there were more than --max-flows");
   if (counters.uncounted && run.interfaces.count() > 1 && !run.config.per_interface)
     host.log_warning(std::to_string(counters.uncounted) +
-                     " packets found no place in the flow map; those of them that passed several "
-                     "interfaces count at each (--max-flows)");
+                     " packets found no room in the flow map; those that passed several interfaces "
+                     "were counted at each (--max-flows)");
   if (flows.evicted())
     host.log_warning(std::to_string(flows.evicted()) +
-                     " times the kernel's map dropped a flow for newer ones (--max-flows); " +
-                     std::to_string(flows.recreated()) + " came back and went on");
+                     " times the kernel's map dropped a flow to make room (--max-flows); " +
+                     std::to_string(flows.recreated()) + " returned and were continued");
   if (kernel_goes_on(run.config))
-    host.log_info("the kernel goes on metering; start again with --pin " + run.config.pin +
-                  " to take its flows over, add --unpin to end it");
+    host.log_info("the kernel continues metering; start again with --pin " + run.config.pin +
+                  " to take over its flows, and add --unpin to stop it");
   else if (kernel_only)
     host.log_warning(std::to_string(kernel_only) + " metered packets are in no row");
 }

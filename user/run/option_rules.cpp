@@ -31,9 +31,9 @@ std::string check_datapath(const Config& config) {
     return "--compat needs an event of each packet, which --datapath kernel does not send";
   if (config.settings.with_application)
     return std::string(config.features->name) +
-           " looks into payload, which --datapath kernel does not send";
+           " needs payload, which --datapath kernel does not send";
   if (config.lru)
-    return "--flow-map lru goes with --datapath events: what only the kernel has would be lost";
+    return "--flow-map lru needs --datapath events: otherwise dropped flows would be lost";
   return "";
 }
 
@@ -41,7 +41,7 @@ std::string check_pin(const Config& config) {
   if (config.pin.empty()) return "";
   if (config.settings.with_application)
     return std::string(config.features->name) +
-           " keeps what it saw of payload in this process only: leave out --pin";
+           " keeps its payload state in this process only: leave out --pin";
   if (config.hook == Hook::kTc) return "--pin needs BPF links: --hook tcx or xdp, not tc";
   return "";
 }
@@ -50,9 +50,9 @@ std::string check_compat_output(const Config& config) {
   const auto& targets = config.outputs.targets;
   if (config.compat == Compat::kNone || targets.empty()) return "";
   if (targets.size() != 1 || targets.front().kind != &kCsvOutput || config.outputs.rotation)
-    return "--compat writes one CSV, as the other program does: -c FILE and nothing else";
+    return "--compat writes one CSV, as the other program does: use -c FILE and no other output";
   if (!compression_suffix(targets.front().where).empty())
-    return "--compat does not compress: give the file another name";
+    return "--compat does not compress: choose another file name";
   return "";
 }
 
@@ -61,15 +61,15 @@ std::string check_compat_output(const Config& config) {
 Status check_options(const std::vector<Option>& options, const GivenOptions& given,
                      const Config& config) {
   if (config.captures.empty() && config.interfaces.empty())
-    return usage("name a capture (-f) or an interface (-i); --help shows more");
+    return usage("give a capture (-f) or an interface (-i); see --help");
   if (!config.captures.empty() && config.live()) return usage("-f and -i cannot be used together");
   for (const Option& option : options) {
     const std::string name = option.spoken_name();
     if (!was_given(options, given, name)) continue;
-    if (option.rules.live_only && !config.live()) return usage(name + " goes with -i only");
+    if (option.rules.live_only && !config.live()) return usage(name + " can only be used with -i");
     for (const std::string_view needed : option.rules.needs)
       if (!was_given(options, given, needed))
-        return usage(name + " goes with " + std::string(needed) + " only");
+        return usage(name + " can only be used with " + std::string(needed));
     for (const auto& [excluded, why] : option.rules.excludes)
       if (was_given(options, given, excluded)) return usage(std::string(why));
   }

@@ -36,7 +36,7 @@ const std::vector<OptionRules::Exclusion> kExcludedByCompat = {
     {"--float-format", "--compat writes what the other program does: leave out --float-format"},
     {"--lowercase-columns",
      "--compat writes what the other program does: leave out --lowercase-columns"},
-    {"--features", "--compat has its own columns: it does not go with --features"},
+    {"--features", "--compat has its own columns: leave out --features"},
     {"--print", "--compat prints no flows: leave out --print"},
     {"--per-interface",
      "--compat keeps one table of flows, in this process: leave out --per-interface and --pin"},
@@ -64,8 +64,8 @@ OptionValue compat_mode(Config& config) {
   value.set = [choose = value.set](const std::vector<std::string>& texts) -> Status {
     if (texts.at(0) == "java-fixed")
       return Error{
-          "there is no java-fixed: what the corrected Java program writes is not known cell for "
-          "cell (there are: python, java)"};
+          "java-fixed is not available: the exact output of the corrected Java program is "
+          "not known (choose from: python, java)"};
     return choose(texts);
   };
   return value;
@@ -95,7 +95,7 @@ OptionValue float_format(RowStyle& style) {
         return Done{};
       }
     }
-    return Error{"\"" + text + "\" is not a format (there are: shortest, and fixed:0 to fixed:" +
+    return Error{"\"" + text + "\" is not a format (choose from: shortest, fixed:0 to fixed:" +
                  std::to_string(RowStyle::kMaxDecimals) + ")"};
   };
   return custom("FORMAT", set, [] { return std::string("shortest"); });
@@ -113,13 +113,13 @@ OptionValue max_flows(Config& config) {
 std::vector<Option> first_options(Config& config) {
   return {
       {"--config", kOther, text(config.configuration_file, "FILE.toml"),
-       "Take options from this file: a line is an option's\n"
-       "long name = value. The command line goes before\n"
-       "the environment (FLOWMETER_IDLE_TIMEOUT=60 is\n"
-       "--idle-timeout 60), and that before the file",
+       "Read options from this file; each line is:\n"
+       "long-name = value. The command line takes precedence\n"
+       "over the environment (FLOWMETER_IDLE_TIMEOUT=60 is\n"
+       "--idle-timeout 60), the environment over the file",
        kCommandLineOnly},
       {"--print-config", kOther, flag(config.print_config),
-       "Print what is in force and where it comes from,\n"
+       "Print the values in force and where each comes from,\n"
        "as a file for --config",
        kCommandLineOnly},
       {"--log-format", kOther,
@@ -127,15 +127,15 @@ std::vector<Option> first_options(Config& config) {
                          {{"text", LogFormat::kText},
                           {"logfmt", LogFormat::kLogfmt},
                           {"json", LogFormat::kJson}}),
-       "Of lines on standard error: text, logfmt or json"},
+       "Format of log lines: text, logfmt or json"},
       {"--log-level", kOther,
        choice<LogLevel>(config.log_level, "LEVEL", "a level",
                         {{"error", LogLevel::kError},
                          {"warning", LogLevel::kWarning},
                          {"info", LogLevel::kInfo},
                          {"debug", LogLevel::kDebug}}),
-       "The least that is said: error, warning, info, or\n"
-       "debug (-v, and libbpf's debugging)"},
+       "Lowest level that is logged: error, warning, info, or\n"
+       "debug (like -v, with libbpf's debug messages)"},
   };
 }
 
@@ -143,14 +143,14 @@ std::vector<Option> input_options(Config& config) {
   return {
       {"-f,--file,-r,--read", kInput, list(config.captures, "CAPTURE"),
        "Replay a pcap or pcapng capture; - is standard input.\n"
-       "Several -f are one stream, in order"},
+       "Several -f are read in order, as one stream"},
       {"-i,--iface,--interface", kInput, list(config.interfaces, "IFACE"),
        "Meter this network interface: a name, a glob\n"
        "('veth*'), a regular expression ('/^(eth|ens)/')\n"
-       "or any. Several -i are one meter"},
+       "or any. May be given several times"},
       {"--netns", kInput,
        text(config.netns, "NETNS", "needs the name, the path or the PID of a network namespace"),
-       "Interfaces of this network namespace: a name,\na path or a PID", kLiveKeyword},
+       "Look for the interfaces in this network namespace:\na name, a path or a PID", kLiveKeyword},
   };
 }
 
@@ -158,36 +158,38 @@ std::vector<Option> row_options(Config& config) {
   OutputOptions& outputs = config.outputs;
   return {
       {"--features", kOutput, feature_set(config),
-       "Columns, and the defaults of time-outs and gaps:\n"
+       "Columns, and defaults of time-outs and gaps:\n"
        "cic82, netflowmeter114 (activity gap 100 s), or\n"
        "realtime97 (time-outs 5 s, activity gap 1 s, bulks\n"
-       "of 1 packet or more within 0.1 s; HTTP, TLS, DNS)"},
+       "of at least 1 packet within 0.1 s; HTTP, TLS, DNS)"},
       {"--overwrite", kOutput, flag(outputs.overwrite),
-       "Replace output/live_flow_features.csv whatever it\n"
-       "holds (a file that -c names is always replaced)"},
-      {"--fields", kOutput, text(config.fields, "A,B,..."), "Only these columns, in this order"},
+       "Replace output/live_flow_features.csv, whatever it\n"
+       "holds (a file named by -c is always replaced)"},
+      {"--fields", kOutput, text(config.fields, "A,B,..."),
+       "Write only these columns, in this order"},
       {"--extra", kOutput, text(config.extra, "A,B,..."),
-       "These further columns behind the others\n(last in --list-fields)"},
+       "Append these columns after the others (they are\nthe last ones in --list-fields)"},
       {"--quality", kOutput, flag(config.quality),
-       "Further columns that say how far a row can be\ntrusted; short for --extra with them"},
+       "Append columns that say how far a row can be\ntrusted (short for --extra with their "
+       "names)"},
       {"--label", kOutput, label(outputs.style),
-       "A last column \"label\" with this text in each row"},
+       "Append a column \"label\" with this text in each row"},
       {"--float-format", kOutput, float_format(outputs.style),
-       "Reals with N decimals (0 to 64): fixed:N; or as the\n"
-       "shortest decimal that reads back the same: shortest"},
+       "Format of real numbers: fixed:N (N decimals, 0 to 64)\n"
+       "or shortest (fewest digits that read back the same)"},
       {"--lowercase-columns", kOutput, flag(outputs.style.lowercase_columns),
-       "Names of columns in lower case"},
+       "Write the names of columns in lower case"},
       {"--list-fields", kOutput, flag(config.list_fields),
-       "Print all columns with unit and definition", kCommandLineOnly},
+       "Print all columns with their units and definitions", kCommandLineOnly},
       {"--compat",
        kOutput,
        compat_mode(config),
-       "The rows of another program, quirks included:\n"
-       "python is cicflowmeter 0.4.1,\n"
-       "java is the Java CICFlowMeter 4.0",
+       "Write the rows of another program, with its quirks:\n"
+       "python (cicflowmeter 0.4.1) or\n"
+       "java (the Java CICFlowMeter 4.0)",
        {.excludes = kExcludedByCompat}},
       {"--top", kOutput, flag(config.top),
-       "Live: show rates, losses and the greatest flows in\n"
+       "Live: show rates, losses and the largest flows in\n"
        "this terminal (rows only with -c). Keys: b sorts by\n"
        "bytes, p by packets, q ends the run",
        kLiveOnly},
@@ -208,31 +210,33 @@ std::vector<Option> flow_options(Config& config) {
       {"--tcp-linger", kTimes, seconds(s.tcp_linger_ns), "A longer silence ends a closed TCP flow",
        kKeyword},
       {"--active-timeout", kTimes, seconds(s.active_timeout_ns),
-       "A flow that lasts longer goes on in a new one", kKeyword},
+       "A flow that lasts longer is continued by a new one", kKeyword},
       {"--activity-gap", kTimes, seconds(s.activity_gap_ns),
-       "A longer gap is idle and parts active periods", kKeyword},
-      {"--subflow-gap", kTimes, seconds(s.subflow_gap_ns), "A longer gap parts subflows", kKeyword},
+       "A longer gap is idle time between active periods", kKeyword},
+      {"--subflow-gap", kTimes, seconds(s.subflow_gap_ns), "A longer gap starts a new subflow",
+       kKeyword},
       {"--bulk-min-packets", kTimes, count(s.bulk_min_packets, 1, 1'000'000),
-       "Payload packets in a row that make a bulk", kKeyword},
+       "Number of successive payload packets that make a bulk", kKeyword},
       {"--bulk-max-gap", kTimes, seconds(s.bulk_max_gap_ns),
        "A longer gap between them ends a bulk", kKeyword},
       {"--fragment-memory", kTimes, seconds(s.fragment_memory_ns),
-       "How long a first fragment is remembered", kKeyword},
+       "Time for which a first fragment is remembered", kKeyword},
 
       {"--max-flows",
        kLimits,
        max_flows(config),
-       "Flows held at once; then old ones\nare forced out, and counted\n(datapath kernel: 80000)",
+       "Most flows held at a time; beyond that, old ones\nare forced out, and counted\n(with "
+       "--datapath kernel: 80000)",
        {.is_keyword = true, .shown_default = "2097152, live 120000"}},
       {"--max-fragments", kLimits, count(config.max_fragments, 16, kMostFlows),
-       "First fragments remembered at once", kKeyword},
+       "Most first fragments remembered at a time", kKeyword},
       {"--event-memory",
        kLimits,
        count(config.event_memory_mib, 1, 1024),
-       "Live: MiB of event streams, of all CPUs\ntogether (to a power of two)",
+       "Live: MiB for the event streams of all CPUs\n(rounded up to a power of two)",
        {.live_only = true, .is_keyword = true, .former_name = "--ring-size"}},
       {"--batch", kLimits, count(config.batch, 1024, 1 << 22),
-       "Live: events taken at a time, between looks\nat the clock and writing rows", kLiveKeyword},
+       "Live: most events taken before the clock is read\nand rows are written", kLiveKeyword},
   };
 }
 
@@ -245,10 +249,10 @@ std::vector<Option> live_options(Config& config) {
                      {"tc", Hook::kTc},
                      {"xdp", Hook::kXdp},
                      {"xdp-generic", Hook::kXdpGeneric}}),
-       "Where packets are met: tcx (both directions),\n"
+       "Where packets are seen: tcx (both directions),\n"
        "tc (clsact, for kernels without TCX), xdp or\n"
-       "xdp-generic (what is received; what is sent\n"
-       "by tcx), auto (tcx, else tc)",
+       "xdp-generic (received packets; sent ones by tcx),\n"
+       "or auto (tcx if the kernel has it, else tc)",
        kLiveKeyword},
       {"--attach-order", kLive,
        choice<AttachOrder>(config.attach_order, "ORDER", "a place",
@@ -257,41 +261,42 @@ std::vector<Option> live_options(Config& config) {
       {"--datapath", kLive,
        choice<Datapath>(config.datapath, "PATH", "a datapath",
                         {{"events", Datapath::kEvents}, {"kernel", Datapath::kKernel}}),
-       "Where times are kept: events (an event a packet\n"
-       "to the program) or kernel (in the flow map: no\n"
-       "events, less CPU, more memory a flow)",
+       "Where times are kept: events (in the program, which\n"
+       "gets one event per packet) or kernel (in the flow\n"
+       "map: no events, less CPU, more memory per flow)",
        kLiveKeyword},
       {"--flow-map", kLive,
        choice<bool>(config.lru, "KIND", "a kind of map", {{"hash", false}, {"lru", true}}),
-       "What a full map does: hash (refuse new flows: the\n"
+       "What a full map does: hash (refuse new flows; the\n"
        "program meters them) or lru (drop old ones)",
        kLiveKeyword},
       {"--per-interface", kLive, flag(config.per_interface),
-       "Flows of each interface apart; else a packet that\n"
-       "passes several counts where it was met first",
+       "Give each interface its own flows; otherwise a packet\n"
+       "that passes several interfaces is counted at the first",
        kLiveKeyword},
       {"--pin", kLive, text(config.pin, "DIR", "needs a directory"),
-       "Keep metering state in this directory of a bpffs:\n"
-       "it outlives the program, and a new start with\n"
-       "--pin goes on with the same flows",
+       "Keep the metering state in this directory of a bpffs:\n"
+       "it outlives the program, and the next run with\n"
+       "--pin continues the same flows",
        kLiveOnly},
       {"--unpin",
        kLive,
        flag(config.unpin),
-       "With --pin: at the end write all flows, detach\nand remove the pins",
+       "With --pin: at the end, write all flows, detach\nand remove the pins",
        {.live_only = true, .needs = {"--pin"}}},
       {"--print", kLive, flag(config.print),
-       "A line a finished flow on standard error, and a\n"
-       "summary a minute (realtime97 on a terminal: always)",
+       "Print one line per finished flow and one summary per\n"
+       "minute to standard error (the default of realtime97\n"
+       "on a terminal)",
        kLiveOnly},
   };
 }
 
 std::vector<Option> other_options(Config& config) {
   return {
-      {"--strict", kOther, flag(config.strict), "A damaged capture is a failure (exit status 1)"},
-      {"-v,--verbose", kOther, flag(config.verbose), "Say more on standard error"},
-      {"-q,--quiet", kOther, flag(config.quiet), "No account of packets, no progress"},
+      {"--strict", kOther, flag(config.strict), "Fail on a damaged capture (exit status 1)"},
+      {"-v,--verbose", kOther, flag(config.verbose), "Print more messages"},
+      {"-q,--quiet", kOther, flag(config.quiet), "Print no account of packets and no progress"},
   };
 }
 

@@ -34,7 +34,7 @@ Status prepare_default_output(const std::string& path, Host& host) {
   const std::string directory = path.substr(0, path.rfind('/'));
   if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
     return Error{"cannot create directory " + directory, errno};
-  host.log_info("rows go to " + path + " (-c names another file)");
+  host.log_info("writing rows to " + path + " (-c chooses another file)");
   return Done{};
 }
 
@@ -49,7 +49,7 @@ ExitCode run_compat(const Config& config, Host& host) {
 ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Host& host) {
   if (config.features->has_idle_periods &&
       config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
-    host.log_warning("--idle-timeout is not above --activity-gap: there can be no idle periods");
+    host.log_warning("--idle-timeout is not above --activity-gap, so no idle period is possible");
   if (config.outputs.is_default_file)
     if (Status prepared = prepare_default_output(config.outputs.targets.front().where, host);
         !prepared)

@@ -124,7 +124,7 @@ class FlowReplay final : public CaptureConsumer {
     link_type_ = link_type;
     if (!fm_link_known(link_type) && warned_.insert(link_type).second)
       progress_.warn(path_ + ": link type " + link_type_name(link_type) +
-                     " is not known; its packets count as not_ip");
+                     " is unknown; its packets are counted as not_ip");
   }
 
   const Config& config_;
@@ -153,7 +153,7 @@ class CaptureRun {
     consumer_.report(host_);
     if (config_.verbose) report_speed(seconds_since(start));
     if (host_.stop_requested() && host_.stop_is_interruption())
-      good = fail("stopped by a signal; the rows are of the packets up to there");
+      good = fail("stopped by a signal; the rows cover the packets read until then");
     return good ? kOk : kRunFailed;
   }
 
@@ -217,8 +217,8 @@ class CaptureRun {
     if (!reader.valid_header())
       return fail("cannot read capture " + reader.path() + ": " + reader.damage());
     if (reader.damage().empty()) return true;
-    const std::string text = reader.path() + ": " + reader.damage() + " behind packet " +
-                             std::to_string(packets) + "; what came before stands";
+    const std::string text = reader.path() + ": " + reader.damage() + " after packet " +
+                             std::to_string(packets) + "; earlier packets were used";
     if (config_.strict) return fail(text);
     progress_.warn(text);
     return true;

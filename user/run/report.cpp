@@ -23,8 +23,8 @@ void report_application(const Config& config, const FlowApplications& applicatio
                      " malformed_dns=" + std::to_string(met.malformed_dns) +
                      " heads_dropped=" + std::to_string(met.heads_dropped));
   if (met.heads_dropped > 0)
-    host.log_warning("there was no memory for the payload of " + std::to_string(met.heads_dropped) +
-                     " directions of flows; their HTTP, TLS and DNS columns are empty");
+    host.log_warning("not enough memory for the payload of " + std::to_string(met.heads_dropped) +
+                     " flow directions; their HTTP, TLS and DNS columns are empty");
 }
 
 LiveReport::Totals LiveReport::count() const {
@@ -61,8 +61,8 @@ bool LiveReport::at_end() const {
   if (totals.uncertain)
     host.log_warning(
         std::to_string(totals.uncertain) +
-        " packets came merged by the device or before XDP, so their lengths and number "
-        "on the wire are not sure (ethtool -K IFACE lro off rx-gro-hw off)");
+        " packets were merged by the device or before XDP, so their lengths and number "
+        "on the wire are uncertain (ethtool -K IFACE lro off rx-gro-hw off)");
   rows.report(*this, totals.kernel_only);
   if (!totals.balanced) host.log_error("the account does not balance; please report this");
   return totals.balanced;

@@ -250,7 +250,8 @@ LiveView::~LiveView() {
   if (begin_ns_ == 0) return;
   host_.set_log_observer(nullptr);
   terminal_->leave();
-  if (not_kept_ > 0) kept_.push_front("(" + std::to_string(not_kept_) + " lines before these)");
+  if (not_kept_ > 0)
+    kept_.push_front("(" + std::to_string(not_kept_) + " earlier lines not shown)");
   for (const std::string& line : kept_) std::fprintf(stderr, "%s\n", line.c_str());
 }
 

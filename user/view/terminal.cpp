@@ -75,11 +75,12 @@ Result<std::unique_ptr<Terminal>> Terminal::open(bool output_in_use) {
     fd = STDOUT_FILENO;
   if (fd < 0)
     return Error{output_in_use
-                     ? "--top needs a terminal: standard error is none, and rows go to standard "
+                     ? "--top needs a terminal: standard error is not one, and rows go to standard "
                        "output"
                      : "--top needs a terminal: neither standard error nor standard output is one"};
   if (output_in_use && ::isatty(STDOUT_FILENO))
-    return Error{"--top and -c - cannot share the terminal: -c FILE, or a pipe behind -c -"};
+    return Error{
+        "--top and -c - cannot share the terminal: use -c FILE, or pipe the output of -c -"};
   const char* kind = std::getenv("TERM");
   if (!kind || !*kind || std::string_view(kind) == "dumb")
     return Error{std::string("--top cannot draw on this terminal: TERM is ") +
@@ -90,7 +91,8 @@ Result<std::unique_ptr<Terminal>> Terminal::open(bool output_in_use) {
 }
 
 Status Terminal::enter() {
-  if (::tcgetattr(fd_.get(), &before) != 0) return Error{"--top cannot ask the terminal", errno};
+  if (::tcgetattr(fd_.get(), &before) != 0)
+    return Error{"--top cannot read the terminal's settings", errno};
   while_entered = before;
   while_entered.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
   while_entered.c_iflag &= ~static_cast<tcflag_t>(IXON);

@@ -272,4 +272,4 @@ class Refused(cases.Case):
     def test_java_fixed_is_not_there(self):
         done = meter.run("--compat", "java-fixed", "-f", "x.pcap")
         self.assertEqual((done.code, len(done.errors)), (2, 1), done.err)
-        self.assertIn("there is no java-fixed", done.errors[0])
+        self.assertIn("java-fixed is not available", done.errors[0])

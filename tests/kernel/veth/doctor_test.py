@@ -138,7 +138,7 @@ class Doctor(cases.Case):
             self.assertEqual(states[name], "missing")
         (interface,) = diagnosis["interfaces"]
         self.assertIsNone(interface["attached"])
-        self.assertEqual(self.finding(interface, "attached")["meaning"], "cannot tell without CAP_NET_ADMIN")
+        self.assertEqual(self.finding(interface, "attached")["meaning"], "unknown without CAP_NET_ADMIN")
         self.assertIsNotNone(interface["offloads"])
         done = self.doctor(prefix=self.as_nobody())
         self.assertEqual((done.code, done.err), (1, ""))

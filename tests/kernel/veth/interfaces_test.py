@@ -172,7 +172,7 @@ class Changes(Interfaces):
             self.host.ip("link", "del", f"veth{number}")
             time.sleep(0.5)
         done = live.wait()
-        self.one_error(done, "veth2", "gone")
+        self.one_error(done, "veth2", "removed")
         meter.assert_balanced(self, done.account)
         self.assertEqual((done.account["lost"], done.account["in_rows"]), (0, done.account["metered"]), done.err)
         self.assertEqual((self.sent(live, 43001), self.sent(live, 43002)), ((20, 0), (20, 0)))

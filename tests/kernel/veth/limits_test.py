@@ -145,7 +145,7 @@ class FullMap(Limits):
         rare_events, evictions, done = self.came_back("--flow-map", "lru")
         self.assertGreater(sum(evictions), 0, "none was evicted: the test proves nothing")
         self.assertGreaterEqual(rare_events["recreated"], sum(evictions))
-        self.assertTrue([line for line in done.warnings if "came back and went on" in line], done.err)
+        self.assertTrue([line for line in done.warnings if "returned and were continued" in line], done.err)
 
     def test_without_room_in_the_kernels_map_a_flow_is_one_row(self):
         for datapath in ("events", "kernel"):
@@ -228,7 +228,7 @@ class Uncertain(Limits):
         pair.wait_quiet()
         done, _ = self.finish(live)
         uncertain = sum(counters["uncertain"] for counters in hooks(done.err).values())
-        warnings = [line for line in done.warnings if "not sure" in line]
+        warnings = [line for line in done.warnings if "are uncertain" in line]
         return uncertain, warnings
 
     def test_merged_frames(self):

@@ -95,12 +95,12 @@ TEST_F(NetworkNamespaceTest, Errors) {
 TEST_F(NetworkNamespaceTest, WithoutPrivileges) {
   run("ip netns add blue");
   EXPECT_EQ(enter("blue", 65534),
-            "cannot enter the network namespace blue: it needs CAP_SYS_ADMIN");
+            "cannot enter the network namespace blue: CAP_SYS_ADMIN is needed");
   const Child process([] { return ::unshare(CLONE_NEWNET) == 0; });
   ASSERT_TRUE(process.good());
   const std::string pid = std::to_string(process.pid());
   EXPECT_EQ(enter(pid, 65534), "cannot open the network namespace of process " + pid +
-                                   ": it needs CAP_SYS_PTRACE, or to be root");
+                                   ": CAP_SYS_PTRACE or root is needed");
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ class Pinned(live_cases.Live):
         done = live.stop(signal.SIGTERM)
         self.assertEqual((done.code, done.errors), (0, []), done.err)
         meter.assert_balanced(self, done.account)
-        self.assertIn("the kernel goes on metering", done.err)
+        self.assertIn("the kernel continues metering", done.err)
         self.assertTrue(os.path.exists(self.pins + "/journal"))
 
     def end(self, *lives, killed_under_load=False):
@@ -154,7 +154,7 @@ class Restart(Pinned):
             self.assertEqual(done.warnings, [])
         else:
             self.assertEqual(len(done.warnings), 1, done.err)
-            flows, packets = re.search(r"times are missing: (\d+) flows .* without (\d+) of", done.warnings[0]).groups()
+            flows, packets = re.search(r"times are missing: (\d+) flows .* lack (\d+) of", done.warnings[0]).groups()
             self.assertEqual(int(flows), 3, "those that the first program knew")
             self.assertTrue(84 <= int(packets) <= 164, done.err)
         self.same_as_reference(rows, reference, live_cases.TIMES if in_kernel else ("flow_duration",))
@@ -377,7 +377,7 @@ class Refused(Pinned):
         octets = [f"{int(octet, 16):02x}" for octet in value]
         octets[0] = f"{int(octets[0], 16) ^ 1:02x}"  # of the schema
         namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *octets)
-        self.refused("another version", self.pins)
+        self.refused("incompatible version", self.pins)
         self.assertTrue(os.path.exists(journal), "it is left as it is")
         octets[0] = f"{int(octets[0], 16) ^ 1:02x}"
         namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *octets)

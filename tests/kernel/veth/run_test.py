@@ -247,7 +247,7 @@ class Interfaces(Live):
         self.udp(pair.a, A4, 42001, (B4, 9)).send(b"x")
         pair.a.ip("link", "del", "veth0")
         done = live.wait()
-        self.one_error(done, "veth0", "gone")
+        self.one_error(done, "veth0", "removed")
         meter.assert_balanced(self, done.account)
         for port in (42000, 42001):
             self.assertEqual(len(self.of_ports(live.rows(), port)), 1)

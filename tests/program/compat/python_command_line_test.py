@@ -62,7 +62,7 @@ class CommandLine(PythonCase):
     def test_damage_ends_the_reading(self):
         octets = capture.pcap([(1, ethernet(udp())), (2, ethernet(udp(20)))])[:-1]
         done = self.run_on(octets)
-        self.assertIn("what came before stands", "\n".join(done.warnings))
+        self.assertIn("earlier packets were used", "\n".join(done.warnings))
         self.assertEqual(done.csv, python_cicflowmeter.csv_of(octets))
 
     def test_number_of_packets(self):

@@ -82,7 +82,7 @@ class References(cases.Case):
             in_rows = meter.packets_in(meter.rows_of(file.read()))
         if in_rows != int(expected["metered"]):
             wrong.append(f"{in_rows} packets in rows, not {expected['metered']}")
-        damage = [line for line in done.warnings if "what came before stands" in line]
+        damage = [line for line in done.warnings if "earlier packets were used" in line]
         if bool(damage) != bool(expected["damage"]):
             wrong.append(f"damage: \"{expected['damage']}\", but warned of: {damage}")
         os.remove(output)

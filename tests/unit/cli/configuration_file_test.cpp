@@ -44,22 +44,24 @@ TEST(ConfigurationFile, NamesTheLineOfAnError) {
     std::string text, message;
   };
   for (const Row& row : {
-           Row{"no value", "\na =", "f:2: there is no value"},
-           Row{"no name", "= 5", "f:1: this is not \"name = value\""},
-           Row{"no equals", "quiet", "f:1: this is not"},
-           Row{"bare text", "a = eth0", "f:1: text stands in quotes"},
-           Row{"something behind", "a = 5 6", "f:1: something stands behind"},
-           Row{"table", "a = 5\n[b]", "f:2: there are no tables"},
-           Row{"dotted name", "a.b = 5", "f:1: this is not"},
+           Row{"no value", "\na =", "f:2: the value is missing"},
+           Row{"no name", "= 5", "f:1: expected \"name = value\""},
+           Row{"no equals", "quiet", "f:1: expected"},
+           Row{"bare text", "a = eth0", "f:1: text must be in quotes"},
+           Row{"text after the value", "a = 5 6", "f:1: unexpected text after"},
+           Row{"table", "a = 5\n[b]", "f:2: tables are not supported"},
+           Row{"dotted name", "a.b = 5", "f:1: expected"},
            Row{"open string", "a = \"x\nb = 5", "f:1: a quote is missing"},
            Row{"open literal string", "a = 'x", "f:1: a quote is missing"},
-           Row{"multi-line string", "a = \"\"\"x\"\"\"", "f:1: there are no multi-line"},
-           Row{"multi-line literal string", "a = '''x'''", "f:1: there are no multi-line"},
-           Row{"unknown escape", R"(a = "\q")", "f:1: a backslash"},
-           Row{"surrogate", R"(a = "\ud800")", "f:1: a backslash"},
-           Row{"open array", "b = 1\na = [1,\n2", "f:2: the array has no end"},
+           Row{"multi-line string", "a = \"\"\"x\"\"\"",
+               "f:1: multi-line strings are not supported"},
+           Row{"multi-line literal string", "a = '''x'''",
+               "f:1: multi-line strings are not supported"},
+           Row{"unknown escape", R"(a = "\q")", "f:1: unknown escape"},
+           Row{"surrogate", R"(a = "\ud800")", "f:1: unknown escape"},
+           Row{"open array", "b = 1\na = [1,\n2", "f:2: the array is not closed"},
            Row{"no comma", "a = [1\n2]", "f:2: values of an array"},
-           Row{"twice", "a = 1\nb = [1,\n2]\na = 2", "f:4: \"a\" stands in line 1"},
+           Row{"twice", "a = 1\nb = [1,\n2]\na = 2", "f:4: \"a\" is already set in line 1"},
        }) {
     SCOPED_TRACE(row.what);
     auto entries = parse_configuration(row.text, "f");

@@ -66,15 +66,15 @@ TEST(Diagnosis, TableHasOneLineAFinding) {
             "interface e?[31m\"\\?\xc3\xa9\xff\xc0\x80\xed\xa0\x80\n"
             "  lro            limited  not certain\n"
             "\n"
-            "Metering needs what is missing: CAP_BPF, CAP_PERFMON\n");
+            "Metering is not possible, because this is missing: CAP_BPF, CAP_PERFMON\n");
 }
 
 TEST(Diagnosis, ColourIsOfTheStateOnly) {
   Diagnosis diagnosis;
   diagnosis.kernel = {{"tcx", FindingState::kOk, true, "there"}};
-  EXPECT_EQ(
-      diagnosis_table(diagnosis, true),
-      "kernel \n  tcx  \033[32mok     \033[0m  there\n\nNothing that metering needs is missing.\n");
+  EXPECT_EQ(diagnosis_table(diagnosis, true),
+            "kernel \n  tcx  \033[32mok     \033[0m  there\n\nMetering is possible: nothing that "
+            "it needs is missing.\n");
 }
 
 // An independent JSON reader says what is in it.
@@ -164,10 +164,10 @@ TEST(InterfaceFindings, XdpOfOthersIsALimitTcxIsNot) {
 
 TEST(InterfaceFindings, SayWhyAttachmentsCannotBeTold) {
   InterfaceDiagnosis interface;
-  interface.why_not_told = "cannot tell without CAP_NET_ADMIN";
+  interface.why_not_told = "unknown without CAP_NET_ADMIN";
   const Finding finding = attachment_findings(interface).back();
   EXPECT_EQ(finding.state, FindingState::kUnknown);
-  EXPECT_EQ(finding.meaning, "cannot tell without CAP_NET_ADMIN");
+  EXPECT_EQ(finding.meaning, "unknown without CAP_NET_ADMIN");
 }
 
 }  // namespace
