@@ -66,9 +66,9 @@ TEST(InterfaceSelector, RefusesAsUsage) {
   const Row rows[] = {
       {"nothing", "", "needs a name"},
       {"a name of 16 characters", "abcdefghijklmnop", "at most 15 characters"},
-      {"a slash in a name", "eth/0", "no slash"},
-      {"a slash at the end", "eth0/", "no slash"},
-      {"a slash in a glob", "eth*/", "no slash"},
+      {"a slash in a name", "eth/0", "cannot contain a slash"},
+      {"a slash at the end", "eth0/", "cannot contain a slash"},
+      {"a slash in a glob", "eth*/", "cannot contain a slash"},
       {"an address label", "eth0:1", "no interface can have this name"},
       {"a space", "eth 0", "no interface can have this name"},
       {"a dot", ".", "no interface can have this name"},

@@ -120,7 +120,7 @@ TEST(InterfaceFindings, SayWhatOffloadsMeanForExactness) {
        {.tso = true, .gro = true},
        "segmentation",
        FindingState::kOk,
-       "TSO, GRO on: counted as their wire segments, exact"},
+       "TSO, GRO on: counted exactly, as segments on the wire"},
       {"nothing to split", {}, "segmentation", FindingState::kOk, "off: each buffer is a packet"},
       {"LRO is not exact", {.lro = true}, "lro", FindingState::kLimited, "ethtool -K eth7 lro off"},
       {"hardware GRO is not certain",
@@ -130,7 +130,7 @@ TEST(InterfaceFindings, SayWhatOffloadsMeanForExactness) {
        "ethtool -K eth7 rx-gro-hw off"},
       {"no merging by the device", {.gro = true}, "device_merging", FindingState::kOk, "off"},
       {"tag in metadata", {.rx_vlan = true}, "vlan", FindingState::kOk, "metadata"},
-      {"tag in the frame", {}, "vlan", FindingState::kOk, "in the frame"},
+      {"tag in the frame", {}, "vlan", FindingState::kOk, "from the frame"},
   };
   for (const OffloadRow& row : rows) {
     SCOPED_TRACE(row.claim);
