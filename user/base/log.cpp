@@ -13,14 +13,6 @@ namespace flowmeter {
 namespace {
 
 constexpr const char* kLevels[] = {"error", "warning", "info", "debug"};
-constexpr const char* kFormats[] = {"text", "logfmt", "json"};
-
-template <typename Value, size_t kCount>
-std::optional<Value> named(std::string_view name, const char* const (&names)[kCount]) {
-  for (size_t i = 0; i < kCount; i++)
-    if (name == names[i]) return static_cast<Value>(i);
-  return std::nullopt;
-}
 
 // RFC 3339, UTC, to the microsecond.
 std::string time_text(uint64_t unix_ns) {
@@ -136,11 +128,9 @@ const char* log_level_name(LogLevel level) {
 }
 
 std::optional<LogLevel> log_level_of(std::string_view name) {
-  return named<LogLevel>(name, kLevels);
-}
-
-std::optional<LogFormat> log_format_of(std::string_view name) {
-  return named<LogFormat>(name, kFormats);
+  const auto found = std::find(std::begin(kLevels), std::end(kLevels), name);
+  if (found == std::end(kLevels)) return std::nullopt;
+  return static_cast<LogLevel>(found - std::begin(kLevels));
 }
 
 std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,

@@ -21,7 +21,6 @@ enum class LogFormat { kText, kLogfmt, kJson };
 
 const char* log_level_name(LogLevel level);
 std::optional<LogLevel> log_level_of(std::string_view name);
-std::optional<LogFormat> log_format_of(std::string_view name);
 
 class Log {
  public:

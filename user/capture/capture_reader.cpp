@@ -30,7 +30,7 @@ constexpr size_t kPcapHeaderSize = 24;
 constexpr size_t kPcapRecordSize = 16;
 
 // Reasons to stop reading. "cut short" means by the end of the file.
-constexpr char kCutShort[] = "record cut short or of absurd length";
+constexpr char kCutShort[] = "record cut short, or with an absurd length";
 constexpr char kHeaderCutShort[] = "record header cut short";
 constexpr size_t kMaxInterfaces = 65'536;  // per section; each is remembered
 constexpr char kTooManyInterfaces[] = "too many interfaces";

@@ -186,10 +186,9 @@ class CaptureRun {
     CapturedFrame frame;
     while (packets_ < limit && !stop && reader.next(&frame)) {
       if (!consumer_.add(frame)) {
-        progress_.warn(
-            reader.path() + ": the reading ends behind packet " +
-            std::to_string(packets_ - before) +
-            ", where libpcap's does (a file version, interface or section that it refuses)");
+        progress_.warn(reader.path() + ": reading ends after packet " +
+                       std::to_string(packets_ - before) +
+                       ", as libpcap's does (it refuses a file version, interface or section)");
         return true;
       }
       if (++packets_ % kLookEvery == 0 && !look(reader)) return false;

@@ -2,7 +2,7 @@
 // Load generator: packets of many flows out of an interface, at rates on one CPU that sockets do
 // not reach, by an XDP program that BPF_PROG_TEST_RUN runs on live frames. Needs root.
 //
-// The receiver sees them with a stranger's MAC address and drops them behind its hooks. A veth
+// The receiver sees them with a stranger's MAC address and drops them after its hooks. A veth
 // takes them only if its peer has GRO or an XDP program on. What the interface counts as sent is
 // printed beside what was offered; both hold only if nobody else sends through it.
 #include <bpf/bpf.h>

@@ -238,7 +238,7 @@ class CompatLive(cases.Case):
         correct.stop_clean()
         wire, = self.rows(correct.csv)
         row, = self.rows(meters["java"].csv)
-        # The last ACK comes behind the end of the Java program's flow.
+        # The last ACK comes after the end of the Java program's flow.
         self.assertEqual((row["Total Fwd Packet"], row["Total Bwd packets"], row["Total Length of Fwd Packet"]),
                          (str(int(wire["tot_fwd_pkts"]) - 1), wire["tot_bwd_pkts"], "3000000.0"))
         for name, other in (("PSH Flag Count", "psh_flag_cnt"), ("FIN Flag Count", "fin_flag_cnt"),

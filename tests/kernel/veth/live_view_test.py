@@ -312,7 +312,7 @@ class Sizes(Top):
             top.read()
             top.screen.resize(*size)
             top.set_size(*size)
-            # Nothing drawn for the old size comes behind the new screen's first frame.
+            # Nothing drawn for the old size comes after the new screen's first frame.
             top.screen.seen.clear()
             top.wait_for(f"a screen of {size}", lambda screen: "2J" in screen.seen and screen.cells[0][0] != " ")
             top.screen.overflows = 0

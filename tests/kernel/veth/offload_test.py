@@ -14,7 +14,7 @@ class OffloadAgainstTheWire(live_cases.AgainstTcpdump):
 
     def make_pair(self):
         pair = namespaces.Pair(self)
-        # Without TSO the kernel cuts the buffers between the hooks and tcpdump, which is behind that.
+        # Without TSO the kernel cuts the buffers between the hooks and tcpdump, which is after that.
         for side in (pair.a, pair.b):
             side.run("ethtool", "-K", "veth0", "gso", "on")
             side.ip("link", "set", "dev", "veth0", "gso_max_segs", "65535")

@@ -62,7 +62,7 @@ class JavaWalk(JavaCase):
             ("L2TP over IP", ethernet(ipv4(115, l2tp(ppp(inner)))), tunnel, 20, 3),
             ("IPv6 in PPP", ethernet(ipv4(115, l2tp(ppp(ipv6(6, tcp(ACK, b"abc", 1, 2)), 0x57)))), tunnel, 20, 3),
             ("IPv4 in IPv6", ethernet(ipv6(4, inner), 0x86DD), "1.1.1.1-2.2.2.2-1-2-6", 20, 3),
-            ("… behind extension headers", ethernet(ipv6(0, b"\x3c\0" + bytes(6) + b"\4\1" + bytes(14) + inner), 0x86DD),
+            ("… after extension headers", ethernet(ipv6(0, b"\x3c\0" + bytes(6) + b"\4\1" + bytes(14) + inner), 0x86DD),
              "1.1.1.1-2.2.2.2-1-2-6", 20, 3),
             ("ICMP over IPv6", ethernet(ipv6(1, icmp(3, inner)), 0x86DD), "1.1.1.1-2.2.2.2-1-2-6", 20, 3),
         ])
@@ -81,7 +81,7 @@ class JavaWalk(JavaCase):
         some = tcp(ACK, b"x" * 100)
         self.check_all([
             ("total length 0 leaves no TCP", ethernet(ipv4(6, some, total=0)), OTHER_ID, 0, 0),
-            ("total length behind the frame", ethernet(ipv4(6, some, total=1500)), TCP_ID, 20, 100),
+            ("total length beyond the frame", ethernet(ipv4(6, some, total=1500)), TCP_ID, 20, 100),
             ("first fragment", ethernet(ipv4(17, udp(b"abc"), fragment=0x2000)), UDP_ID, 8, 3),
             ("later fragment", ethernet(ipv4(17, udp(b"abc"), fragment=0x2001)), OTHER_ID, 0, 0),
             ("last fragment", ethernet(ipv4(17, udp(b"abc"), fragment=1)), OTHER_ID, 0, 0),
@@ -110,7 +110,7 @@ class JavaWalk(JavaCase):
             ("no operation", with_options(b"\1" * 8), UDP_ID, 8, 3),
             ("end", with_options(b"\0\7\7\7"), UDP_ID, 8, 3),
             ("an option of the header's length", with_options(b"\x44\4\1\2"), UDP_ID, 8, 3),
-            ("out of step behind an option: the end that follows it is stepped over", with_options(b"\x44\2\0\1\1\1\1\7")),
+            ("out of step after an option: the end that follows it is stepped over", with_options(b"\x44\2\0\1\1\1\1\7")),
             ("an option in the last octet has no length", with_options(b"\1\1\1\7")),
             ("… and where the step is short, neither", with_options(b"\7\1\1\7")),
             ("unknown options stop the walk", with_options(b"\x1a\1\1\7"), UDP_ID, 8, 3),

@@ -19,7 +19,7 @@ TEST(ApplicationLayer, DnsVectors) {
          c.datagram(0, query(1)).datagram(1, response(1));
        },
        "DNS 2/2 28 3"},
-      {"ten queries on a connection, two of them behind the head; the last one again",
+      {"ten queries on a connection, two of them after the head; the last one again",
        [](Conversation& c) {
          c.on_port_53().syn(0);
          for (int i = 0; i < 10; i++) c.send(0, framed(query(1)));
@@ -88,7 +88,7 @@ TEST(ApplicationLayer, Dns) {
          c.at(0, size, q);
        },
        "DNS 1/0 1 0"},
-      {"one behind the head needs exactly one question",
+      {"one after the head needs exactly one question",
        [&](Conversation& c) {
          c.on_port_53().syn(0).send(0, q).noise(0, 0);
          for (int i = 0; i < 7; i++) c.send(0, q);

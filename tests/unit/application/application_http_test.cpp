@@ -47,7 +47,7 @@ TEST(ApplicationLayer, Roles) {
          c.syn(0).syn(1).send(0, kGet).send(1, kGet).send(1, kOk).send(0, kOk);
        },
        "HTTP 1/1 GET 200 0"},
-      {"behind the heads, too",
+      {"after the heads, too",
        [](Conversation& c) {
          c.syn(0).syn(1).send(0, kGet).noise(0, 8).noise(1, 8).send(1, get(1)).send(1, kOk);
          c.send(0, kOk).send(0, get(2));
@@ -113,7 +113,7 @@ TEST(ApplicationLayer, Http) {
          c.send(0, "Content-Length: 4\r\n\r\n");
        },
        "HTTP 1/0 POST 0 4"},
-      {"behind the empty line it is",
+      {"after the empty line it is",
        [](Conversation& c) { c.syn(0).send(0, "POST / HTTP/1.1\r\n\r\n").send(0, get(1)); },
        "HTTP 2/0 POST 0 0"},
       {"a header without end in the head hides the rest of it",

@@ -63,7 +63,7 @@ TEST(ApplicationLayer, Head) {
       {"a known method needs no end of line in the head",
        [](Conversation& c) { c.syn(0).send(0, "GET /" + std::string(9000, 'x')); },
        "HTTP 1/0 GET 0 0"},
-      {"the origin is behind the last SYN before the payload",
+      {"the origin is after the last SYN before the payload",
        [](Conversation& c) {
          c.raw({0, 5, 0, true, {}}).syn(0).at(0, 2, "T / HTTP/1.1\r\n\r\n").at(0, 0, "GE");
        },
@@ -120,7 +120,7 @@ TEST(ApplicationLayer, Head) {
       {"a copy that is cut elsewhere begins elsewhere",
        [](Conversation& c) { c.syn(0).at(0, 0, "...." + kGet).at(0, 4, kGet); },
        "HTTP 1/0 GET 0 0"},
-      {"the same with more behind it",
+      {"the same with more after it",
        [](Conversation& c) {
          c.syn(0).at(0, 0, "....GET / HT").at(0, 4, "GET / HTTP/1.1\r\n\r\n");
        },
@@ -145,7 +145,7 @@ TEST(ApplicationLayer, Head) {
        [](Conversation& c) { c.syn(0).at(0, 0, "", 40).at(0, 0, kGet); }, "HTTP 1/0 GET 0 0"},
       {"bytes beyond the stated length are not payload",
        [](Conversation& c) { c.syn(0).at(0, 0, "QUUX / HTTP/1.1\r\n\r\n", 4); }, "nothing"},
-      {"behind a hole when the head closes: by itself",
+      {"after a hole when the head closes: by itself",
        [&](Conversation& c) { c.syn(0).send(0, "..").at(0, 100, kPost).at(0, 200, kGet); },
        "HTTP 2/0 POST 0 7"},
       {"in the order of arrival",
@@ -170,7 +170,7 @@ TEST(ApplicationLayer, Head) {
          c.syn(0).at(0, 8100, header + "\r\n");
        },
        "HTTP 1/0 POST 0 0"},
-      {"a segment behind a hole that is filled in time belongs to the stream",
+      {"a segment after a hole that is filled in time belongs to the stream",
        [](Conversation& c) {
          c.syn(0).at(0, 19, " HTTP/1.1\r\n\r\n").at(0, 2, "QUUX /aaaaaaaaaaa").at(0, 0, "..");
        },
@@ -249,7 +249,7 @@ TEST(ApplicationLayer, LaterSegments) {
          c.send(0, handshake(modern_client_hello())).send(0, handshake(modern_client_hello()));
        },
        "TLS 1 0x0304 3 10"},
-      {"not behind an alert",
+      {"not after an alert",
        [](Conversation& c) {
          c.syn(0).noise(0, 8).send(0, warning() + handshake(modern_client_hello()));
        },
@@ -328,7 +328,7 @@ TEST(ApplicationLayer, KeepsOnlyWhatIsUnfinished) {
 TEST(ApplicationLayer, AFlowHoldsAtMost16KiB) {
   ApplicationLayer layer(4);
   Conversation c(layer);
-  // Copies that differ, all behind a hole.
+  // Copies that differ, all after a hole.
   for (unsigned direction = 0; direction < 2; direction++) {
     c.syn(direction);
     for (uint32_t i = 0; i < 8; i++) {

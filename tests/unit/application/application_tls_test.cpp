@@ -73,7 +73,7 @@ TEST(ApplicationLayer, TlsVectors) {
          c.syn(0).send(0, u8(0x16) + u16(0x0301) + u16(16000) + u8(1) + u24(15000) + "hello");
        },
        "nothing"},
-      {"behind both heads a ClientHello counts and a ServerHello does not",
+      {"after both heads a ClientHello counts and a ServerHello does not",
        [](Conversation& c) {
          c.syn(0).syn(1).noise(0, 8).noise(1, 8).send(0, handshake(client_hello({5})));
          c.send(1, handshake(server_hello(5)));
@@ -120,7 +120,7 @@ TEST(ApplicationLayer, Tls) {
          c.syn(0).send(0, handshake(hello) + record(0x16, message(16, ""), 0x0401));
        },
        "TLS 1 0x0303 2 2"},
-      {"any minor one will do behind the first record",
+      {"any minor one will do after the first record",
        [&](Conversation& c) {
          c.syn(0).send(0, handshake(hello) + record(0x16, message(16, ""), 0x03ff));
        },
@@ -176,7 +176,7 @@ TEST(ApplicationLayer, Tls) {
          c.syn(0).send(0, warning()).send(0, "..").send(0, handshake(hello));
        },
        "TLS 1 0x0303 2 2"},
-      {"behind a ChangeCipherSpec: only a whole hello of 0x0303",
+      {"after a ChangeCipherSpec: only a whole hello of 0x0303",
        [&](Conversation& c) {
          c.syn(0).send(0, handshake(hello) + change_cipher_spec() + handshake(message(16, "")));
        },
@@ -271,7 +271,7 @@ TEST(ApplicationLayer, Tls) {
          c.syn(0).send(0, handshake(hello) + handshake(message(16, "")) + fill + handshake(hello));
        },
        "TLS 3 0x0303 2 2"},
-      {"the walk does not go on behind a hole",
+      {"the walk does not go on after a hole",
        [&](Conversation& c) {
          const std::string first = handshake(hello), second = handshake(message(16, "abc"));
          const uint32_t at = static_cast<uint32_t>(first.size());

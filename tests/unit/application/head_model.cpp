@@ -153,7 +153,7 @@ class Model {
     events_.push_back({when, direction, sequence, false, captured.substr(0, kStartBytes)});
   }
 
-  // The starts in the head; those behind a hole are looked at by themselves once it is closed.
+  // The starts in the head; those after a hole are looked at by themselves once it is closed.
   void add_head(const std::vector<Begin>& begins, const Head& head, const std::string& stream,
                 unsigned direction, uint32_t origin, size_t closed) {
     std::set<size_t> judged;

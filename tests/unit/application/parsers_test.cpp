@@ -185,7 +185,7 @@ TEST(ParseTls, ClientHello) {
       {"an empty extension", with({{43}}), "0303 1 1"},
       {"half a version", with({{43, u8(1) + "x"}}), "0303 1 1"},
       {"an extension beyond the block is not counted", short_block, "0303 1 1"},
-      {"bytes behind the block", with({{1}}) + "tail", "0303 1 1"},
+      {"bytes after the block", with({{1}}) + "tail", "0303 1 1"},
       {"one byte where the block's length should be", plain + "x", "0303 2 0"},
       {"a block beyond the message", plain + u16(1), "no"},
       {"an empty block", plain + u16(0), "0303 2 0"},

@@ -64,8 +64,6 @@ TEST(LogLine, NothingCommandsATerminalOrEndsTheLine) {
 TEST(LogNames, AreKnown) {
   EXPECT_EQ(log_level_of("debug"), LogLevel::kDebug);
   EXPECT_EQ(log_level_of("loud"), std::nullopt);
-  EXPECT_EQ(log_format_of("json"), LogFormat::kJson);
-  EXPECT_EQ(log_format_of(""), std::nullopt);
 }
 
 // What the log would print to standard error.

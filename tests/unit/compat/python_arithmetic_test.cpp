@@ -93,7 +93,7 @@ TEST(PythonArithmetic, SumsAreNumpys) {
     values[down] = -1e16;
     return numpy_sum(values);
   };
-  // Fewer than 8: left to right. The ones before are added up first, those behind are lost.
+  // Fewer than 8: left to right. The ones before are added up first, those after are lost.
   EXPECT_EQ(sum(7, 4), 1e16 + 4);
   EXPECT_EQ(sum(7, 0), 1e16);
   // 8: four pairs. The big one loses its partner, the pair beside it comes as 2, the other half
@@ -107,7 +107,7 @@ TEST(PythonArithmetic, SumsAreNumpys) {
   // 136: halves of 64 and 72. In the half with the big one its accumulator loses 7, the rest comes:
   // 56 + 72.
   EXPECT_EQ(sum(136, 0), 1e16 + 56 + 72);
-  // 130: 64 and 66. The second ends with two values behind its accumulators, added one by one.
+  // 130: 64 and 66. The second ends with two values after its accumulators, added one by one.
   EXPECT_EQ(sum(130, 129), 1e16 + 64 + 66 - 2);
   // 8193: a buffer and one value of its own.
   EXPECT_EQ(sum(8193, 8192), 1e16 + 8192);

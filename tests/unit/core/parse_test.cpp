@@ -61,7 +61,7 @@ const std::vector<RowOfParse>& rows() {
       {"ESP", ipv4(kA, kB).protocol(50).payload(60), {FM_OTHER_PROTOCOL}},
       {"AH over IPv4", ipv4(kA, kB).protocol(51).payload(60), {FM_OTHER_PROTOCOL}},
       {"SCTP", ipv4(kA, kB).protocol(132).payload(60), {FM_OTHER_PROTOCOL}},
-      {"another protocol needs no bytes behind its IP header",
+      {"another protocol needs no bytes after its IP header",
        ipv4(kA, kB).protocol(47),
        {FM_OTHER_PROTOCOL}},
       {"no next header over IPv6", ipv6(kA6, kB6), {FM_OTHER_PROTOCOL}},
@@ -182,7 +182,7 @@ const std::vector<RowOfParse>& rows() {
       {"a later fragment over IPv6 that names another protocol",
        ipv6(kA6, kB6).protocol(132).fragment(4, false).payload(32),
        {FM_OTHER_PROTOCOL}},
-      {"AH behind a fragment header of a first fragment",
+      {"AH after a fragment header of a first fragment",
        udp6().fragment(0, true).extension(51, 12),
        {FM_METERED, 68, 10, FM_FIRST_FRAGMENT}},
 
@@ -203,7 +203,7 @@ const std::vector<RowOfParse>& rows() {
       {"4 tags in front of 8 labels", tags(4).mpls(8), {FM_METERED, 28, 10}},
       {"PPPoE", udp4().pppoe(), {FM_METERED, 28, 10}},
       {"PPPoE with IPv6", udp6().pppoe(), {FM_METERED, 48, 10}},
-      {"PPPoE behind a tag", udp4().vlan().pppoe(), {FM_METERED, 28, 10}},
+      {"PPPoE after a tag", udp4().vlan().pppoe(), {FM_METERED, 28, 10}},
       {"LCP in PPPoE", udp4().pppoe().network_type(0xc021), {FM_NOT_IP}},
       {"PPPoE discovery", udp4().network_type(0x8863), {FM_NOT_IP}},
       {"ARP", udp4().network_type(0x0806), {FM_NOT_IP}},
@@ -289,7 +289,7 @@ TEST(Parse, EveryCut) {
       shorter.bytes.resize(cut);
       const Parsed p = parse(shorter);
       if (cut >= needed) {
-        EXPECT_TRUE(same(p, whole)) << "cut behind the headers, at " << cut;
+        EXPECT_TRUE(same(p, whole)) << "cut after the headers, at " << cut;
       } else if (whole.packet_class == FM_METERED) {
         EXPECT_NE(p.packet_class, FM_METERED) << "cut inside the headers, at " << cut;
         EXPECT_NE(p.packet_class, FM_OTHER_PROTOCOL) << "cut inside the headers, at " << cut;
@@ -312,7 +312,7 @@ TEST(Parse, ClassOfACut) {
       {"IPv4 options", udp4().ip_options(12), 14, 14 + 40},
       {"tags", udp4().qinq(), 22, 22 + 28},
       {"PPPoE", udp4().pppoe(), 22, 22 + 28},
-      // The nibble behind the labels belongs to the search for IP.
+      // The nibble after the labels belongs to the search for IP.
       {"MPLS", udp4().mpls(2), 23, 22 + 28},
       {"raw", udp4().link(101), 1, 28},
       {"link type IPv4", udp4().link(228), 0, 28},
@@ -361,7 +361,7 @@ TEST(Parse, BothDirectionsHaveOneKey) {
   }
 }
 
-// Arbitrary bytes behind each link type: every outcome keeps the lengths consistent. (parse_fuzz
+// Arbitrary bytes after each link type: every outcome keeps the lengths consistent. (parse_fuzz
 // goes further.)
 TEST(Parse, RandomBytes) {
   const auto seed = std::random_device{}();

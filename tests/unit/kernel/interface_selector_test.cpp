@@ -73,7 +73,7 @@ TEST(InterfaceSelector, RefusesAsUsage) {
       {"a space", "eth 0", "no interface can have this name"},
       {"a dot", ".", "no interface can have this name"},
       {"an open bracket", "eth[0-9", "a [ has no ]"},
-      {"an open bracket behind a whole one", "e[t]h[", "a [ has no ]"},
+      {"an open bracket after a whole one", "e[t]h[", "a [ has no ]"},
       {"empty brackets", "eth[]", "a [ has no ]"},
       {"a slash alone", "/", "between two slashes"},
       {"an empty expression", "//", "between two slashes"},

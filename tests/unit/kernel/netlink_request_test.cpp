@@ -63,7 +63,7 @@ TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
        "20:abcd;21:efgh;"},
       {"padding is not body", message(20, "abcde") + message(21, "f"), 0, false, "20:abcde;21:f;"},
       {"the end", message(20, "abcd") + end(), 0, true, "20:abcd;"},
-      {"what is behind the end is not read", end() + message(20, "abcd"), 0, true, ""},
+      {"what is after the end is not read", end() + message(20, "abcd"), 0, true, ""},
       {"the end of a dump that failed", end(-EPERM), EPERM, false, ""},
       {"an error", message(NLMSG_ERROR, bytes(-ENODEV) + std::string(16, '\0')), ENODEV, false, ""},
       {"an acknowledgement", message(NLMSG_ERROR, bytes(0) + std::string(16, '\0')), 0, true, ""},

@@ -297,7 +297,7 @@ TEST(Rtnetlink, EveryCutAndRandomDamageIsSurvived) {
     whole_cuts += parse({whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)}, messages);
     EXPECT_LT(messages.size(), 3u);
   }
-  EXPECT_EQ(whole_cuts, 3u) << "nothing, and behind each message but the last";
+  EXPECT_EQ(whole_cuts, 3u) << "nothing, and after each message but the last";
 
   const unsigned seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));
