@@ -41,7 +41,7 @@ Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options
                                                                    Host& host) {
   std::unique_ptr<MeteredInterfaces> self(new MeteredInterfaces(options, datapath, host));
   if (Status begun = self->begin(); !begun) {
-    self->detach(!datapath.resumed());
+    datapath.resumed() ? self->detach() : self->detach_for_good();
     return begun.error();
   }
   return self;
@@ -205,7 +205,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
   return Done{};
 }
 
-void MeteredInterfaces::check(bool at_end) {
+void MeteredInterfaces::check(uint64_t grace_ns) {
   std::vector<InterfaceCounters> counters;
   for (auto& [index, metered] : metered_) {
     for (const Attachment& attachment : metered.attachments) {
@@ -225,8 +225,7 @@ void MeteredInterfaces::check(bool at_end) {
       const auto ours = std::find_if(counters.begin(), counters.end(),
                                      [&](const auto& each) { return each.index == index; });
       metered.moved[hook] = ours == counters.end() || ours->hook[hook].buffers > 0;
-      if (metered.moved[hook] || (!at_end && monotonic_ns() - metered.since_ns < 2 * FM_SECOND_NS))
-        continue;
+      if (metered.moved[hook] || monotonic_ns() - metered.since_ns < grace_ns) continue;
       auto now = link_counters(index);
       if (now &&
           link_packets(*now, hook) - link_packets(metered.at_attach, hook) >= kEnoughToKnow) {
@@ -240,10 +239,13 @@ void MeteredInterfaces::check(bool at_end) {
   }
 }
 
-void MeteredInterfaces::detach(bool for_good) {
-  if (for_good)
-    for (const auto& [index, metered] : metered_) remove_pins(index);
+void MeteredInterfaces::detach() {
   for (auto& [index, metered] : metered_) metered.attachments.clear();
+}
+
+void MeteredInterfaces::detach_for_good() {
+  for (const auto& [index, metered] : metered_) remove_pins(index);
+  detach();
 }
 
 std::string MeteredInterfaces::names() const {

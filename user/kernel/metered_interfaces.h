@@ -48,11 +48,14 @@ class MeteredInterfaces final : public InterfaceNames {
   // slots are appended to departed. Fails once nothing is left and nothing can appear.
   Status update(std::vector<unsigned>& departed);
   // Warns, once for each hook, if the kernel counts packets there and our program none, or if
-  // somebody has removed our program. at_end: also for interfaces that were attached just now.
-  void check(bool at_end = false);
+  // somebody has removed our program. An interface that was attached less than grace_ns ago is left
+  // out.
+  void check(uint64_t grace_ns = 2 * FM_SECOND_NS);
 
-  // No packet is seen after this, unless links are pinned and this end is not final.
-  void detach(bool for_good);
+  // No packet is seen after this, except by links that are pinned.
+  void detach();
+  // Removes the pins, too.
+  void detach_for_good();
 
   std::string_view name_of(unsigned ifindex) const override;
   // "eth0, eth1"

@@ -15,6 +15,8 @@
 namespace flowmeter {
 namespace {
 
+constexpr std::string_view kSchemes[] = {"http", "https"};
+
 struct Settings {
   HttpOptions http;
   std::string authorization_file;
@@ -45,7 +47,7 @@ Result<std::string> read_authorization(const std::string& file, Host& host) {
 }
 
 Option naming_option(OutputOptions& options) {
-  return {"-u,--url", OptionGroup::kOutput, targets(options, kHttpOutput, "URL"),
+  return {"-u,--url", OptionGroup::kOutput, url_targets(options),
           "Send them by HTTP POST, one JSON object per flow.\n"
           "-c, --json and -u may be given several times"};
 }
@@ -111,6 +113,7 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
 
 constinit const OutputKind kHttpOutput = {
     .naming_option = naming_option,
+    .schemes = kSchemes,
     .add_options = add_options,
     .check = check,
     .format = [](const OutputOptions& options,

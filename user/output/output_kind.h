@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <typeindex>
@@ -70,8 +71,10 @@ struct OutputOptions {
 struct OutputKind {
   // Such an output needs no more than a format: it goes to a file or to standard output.
   bool is_file = false;
-  // The option that names one, bound to options.targets.
+  // The option that names one, bound to options.targets. Null: -u names it, by a scheme.
   Option (*naming_option)(OutputOptions& options) = nullptr;
+  // The URL schemes by which -u finds this kind.
+  std::span<const std::string_view> schemes = {};
   // Its further options, bound to options.settings<…>(). Null: there are none.
   void (*add_options)(OutputOptions& options, std::vector<Option>& table) = nullptr;
   // Says what is wrong with these targets. Null: they are always valid.
@@ -86,6 +89,8 @@ struct OutputKind {
 
 // The value of an option that names outputs of this kind.
 OptionValue targets(OutputOptions& options, const OutputKind& kind, std::string type);
+// The value of -u: each URL names an output of the kind that has its scheme.
+OptionValue url_targets(OutputOptions& options);
 
 bool is_stdout(const std::string& path);
 

@@ -23,6 +23,27 @@ OptionValue rotation(OutputOptions& options) {
   });
 }
 
+template <typename KindOf>
+OptionValue targets_by(OutputOptions& options, std::string type, KindOf kind_of) {
+  OptionValue value;
+  value.type = std::move(type);
+  value.is_list = true;
+  value.set = [&options, kind_of](const std::vector<std::string>& texts) -> Status {
+    for (const std::string& text : texts) options.targets.push_back({kind_of(text), text});
+    return Done{};
+  };
+  return value;
+}
+
+// What has no known scheme is HTTP's to refuse.
+const OutputKind* kind_of_url(const std::string& url) {
+  const std::string_view scheme = std::string_view(url).substr(0, url.find("://"));
+  for (const OutputKind* kind : kKinds)
+    if (std::find(kind->schemes.begin(), kind->schemes.end(), scheme) != kind->schemes.end())
+      return kind;
+  return &kHttpOutput;
+}
+
 }  // namespace
 
 std::span<const OutputKind* const> output_kinds() {
@@ -53,19 +74,17 @@ bool OutputOptions::uses_stdout() const {
 }
 
 OptionValue targets(OutputOptions& options, const OutputKind& kind, std::string type) {
-  OptionValue value;
-  value.type = std::move(type);
-  value.is_list = true;
-  value.set = [&options, &kind](const std::vector<std::string>& texts) -> Status {
-    for (const std::string& text : texts) options.targets.push_back({&kind, text});
-    return Done{};
-  };
-  return value;
+  return targets_by(options, std::move(type), [&kind](const std::string&) { return &kind; });
+}
+
+OptionValue url_targets(OutputOptions& options) {
+  return targets_by(options, "URL", kind_of_url);
 }
 
 void add_output_options(OutputOptions& options, std::vector<Option>& table) {
   constexpr OptionGroup kOutput = OptionGroup::kOutput;
-  for (const OutputKind* kind : output_kinds()) table.push_back(kind->naming_option(options));
+  for (const OutputKind* kind : output_kinds())
+    if (kind->naming_option) table.push_back(kind->naming_option(options));
   table.insert(table.end(),
                {
                    {"--rotate", kOutput, rotation(options),

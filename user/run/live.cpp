@@ -157,9 +157,9 @@ class LiveRun {
   // Stops capture, takes the records that are on their way, and writes every open flow. Where the
   // kernel goes on for the next daemon, only takes the records.
   Status finish() {
-    interfaces_->check(/*at_end=*/true);
+    interfaces_->check(/*grace_ns=*/0);
     if (kernel_goes_on(config_)) return hand_over();
-    interfaces_->detach(true);
+    interfaces_->detach_for_good();
     // A program that was running when its link went may still have a record to write.
     sleep_ns(10 * kMillisecond);
     Status drained = drain_all();
