@@ -36,7 +36,7 @@ TEST(CaptureDamage, PcapngDamage) {
     Bytes bytes = good.bytes();
     set32(bytes, behind + c.at, c.value);
     const ReadCapture all = read(bytes);
-    EXPECT_EQ(all.frames.size(), 1u) << "what came before stands";
+    EXPECT_EQ(all.frames.size(), 1u) << "earlier packets were used";
     EXPECT_NE(all.damage, "");
     EXPECT_EQ(all.read_error, 0);
   }
