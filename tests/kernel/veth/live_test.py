@@ -56,7 +56,9 @@ class Traffic(AgainstTcpdump):
         for row in found.values():
             if row["protocol"] == "6":
                 self.assertGreater(int(row["totlen_bwd_pkts"]), 700_000)
-                self.assertEqual((row["syn_flag_cnt"], row["fin_flag_cnt"]), ("2", "2"))
+                # A loaded machine may send one again; compare() has seen that it is in tcpdump's capture, too.
+                self.assertGreaterEqual(int(row["syn_flag_cnt"]), 2)
+                self.assertGreaterEqual(int(row["fin_flag_cnt"]), 2)
 
     def test_refused_connection(self):
         def traffic(pair):
