@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: BSD-3-Clause CSV of finished flows (RFC 4180): UTF-8, comma, line feed.
-// Only the label may need quotes, since no other cell can hold a comma or a line end. There is
-// always a header row.
+// SPDX-License-Identifier: BSD-3-Clause
+// CSV of finished flows (RFC 4180): UTF-8, comma, line feed. Only the label may need quotes, since
+// no other cell can contain a comma or a line end. There is always a header row.
 #pragma once
 
 #include <string>

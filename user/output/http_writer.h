@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: BSD-3-Clause Sends rows to a web service. Each request is a POST of one
-// JSON object, or of an array of several. The connection is kept and requests follow one another,
-// so rows arrive in order. A 2xx answer acknowledges them. After no answer, 408, 429 or 5xx they
-// are sent again, with growing pauses or after the time in Retry-After. Any other answer is a
-// refusal that another attempt would not change.
+// SPDX-License-Identifier: BSD-3-Clause
+// Sends rows to a web service. Each request is a POST of one JSON object, or of an array of
+// several. The connection is persistent and requests are sent one after another, so rows arrive in
+// order. A 2xx answer acknowledges them. After no answer, 408, 429 or 5xx they are sent again, with
+// growing pauses or after the time in Retry-After. Any other answer is a refusal that another
+// attempt would not change.
 //
-// With a spool, rows that cannot be sent are stored there, followed by the rows that come
+// With a spool, rows that cannot be sent are stored there, followed by the rows that arrive
 // meanwhile. The spool is sent from its start, as soon as possible or by the next run.
 #pragma once
 

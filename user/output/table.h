@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: BSD-3-Clause Flows as a table for people: when each started, who talked
-// to whom, how long and how much. It fits the width of the terminal, which may change. Numbers have
-// units and few digits; programs should read CSV or NDJSON.
+// SPDX-License-Identifier: BSD-3-Clause
+// Flows as a human-readable table: when each started, who talked to whom, how long and how much. It
+// fits the width of the terminal, which may change. Numbers have units and few digits; programs
+// should read CSV or NDJSON.
 #pragma once
 
 #include <string>
