@@ -46,7 +46,7 @@ def bench(context):
             lines.append([datapath, pairs, spread(without, 1, 1), spread(metered, 1, 1), ratios(metered, without),
                           *account_cells(None, counts)])
     return [f"iperf3, one TCP connection over a veth for {seconds} s, offloads on, both hooks of the receiving end metered. "
-            "Runs with and without the meter take turns; nothing is pinned to a CPU. Bar: median ratio 0.95.\n\n" +
+            "Runs with and without the meter take turns; nothing is pinned to a CPU. Target: a median ratio of at least 0.95.\n\n" +
             table(["datapath", "pairs", "Gbit/s without", "Gbit/s with", "ratio of a pair", "packets seen", "in no row",
                    "events lost"], lines)]
 

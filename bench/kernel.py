@@ -4,7 +4,7 @@ import json
 from .rounds import DATAPATHS, Part, note, output, ratios, spread, table
 
 PACKETS = {
-    "bulk": "TCP, 1400 bytes that start like no message",
+    "bulk": "TCP, 1400 bytes that do not start like a message",
     "request": "TCP, 1400 bytes that start like an HTTP request",
     "dns": "UDP, port 53, 60 bytes",
 }
@@ -35,12 +35,12 @@ def bench_datapaths(context):
                           last["events_lost"]])
         lines.append([f"{flows:,}", "(empty, not net)", spread([one["ns"] for one in of_flows["empty"]], 1, 0),
                       "-", "-", "-", "-"])
-    return ("BPF_PROG_TEST_RUN on a TCP packet of 100 bytes, less the same run with an empty program. Flows come in "
+    return ("BPF_PROG_TEST_RUN on a TCP packet of 100 bytes, minus the same run with an empty program. Flows come in "
             "pseudo-random order. Each packet writes one event into the event stream (prototype: ring buffer), which is "
-            "drained between the timed runs. The prototype (`bench/prototype.bpf.c`) is the least program that does such "
-            "work: IPv4 TCP or UDP, a 40-byte key, clock, lookup, a lock of its own, counters in 136 bytes, a record of 24. "
-            "Programs take turns in short slices; a round is the median of its slices, and the ratio compares the same "
-            "round. Bar: 1.3.\n\n" +
+            "drained between the timed runs. The prototype (`bench/prototype.bpf.c`) is the smallest program that does "
+            "such work: IPv4 TCP or UDP, a 40-byte key, clock, lookup, a lock of its own, counters in 136 bytes, a record of 24. "
+            "Programs take turns in short slices; a round is the median of its slices, and the ratio is that within one "
+            "round. Target: at most 1.3.\n\n" +
             table(["flows", "program", "ns/packet", "ratio to prototype", "packets counted", "entries evicted",
                    "events lost"], lines))
 
@@ -70,5 +70,5 @@ def bench(context):
     return [bench_datapaths(context), bench_feature_sets(context)]
 
 
-PART = Part("kernel", "ns per packet of the BPF program by BPF_PROG_TEST_RUN, beside a prototype of the same work",
+PART = Part("kernel", "ns per packet of the BPF program by BPF_PROG_TEST_RUN, compared with a prototype of the same work",
             ("BPF program", "BPF program, by feature set"), bench, needs_root=True)

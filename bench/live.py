@@ -48,8 +48,8 @@ def bench(context):
     return ["64-byte UDP packets into a veth, the sender on one CPU, the daemon on another (up to 100,000/s from a packet "
             "socket, each millisecond; 1,000,000/s by live frames of an XDP program). "
             f"{seconds} s per run; CPU time from /proc/PID/task/*/schedstat, rows to tmpfs. "
-            "The CPU time of the kernel's side is not included.\n\n" +
-            table(["packets/s asked", "thousands/s sent", "flows", "daemon us CPU/packet", "% of a core",
+            "The CPU time of the kernel is not included.\n\n" +
+            table(["packets/s requested", "thousands/s sent", "flows", "daemon us CPU/packet", "% of a core",
                    "seen of sent", "in no row", "events lost"], lines)]
 
 

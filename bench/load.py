@@ -40,9 +40,9 @@ def load_run(context, veth, datapath, seconds, *rate):
 
 
 def long_run(context, veth, datapath, rate):
-    note(f"load: {datapath}, {context.seconds} s, {' '.join(map(str, rate)) or 'flat out'}")
+    note(f"load: {datapath}, {context.seconds} s, {' '.join(map(str, rate)) or 'unlimited'}")
     sent, _, used, counts = load_run(context, veth, datapath, context.seconds, *rate)
-    return [datapath, f"{rate[1]:,}" if rate else "flat out", f"{sent['sent'] / sent['seconds']:,.0f}",
+    return [datapath, f"{rate[1]:,}" if rate else "unlimited", f"{sent['sent'] / sent['seconds']:,.0f}",
             f"{sent['dropped']:,}", f"{1e6 * used / sent['sent']:.3f}", *account_cells(sent["sent"], [counts])]
 
 
@@ -75,12 +75,12 @@ def bench(context):
     return ["64-byte UDP packets of 65,536 flows in pseudo-random order, sent into a veth by live frames of an XDP program, as "
             "fast as one CPU sends and receives them. The daemon runs on another CPU. "
             f"{seconds} s per run. The cost of the hooks is the busy time of the first CPU per packet (/proc/stat, softirqs "
-            "included) less the same without the meter in the same round; everything that runs on that CPU is in it. The "
-            "daemon's is from /proc/PID/task/*/schedstat. Bar: 0.5 us in all.\n\n" +
+            "included) minus the same without the meter in the same round; it includes everything that runs on that CPU. The "
+            "daemon's is from /proc/PID/task/*/schedstat. Target: at most 0.5 us in total.\n\n" +
             table(["datapath", "Mpackets/s", "us CPU/packet, sending CPU", "of that, hooks", "daemon us CPU/packet",
                    "hooks and daemon", "seen of sent", "in no row", "events lost"], list(lines_of(samples))) +
-            f"\n{context.seconds} s each. Bar: 1,200,000 packets/s without a lost event.\n\n" +
-            table(["datapath", "packets/s asked", "packets/s", "dropped before the hook", "daemon us CPU/packet",
+            f"\n{context.seconds} s each. Target: 1,200,000 packets/s without a lost event.\n\n" +
+            table(["datapath", "packets/s requested", "packets/s", "dropped before the hook", "daemon us CPU/packet",
                    "seen of sent", "in no row", "events lost"], long_runs)]
 
 

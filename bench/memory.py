@@ -74,10 +74,10 @@ def bench(context):
             held = [hold_flows(context, veth, datapath, flows) for flows in sorted({1024, 65536, context.max_flows})]
             (few, least, _), (many, most, _) = held[0], held[-1]
             lines += [line for _, _, line in held]
-            lines.append([datapath, "each further flow", "0", "", "", f"{(most - least) / (many - few):.0f} bytes", "", ""])
+            lines.append([datapath, "each additional flow", "0", "", "", f"{(most - least) / (many - few):.0f} bytes", "", ""])
     return [f"MiB, with --max-flows {context.max_flows:,} and flows of one packet each. Kernel: memlock from the maps' fdinfo. "
-            "Formula: for each hash map, entries x (48 + key + value) + 16 x buckets (the next power of two); the other maps "
-            "as they are. Daemon: /proc/PID/smaps without the mapped event streams, which are the kernel's.\n\n" +
+            "Formula: for each hash map, entries x (48 + key + value) + 16 x buckets (the next power of two); the memlock of "
+            "other maps. Daemon: /proc/PID/smaps without the mapped event streams, which are the kernel's.\n\n" +
             table(["datapath", "flows held of sent", "kernel", "of that", "formula", "daemon RSS", "daemon PSS",
                    "kernel + RSS"], lines)]
 

@@ -41,9 +41,9 @@ def bench(context):
         lines.append([name, RUNS[how], spread(cpu), ratios(cpu, [program for program, _ in samples[name, "program"]]),
                       f"{max(memory_mib):,.0f}"])
     return ["All 82 columns unless stated otherwise. CPU time does not include interpreter start and imports, which took "
-            f"{spread(imports)} s with pandas; the program's includes everything. The ratio compares runs of the same round. "
-            "Bar for read_frame() and for the bare loop: 1.1.\n\n" +
-            table(["flows", "run", "CPU s", "CPU time to program", "peak MiB"], lines)]
+            f"{spread(imports)} s with pandas; the program's includes everything. The ratio is that of runs in the same round. "
+            "Target for read_frame() and for the bare loop: at most 1.1.\n\n" +
+            table(["flows", "run", "CPU s", "CPU time relative to program", "peak MiB"], lines)]
 
 
 PART = Part("python", "the Python package on the same captures, beside the program writing CSV",

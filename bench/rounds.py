@@ -112,7 +112,7 @@ def replay_rounds(context, part, variants, sample):
 
 
 def spread(samples, scale=1.0, digits=2):
-    """median [least-greatest]"""
+    """median [minimum-maximum]"""
     values = [sample * scale for sample in samples]
     middle, least, greatest = (f"{v:,.{digits}f}" for v in (statistics.median(values), min(values), max(values)))
     return f"{middle} [{least}-{greatest}]"

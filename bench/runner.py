@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds and runs the benchmarks and prints one report, as Markdown.
 
-Each number is the median [least-greatest] of several rounds. Things that are compared run in the same round, so a busy
+Each number is the median [minimum-maximum] of several rounds. Things that are compared run in the same round, so a busy
 machine disturbs all of them; CPU time is given beside wall time for the same reason. Nothing here passes or fails.
 
 Parts:
