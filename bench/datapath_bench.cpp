@@ -4,9 +4,10 @@
 // root.
 //
 // TEST_RUN repeats one packet. To visit many flows, it runs a driver program, which changes the
-// packet's source address and tail-calls the program under test. The ring buffers are drained
-// between the timed runs, so no event is lost and no consumer disturbs. The programs take turns in
-// short slices, so other work on the machine disturbs all of them equally; the median slice counts.
+// packet's source address and tail-calls the program under test. Event streams and ring buffer are
+// drained between the timed runs, so no event is lost and no consumer interferes. The programs take
+// turns in short slices, so other work on the machine affects all of them equally; the result of a
+// round is its median slice.
 //
 // datapath_bench ROUNDS [FLOWS ...]    prints one JSON object per line, for each program and round
 // datapath_bench --sets ROUNDS         the same for each feature set and some kinds of packets
@@ -32,7 +33,7 @@
 namespace flowmeter {
 namespace {
 
-// Packets per timed run, which takes some ms. Their records fit into the ring buffer.
+// Packets per timed run, which takes some ms. Their records fit into the stream or ring buffer.
 constexpr uint32_t kRepeat = 1 << 16;
 constexpr uint32_t kRingBytes = 8 << 20;
 // Timed runs per round. One round visits all flows, even 2^20.

@@ -7,7 +7,7 @@ from .veth import ADDRESSES, Meter, Veth, account_cells, wait_for
 
 
 def iperf3_run(veth, seconds):
-    """Gbit/s received."""
+    """Returns the Gbit/s received."""
     server = subprocess.Popen(veth.command(1, None, "iperf3", "--server", "--one-off", "--forceflush"),
                               stdout=subprocess.PIPE, bufsize=0)
     try:
@@ -21,7 +21,7 @@ def iperf3_run(veth, seconds):
 
 
 def compare(context, veth, datapath, pairs, seconds):
-    """Gbit/s without and with the meter, one of each per pair, and the meter's accounts."""
+    """Returns Gbit/s without and with the meter, one of each per pair, and the meter's accounts."""
     without, metered, counts = [], [], []
     for turn in range(pairs):
         for with_meter in ((False, True) if turn % 2 else (True, False)):

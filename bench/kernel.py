@@ -16,7 +16,7 @@ def samples_of(context, *arguments):
 
 
 def net_ns(of_program):
-    """ns of each program and round, less those of the empty program in the same round."""
+    """Returns the ns of each program and round, minus those of the empty program in the same round."""
     return {program: [one["ns"] - empty["ns"] for one, empty in zip(samples, of_program["empty"])]
             for program, samples in of_program.items()}
 

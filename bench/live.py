@@ -9,7 +9,7 @@ CASES = [(0, 0), (1_000, 1024), (10_000, 1024), (100_000, 1024), (1_000_000, 102
 
 
 def meter_traffic(context, veth, rate, flows, seconds):
-    """CPU seconds of the daemon, seconds, packets sent, its account."""
+    """Returns the daemon's CPU seconds, wall seconds, packets sent, and the daemon's account."""
     sender_cpu, daemon_cpu = bench_cpus()
     with Meter(context, veth, daemon_cpu) as meter:
         before, start = meter.cpu_seconds(), time.monotonic()

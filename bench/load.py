@@ -11,7 +11,7 @@ SUSTAINED = ("--rate", 1_200_000)
 
 
 def busy_seconds(cpu):
-    """Time that a CPU worked, softirqs included. Time that the hypervisor gave to others does not count."""
+    """Returns the seconds that a CPU was busy, softirqs included, without time stolen by the hypervisor."""
     for line in pathlib.Path("/proc/stat").read_text().splitlines():
         if line.startswith(f"cpu{cpu} "):
             user, nice, system, _, _, irq, softirq = map(int, line.split()[1:8])
@@ -20,8 +20,8 @@ def busy_seconds(cpu):
 
 
 def load_run(context, veth, datapath, seconds, *rate):
-    """The cost of 65,536 flows of 64-byte UDP packets: sender's report, busy seconds of its CPU, CPU seconds of the
-    daemon, its account. datapath None runs no meter."""
+    """Sends 64-byte UDP packets of 65,536 flows. Returns the sender's report, the busy seconds of its CPU, the daemon's CPU
+    seconds, and the daemon's account. datapath: None runs no meter."""
     sender_cpu, daemon_cpu = bench_cpus()
 
     def send():

@@ -12,7 +12,7 @@ MIB = 2**20
 
 
 def kernel_maps(pid):
-    """(kind, facts) of each BPF map of the process; memlock is what the kernel accounts for it, in bytes."""
+    """Returns (kind, facts) of each BPF map of the process; memlock is the memory that the kernel accounts for it, in bytes."""
     maps = {}
     for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
         if "bpf-map" not in os.readlink(fd):
@@ -24,7 +24,8 @@ def kernel_maps(pid):
 
 
 def map_formula(kind, facts):
-    """A preallocated map: 48 bytes, key and value per entry; 16 bytes per bucket, as many as the next power of two."""
+    """Returns the size of a preallocated map: per entry 48 bytes, key and value; per bucket 16 bytes. The number of buckets
+    is the next power of two of the number of entries."""
     if kind not in ("hash", "LRU hash"):
         return facts["memlock"]
     entry = 48 + (facts["key_size"] + 7) // 8 * 8 + (facts["value_size"] + 7) // 8 * 8
@@ -32,7 +33,7 @@ def map_formula(kind, facts):
 
 
 def daemon_memory(pid):
-    """Resident and proportional bytes, without the mapped event streams, which are the kernel's memory."""
+    """Returns resident and proportional bytes without the mapped event streams, which count as the kernel's memory."""
     rss = pss = 0
     stream = False
     for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
@@ -46,7 +47,7 @@ def daemon_memory(pid):
 
 
 def hold_flows(context, veth, datapath, flows):
-    """Flows held, the daemon's resident bytes, and the line of the table."""
+    """Returns the flows held, the daemon's resident bytes, and the line of the table."""
     sender_cpu, daemon_cpu = bench_cpus()
     note(f"memory: {datapath}, {flows:,} flows")
     with Meter(context, veth, daemon_cpu, datapath, ["--max-flows", str(context.max_flows)]) as meter:

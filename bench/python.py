@@ -3,7 +3,7 @@ import json
 
 from .rounds import PYTHON, ROOT, Part, ratios, replay_rounds, spread, table, timed, tmpfs
 
-RUNS = {  # "program" and what python_replay.py takes
+RUNS = {  # "program", and the values of HOW of python_replay.py
     "program": "flowmeter-ebpf, CSV to tmpfs",
     "frame": "read_frame()",
     "flows": "for flow in read()",
@@ -14,7 +14,7 @@ RUNS = {  # "program" and what python_replay.py takes
 
 
 def time_package(context, how, capture):
-    """What python_replay.py says of one replay, and the peak resident MiB."""
+    """Returns the output of python_replay.py for one replay, and the peak resident MiB."""
     said = context.directory / "python.json"
     _, _, peak = timed(["env", f"PYTHONPATH={context.build / 'python'}", "sh", "-c", f'exec "$@" > {said}', "sh",
                         PYTHON, "-B", ROOT / "bench" / "python_replay.py", how, capture], context.directory)

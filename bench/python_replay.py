@@ -12,7 +12,7 @@ import flowmeter
 
 HOW, CAPTURE = sys.argv[1:]
 if HOW == "frame":
-    importlib.import_module("pandas")  # so that the replay does not pay for it
+    importlib.import_module("pandas")  # so that it does not count in the replay
 
 
 def cpu_seconds():
@@ -27,7 +27,7 @@ if HOW == "frame":
 elif HOW == "flows":
     for flow in flowmeter.read(CAPTURE):
         rows += 1
-elif HOW == "cells":  # what a filter or a counter reads
+elif HOW == "cells":  # like a filter or a counter
     total_bytes = 0
     for flow in flowmeter.read(CAPTURE):
         if flow["protocol"] == 6 and flow["dst_port"] != 443 and flow["flow_duration"] > 0:
@@ -37,7 +37,7 @@ elif HOW == "dicts":
     for flow in flowmeter.read(CAPTURE):
         flow.as_dict()
         rows += 1
-elif HOW == "fields":  # an application that wants five of the columns
+elif HOW == "fields":  # an application that needs five of the columns
     for flow in flowmeter.read(CAPTURE, fields="src_ip,dst_ip,dst_port,protocol,totlen_fwd_pkts"):
         flow.as_tuple()
         rows += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Things that every part needs: its context, commands, rounds, and numbers as text."""
+"""Shared by all parts: their context, commands, rounds, and numbers as text."""
 import dataclasses
 import pathlib
 import statistics
@@ -17,7 +17,7 @@ DATAPATHS = ["events", "kernel"]  # values of --datapath
 
 @dataclasses.dataclass
 class Context:
-    """What one run of scripts/bench was asked for, and where its files are."""
+    """The parameters of one run of scripts/bench, and the places of its files."""
     rounds: int
     packets: int  # per capture
     seconds: int  # of the long runs at full load
@@ -42,7 +42,7 @@ class Context:
 
 @dataclasses.dataclass
 class Part:
-    """bench() returns the text below each title, in the order of the titles."""
+    """A part of the report. bench() returns the text below each title, in the order of the titles."""
     name: str
     summary: str
     titles: tuple[str, ...]
@@ -69,13 +69,13 @@ def output(*command):
 
 
 def tmpfs():
-    """A directory in memory: what is written to it costs no disk time."""
+    """A directory in memory, so that writes take no disk time."""
     return tempfile.TemporaryDirectory(dir="/dev/shm", prefix="flowmeter-bench.")
 
 
 def timed(command, directory):
-    """Wall seconds, CPU seconds, peak resident MiB."""
-    # Measured by time(1): a child of this process would start with the peak of this process.
+    """Runs the command. Returns wall seconds, CPU seconds, and peak resident MiB."""
+    # time(1) measures, because a child of this process would inherit the peak of this process.
     figures = directory / "time"
     start = time.monotonic()
     done = run("time", "-q", "-o", figures, "-f", "%U %S %M", *command, check=False, stdout=subprocess.DEVNULL,
@@ -91,14 +91,14 @@ def timed(command, directory):
 
 
 def rotated(variants, turn):
-    """The variants, starting with another one in each round: none is always the first to run."""
+    """The variants, starting with a different one in each round, so that none always runs first."""
     variants = list(variants)
     start = turn % len(variants)
     return variants[start:] + variants[:start]
 
 
 def replay_rounds(context, part, variants, sample):
-    """Samples of each (capture, variant): sample(capture, variant, turn) in each round."""
+    """Returns the samples of each (capture, variant): one sample(capture, variant, turn) per round."""
     samples = {(name, variant): [] for name, _ in FLOWS for variant in variants}
     for turn in range(context.rounds):
         for name, _ in FLOWS:
@@ -119,7 +119,7 @@ def spread(samples, scale=1.0, digits=2):
 
 
 def ratios(samples, reference):
-    """Spread of the ratios, each of two samples from the same round."""
+    """The spread of the ratios of two samples from the same round."""
     return spread([sample / base for sample, base in zip(samples, reference)])
 
 

@@ -2,7 +2,7 @@
 """Builds and runs the benchmarks and prints one report, as Markdown.
 
 Each number is the median [minimum-maximum] of several rounds. Things that are compared run in the same round, so a busy
-machine disturbs all of them; CPU time is given beside wall time for the same reason. Nothing here passes or fails.
+machine affects all of them; CPU time is given beside wall time for the same reason. The benchmarks do not pass or fail.
 
 Parts:
 """
@@ -86,13 +86,13 @@ def section(part, context):
 
 
 def sections_of(report):
-    """Title to text, in order; the text before the first title is under ""."""
+    """Maps each title to its text, in order; the text before the first title has the title ""."""
     parts = re.split(r"^(?=### )", report, flags=re.M)
     return {"": parts[0]} | {part.partition("\n")[0]: part.rstrip() + "\n" for part in parts[1:]}
 
 
 def write_document(report):
-    """Replaces the sections that this run measured. Each says when and from which source it is."""
+    """Replaces the sections that this run measured. Each section states its date and source commit."""
     begin, end = "<!-- scripts/bench begin -->\n", "<!-- scripts/bench end -->"
     text = DOCUMENT.read_text()
     head, _, rest = text.partition(begin)
@@ -111,12 +111,12 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench", description=__doc__ + summaries,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="2 rounds and small captures: to see that it works")
+    parser.add_argument("--quick", action="store_true", help="2 rounds and small captures, to see that it works")
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--seconds", type=int, help="length of the long runs of load: default 60, with --quick 5")
     parser.add_argument("--max-flows", type=int, default=120000, help="for memory: default 120000")
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build-bench")
-    parser.add_argument("--write-doc", action="store_true", help="put the parts that were run into docs/benchmarks.md")
+    parser.add_argument("--write-doc", action="store_true", help="write the results of these parts into docs/benchmarks.md")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:

@@ -52,7 +52,7 @@ int64_t send(unsigned interface, double rate, uint32_t flows, double seconds) {
     for (auto due = static_cast<int64_t>((now - begin) * rate) - sent; due > 0;) {
       const size_t size = std::min(static_cast<size_t>(due), kBatch);
       for (size_t i = 0; i < size; i++) {
-        counter = counter * 1664525 + 1013904223;  // as bpf::next_source_address()
+        counter = counter * 1664525 + 1013904223;  // like bpf::next_source_address()
         const uint32_t source = (counter & (flows - 1)) << 8 | 10;
         std::memcpy(frames[i].data() + 26, &source, sizeof(source));
       }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Two namespaces and the meter in one of them, for the parts that measure live.
 
-tests/support/namespaces.py has a pair as well. It is not shared: that pair belongs to a unittest case, and its offloads
-are off and its neighbours fixed so that a test knows every frame. Here the offloads must be on, as users have them.
+The pair of tests/support/namespaces.py is not used here, because it belongs to a unittest case, and its offloads are off
+and its neighbours fixed so that a test knows every frame. Here the offloads must be on, as users have them.
 """
 import json
 import os
@@ -20,14 +20,14 @@ ADDRESSES = ("192.0.2.1", "192.0.2.2")  # sender, metered
 
 
 class Veth:
-    """Two network namespaces with a veth between them. Removed at the end whatever happens."""
+    """Two network namespaces with a veth between them. They are removed at the end, also after an error."""
 
     def __enter__(self):
         self.spaces = [f"fmbench{os.getpid()}{end}" for end in "ab"]
         try:
             for space in self.spaces:
                 run("ip", "netns", "add", space)
-                # Router solicitations would be packets that nobody sent here.
+                # Without IPv6 there are no router solicitations, which would be counted as well.
                 run("ip", "netns", "exec", space, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
             run("ip", "link", "add", "sender", "netns", self.spaces[0], "type", "veth", "peer", "name", "metered",
                 "netns", self.spaces[1])
@@ -53,7 +53,7 @@ class Veth:
 
 
 def wait_for(stream, text, seconds):
-    """Reads an unbuffered pipe until text has come."""
+    """Reads an unbuffered pipe until the text arrives."""
     end, read = time.monotonic() + seconds, b""
     while text not in read:
         ready, _, _ = select.select([stream], [], [], max(0, end - time.monotonic()))
@@ -64,7 +64,7 @@ def wait_for(stream, text, seconds):
 
 
 class Meter:
-    """The program metering one end of a veth. Stopped at the end whatever happens."""
+    """The program, metering one end of a veth. It is stopped at the end, also after an error."""
 
     def __init__(self, context, veth, cpu, datapath="events", arguments=()):
         self.memory = tmpfs()
@@ -95,7 +95,7 @@ class Meter:
                    for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()) / 1e9
 
     def stop(self):
-        """Its account: a number for each name."""
+        """Stops the meter and returns its account: a number for each name."""
         self.process.send_signal(signal.SIGINT)
         account = self.process.stderr.read().decode()
         if self.process.wait() != 0:
@@ -105,7 +105,7 @@ class Meter:
 
 
 def bench_cpus():
-    """One CPU for the sender (and the hooks behind it) and one for the daemon."""
+    """One CPU for the sender (and the hooks that its packets reach) and one for the daemon."""
     cpus = sorted(os.sched_getaffinity(0))
     return cpus[0], cpus[-1]
 
@@ -115,6 +115,6 @@ def send_live_frames(context, veth, cpu, *arguments):
 
 
 def account_cells(sent, counts):
-    """Packets seen (of those sent, if known), packets in no row, events lost: sums over runs."""
+    """Table cells: packets seen (of those sent, if known), packets in no row, events lost; sums over runs."""
     seen, in_rows, lost = (sum(c[name] for c in counts) for name in ("seen", "in_rows", "events_lost"))
     return [f"{seen:,}" if sent is None else f"{seen:,} of {sent:,}", f"{seen - in_rows:,}", f"{lost:,}"]
