@@ -4,7 +4,7 @@
 //
 // The GIL is released while this module waits for the meter's thread. Python owns a batch of flows
 // once it has taken it. Columns of numbers become NumPy arrays without a copy. A Row makes Python
-// objects only of the cells that are asked for.
+// objects only for cells that are read.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -22,7 +22,7 @@ namespace {
 
 using SharedBatch = std::shared_ptr<const FlowBatch>;
 
-// The longest wait before Python's signals are handled.
+// The longest time between checks for Python's signals.
 constexpr std::chrono::milliseconds kTick{50};
 
 PyObject* new_text(std::string_view text) {
@@ -43,8 +43,8 @@ PyObject* new_value(const CellArray& cells, size_t row) {
   Py_RETURN_NONE;
 }
 
-// ---- Row: a flow of a batch, by column name. It uses Python's C API, not pybind11, because one is
-// made per flow.
+// ---- Row: a flow of a batch, by column name. It uses Python's C API instead of pybind11, because
+// a Row is made for every flow.
 
 struct Row {
   PyObject_HEAD  //
@@ -128,7 +128,7 @@ PyObject* row_as_dict(PyObject* self, PyObject*) {
 PyObject* make_row_type() {
   static PyMethodDef methods[] = {
       {"as_tuple", row_as_tuple, METH_NOARGS, "The values, in the order of the columns."},
-      {"as_dict", row_as_dict, METH_NOARGS, "A dict of its own with all columns."},
+      {"as_dict", row_as_dict, METH_NOARGS, "A new dict with all columns."},
       {nullptr, nullptr, 0, nullptr}};
   static PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(delete_row)},
                                 {Py_mp_length, reinterpret_cast<void*>(row_length)},

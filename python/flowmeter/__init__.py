@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Network flows with the features that flow meters are asked for, from captures and live interfaces.
+"""Network flows with CICFlowMeter features, from captures and live interfaces.
 
     import flowmeter
 
@@ -9,8 +9,8 @@
     for flow in flowmeter.meter("eth0", duration=60):
         ...
 
-It is the program flowmeter-ebpf as a library: the same code, the same numbers. flowmeter.features() tells every column
-with unit and definition. flowmeter.sniffer has the interface of the Python cicflowmeter.
+It is the program flowmeter-ebpf as a library: the same code, the same numbers. flowmeter.features() lists every column
+with its unit and definition. flowmeter.sniffer has the interface of the Python cicflowmeter.
 
 The native module is loaded when a name below is first used. So flowmeter.diff, flowmeter.analysis and flowmeter.models
 also work in a source tree where nothing is built.
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> object:
         value = getattr(importlib.import_module("." + _MODULE_OF[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # the next time it is found without this function
+    globals()[name] = value  # next time, it is found without this function
     return value
 
 

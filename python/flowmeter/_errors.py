@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can go wrong in a run. The text is the line that the program would print.
+"""Errors and warnings of a run. Their texts are the lines that the program would print.
 
 Some errors are exceptions of Python itself: FileNotFoundError, IsADirectoryError and PermissionError for captures,
 PermissionError if the capabilities for live metering are missing, and ValueError for a setting that is not valid.

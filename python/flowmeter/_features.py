@@ -9,12 +9,12 @@ class Feature(NamedTuple):
     """A column."""
     name: str
     unit: str
-    """"s", "packets", "bytes", "bytes/s", …; "" if it has none."""
+    """"s", "packets", "B", "B/s", …; "-" if it has none."""
     definition: str
 
 
 class FeatureSet(NamedTuple):
-    """The columns that read(features=name) gives."""
+    """A set of columns, as chosen by read(features=name)."""
     name: str
     description: str
 

@@ -18,7 +18,7 @@ _EMPTY = {"integer": numpy.int64, "real": numpy.float64, "text": object}
 
 def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]],
                begun: list[tuple[_native.Batch, int]]) -> pandas.DataFrame:
-    """begun: (batch, how many of its last rows to take). All batches that are still to come follow them."""
+    """Makes the frame from `begun`, a list of (batch, number of its last rows to take), and from all later batches."""
     parts: list[list[numpy.typing.NDArray[Any]]] = [[] for _ in columns]
     for batch, rest in begun:
         for i, arrays in enumerate(parts):
@@ -29,7 +29,7 @@ def make_frame(meter: _native.Meter, columns: list[tuple[str, str, str, str]],
     data = {}
     for i, (name, _, _, kind) in enumerate(columns):
         values = numpy.concatenate(parts[i]) if parts[i] else numpy.empty(0, _EMPTY[kind])
-        parts[i] = []  # frees memory: only one column at a time is there twice
+        parts[i] = []  # frees memory, so that only one column at a time is in memory twice
         if kind == "text":
             values = pandas.Categorical(values) if name.lower() in _RECURRING else pandas.array(values, dtype="string")
         data[name] = values

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs of the meter: read(), read_frame(), meter().
 
-Keyword arguments are options of the program, from the same table, so names, units, defaults and refusals are the same.
-A run has its own thread, outside of Python. It waits when some ten thousand flows are ready and nobody takes them.
+Keyword arguments are options of the program, from the same table, so names, units, defaults and error checks are the same.
+A run has its own thread, outside of Python. It waits when some ten thousand flows are ready and not taken.
 """
 import atexit
 import logging
@@ -43,7 +43,7 @@ class Settings(TypedDict, total=False):
     subflow_gap: float
     """Seconds: a longer gap starts a new subflow."""
     bulk_min_packets: int
-    """Payload packets in a row that make a bulk."""
+    """Number of successive payload packets that make a bulk."""
     bulk_max_gap: float
     """Seconds: a longer gap between them ends a bulk."""
     fragment_memory: float
@@ -51,9 +51,9 @@ class Settings(TypedDict, total=False):
     packets: int
     """Stop after this many packets (live: at least)."""
     max_flows: int
-    """Largest number of flows at a time. Beyond it, old ones are forced out, with a warning."""
+    """Most flows held at a time. Beyond that, old ones are forced out, with a warning."""
     max_fragments: int
-    """Largest number of first fragments that are remembered at a time."""
+    """Most first fragments remembered at a time."""
 
 
 class LiveSettings(Settings, total=False):
@@ -75,7 +75,7 @@ class LiveSettings(Settings, total=False):
     event_memory: int
     """MiB of memory for the event streams of all CPUs."""
     batch: int
-    """Events taken at a time."""
+    """Most events taken before the clock is read and flows are delivered."""
 
 
 class Flow(_native.Row, Mapping[str, int | float | str | None]):
@@ -96,7 +96,7 @@ _running: "weakref.WeakSet[_native.Meter]" = weakref.WeakSet()
 
 
 def watch(meter: _native.Meter) -> None:
-    """Ends the run when Python ends, if not before."""
+    """Ends the run when Python ends, unless it has ended before."""
     _running.add(meter)
 
 
@@ -121,7 +121,7 @@ class Outcome:
         self.account: dict[str, int] = {}
 
     def report(self, meter: _native.Meter, ended: bool) -> None:
-        """Passes on the account, log lines and warnings; at the end, raises the error of a failed run."""
+        """Takes the account, logs lines and issues warnings; at the end, raises the error of a failed run."""
         for level, text in meter.lines():
             if level == "error":
                 self.error = text
@@ -160,7 +160,7 @@ class Flows(Iterator[Flow]):
         self._meter = meter
         self._columns = meter.columns
         self._outcome = Outcome(failure)
-        self._begun: list[tuple[_native.Batch, Iterator[Flow]]] = []  # the current batch, and its flows that are still to come
+        self._begun: list[tuple[_native.Batch, Iterator[Flow]]] = []  # the current batch, and its flows not yet taken
         self._flows = _flows(meter, {column[0]: i for i, column in enumerate(self._columns)}, self._outcome, self._begun)
 
     def __iter__(self) -> Iterator[Flow]:
@@ -182,7 +182,7 @@ class Flows(Iterator[Flow]):
 
     @property
     def account(self) -> dict[str, int]:
-        """What became of every packet, by name, and the number of flows. Empty until the last flow has been taken."""
+        """The number of packets by packet class, and of flows. Empty until the last flow has been taken."""
         return self._outcome.account
 
     def stop(self) -> None:
@@ -197,7 +197,7 @@ class Flows(Iterator[Flow]):
         self._meter.wait(None)
 
     def frame(self) -> "pandas.DataFrame":
-        """The remaining flows, in the form that read_frame() gives."""
+        """The remaining flows as a DataFrame, like that of read_frame()."""
         from ._frame import make_frame  # only this needs pandas
         begun = [(batch, operator.length_hint(rows)) for batch, rows in self._begun]
         try:
@@ -275,13 +275,13 @@ def start(options: Options) -> _native.Meter:
 def read(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Names | None = None,
          extra: Names | None = None, quality: bool = False, strict: bool = False, verbose: bool = False,
          **settings: Unpack[Settings]) -> Flows:
-    """The flows of a capture (pcap or pcapng; "-" is standard input), or of several as one stream, in order.
+    """The flows of a capture (pcap or pcapng; "-" is standard input), or of several captures read as one stream, in order.
 
-    features: the feature set; feature_sets() has them all.
+    features: the feature set; feature_sets() lists all of them.
     fields: only these columns, in this order; a list, or names separated by commas.
     extra: these columns are appended after the others.
-    quality: appends columns that say how reliable a flow is.
-    strict: a damaged capture is an error (CaptureError), raised after what could be read, instead of a warning.
+    quality: appends columns that show how reliable a flow is.
+    strict: a damaged capture is an error (CaptureError) instead of a warning, raised after the flows that could be read.
     settings: time-outs and gaps in seconds, limits; see Settings.
     """
     captures = captures_of(capture)
@@ -295,8 +295,8 @@ def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", field
     """The flows of a capture as a DataFrame: one row per flow, one column per feature. The arguments are those of read().
 
     Numbers are int64 or float64. Texts are "string", or "category" if there are few different values (protocol, interface,
-    direction, end_reason). Empty cells are <NA> or NaN. Times are texts, since captures hold times that datetime64 cannot;
-    pandas.to_datetime() converts them.
+    direction, end_reason). Empty cells are <NA> or NaN. Times are texts, because captures can contain times that datetime64
+    cannot represent; pandas.to_datetime() converts them.
     """
     captures = captures_of(capture)
     chosen = options("read_frame", False, features, fields, extra, quality, strict, verbose, settings)
@@ -306,11 +306,11 @@ def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", field
 def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Names | None = None,
           extra: Names | None = None, quality: bool = False, verbose: bool = False,
           **settings: Unpack[LiveSettings]) -> Flows:
-    """The flows that cross network interfaces, delivered as they end; without a limit, or for `duration` seconds.
+    """The flows on network interfaces, delivered as they end; without a limit, or for `duration` seconds.
 
     Needs the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without them PermissionError is raised. Metering has
-    started when this returns. If flows are taken too slowly, they wait; beyond a limit, packets may lose their times, but
-    not their counts.
+    started when this returns. If flows are taken too slowly, they are buffered; beyond a limit, packets may lose their times,
+    but not their counts.
 
     interface: a name, a pattern ("veth*"), a regular expression ("/^(eth|ens)/") or "any"; or several of them.
     settings: time-outs and gaps in seconds, limits, where to attach; see LiveSettings.

@@ -7,7 +7,7 @@
     sniffer.start()
     sniffer.join()
 
-After join() every flow is written; calling session.flush_flows() does no harm, but is not needed.
+After join() every flow is written; session.flush_flows() may be called, but is not needed.
 """
 import logging
 import os
@@ -18,12 +18,12 @@ from ._errors import CaptureError, Error
 
 _log = logging.getLogger("flowmeter")
 
-# How long a replay waits for a service that fails: whoever calls join() waits as long.
+# How long a replay, and so join(), waits for a service that fails.
 _URL_RETRY_SECONDS = "5"
 
 
 class Session:
-    """Where the flows of a sniffer go, and what became of the packets."""
+    """The output of a sniffer, and its account of packets."""
 
     def __init__(self, output_mode: str, output: str, fields: str | Iterable[str] | None, verbose: bool) -> None:
         self.output_mode = output_mode
@@ -31,7 +31,7 @@ class Session:
         self.fields = fields
         self.verbose = verbose
         self.account: dict[str, int] = {}
-        """What became of every packet; empty until the sniffer has ended."""
+        """The number of packets by packet class, and of flows; empty until the sniffer has ended."""
 
     @property
     def packets_count(self) -> int:
@@ -43,7 +43,7 @@ class Session:
 
 
 class Sniffer:
-    """A run in the background, with those methods of scapy's AsyncSniffer that users of the Python tool call."""
+    """A run in the background, with those methods of scapy's AsyncSniffer that users of cicflowmeter call."""
 
     def __init__(self, session: Session, source: _run.Options) -> None:
         self._session = session
@@ -89,12 +89,12 @@ class Sniffer:
 def create_sniffer(input_file: str | os.PathLike[str] | None, input_interface: str | None, output_mode: str, output: str,
                    input_directory: str | os.PathLike[str] | None = None,
                    fields: str | Iterable[str] | None = None, verbose: bool = False) -> tuple[Sniffer, Session]:
-    """A sniffer and its session, from exactly one of a capture, an interface, and a directory of captures.
+    """Returns a sniffer and its session, for exactly one of a capture, an interface, and a directory of captures.
 
     output_mode: "csv" writes the flows to the file `output`; "url" sends each one to `output` by POST as a JSON object. If
-    flows could not be sent (the service refuses, fails for 5 s of a replay, or is too slow for an interface), join()
+    flows could not be sent (the service refuses them, fails for 5 s of a replay, or is too slow for an interface), join()
     raises Error.
-    input_directory: its *.pcap, *.pcapng and *.cap are read as one stream, in the order of their names.
+    input_directory: its *.pcap, *.pcapng and *.cap files are read as one stream, in the order of their names.
     fields: only these columns; a list, or names separated by commas.
     verbose: logs more, to the logger "flowmeter".
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is known about all flows after one pass over the file: the columns that plots and statistics need, classes, extremes
-and correlations. About 100 bytes per flow stay in memory; extremes, addresses and correlations are updated on the way."""
+"""The results of one pass over the file: the columns that plots and statistics need, classes, extremes and correlations.
+About 100 bytes per flow stay in memory; extremes, addresses and correlations are updated during the pass."""
 import collections
 
 import numpy as np
@@ -17,8 +17,9 @@ _LEAST_PAIRS = 3
 class Correlation:
     """Pearson's r of all pairs of columns, over the rows where both are numbers.
 
-    Means and squared deviations are of each pair's own rows, and those of two sets of rows are merged (Chan, Golub and
-    LeVeque): sums from one origin would lose precision for a pair whose rows all lie far from it. A constant column deviates by exactly 0."""
+    Each pair has its own means and squared deviations, and those of two sets of rows are merged (Chan, Golub and LeVeque).
+    Sums relative to one common origin would lose precision for pairs that are far from it. The deviation of a constant
+    column is exactly 0."""
 
     def __init__(self):
         self.names = []
@@ -62,7 +63,7 @@ class Correlation:
 
 
 class Analysis:
-    """Use: add() each piece, then finish()."""
+    """Usage: add() each piece, then finish()."""
 
     def __init__(self, limits, correlate_all=False):
         self.limits = limits
@@ -71,12 +72,12 @@ class Analysis:
         self.correlation = Correlation()
         self.not_numbers = collections.Counter()  # column: cells
         self.unparsed_times = 0
-        self.extremes = {}  # column: its least or greatest value, of the flows that have packets that way
+        self.extremes = {}  # column: its minimum or maximum over the flows that have packets in this direction
         self._pieces = collections.defaultdict(list)
         self._addresses = {name: [] for name in flows.ADDRESSES}
 
     def add(self, texts, numbers, others):
-        """The codes of the piece's flows: type, timing, pattern, periodic."""
+        """Adds the flows of a piece and returns their codes: type, timing, pattern, periodic."""
         self.flows += len(numbers["flow_duration"])
         for name, values in numbers.items():
             if bad := int(np.isnan(values).sum()):
@@ -84,7 +85,7 @@ class Analysis:
         for name in _KEPT:
             self._pieces[name].append(numbers[name])
         for name, seen in self._addresses.items():
-            # By a hash of 64 bits: the addresses of 10 million flows would not be small as texts.
+            # A 64-bit hash, because the texts of the addresses of 10 million flows would take too much memory.
             seen.append(pd.util.hash_array(texts[name].dropna().unique()))
         if "timestamp" in texts:
             times = flows.seconds_of(texts["timestamp"])
@@ -105,7 +106,7 @@ class Analysis:
     def finish(self):
         self.columns = {}
         for name in (*_KEPT, *classes.COLUMNS, "time"):
-            parts = self._pieces.pop(name, [])  # one column at a time is in memory twice
+            parts = self._pieces.pop(name, [])  # only one column at a time is in memory twice
             self.columns[name] = np.concatenate(parts) if parts else np.empty(0, np.int8 if name in classes.COLUMNS else float)
         self.unique = {name: len(np.unique(np.concatenate(seen))) if seen else 0 for name, seen in self._addresses.items()}
         self._addresses = {}

@@ -4,8 +4,8 @@ line reads the defaults here before it looks for numpy, so this module needs no 
 from typing import NamedTuple
 
 FLOW_TYPES = ("Large Data Transfer", "Quick Request", "Interactive", "Bulk Transfer", "Other")
-# From the palette of Okabe and Ito, which colour-blind people can tell apart. The grey is darker than the other colours,
-# because red-green blind people would take a medium grey for the green or the pink. All plots and the page use these.
+# From the palette of Okabe and Ito, which is suitable for colour-blind readers. The grey is darker than the other colours,
+# because red-green blind people could confuse a medium grey with the green or the pink. All plots and the page use these.
 TYPE_COLOURS = dict(zip(FLOW_TYPES, ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#595959")))
 TIMINGS = ("Very Fast", "Fast", "Medium", "Slow")
 PATTERNS = ("Steady", "Bursty")
@@ -16,7 +16,7 @@ COLUMNS = ("flow_type", "timing_category", "traffic_pattern", "is_periodic")
 class Limits(NamedTuple):
     """The defaults are those of the CICFlowMeter analysis guide."""
 
-    large_bytes: float = 2000  # bwd bytes
+    large_bytes: float = 2000  # backward
     large_duration: float = 0.04  # s
     quick_size: float = 200  # bytes
     quick_duration: float = 0.05  # s
@@ -31,7 +31,7 @@ class Limits(NamedTuple):
     precedence: str = "guide"
 
     def rules(self):
-        """[(kind, class, rule)], for people."""
+        """[(kind, class, rule)] as readable text."""
         low, high = self.interactive_sizes
         fast, medium, slow = self.timing
         last = " (if several match, the last one counts)" if self.precedence == "last" else ""

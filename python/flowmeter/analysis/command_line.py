@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Analyses a CSV of flows: classes of flows, statistics, correlations, plots, and all of it on one page (report.html).
+"""Analyses a CSV of flows: classes of flows, statistics, correlations and plots, also on one page (report.html).
 
-Reads the 82 features of flowmeter-ebpf or of the Python cicflowmeter, the realtime-97 features, and those of the Java
+Reads the 82 features of flowmeter-ebpf or of the Python cicflowmeter, the realtime97 features, and those of the Java
 CICFlowMeter, plain or .gz. Needs pandas and matplotlib: pip install 'flowmeter[analysis]', or Debian's python3-pandas and
 python3-matplotlib (scripts/install-dependencies --analysis).
-The last and only line of standard output is the output directory.
+Prints the output directory as the only line on standard output.
 """
 import argparse
 import logging
@@ -107,7 +107,7 @@ def start_log(arguments):
 
 
 class Progress:
-    """One line on a terminal that is rewritten in place."""
+    """A line on the terminal that is updated in place."""
 
     def __init__(self, arguments):
         self._on = sys.stderr.isatty() and not arguments.quiet
@@ -122,7 +122,7 @@ class Progress:
 
 
 def read(source, analysis, progress, sink=None):
-    """All flows of a FlowFile into the analysis, and with their classes to the sink."""
+    """Adds all flows of a FlowFile to the analysis, and passes them with their classes to the sink."""
     try:
         for rows in source.pieces():
             codes = analysis.add(*source.cells(rows, analysis.correlate_all))
@@ -136,7 +136,7 @@ def read(source, analysis, progress, sink=None):
 
 
 def remarks_on(source, analysis):
-    """What a reader of the results must know about the input."""
+    """Yields notes about the input that affect the results."""
     if source.layout and source.layout.remark:
         yield f"{source.path}: {source.layout.remark}"
     if source.skipped:
@@ -182,7 +182,7 @@ def run(program, from_script):
 
 
 class Outputs:
-    """The files of a run. One that cannot be written is logged and makes the exit status NOT_WRITTEN; the others follow."""
+    """The output files. If one cannot be written, this is logged, the exit status is NOT_WRITTEN, and the others are written."""
 
     def __init__(self, directory):
         self.directory, self.status = directory, DONE
@@ -217,14 +217,14 @@ class Outputs:
     def print_directory(self):
         try:
             print(self.directory, flush=True)
-        except OSError as error:  # full, or whoever reads it has gone
+        except OSError as error:  # a full disk, or a closed pipe
             log.error("standard output: cannot be written: %s", error.strerror)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer would fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing its buffer at exit would fail again
             self.status = NOT_WRITTEN
 
 
 def read_other(path, limits, progress, remarks):
-    """What comparison() needs of the other file. It is read first, so that only one file at a time is in memory."""
+    """Returns what comparison() needs from the other file. That file is read first, so that only one is in memory at a time."""
     from . import analysis, flows, tables
 
     source = flows.FlowFile(path)
@@ -252,7 +252,7 @@ def classify(source, result, progress, outputs):
 
 
 def write_tables(arguments, result, other, outputs):
-    """What the page shows of them: (title, table, columns that are numbers), …"""
+    """Writes the tables. Returns those that the page shows: (title, table, columns that are numbers), …"""
     from . import tables
 
     summary, sizes, report = tables.summary(result), tables.packet_sizes(result), tables.report(result)
@@ -271,7 +271,7 @@ def write_tables(arguments, result, other, outputs):
 
 
 def draw_pictures(arguments, result, progress, outputs):
-    """(title, PNG or None if it could not be drawn), …"""
+    """Draws and writes the plots. Returns (title, PNG or None if it could not be drawn), …"""
     import io
 
     from . import plots
@@ -284,7 +284,7 @@ def draw_pictures(arguments, result, progress, outputs):
             image = io.BytesIO()
             draw(result).savefig(image, format="png", dpi=arguments.dpi)
             content = image.getvalue()
-        except Exception as error:  # of matplotlib: one plot less, but the rest
+        except Exception as error:  # of matplotlib; the other plots may still work
             progress.clear()
             log.warning("%s: cannot be drawn: %s", name, error, exc_info=arguments.verbose)
             outputs.status = NOT_WRITTEN
@@ -300,7 +300,7 @@ def analyse(arguments, path):
 
     from . import analysis, flows, page
 
-    np.seterr(all="ignore")  # cells may be as large as floats are; what overflows has no value, and is empty in the tables
+    np.seterr(all="ignore")  # cells may be as large as floats allow; results that overflow are empty in the tables
     limits = Limits(*(getattr(arguments, name) for name in Limits._fields))
     source = flows.FlowFile(path)
     progress, remarks = Progress(arguments), []
@@ -325,8 +325,8 @@ def analyse(arguments, path):
 
 
 def main(program="flowmeter-analyze", from_script=False):
-    """The exit status. from_script: it runs from a source tree or a Debian package, not where pip installed it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds: no temporary file is left
+    """Returns the exit status. from_script: it runs from a source tree or a CMake installation, not where pip installed it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds, which removes temporary files
     try:
         return run(program, from_script)
     except KeyboardInterrupt:

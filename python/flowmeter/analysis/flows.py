@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reads a CSV of flows, once and in pieces, so that memory does not grow with the number of its columns.
 
-A row must have as many fields as the header before pandas sees it, because pandas would fill up a short row. The text of
-the rows is passed on unchanged. Only the cells of the needed columns become numbers, with the names and units of the 82
-columns (seconds, bytes), whatever names and units the file has.
+Rows whose number of fields differs from the header's are not passed to pandas, because pandas would fill up a short row. The
+text of the rows is passed on unchanged. Only the cells of the needed columns become numbers, with the names and units of the
+82 columns (seconds, bytes), whatever names and units the file has.
 """
 import collections
 import contextlib
@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-ROWS = 50_000  # of a piece: some tens of MB of text
+ROWS = 50_000  # per piece: some tens of MB of text
 # pandas 1 parses each time stamp by itself; from version 2 on, all must have the form of the first unless told otherwise.
 _ISO = None if pd.__version__.startswith("1.") else "ISO8601"
-_RECORD_LINES = 100  # a quoted cell that is still open after so many lines was not meant as one
+_RECORD_LINES = 100  # a quotation mark that is still open after so many lines does not start a quoted cell
 
 ADDRESSES = ("src_ip", "dst_ip")
 NUMBERS = ("flow_duration", "tot_fwd_pkts", "tot_bwd_pkts", "totlen_bwd_pkts", "pkt_size_avg", "flow_byts_s", "flow_iat_mean",
@@ -30,7 +30,7 @@ NUMBERS = ("flow_duration", "tot_fwd_pkts", "tot_bwd_pkts", "totlen_bwd_pkts", "
            "bwd_pkt_len_min", "pkt_len_max", "pkt_len_min")
 NEEDED = ADDRESSES + NUMBERS
 
-# What realtime-97 and the Java program have alike.
+# The columns that realtime97 and the Java program have in common.
 _TITLED = {"src_ip": "Src IP", "dst_ip": "Dst IP", "timestamp": "Timestamp", "flow_duration": "Flow Duration",
            "pkt_size_avg": "Average Packet Size", "flow_byts_s": "Flow Bytes/s", "flow_iat_mean": "Flow IAT Mean",
            "flow_iat_std": "Flow IAT Std"}
@@ -108,7 +108,7 @@ class FlowFile:
         self._file.close()  # a gzip reader leaves it open
 
     def read_share(self):
-        """How much of the file has been read, 0 to 1; None if its size is not known."""
+        """The share of the file that has been read, 0 to 1; None if its size is not known."""
         return self._file.tell() / self._size if self._size else None
 
     def _guarded(self, lines):
@@ -118,7 +118,7 @@ class FlowFile:
             raise Unreadable(f"{self.path}: {getattr(error, 'strerror', None) or error}") from None
 
     def _whole_records(self):
-        """Each record as a list of cells if it has quotes (or is the header), else as a line; records of a quote that
+        """Yields each record, as a list of cells if it has quotes (or is the header), else as a line. Records with a quote that
         does not end are skipped."""
         again = collections.deque()
         following = lambda: again.popleft() if again else next(self._lines, "")
@@ -138,7 +138,7 @@ class FlowFile:
                 while len(further) < _RECORD_LINES and (line := following()):
                     further.append(line)
                     yield line
-                ended = False  # the reader asks for one line more
+                ended = False  # reached when the reader asks for another line
 
             cells = None
             with contextlib.suppress(csv.Error):  # a cell of more than 128 KiB, or a bare CR
@@ -151,7 +151,8 @@ class FlowFile:
                 self.skipped += 1
 
     def pieces(self):
-        """Lists of up to ROWS rows, each a line of CSV without its end; rows of another number of fields are skipped."""
+        """Yields lists of up to ROWS rows, each a line of CSV without its line end; rows with a wrong number of fields are
+        skipped."""
         fields = len(self.header)
 
         def rows():
@@ -170,8 +171,8 @@ class FlowFile:
             yield piece
 
     def cells(self, rows, every_column):
-        """(texts, numbers, others) of a piece: addresses and time stamp; the needed numbers; with every_column, all
-        columns under their own names. What is not a finite number is NaN."""
+        """Returns (texts, numbers, others) of a piece: addresses and time stamp; the needed numbers; with every_column, all
+        columns under their own names. Cells that are not finite numbers are NaN."""
         layout = self.layout
         place = {needed: self.header.index(name) for needed, name in layout.columns.items() if name in self.header}
         texts = {name: place[name] for name in (*ADDRESSES, "timestamp") if name in place}
@@ -193,9 +194,9 @@ class FlowFile:
 
 
 def line_of(cells):
-    """Cells as a line of CSV without its end, quoted where needed."""
+    """Cells as a line of CSV without its line end, quoted where needed."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(cells)  # the characters of the end are those that get quotes
+    csv.writer(out, lineterminator="\r\n").writerow(cells)  # cells with a character of the line end are quoted
     return out.getvalue()[:-2]
 
 
@@ -205,18 +206,18 @@ def cells_of(row):
 
 
 def _numbers(cells):
-    if cells.dtype == bool:  # pandas' reading of True and False, which are no numbers here
+    if cells.dtype == bool:  # pandas' reading of True and False, which are not numbers here
         return np.full(len(cells), np.nan)
     values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, copy=True)
-    if cells.dtype == object:  # texts: pandas takes their numbers less exactly than those of a column without any
-        there = ~np.isnan(values)  # and it takes True for 1
+    if cells.dtype == object:  # a column with texts: there, pandas converts numbers less exactly, and takes True for 1
+        there = ~np.isnan(values)
         values[there] = [float(cell) if isinstance(cell, str) else np.nan for cell in cells.to_numpy()[there]]
     values[~np.isfinite(values)] = np.nan
     return values
 
 
 def seconds_of(cells):
-    """Time stamps as seconds since 1970; NaN where none of the known forms fits. A zone that is not said is UTC."""
+    """Time stamps as seconds since 1970; NaN where none of the known forms fits. The default time zone is UTC."""
     seconds = _numbers(cells)
     rest = np.isnan(seconds) & cells.notna().to_numpy()
     forms = ((r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?", _ISO),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Finds a Python that has the packages: Debian's are for /usr/bin/python3, and a version manager may have put another first."""
+"""Finds a Python that has the packages. Debian's packages are for /usr/bin/python3, which may not be the first in PATH."""
 import importlib.util
 import os
 import sys

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""report.html: classes, tables and pictures on one self-contained page (pictures are data URLs)."""
+"""report.html: classes, tables and plots on one self-contained page (plots are data URLs)."""
 import base64
 import html
 
 from .classes import TYPE_COLOURS
 
-_ROWS = 40  # of a table; the CSV has all
+_ROWS = 40  # most rows of a table; the CSV has all
 
 _STYLE = """
 :root { --ink: #1d2327; --dim: #667079; --page: #fff; --line: #d9dee2; }
@@ -21,7 +21,7 @@ i.key { display: inline-block; width: .8em; height: .8em; margin-right: .5em; }
 
 
 def _table(caption, table, numbers):
-    """numbers: places of the columns of numbers."""
+    """numbers: indices of the columns of numbers."""
     header, rows = table
     kind = lambda i: " class=n" if i in numbers else ""
     line = lambda tag, cells: "<tr>" + "".join(f"<{tag}{kind(i)}>{cell}</{tag}>" for i, cell in enumerate(cells)) + "</tr>"
@@ -46,7 +46,7 @@ def _classes(a):
 
 
 def page(source, a, tables, pictures, remarks):
-    """tables: [(caption, table, places of numbers)]; pictures: [(caption, PNG octets or None)]."""
+    """tables: [(caption, table, indices of the columns of numbers)]; pictures: [(caption, PNG bytes or None)]."""
     out = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
            f"<title>Flows of {html.escape(source)}</title><style>{_STYLE}</style>",
            f"<h1>Flows of {html.escape(source)}</h1><p>{a.flows:,} flows of {a.unique['src_ip']:,} source and "

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one table of columns: a name in each program, a unit, and how a cell is read.
+"""The table of columns: their names in each program, their units, and how a cell is read.
 
-A row is a dict from the names of the 82 columns to numbers in the unit of *its* program: the Java program's times are
-microseconds, all others' seconds. `canonical` converts both to one unit. Time stamps are integer nanoseconds.
+A row is a dict from the names of the 82 columns to numbers in the unit of *its* program: times of the Java program are in
+microseconds, those of the others in seconds. `canonical` converts both to one unit. Time stamps are integer nanoseconds.
 """
 import datetime
 import math
@@ -122,13 +122,13 @@ COLUMNS = {column.name: column for column in _columns()}
 FROM_JAVA = {column.java: column.name for column in COLUMNS.values()}
 MICROSECONDS = frozenset(c.name for c in COLUMNS.values() if c.unit_java == "us")
 TEXT = ("src_ip", "dst_ip")
-# Columns that say nothing about a flow. They are not compared, and they are no error.
+# Columns that say nothing about a flow. They are not compared and not reported as an error.
 UNCOMPARED = {"Flow ID": "made of other columns", "Label": "always NeedManualLabel",
               "src_mac": "only some versions of the Python program", "dst_mac": "only some versions of the Python program"}
 
 
 def recognise(header):
-    """{position: name of the 82} and True for the Java program's names, or None if the header is of neither."""
+    """Returns {position: name of the 82} and whether the names are the Java program's; None if the header is of neither."""
     names = [name.strip() for name in header]
     for of, is_java in (({n: n for n in COLUMNS}, False), (FROM_JAVA, True)):
         found = {i: of[name] for i, name in enumerate(names) if name in of}
@@ -141,7 +141,7 @@ def _per(a, b):
     return a / b if b else 0
 
 
-# Columns that a row's other columns give, in every program but for what a quirk changes.
+# Columns that follow from other columns of the row, in every program, except where a quirk changes them.
 QUOTIENTS = {
     "flow_byts_s": lambda v: _per(v["totlen_fwd_pkts"] + v["totlen_bwd_pkts"], v["flow_duration"]),
     "flow_pkts_s": lambda v: _per(v["tot_fwd_pkts"] + v["tot_bwd_pkts"], v["flow_duration"]),
@@ -157,7 +157,7 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 
 def stamp_ns(text):
-    """Nanoseconds since 1970 of a time stamp in the form of any of the programs; ValueError if it is none."""
+    """Nanoseconds since 1970 of a time stamp in the form of any of the programs; otherwise ValueError."""
     if text[2:3] == "/":
         whole, fraction = datetime.datetime.strptime(text, "%d/%m/%Y %I:%M:%S %p"), ""
     elif text[4:5] == "-":
@@ -171,7 +171,7 @@ def stamp_ns(text):
 
 
 def cell(name, text):
-    """A cell's value; ValueError if the text is no such value."""
+    """A cell's value; ValueError if the text is not valid."""
     if name in TEXT:
         return text
     if name == "timestamp":
@@ -188,7 +188,7 @@ def canonical(name, value, program):
 
 
 def equal(name, a, b, per_second=1):
-    """Equal but for rounding: 1e-9 relative, or 1e-9 in the canonical unit (per_second: units of a and b a second)."""
+    """Equal except for rounding: 1e-9 relative, or 1e-9 in the canonical unit (per_second: units of a and b per second)."""
     if a is None or b is None:
         return False
     if a == b:

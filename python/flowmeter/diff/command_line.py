@@ -5,19 +5,20 @@
     PROGRAM --modes
 
 A and B (plain or .gz) come from flowmeter-ebpf in any mode, the Python cicflowmeter (nqmn, hieulw) or the Java CICFlowMeter
-4.0; the header and the time stamps show which. Flows are matched by addresses, ports and times, or better, with --capture,
-by their packets: then every cell of both files is computed from the packets, and a difference counts as explained only if
-named rules lead exactly from one cell to the other. Without it, rules predict the other program's row from the correct one,
-if one of the files comes from the correct mode. Time stamps are read as UTC: run the Java and Python programs with TZ=UTC.
+4.0; the header and the time stamps show which. Without --capture, flows are matched by addresses, ports and times, and rules
+predict the other program's row from the correct one, if one of the files comes from the correct mode. With --capture, flows
+are matched by their packets, every cell of both files is computed from the packets, and a difference counts as explained
+only if named rules lead exactly from one cell to the other. Time stamps are read as UTC: run the Java and Python programs
+with TZ=UTC.
 
-  --capture X.pcap   the capture that both were made from (pcap or pcapng, or .gz)
-  --text             the report as text; the default unless --csv or --html is given
-  --csv OUT.csv      as CSV: columns, rows without a partner, cells without explanation; - is standard output
-  --html OUT.html    as one page with plots
+  --capture X.pcap   the capture from which both were made (pcap or pcapng, or .gz)
+  --text             print the report as text; the default unless --csv or --html is given
+  --csv OUT.csv      write it as CSV: columns, rows without a partner, cells without explanation; - is standard output
+  --html OUT.html    write it as one page with plots
   --modes            print the table of all columns and rules, as Markdown
 
-Python 3.9 or newer and its standard library are all it needs.
-Exit status: 0 equal, or every difference is explained; 1 some are not; 2 usage, or a file that cannot be compared.
+It needs only Python 3.9 or newer and its standard library.
+Exit status: 0 equal, or every difference is explained; 1 some are not; 2 wrong usage, or a file that cannot be compared.
 """
 import argparse
 import sys
@@ -39,7 +40,7 @@ def write(path, content):
 
 
 def capture_of(path):
-    from . import flows  # reads the models of the programs, which nothing else needs
+    from . import flows  # imports the models of the programs, which are needed only here
 
     try:
         capture = flows.Capture(path)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Matches the flows of two tables, compares their cells and looks for the rules that explain a difference.
 
-A rule explains a cell only if its prediction is right for exactly this cell. With a capture, the flow's packets must give the
-cell of *both* programs; without one, the correct row must give the other program's cell. Everything else is listed as
-unexplained.
+A rule explains a cell only if its prediction is right for exactly this cell. With a capture, the cells of *both* programs must
+follow from the flow's packets; without one, the other program's cell must follow from the correct row. Everything else is
+listed as unexplained.
 """
 import collections
 from typing import NamedTuple, Optional
@@ -28,12 +28,12 @@ class Cell(NamedTuple):
 
 
 class Side(NamedTuple):
-    """A row without a partner, or a further row of a flow that is split into several."""
+    """A row without a partner, or an additional row of a flow that is split into several."""
 
     side: str  # "A" or "B"
     row: object
     rules: tuple  # names; empty: no reason known
-    whole: bool  # True: the other file has nothing of this flow; False: it has it within another row
+    whole: bool  # True: the other file does not have this flow; False: it has it within another row
 
 
 class ColumnResult:
@@ -66,7 +66,7 @@ class Result:
 
 
 def _locate(table, capture):
-    """{line: Flow}: each row's flow in the capture."""
+    """Returns {line: Flow}: each row's flow in the capture."""
     waiting = collections.defaultdict(list)
     for flow in capture.flows[table.program]:
         if flow.unwritten is None:
@@ -94,8 +94,8 @@ def _locate(table, capture):
 
 
 def _locate_collected(table, capture, found):
-    """The same for rows of the Python program that were collected at another moment than nqmn's rules say: the run of
-    packets on the row's key that has its start, counts and duration. Adds to `found`."""
+    """Adds to `found` the rows of the Python program that were collected at another moment than by nqmn's rules. Each is
+    matched with a run of packets on its key that has the same start, counts and duration."""
     lost = [row for row in table.rows if row.line not in found]
     needed = {"flow_duration", "tot_fwd_pkts", "tot_bwd_pkts"}
     if table.program != PYTHON or not lost or not needed <= set(table.columns):
@@ -131,7 +131,7 @@ def _per_second(program):
 
 
 def _ends(row):
-    """What two rows of one connection have in common, whichever program wrote them."""
+    """A key that is the same for all rows of one connection, whichever program wrote them."""
     c = row.cells
     if c["protocol"] in (6, 17):
         return c["protocol"], frozenset(((c["src_ip"], c["src_port"]), (c["dst_ip"], c["dst_port"])))
@@ -193,7 +193,7 @@ def _group(a, b, located):
 
 
 def _pair(group, located):
-    """[(Row, Row)]: the rows of a group that have most in common, and the remaining rows of each side."""
+    """Returns the pairs of rows of a group that have most in common, and the remaining rows of each side."""
     rated = []
     frames = {}
     if located:
@@ -223,8 +223,8 @@ def _pair(group, located):
 
 
 def _boundaries(flow, other, owners):
-    """The boundaries that explain why two flows share some packets but not all; None if one of them is unknown.
-    owners: of the packets, on the side of the first and of the other."""
+    """Returns the boundaries that explain why two flows share some packets but not all; None if one of them is unknown.
+    owners: the flows of the packets, on the side of the first flow and on that of the other."""
     names = set()
     key_rule = "java-key" if JAVA in (flow.program, other.program) else "python-key"
     for mine, theirs, owner in ((flow, other, owners[1]), (other, flow, owners[0])):
@@ -242,7 +242,7 @@ def _boundaries(flow, other, owners):
 
 
 def _why_alone(flow, theirs, owner):
-    """The boundaries because of which the other table has no row for any packet of the flow."""
+    """Returns the boundaries that explain why the other table has no row for any packet of the flow."""
     names = set()
     without_icmp = theirs.program == PYTHON and not any(row.cells["protocol"] == 1 for row in theirs.rows)
     for frame, _ in flow.members:
@@ -268,7 +268,7 @@ def _why_alone_by_row(row, program, other):
 
 
 def _toggles(a, b):
-    """(first state, last state, [(quirk, state with it changed)]) from program a to program b, quirk by quirk."""
+    """Returns (first state, last state, [(quirk, state with it changed)]) from program a to program b, quirk by quirk."""
     have, want = quirks_of(a), quirks_of(b)
     state, steps = set(have), []
     for quirk in [q for q in have if q not in want][::-1] + [q for q in want if q not in have]:
@@ -278,7 +278,7 @@ def _toggles(a, b):
 
 
 def _from_capture(columns, x, y, flow, other, owners):
-    """{column: names of rules} of the columns for which packets give both cells."""
+    """Returns {column: names of rules} for the columns whose cells both follow from the packets."""
     first, last, steps = _toggles(flow.program, other.program)
     start = features.cells(flow.identity, flow.members, first)
     end = features.cells(other.identity, other.members, last)
@@ -308,7 +308,7 @@ def _from_capture(columns, x, y, flow, other, owners):
 
 
 def _from_row(columns, x, y, a, b):
-    """The same from the correct row alone, if one of the two is correct."""
+    """Returns the same from the correct row alone, if one of the two rows is correct."""
     if (a.program == CORRECT) == (b.program == CORRECT):
         return {}
     correct, other, program = (x, y, b.program) if a.program == CORRECT else (y, x, a.program)
@@ -335,7 +335,7 @@ def _own_quotient(name, x, y, a, b):
 
 
 def compare(a, b, capture=None):
-    """Result. a, b: Tables; capture: flows.Capture or None."""
+    """Returns the Result. a, b: Tables; capture: flows.Capture or None."""
     result = Result(a, b, capture)
     located = None
     if capture:
@@ -419,4 +419,4 @@ def _compare_rows(result, x, y, group, located):
             column.unexplained.append(cell)
         else:
             column.explained[cell.rules] += 1
-            result.rules.update(list(dict.fromkeys(cell.rules)))  # not a set: its order would change from run to run
+            result.rules.update(list(dict.fromkeys(cell.rules)))  # not a set, whose order would change from run to run

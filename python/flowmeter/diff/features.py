@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The 82 cells of a flow from its packets, with any set of quirks switched on. No quirk gives the cells of the correct
-mode; all quirks of a program give those of that program. So one can go from one program to another quirk by quirk."""
+"""The 82 cells of a flow from its packets, with any set of quirks switched on. Without quirks they are the cells of the
+correct mode; with all quirks of a program they are those of that program. So the way from one program to another can be
+followed quirk by quirk."""
 import math
 
 from .columns import CORRECT, JAVA, MICROSECONDS, NS, PYTHON
@@ -15,7 +16,7 @@ def _ratio(a, b):
 
 
 def _statistics(samples, q):
-    """min, max, mean, variance of integers: exact but for the last division."""
+    """min, max, mean, variance of integers: exact except for the last division."""
     n = len(samples)
     if n == 0:
         return 0, 0, 0, 0
@@ -30,7 +31,7 @@ def _neighbours(times):
 
 
 class _Reading:
-    """A flow's packets as the quirks have them read: lists with one value per packet, times in ns."""
+    """A flow's packets as read with the quirks: lists with one value per packet, times in ns."""
 
     def __init__(self, members, q):
         frames = [frame for frame, _ in members]
@@ -46,7 +47,7 @@ class _Reading:
         self._read_times([frame.time // 1000 * 1000 if "microseconds" in q else frame.time for frame in frames], q)
         every = range(len(frames))
         self.by_way = {"fwd": [i for i in every if self.forward[i]], "bwd": [i for i in every if not self.forward[i]]}
-        # Indices, the first one twice where it counts twice.
+        # Indices; the first one is there twice if it counts twice.
         twice = "first-packet-twice" in q
         self.listed = [0] * twice + list(every)
         self.lists = {way: [0] * (twice and self.forward[0] == (way == "fwd")) + self.by_way[way] for way in self.by_way}
@@ -86,7 +87,7 @@ def cells(identity, members, q):
     if "integer-quotients" in q:
         for name in c:
             if name == "down_up_ratio" or name.startswith("subflow_") or name.endswith(("_b_avg", "_blk_rate_avg")):
-                # Cut towards 0; a float's last digit must not cut 3 to 2.
+                # Truncated towards 0; the rounding error of a float must not turn 3 into 2.
                 c[name] = math.trunc(round(c[name], 6))
     if "microseconds-unit" in q:
         for name in MICROSECONDS:

@@ -22,7 +22,7 @@ class Frame:
         self.refused = {}  # program -> boundary
 
     def view(self, program):
-        """As the program reads it, or as another program does if this one cannot."""
+        """The frame as the program reads it, or as another program does if this one cannot."""
         return self.views.get(program) or next(iter(self.views.values()))
 
 
@@ -31,6 +31,6 @@ class Flow:
         self.program = program
         self.key = key  # without direction
         self.identity = identity  # src_ip, dst_ip, src_port, dst_port, protocol
-        self.begun = begun  # the boundary that separates it from the flow before it with the same key; None: the first
+        self.begun = begun  # the boundary that separates it from the previous flow with the same key; None: the first
         self.members = []  # (Frame, forward)
-        self.unwritten = None  # the boundary because of which it has no row
+        self.unwritten = None  # the boundary that explains why it has no row

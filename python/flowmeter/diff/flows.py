@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A capture as each program sees it: its frames are read in three ways and put into flows by each program's rules.
+"""A capture as each program sees it: its frames are read in three ways and grouped into flows by each program's rules.
 
 The independent models (flowmeter.models) read the headers and make the flows. Wherever a flow starts or ends, the boundary
 (rules.py) that caused it is named.
@@ -18,7 +18,7 @@ def _capture_octets(path):
 
 
 def _stated_below_captured(octets, header):
-    """Numbers of the records of a pcap file whose stated wire length is below the captured one."""
+    """Numbers of the records of a pcap file whose wire length is below the captured length."""
     records = captures.pcap_records(octets, header.order) if header else ()
     return {number for number, (_, _, frame, wire) in enumerate(records) if wire < len(frame)}
 
@@ -111,7 +111,7 @@ class _PythonFlows:
         if of not in self.flows:
             source, destination, *ports = of.key
             key = frozenset((of.key, python_cicflowmeter.key_of(packet, 1 - direction)))
-            # Without a time-out, only a collection can have ended the flow before it.
+            # Without a time-out, only a collection can have ended the previous flow.
             begun = "python-timeout" if of.number else "python-collection" if key in self.keys else None
             self.keys.add(key)
             self.flows[of] = Flow(PYTHON, key, (source, destination, *([-1, -1] if of.icmp else ports), of.protocol), begun)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A comparison as text, as CSV and as one HTML page that needs nothing else (plots are inline SVG)."""
+"""A comparison as text, as CSV and as one self-contained HTML page (plots are inline SVG)."""
 import csv
 import html
 import io
@@ -8,7 +8,7 @@ import math
 from .columns import COLUMNS, PROGRAMS, canonical
 from .rules import says
 
-_LISTED = 20  # how many cells and flows the text lists; the page lists ten times as many
+_LISTED = 20  # most cells and flows that the text lists; the page lists ten times as many
 
 
 def _number(value):
@@ -42,9 +42,9 @@ def _remarks(result):
             yield f"columns only in {side}: {', '.join(result.only_columns[side])}"
     for side, table in (("A", result.a), ("B", result.b)):
         if not table.columns:
-            yield f"{side} is empty: the Python program writes this if there are no flows"
+            yield f"{side} is empty: the Python program writes an empty file if there are no flows"
         if result.not_in_capture[side]:
-            yield (f"the capture does not give {result.not_in_capture[side]} rows of {side} with this program's default "
+            yield (f"{result.not_in_capture[side]} rows of {side} do not follow from the capture with this program's default "
                    "settings: these rows were compared without it")
     if result.a.rows and result.b.rows and not result.pairs:
         yield "no flow of A is in B: do both come from the same capture, and were both made with TZ=UTC?"
@@ -94,7 +94,7 @@ def _some(lines):
 
 
 def table(result):
-    """CSV: one line per column, then per row without a partner, then per cell without an explanation."""
+    """The CSV: one line per column, one per row without a partner, and one per cell without an explanation."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["kind", "name", "unit", "equal", "different", "unexplained", "largest_absolute", "largest_relative",
@@ -130,7 +130,7 @@ svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(-
 
 
 def _bars(rows, label_width=150, width=620):
-    """rows: (label, [(class, number)], note). The bars are scaled to the greatest sum."""
+    """rows: (label, [(class, number)], note). The bars are scaled to the largest sum."""
     top = max((sum(n for _, n in parts) for _, parts, _ in rows), default=0) or 1
     out = [f'<svg width="{label_width + width + 90}" height="{17 * len(rows) + 4}" role="img">']
     for i, (label, parts, note) in enumerate(rows):
@@ -147,7 +147,7 @@ def _bars(rows, label_width=150, width=620):
 
 
 def _scatter(result, name, size=260):
-    """A against B in the same unit, on logarithmic axes; on the diagonal they agree."""
+    """A against B in the same unit, on logarithmic axes; equal values are on the diagonal."""
     unexplained = {(c.a.line, c.b.line) for c in result.columns[name].unexplained}
     points = []
     for x, y in result.pairs:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Predicts the other program's cells from the correct row alone, without a capture.
 
-Each function takes what is known so far and returns the cells that the quirk changes; None means that the row does not tell.
+Each function takes what is known so far and returns the cells that the quirk changes; None means that the value is unknown.
 Packets are assumed to be captured completely and to have IPv4 headers without options. If that is wrong, the prediction
 fails and the cell stays unexplained.
 """
@@ -14,7 +14,7 @@ _STATISTICS = ("max", "min", "mean", "std")
 
 
 def _scale(deviation, n):
-    """Population to sample."""
+    """Converts a population variance to a sample variance."""
     return deviation * math.sqrt(n / (n - 1)) if n > 1 else deviation
 
 
@@ -133,9 +133,9 @@ _FROM_ROW = {
     "transport-header": _transport_header,
     "payload-length": _payload_length,
     "segment-is-frame": lambda v: {f"{way}_seg_size_avg": v[f"{way}_pkt_len_mean"] for way in ("fwd", "bwd")},
-    "least-header": lambda v: {"fwd_seg_size_min": None},  # a header's length: ip-header and transport-header say which
+    "least-header": lambda v: {"fwd_seg_size_min": None},  # a header length, which ip-header or transport-header determines
     "first-packet-twice": _first_packet_twice,
-    "first-payload-twice": lambda v: {},  # with payload-length, which leaves these columns unknown
+    "first-payload-twice": lambda v: {},  # always with payload-length, after which these columns are unknown
     "sample-deviation": _sample_deviation,
     "short-lists-zero": _short_lists_zero,
     "active-idle-zero": lambda v: {f"{name}_{s}": 0 for name in ("active", "idle") for s in _STATISTICS},
@@ -154,27 +154,27 @@ _FROM_ROW = {
 
 
 class _Known(dict):
-    """Cells; None for one that is not known."""
+    """Returns the cells; None for those that are not known."""
 
     def __missing__(self, name):
         return None
 
 
 def path(correct, program):
-    """[(quirk, cells known then)], the first one None with the correct row; `correct`: its cells."""
+    """Returns [(quirk, cells known after it)], starting with None and the correct row; `correct`: the cells of that row."""
     known = _Known(correct)
-    known["least_payload"] = known["fwd_seg_size_min"]  # which least-header makes another quantity
+    known["least_payload"] = known["fwd_seg_size_min"]  # kept, because least-header gives the column another meaning
     steps = [(None, known)]
     for quirk in quirks_of(program):
         if quirk not in _FROM_ROW:
             continue
         try:
             new = _FROM_ROW[quirk](known)
-        except TypeError:  # it needs an unknown value, so what it changes is unknown, too
+        except TypeError:  # it needs an unknown value, so the cells that it changes are unknown, too
             new = {name: None for name in COLUMNS if QUIRK[quirk].touches(name)}
         known = _Known(known | new)
         if quirk in ("first-packet-twice", "payload-length"):
-            # Rates are quotients of what this changes.
+            # Rates are quotients of the cells that this changes.
             known |= {name: _quotient(known, name) for name in ("flow_byts_s", "flow_pkts_s", "fwd_pkts_s", "bwd_pkts_s")}
         steps.append((quirk, known))
     return steps

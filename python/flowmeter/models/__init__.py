@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Independent models of three flow meters: the rows that each writes for a capture, by the plainest means.
+"""Independent, simple models of three flow meters: each computes the rows that its meter writes for a capture.
 
 They are written from the definition of the features or from the behaviour of the other programs. They share no code
-with the meter and do not use its native module, so the tests can check the meter with them. flowmeter.diff reads
-packets with them. They are slow and keep every packet. Standard library only, Python 3.9 or newer.
+with the meter and do not use its native module, so the tests can check the meter with them. flowmeter.diff uses them to
+read packets. They are slow and keep every packet. They need only the standard library and Python 3.9 or newer.
 
     python3 -m flowmeter.models.cic82 CAPTURE > expected.csv
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Captures as they are in the file: headers, records and blocks. What a program makes of them is its model's business."""
+"""Captures as they are in the file: headers, records and blocks. How a program interprets them is left to its model."""
 import struct
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ def is_pcapng(data):
 
 
 def pcap_header(data):
-    """None if this is no pcap file."""
+    """Returns the header, or None if this is not a pcap file."""
     if data[:4] not in _MAGIC or len(data) < 24:
         return None
     order, nanoseconds = _MAGIC[data[:4]]
@@ -60,12 +60,12 @@ def pcapng_blocks(data):
 class PcapngInterface(NamedTuple):
     link: int
     snap: int
-    resolution: int  # as stated: a power of ten, or with bit 7 set of two
+    resolution: int  # as stated: a power of ten or, with bit 7 set, of two
     offset: int  # seconds
 
 
 def pcapng_interface(order, body):
-    """None if the block is too short."""
+    """Returns the interface, or None if the block is too short."""
     if len(body) < 8:
         return None
     link, _, snap = struct.unpack_from(order + "2HI", body)
@@ -84,8 +84,8 @@ def pcapng_interface(order, body):
 
 
 def pcapng_packet(order, kind, body):
-    """(number of the interface, time stamp, bytes captured, wire length), with the data from byte 20 on, of a PACKET or an
-    OLD_PACKET; None if the block is too short for what it states."""
+    """Returns (number of the interface, time stamp, bytes captured, wire length) of a PACKET or an OLD_PACKET, whose data
+    starts at byte 20; None if the block is shorter than it states."""
     if len(body) < 20:
         return None
     number, high, low, captured, wire = struct.unpack_from(order + "5I", body)

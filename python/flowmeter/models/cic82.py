@@ -2,10 +2,10 @@
 """The 82 columns of a capture, by an independent model.
 
     python3 -m flowmeter.models.cic82 CAPTURE > expected.csv    rows, in the order of the flows' first packets
-    python3 -m flowmeter.models.cic82 --counts CAPTURE          what became of the packets
+    python3 -m flowmeter.models.cic82 --counts CAPTURE          the number of packets by packet class
 
 It is written from the definition of the features, not from the meter. It keeps every packet of every flow and computes
-each column from these lists, in exact fractions that are rounded once. It is slow so that it can be simple.
+each column from these lists, in exact fractions that are rounded once. It is simple, and therefore slow.
 """
 import argparse
 import collections
@@ -64,7 +64,7 @@ def pcapng_frames(data):
 
 # ---- packets ----------------------------------------------------------------------------------------------------
 class Refused(Exception):
-    """Why a packet is not metered."""
+    """The reason why a packet is not metered."""
 
 
 Packet = collections.namedtuple("Packet", "time length header payload flags window source destination")
@@ -137,7 +137,7 @@ def network_start(octets, link):
 
 
 Network = collections.namedtuple("Network", "at end protocol source destination fragment")
-"""What the IP headers say. at: start of the transport header; fragment: None or (identity, offset in 8 bytes)."""
+"""The contents of the IP headers. at: start of the transport header; fragment: None or (identity, offset in 8 bytes)."""
 
 
 def ipv4(octets, start, wire):
@@ -257,7 +257,7 @@ class Flow:
             self.reset = True
 
     def ended_by(self, packet):
-        """Why the packet starts the next flow; None if it belongs to this one."""
+        """Returns why the packet starts the next flow; None if it belongs to this one."""
         silence = packet.time - self.times[-1]
         if silence > IDLE[self.protocol] * NS:
             return "idle"
@@ -274,7 +274,7 @@ class Flows:
         self._current = {}
 
     def add(self, key, packet):
-        """The packet's flow."""
+        """Adds the packet and returns its flow."""
         flow = self._current.get(key)
         begun = flow.ended_by(packet) if flow else None
         if flow and not begun:
@@ -403,7 +403,7 @@ def lengths(every, f, b):
                   name + "_std": Root(variance)}
     payloads = {side: [p.payload for p in side.packets] for side in (f, b)}
     return cells | {
-        "pkt_len_var": variance, "pkt_size_avg": Fraction(mean),  # of the last: all packets
+        "pkt_len_var": variance, "pkt_size_avg": Fraction(mean),  # left by the loop's last pass: all packets
         "fwd_header_len": sum(p.header for p in f.packets), "bwd_header_len": sum(p.header for p in b.packets),
         "fwd_seg_size_min": min(payloads[f], default=0), "fwd_act_data_pkts": sum(size > 0 for size in payloads[f]),
         "fwd_seg_size_avg": ratio(sum(payloads[f]), f.count), "bwd_seg_size_avg": ratio(sum(payloads[b]), b.count),

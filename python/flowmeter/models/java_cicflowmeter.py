@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rows that the Java CICFlowMeter 4.0 writes for a pcap file: an independent model of its rules, with which the tests
-check --compat java. It is slow and its memory has no bound.
+check --compat java. It is slow, and its memory is not limited.
 
     TZ=UTC python3 -m flowmeter.models.java_cicflowmeter CAPTURE > OUT.csv
 """
@@ -46,7 +46,7 @@ NEEDS = {"eth": 14, "vlan": 4, "llc": 4, "snap": 4, "ip4": 20, "ip6": 40, "icmp"
 
 
 class Header(NamedTuple):
-    """A header as the walk takes it."""
+    """A header as the walk reads it."""
 
     length: int
     following: str = "data"
@@ -443,7 +443,7 @@ class Flows:
         self.ended.append(self.open.pop(flow.name))
 
     def add(self, t, packet):
-        """The packet's flow; None for a further FIN of the initiator, which is ignored."""
+        """Adds the packet and returns its flow; None for a repeated FIN of the initiator, which is ignored."""
         (src, dst), (sport, dport), protocol, flags = packet[:4]
         name, reverse = (src, dst, sport, dport, protocol), (dst, src, dport, sport, protocol)
         flow = self.open.entries.get(name) or self.open.entries.get(reverse)

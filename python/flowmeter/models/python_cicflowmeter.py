@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What nqmn/cicflowmeter 0.4.1 writes for a capture: an independent model with which the tests check --compat python.
-Flows are lists of packets in a dict that each collection walks. Every cell is computed from the lists when the row is
-written. Python's own float, Decimal and datetime make the text.
+"""The file that nqmn/cicflowmeter 0.4.1 writes for a capture: an independent model with which the tests check --compat
+python. Flows are lists of packets in a dict, which each collection searches. Every cell is computed from the lists when the
+row is written, and formatted by Python's own float, Decimal and datetime.
 
     python3 -m flowmeter.models.python_cicflowmeter CAPTURE > OUT.csv
 """
@@ -114,7 +114,7 @@ def packet_of(link, order, time, frame):
     p.source, p.destination = ".".join(map(str, ip[12:16])), ".".join(map(str, ip[16:20]))
     rest = ip[20:]
     drop = 4 * p.ihl - 20
-    rest = rest[drop:]  # negative: only the last so many
+    rest = rest[drop:]  # if drop is negative, only the last -drop bytes
     room = (ip[2] << 8 | ip[3]) - 4 * p.ihl
     segment = rest if room < 0 else rest[:room]
     padding = len(rest) - len(segment)
