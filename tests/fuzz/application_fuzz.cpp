@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The application layer on arbitrary packets of a few flows, with little room for heads, so that
-// they are given up at any moment. The form of a packet: flow, direction and flags; offset (two
-// bytes); length; then that many bytes of payload.
+// Runs the application layer on arbitrary packets of a few flows. There is little room for heads,
+// so any of them may be dropped at any time. The first byte of the input chooses the room. Each
+// packet is flow, direction and flags (one byte), offset (two bytes), length (two bytes) and
+// payload.
 #include <algorithm>
 #include <array>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A capture file of arbitrary bytes, all the way to the cells of its rows: reader, parser, tables,
-// features. The account must balance, no packet may be lost between account and rows, and every
-// cell must be a number or a text.
+// Replays a capture file of arbitrary bytes: reader, parser, tables, features, and the cells of the
+// rows. The account must balance, no packet may be lost between account and rows, and every cell
+// must be a number or a text.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -50,7 +50,7 @@ class CheckingSink final : public RecordSink {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  // One file for all runs: the reader takes a path.
+  // The reader takes a path, so all runs share one file in memory.
   static const int file = ::memfd_create("capture", 0);
   static const std::string path = "/proc/self/fd/" + std::to_string(file);
   if (::ftruncate(file, 0) != 0) return 0;
@@ -59,9 +59,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!reader) return 0;
   CheckingSink sink;
   fm_settings settings = fm_default_settings();
-  settings.with_sizes = 1;  // all that any set needs
+  settings.with_sizes = 1;  // what any feature set needs
   settings.with_application = 1;
-  Replay replay(settings, {8, 4}, sink);  // so small that it is sometimes full
+  Replay replay(settings, {8, 4}, sink);  // small, so that it is sometimes full
   reader->on_refill([&] { replay.settle(); });
   uint64_t frames = 0;
   for (CapturedFrame frame; reader->next(&frame); frames++) {

@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (verdict == Verdict::kYes) require(all.rcode < 16 && all.questions <= 32 && size >= 12);
   const Verdict so_far = parse(data, size, UINT16_MAX, &open);
   require(so_far == verdict || (so_far == Verdict::kMore && verdict == Verdict::kNo));
-  // Header and first question are within 272 bytes.
+  // The header and the first question fit into 272 bytes.
   if (size >= 272) require(so_far != Verdict::kMore);
   const Verdict earlier = parse(data, size / 2, UINT16_MAX, &part);
   if (earlier == Verdict::kMore) return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// fuzz_seeds DIRECTORY: writes DIRECTORY/parse, DIRECTORY/capture and so on, first inputs for the
-// fuzzers.
+// fuzz_seeds DIRECTORY: writes seed inputs for the fuzzers to DIRECTORY/parse, DIRECTORY/capture
+// and so on.
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -42,7 +42,7 @@ std::vector<Packet> packets() {
   return all;
 }
 
-// The four bytes before the frame are those of parse_fuzz.cpp.
+// parse_fuzz.cpp describes the four bytes before the frame.
 std::vector<uint8_t> parse_seed(const Frame& frame) {
   const uint32_t links[] = {0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276, 105};
   uint8_t number = 0;
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
   for (const std::string& text : {get, ok}) put_text("http_fuzz", text);
   for (const std::string& text : {client, server}) put_text("tls_fuzz", u8(9) + text);
   for (const std::string& text : {query(28), response(1, 3)}) put_text("dns_fuzz", text);
-  // Flow, direction and flags; offset; length; payload: as in application_fuzz.cpp.
+  // application_fuzz.cpp describes the format of these packets.
   std::string packets = u8(0);
   for (const std::string& text : {get, ok, client, server, framed(query(1))})
     for (const unsigned flags : {0x48u, 0x42u, 0x44u, 0x11u})

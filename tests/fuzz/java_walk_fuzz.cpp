@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The header walk of --compat java on arbitrary bytes, in a block of exactly the captured length so
-// that a read beyond it is detected. The first four bytes are the length on the wire.
+// Runs the header walk of --compat java on arbitrary bytes, in a block of exactly the captured
+// length so that a read beyond it is detected. The first four bytes are the length on the wire.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The parser on arbitrary bytes. The first four choose the link type, the tags outside of the frame
-// and how much longer the frame was on the wire; the rest is the frame, in a heap block of exactly
-// its length.
+// Runs the packet parser on arbitrary bytes. The first four choose the link type, the VLAN tags
+// outside the frame, and how much longer the frame was on the wire. The rest is the frame, in a
+// heap block of exactly its length.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint32_t extra = static_cast<uint32_t>(data[2]) << 8 | data[3];
   data += 4;
   size -= 4;
-  // Also lengths near the end of 32 bits.
+  // Includes the largest 32-bit length.
   const uint32_t wire =
       extra == 0xffff ? UINT32_MAX : static_cast<uint32_t>(size) + (extra & 0x7fff);
 
@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(p.packet.transport_header_bytes % 4 == 0 && p.packet.transport_header_bytes <= 60);
     require(!fm_address_less(&p.packet.key.address[1], &p.packet.key.address[0]));
   }
-  // A cut changes nothing or leads to a refusal.
+  // A shorter capture of the frame gives the same result, or the frame is not metered.
   const Parsed cut = parse(data, size / 2, wire, tags, link);
   if (cut.packet_class == FM_METERED)
     require(std::memcmp(&cut.packet, &p.packet, offsetof(fm_packet, segment_bytes)) == 0 &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A capture file of arbitrary bytes through --compat python: reader, walk of headers, flows, rows.
-// The account must balance, no matter which flows the limits force out.
+// Runs --compat python on a capture file of arbitrary bytes: reader, header walk, flows, rows. The
+// account must balance, no matter which flows the limits force out.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -21,7 +21,7 @@ void require(bool holds) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  // One file for all runs: the reader takes a path.
+  // The reader takes a path, so all runs share one file in memory.
   static const int file = ::memfd_create("capture", 0);
   static const std::string path = "/proc/self/fd/" + std::to_string(file);
   if (::ftruncate(file, 0) != 0) return 0;

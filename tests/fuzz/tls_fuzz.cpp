@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The TLS walk over arbitrary bytes, in heap blocks of exactly their length: whole, and growing
-// like a stream from which the bytes that the walk no longer needs are removed. The first byte
-// chooses how it grows.
+// Runs the TLS walk on arbitrary bytes, in heap blocks of exactly their length: once on the whole,
+// and once on a growing stream from which the bytes that the walk no longer needs are removed. The
+// first byte chooses how much the stream grows in one step.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Inputs of the golden cases. They are built when needed, so that the repository holds no captures.
-// It holds the expected rows in NAME/expected.csv.
+// The expected rows are in NAME/expected.csv.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 namespace flowmeter::testing {
 
 struct GoldenCase {
-  std::string name;  // and the name of its directory
+  std::string name;  // also the name of its directory
   std::vector<uint8_t> capture;
 };
 

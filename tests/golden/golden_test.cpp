@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Golden cases: a capture, and the rows that an independent model makes of it
-// (flowmeter.models.cic82).
+// Golden cases: each is a capture and the rows that an independent model (flowmeter.models.cic82)
+// computes from it.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -28,7 +28,7 @@ bool is_number(const std::string& text, double* value) {
   return !text.empty() && *end == '\0';
 }
 
-// Reals must agree within 1e-9, all other cells as text.
+// Real numbers must agree within 1e-9. Other cells must be equal as text.
 bool same_cell(const std::string& a, const std::string& b) {
   if (a == b) return true;
   double x, y;
@@ -37,7 +37,7 @@ bool same_cell(const std::string& a, const std::string& b) {
   return !integers && std::fabs(x - y) <= 1e-9 * std::max(1.0, std::fabs(y));
 }
 
-// The contract does not order flows. Here they get the order of the oracle: by first packet, and by
+// The order of rows is not specified. This is the order of the model: by first packet, and by
 // address and port for flows that start at the same time.
 std::vector<std::vector<std::string>> ordered(std::vector<std::vector<std::string>> rows) {
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
