@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Closing flows that are busy on two CPUs: no packet is lost, none is added to another flow.
+// Closes flows that are busy on two CPUs: no packet is lost, and none is added to another flow.
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
@@ -21,7 +21,7 @@ constexpr unsigned kFlows = 4;
 constexpr unsigned kPacketsPerThread = 100'000;  // at least
 constexpr unsigned kRows = 2'000;                // closed while busy
 
-// Each flow has its own packet length, so a packet in another flow's row shows.
+// Each flow has its own packet length, so a packet in another flow's row is noticed.
 uint32_t length_of(uint16_t port) {
   return 100u + port;
 }
@@ -56,7 +56,7 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
   ASSERT_TRUE(loaded) << loaded.error().message();
   BpfDatapath& datapath = **loaded;
   Interface interface;
-  interface.index = 1;  // where BPF_PROG_TEST_RUN lets a packet come from
+  interface.index = 1;  // loopback, on which BPF_PROG_TEST_RUN delivers packets
   ASSERT_TRUE(datapath.add_interface(interface, false));
 
   std::vector<Frame> frames;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One flow on two CPUs at once, in both directions, at both hooks. Every packet is in the flow's
-// row, with room for all events and with hardly any room, also if its map entry is not available. A
-// packet that two interfaces see is counted once.
+// Meters one flow on two CPUs at once, in both directions, at both hooks. Every packet must be in
+// the flow's row: with room for all events, with hardly any room, and while its map entry is
+// locked. A packet that two interfaces see must be counted once.
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
@@ -84,7 +84,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
         config_, [this](const void* record, size_t size) { flows_->take(record, size); });
     ASSERT_TRUE(loaded) << loaded.error().message();
     datapath_ = std::move(*loaded);
-    add_interface(1);  // loopback, where BPF_PROG_TEST_RUN lets a packet come from
+    add_interface(1);  // loopback, on which BPF_PROG_TEST_RUN delivers packets
   }
 
   void add_interface(unsigned index) {
@@ -99,7 +99,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     struct __sk_buff context {};
     context.ifindex = ifindex;
     context.gso_size = segment_bytes;
-    context.cb[0] = frame.wire_length;  // these three with test_input
+    context.cb[0] = frame.wire_length;  // read because of test_input, like the next two
     context.cb[1] = frame.link_type;
     context.tstamp = time_ns_;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes.data(),
@@ -142,7 +142,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     EXPECT_EQ(flows_->open_flows(), 0u);
   }
 
-  // At most as many at a time as fit into an empty stream.
+  // Sends them in batches whose answers fit into an empty stream.
   void serve(const std::vector<fm_close_request>& requests) {
     const size_t batch = BpfDatapath::kAnswersAtOnce;
     for (size_t i = 0; i < requests.size(); i += batch) {
@@ -216,7 +216,7 @@ TEST_P(Contention, OneFlowOnTwoCpusIsExact) {
   EXPECT_EQ(classes.seen, 2u * kPacketsPerThread);
   EXPECT_EQ(classes.by_class[FM_METERED], 2u * kPacketsPerThread);
   EXPECT_EQ(datapath_->counters().events_lost, 0u);
-  // Which of the two was first is chance.
+  // Which end sent the first packet is chance.
   for (int end = 0; end < 2; end++) {
     const fm_moments& length = row.counters.direction[end].length;
     const uint64_t bytes = end == 0 ? 101 : 211;
@@ -231,7 +231,7 @@ TEST_P(Contention, OneFlowOnTwoCpusIsExact) {
   EXPECT_LE(row.without_timing, in_kernel() ? datapath_->counters().uncounted : 0);
 }
 
-TEST_P(Contention, LostEventsAreToldToThePacket) {
+TEST_P(Contention, LostEventsAreCounted) {
   constexpr unsigned kSegments = 3;
   load(kFewEvents);
   const Frame sent = ipv4("10.0.0.1", "10.0.0.2").tcp(4000, 80, FM_ACK).payload(3 * 500);
@@ -251,7 +251,8 @@ TEST_P(Contention, LostEventsAreToldToThePacket) {
     EXPECT_EQ(datapath_->counters().events_lost, 0u);
     EXPECT_LE(row.without_timing, uncounted_packets_at_most);
   } else {
-    const uint64_t lost = datapath_->counters().events_lost;  // buffers of three packets or of one
+    // A lost event is a buffer of one packet or of three.
+    const uint64_t lost = datapath_->counters().events_lost;
     EXPECT_GT(lost, kPacketsPerThread) << "there was room for nearly all";
     EXPECT_GE(row.without_timing, lost);
     EXPECT_LE(row.without_timing, lost * kSegments);
@@ -259,7 +260,7 @@ TEST_P(Contention, LostEventsAreToldToThePacket) {
   }
 }
 
-TEST_P(Contention, WhereEveryPacketIsABufferLostEventsAreThePacketsWithoutTiming) {
+TEST_P(Contention, LostEventsOfSinglePacketsAreCountedExactly) {
   load(kFewEvents);
   on_two_cpus([&] { meter(forward_, FM_HOOK_INGRESS, kPacketsPerThread); },
               [&] { meter(backward_, FM_HOOK_EGRESS, kPacketsPerThread); });
@@ -278,7 +279,7 @@ TEST_P(Contention, WhereEveryPacketIsABufferLostEventsAreThePacketsWithoutTiming
   }
 }
 
-// The flow is hidden from the daemon because even its first events find no room.
+// The daemon does not know the flow, because even its first events find no room.
 TEST_P(Contention, AFlowWhoseOpeningRecordWasLostIsFound) {
   load(kFewEvents);
   const auto fill = [&] {
@@ -319,7 +320,7 @@ TEST_P(Contention, PacketsWhoseEntryIsHeldComeUncounted) {
   EXPECT_EQ(datapath_->counters().uncounted, 9u);
   drain();
   EXPECT_EQ(flows_->open_packets(), in_kernel() ? 10u : 14u)
-      << "of the first five, the kernel tells one";
+      << "of the first five, the kernel announces one";
   set_held(false);
   meter(forward_, FM_HOOK_INGRESS, 7);
   finish();
@@ -333,8 +334,8 @@ TEST_P(Contention, PacketsWhoseEntryIsHeldComeUncounted) {
   EXPECT_EQ(row.gaps, in_kernel() ? 11u : 20u);
 }
 
-// There is neither an entry nor room in the stream. The packet still has its class, and the account
-// still balances.
+// There is neither a free entry nor room in the stream. The packet still has its class, and the
+// account still balances.
 TEST_P(Contention, WhatNeitherMapNorStreamTakesIsUnrecorded) {
   load(kFewEvents);
   meter(forward_, FM_HOOK_INGRESS, 1);
@@ -380,7 +381,7 @@ TEST_P(Contention, APacketOfTwoInterfacesCountsOnce) {
   EXPECT_EQ(classes.seen, 4u * kPacketsPerThread + 2);
   EXPECT_EQ(classes.by_class[FM_METERED] + classes.by_class[FM_SEEN_BEFORE], classes.seen);
   EXPECT_EQ(flows_->packets_written(), classes.by_class[FM_METERED]);
-  uint64_t twice = 0;  // a packet that did not get the lock is counted wherever it is met
+  uint64_t twice = 0;  // a packet that did not get the lock is counted at each interface
   for (const InterfaceCounters& each : datapath_->interface_counters())
     for (const fm_hook_counters& hook : each.hook) {
       if (each.index == second)

@@ -49,9 +49,9 @@ TEST_F(InterfaceSlots, WhereAllPlacesOfAnIndexAreTakenTheErrorNamesTheInterface)
   EXPECT_FALSE(datapath_->slot_of(late.index));
 
   datapath_->remove_interface(same_place[3]);
-  EXPECT_FALSE(datapath_->add_interface(late, false)) << "its flows may be open yet";
+  EXPECT_FALSE(datapath_->add_interface(late, false)) << "old flows may still be open";
   datapath_->reuse_slots();
-  EXPECT_TRUE(datapath_->add_interface(late, false)) << "one has gone";
+  EXPECT_TRUE(datapath_->add_interface(late, false)) << "a slot is free";
   EXPECT_TRUE(datapath_->slot_of(late.index));
 }
 
@@ -63,8 +63,8 @@ TEST_F(InterfaceSlots, AnInterfaceHasOnePlaceHoweverOftenItIsAdded) {
   EXPECT_FALSE(datapath_->slot_of(7));
 }
 
-// Indexes only grow, so after a wrap of the slots, new interfaces meet the slots of long-lived
-// ones.
+// Interface indexes only grow. After they wrap around the table, new interfaces collide with the
+// slots of long-lived ones.
 TEST_F(InterfaceSlots, LateOnesFindPlacesBesideManyThatLast) {
   constexpr unsigned kLasting = 300, kLate = 200;
   for (unsigned index = 1; index <= kLasting; index++)

@@ -34,7 +34,7 @@ bool needs_events(const Column& column) {
          has("TLS") || has("DNS");
 }
 
-// The columns of all sets that are possible with these settings.
+// The columns of all feature sets that these settings allow.
 std::vector<Column> columns_of(const fm_settings& settings, Records records) {
   std::vector<Column> all;
   for (const NamedFeatureSet& set : feature_sets())
@@ -56,7 +56,7 @@ class RowCollector final : public RecordSink {
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
 
-  // In an order that does not depend on when a row was written.
+  // The rows in an order that does not depend on when a row was written.
   const std::vector<std::vector<Cell>>& sorted() {
     std::sort(rows_.begin(), rows_.end(), [](const auto& a, const auto& b) {
       for (size_t i = 0; i < a.size(); i++)
@@ -115,9 +115,9 @@ class Run final : public ParityRun {
         replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
         flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
     flows_.set_clock(ClockOrigin{});
-    // Flows of which only the end is known make rows.
+    // Flows of which only the end is known get rows, too.
     flows_.set_resuming(records == Records::kFinal);
-    // One CPU, one event stream: with injected times the streams of several could not be merged.
+    // One CPU has one event stream. Streams of several CPUs cannot be merged by injected times.
     ::sched_getaffinity(0, sizeof(affinity_), &affinity_);
     cpu_set_t here;
     CPU_ZERO(&here);
@@ -142,7 +142,7 @@ class Run final : public ParityRun {
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
     interface_.name = "lo";
-    interface_.index = 1;  // where BPF_PROG_TEST_RUN lets a packet come from
+    interface_.index = 1;  // loopback, on which BPF_PROG_TEST_RUN delivers packets
     return datapath_->add_interface(interface_, false);
   }
 

@@ -2,10 +2,10 @@
 // Shows that there is one engine: the same packets give the same rows through replay and through
 // the loaded BPF program.
 //
-// Each frame is handed to the program by BPF_PROG_TEST_RUN with its capture's time, wire length and
-// link type (bpf/settings.bpf.h, test_input); the records come through the real event streams to
-// the real LiveFlows. Rows must agree in every column of every
-// feature set that the settings allow: integers and text exactly, reals to 1e-12.
+// BPF_PROG_TEST_RUN passes each frame to the program, with its capture's time, wire length and link
+// type (bpf/settings.bpf.h, test_input). The records come through the real event streams to the
+// real LiveFlows. Rows must agree in every column of every feature set that the settings allow:
+// integers and text exactly, real numbers to 1e-12.
 #pragma once
 
 #include <functional>
@@ -22,8 +22,8 @@ namespace flowmeter::testing {
 
 struct ParityReport {
   uint64_t packets = 0;  // run through both
-  uint64_t left_out =
-      0;             // frames that BPF_PROG_TEST_RUN refuses as too short, or stamped beyond 2261
+  // Frames that BPF_PROG_TEST_RUN refuses as too short, or stamped beyond 2261.
+  uint64_t left_out = 0;
   uint64_t cut = 0;  // frames whose bytes after kFrameLimit the program did not get
   uint64_t rows = 0;
   std::vector<std::string> differences;  // the first few, in words
@@ -67,7 +67,7 @@ Result<ParityReport> run_parity(const FrameSource& next, const fm_settings& sett
 Result<ParityReport> run_parity(const std::string& capture, const fm_settings& settings,
                                 Datapath datapath = Datapath::kEvents);
 
-// Whether BPF programs can be loaded here; if not, why.
+// Why BPF programs cannot be loaded here; empty if they can.
 std::string why_bpf_cannot_run();
 
 }  // namespace flowmeter::testing

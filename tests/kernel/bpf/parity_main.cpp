@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// flowmeter-parity CAPTURE…: whether the loaded BPF program, with each datapath, and replay give
-// the same rows for these captures. With --short, the time-outs are short (idle 10 s, ICMP 5 s,
-// linger 1 s, active 20 s), so that flows are split; with --features SET, as that set wants it
-// (each needs what it keeps to be kept; columns of all sets that have enough are compared). Exit
-// status: 0 equal, 1 different or failed, 77 BPF programs cannot be loaded here.
+// flowmeter-parity CAPTURE…: checks that the loaded BPF program, with each datapath, and replay
+// give the same rows for these captures. --short sets short time-outs (idle 10 s, ICMP 5 s, linger
+// 1 s, active 20 s), so that flows are split. --features SET uses the settings of that set; the
+// columns of all sets that these settings allow are compared. Exit status: 0 equal, 1 different or
+// failed, 77 BPF programs cannot be loaded here.
 #include <cstdio>
 #include <cstring>
 
@@ -37,7 +37,8 @@ int main(int argc, char** argv) {
       continue;
     }
     for (const Datapath datapath : {Datapath::kEvents, Datapath::kKernel}) {
-      if (datapath == Datapath::kKernel && settings.with_application) continue;  // there is none
+      // This datapath does not look into payload.
+      if (datapath == Datapath::kKernel && settings.with_application) continue;
       const char* name = datapath == Datapath::kKernel ? "kernel" : "events";
       auto report = testing::run_parity(argv[i], settings, datapath);
       if (!report) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# parity_reference_captures.sh PARITY [OPTION...]: replay against the BPF program on every reference capture. They are
-# not part of the repository (some have no licence): skips (77) where ../shared/pcaps is absent.
+# parity_reference_captures.sh PARITY [OPTION...]: compares replay with the BPF program on every reference capture. The
+# captures are not in the repository (some have no licence). Exits with 77 (skipped) if ../shared/pcaps is missing.
 set -euo pipefail
 pcaps=$(dirname "$0")/../../../../shared/pcaps
 if [ ! -d "$pcaps" ]; then

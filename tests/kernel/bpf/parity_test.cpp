@@ -13,7 +13,7 @@
 namespace flowmeter::testing {
 namespace {
 
-// In addition to what the 82 columns need.
+// What is kept of a flow, in addition to what the 82 columns need.
 enum class Kept { kNothing, kSizes, kApplication };
 
 struct Placement {
@@ -203,7 +203,7 @@ TEST_P(Parity, RandomTrafficWithShortTimeouts) {
   expect_equal(random_conversations(seed), short_settings(GetParam()));
 }
 
-// Whatever happens to the events, the kernel's counters are complete.
+// The kernel's counters are complete even if no event reaches the daemon.
 TEST_P(Parity, TheKernelsCountersAlone) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -230,7 +230,7 @@ TEST_P(Parity, FramesWithWrongBytes) {
   expect_equal(frames, short_settings(GetParam()));
 }
 
-// What the kernel's segmentation does to the flags, by net/ipv4/tcp_offload.c.
+// The flags of one segment after the kernel's segmentation (net/ipv4/tcp_offload.c).
 uint8_t flags_of_segment(uint8_t flags, bool first, bool last) {
   if (!last) flags &= static_cast<uint8_t>(~(FM_FIN | FM_PSH));
   if (!first) flags &= static_cast<uint8_t>(~FM_CWR);
@@ -290,7 +290,7 @@ TEST_P(Parity, OffloadedBuffersCountAsTheirSegments) {
   EXPECT_GT(report->rows, 10u);
 }
 
-// Messages of all three protocols, whole and cut, in and out of order, sent again, with holes.
+// Messages of all three protocols, whole and cut, in and out of order, retransmitted, with gaps.
 TEST_P(Parity, WhatPayloadSays) {
   const auto seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));

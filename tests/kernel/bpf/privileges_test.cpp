@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What still works once privileges are dropped: the table in ops/privileges.h, line by line. Each
-// case runs in a child, because there is no way back, and in a network namespace that ends with it.
+// Checks what still works after privileges are dropped: each line of the table in ops/privileges.h.
+// Each case runs in a child process, because dropped privileges do not come back. Its network
+// namespace ends with it.
 #include "ops/privileges.h"
 
 #include <bpf/bpf.h>
@@ -29,14 +30,14 @@ namespace {
 constexpr Capabilities kNetAdmin = Capabilities{1} << CAP_NET_ADMIN;
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 
-// What is not as expected, one item per line. A child reports through it.
+// The expectations that failed, one per line. A child process sends them to its parent.
 using Failures = std::string;
 
 void expect(Failures& failures, bool good, const std::string& what) {
   if (!good) failures += what + " (errno " + std::to_string(errno) + ")\n";
 }
 
-// Runs `body` in a child with a network namespace of its own; returns what it says.
+// Runs `body` in a child with a network namespace of its own; returns its failures.
 Failures in_child(const std::function<Failures()>& body) {
   int ends[2];
   if (::pipe(ends) != 0) return "pipe";
@@ -57,7 +58,7 @@ Failures in_child(const std::function<Failures()>& body) {
   ::close(ends[0]);
   int status = 0;
   ::waitpid(child, &status, 0);
-  if (!failures.ends_with("ran") || status != 0) return failures + "the child came to grief";
+  if (!failures.ends_with("ran") || status != 0) return failures + "the child failed";
   return failures.substr(0, failures.size() - 3);
 }
 
@@ -92,7 +93,7 @@ void expect_gone(Failures& failures, Capabilities kept) {
     expect(failures, ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0) == 0,
            "ambient " + std::to_string(capability));
   }
-  // uid 0 would get all of them back by an exec.
+  // Without these settings, uid 0 would regain all capabilities by an exec.
   FILE* child = ::popen("sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status", "r");
   char text[32] = "";
   expect(failures, child && std::fgets(text, sizeof(text), child), "exec");
@@ -207,7 +208,7 @@ TEST(Privileges, NetAdminIsEnoughForFilters) {
                        "filter: " + std::to_string(error));
                 auto interface = find_interface("lo");
                 auto attached = attached_programs(*interface);
-                expect(failures, static_cast<bool>(attached) == with_net_admin, "who is attached");
+                expect(failures, static_cast<bool>(attached) == with_net_admin, "list of programs");
                 expect(failures, !attached || attached->size() == 1, "the filter is found");
                 return failures;
               }),

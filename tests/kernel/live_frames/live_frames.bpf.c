@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The XDP program that BPF_PROG_TEST_RUN runs on live frames: gives each frame its flow and sends
- * it out of an interface, or drops it while it is too early for the next. It runs on one CPU at a
- * time. */
+/* The XDP program that BPF_PROG_TEST_RUN runs on live frames. It gives each frame its flow and
+ * sends it out of an interface, or drops it if the next packet is not due yet. It runs on one CPU
+ * at a time. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -12,12 +12,12 @@ const volatile __u32 flow_mask;     /* number of flows, a power of two, less 1 *
 const volatile __u64 interval_ns;   /* between packets; 0: as fast as it goes */
 const volatile __u64 packets_max;
 
-__u64 packets; /* sent on their way */
+__u64 packets; /* sent */
 __u64 next_ns;
 __u32 state;
 
-/* A late packet is caught up with, unless it is later than this: what has held the generator up
- * must not become bursts. */
+/* The generator catches up if a packet is late by no more than this. After a longer delay it does
+ * not, because that would send a burst. */
 #define LATE_NS 10000000ull
 
 SEC("xdp")

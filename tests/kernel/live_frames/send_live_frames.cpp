@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Load generator: packets of many flows out of an interface, at rates on one CPU that sockets do
-// not reach, by an XDP program that BPF_PROG_TEST_RUN runs on live frames. Needs root.
+// Load generator: sends packets of many flows out of an interface. An XDP program that
+// BPF_PROG_TEST_RUN runs on live frames reaches rates on one CPU that sockets do not. Needs root.
 //
-// The receiver sees them with a stranger's MAC address and drops them after its hooks. A veth
-// takes them only if its peer has GRO or an XDP program on. What the interface counts as sent is
-// printed beside what was offered; both hold only if nobody else sends through it.
+// The destination MAC address is nobody's, so the receiver drops the packets after its hooks. A
+// veth takes them only if its peer has GRO enabled or an XDP program attached. The number that the
+// interface counts as sent is printed beside the number offered. Both are right only if nobody else
+// sends through it.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <getopt.h>
@@ -123,7 +124,7 @@ struct Frame {
   uint32_t source_offset;  // of the last 4 bytes of the source address
 };
 
-// To 198.18.0.1 or 2001:2::1 (benchmarking addresses), ports 40000 and 443.
+// A frame to 198.18.0.1 or 2001:2::1 (benchmarking addresses), ports 40000 and 443.
 Frame make_frame(const Options& o) {
   const bool tcp = o.kind.starts_with("tcp");
   const bool ipv6 = o.kind.ends_with('6');
@@ -179,7 +180,7 @@ struct Sent {
   uint64_t packets = 0, dropped = 0;
 };
 
-// What the interface itself has counted; by /proc, which is that of the process's namespace.
+// The interface's own counters. /proc shows the network namespace of the process.
 Sent interface_counters(const std::string& interface) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/proc/net/dev", "re"), std::fclose);
   if (!file) fail("cannot read /proc/net/dev", errno);
@@ -206,7 +207,7 @@ void pause_1ms() {
   ::nanosleep(&pause, nullptr);
 }
 
-// The program counts while this is read.
+// Volatile, because the BPF program changes it meanwhile.
 uint64_t packets_of(const live_frames_bpf& bpf) {
   return *static_cast<const volatile __u64*>(&bpf.bss->packets);
 }
@@ -232,8 +233,8 @@ void send(const Options& o) {
     return stopped || (o.packets && packets_of(*bpf) >= o.packets) ||
            (o.seconds > 0 && now_s() - begin >= o.seconds);
   };
-  // Beginning and ending a test run cost some 20 ms, in which nothing is sent: there is one for
-  // all, and a signal ends it.
+  // Starting and ending a test run takes some 20 ms, in which nothing is sent. So there is one run
+  // for all packets, and a signal ends it.
   const pthread_t sender = ::pthread_self();
   std::jthread watch([&](const std::stop_token& ended) {
     while (!ended.stop_requested()) {
@@ -256,7 +257,7 @@ void send(const Options& o) {
   watch.request_stop();
   watch.join();
   const uint64_t offered = packets_of(*bpf);
-  // The peer of a veth takes the last packets after the run.
+  // The peer of a veth receives the last packets after the run has ended.
   Sent after = interface_counters(o.interface);
   for (int i = 0;
        i < 100 && after.packets + after.dropped < before.packets + before.dropped + offered; i++) {

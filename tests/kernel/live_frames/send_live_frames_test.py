@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The load generator: what it says it sent is what arrives. Needs root; makes and removes its own network namespaces."""
+"""The load generator: the packets that it reports as sent arrive. Needs root; makes and removes its own network
+namespaces."""
 import collections
 import json
 import os
@@ -73,14 +74,14 @@ class SendLiveFrames(cases.Case):
         self.assertEqual(len(sources), 5000)
 
     def test_rate_and_duration(self):
-        # At most what the rate allows. A loaded machine may send less, but not each time.
+        # Never more than the rate allows. A loaded machine may send less, but not in every attempt.
         for attempt in range(10):
             said = self.send("--rate", "20000", "--seconds", "1")
             self.assertEqual(said["sent"], said["offered"])
             self.assertLessEqual(said["offered"], 20000 * (said["seconds"] + 0.02))
             if said["offered"] > 5000 and said["seconds"] < 3:
                 return
-        self.fail(f"{attempt + 1} times, at last {said}")
+        self.fail(f"too slow in {attempt + 1} attempts, at last {said}")
 
     def test_full_speed_is_counted(self):
         before = self.pair.b.link_counters("veth0")[0]
