@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""packaging/compose without a container engine: its services in network namespaces, as the users and with the
-capabilities, commands and health check that docker-compose.yml and the Dockerfile give them; then the rows. Needs root;
-makes and removes its own network namespaces."""
+"""packaging/compose without a container engine: runs its services in network namespaces, with the users, capabilities,
+commands and health check of docker-compose.yml and the Dockerfile, and checks the rows. Needs root; makes and removes
+its own network namespaces."""
 import errno
 import os
 import re
@@ -38,19 +38,19 @@ def dockerfile():
 
 
 def user_of(service):
-    """Of user: "${METER_UID:-1000}:${METER_GID:-1000}", or of the image's USER."""
+    """The ids in user: "${METER_UID:-1000}:${METER_GID:-1000}", or in the USER of the image."""
     text = service.get("user") or next(rest for instruction, rest in reversed(dockerfile()) if instruction == "USER")
     return re.fullmatch(r"(?:\$\{\w+:-)?(\d+)\}?:(?:\$\{\w+:-)?(\d+)\}?", text).groups()
 
 
 def as_in_container(service):
-    """The command in front of a service's own that makes it what its container would."""
+    """The command to put before a service's own, for the user and capabilities of its container."""
     uid, gid = user_of(service)
     bounding = ",".join(["-all"] + ["+" + name.lower() for name in service.get("cap_add", [])])
     prefix = ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all",
               "--bounding-set=" + bounding]
     if "no-new-privileges:true" in service.get("security_opt", []):
-        # Behind another exec, which leaves the capabilities behind that setpriv has kept so far.
+        # In a second exec, because setpriv itself still has the capabilities that the first one drops.
         prefix += ["setpriv", "--no-new-privs"]
     return prefix
 
@@ -72,7 +72,7 @@ class Recipe(cases.Case):
         given, how = words[words.index("setcap") + 1].split("=")
         self.assertEqual({name.removeprefix("cap_").upper() for name in given.split(",")}, NEEDED)
         self.assertEqual(how, "ep")
-        # File capabilities are nothing to a process that may not gain privileges.
+        # With no-new-privileges, file capabilities would have no effect.
         self.assertNotIn("security_opt", service)
         self.assertFalse(service.get("privileged", False))
 
@@ -144,7 +144,7 @@ class InNamespaces(cases.Case):
             side.ip("link", "set", "eth0", "up")
 
     def start_meter(self, namespace, output, service=None):
-        """As the meter's container; its output is `output` instead of /output."""
+        """Starts the meter like its container, with `output` in place of /output."""
         service = service or self.services["meter"]
         uid, gid = map(int, user_of(service))
         os.mkdir(output)
@@ -183,7 +183,7 @@ class InNamespaces(cases.Case):
                                *[word.replace("server", SERVER) for word in arguments], timeout=120)
         self.assertIn("done", said)
 
-        # What `docker compose` sends to end it.
+        # `docker compose` ends it by SIGTERM.
         done = live.stop(signal.SIGTERM)
         self.assertEqual((done.code, done.errors), (0, []), done.err)
         meter.assert_balanced(self, done.account)
@@ -209,7 +209,7 @@ class InNamespaces(cases.Case):
         if not os.path.exists(analyzer):
             print("not analyzed: scripts/flow_analyzer.py is not there")
             return
-        # Debian's packages are Debian's Python's, which need not be the first one.
+        # Debian's packages belong to /usr/bin/python3, which need not be the first python3 in PATH.
         pythons = [each for each in (sys.executable, "/usr/bin/python3") if subprocess.run(
             [each, "-c", "import pandas, matplotlib"], capture_output=True, timeout=120).returncode == 0]
         if not pythons:

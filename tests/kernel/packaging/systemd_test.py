@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""packaging/systemd: what systemd-analyze says of the unit; and the unit itself, with all of its sandbox, under a
-systemd of the test's own, booted in namespaces over a throw-away copy of the file system. Needs root for that."""
+"""packaging/systemd: checks the unit by systemd-analyze, and runs it with its whole sandbox under a separate systemd,
+booted in namespaces over a temporary copy of the file system. The latter needs root."""
 import os
 import re
 import shutil
@@ -19,7 +19,7 @@ INTERFACE = "fm-0"
 UNIT = "flowmeter-ebpf@fm\\x2d0.service"
 STATE = f"/var/lib/private/flowmeter-ebpf/{INTERFACE}"
 NEEDED = 1 << 12 | 1 << 38 | 1 << 39  # CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF
-# systemd-analyze security: 10 is no sandbox at all, 2 is what a service with the host's network can come to.
+# systemd-analyze security: 10 means no sandbox, 2 is what a service with the host's network can reach.
 EXPOSURE = 2.0
 
 # Becomes the init of new namespaces. $1 is an empty directory, $2 has the units and the program.
@@ -46,7 +46,7 @@ ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 node() { mknod -m 666 "$root/dev/$1" c "$2" "$3"; }
 node null 1 3; node zero 1 5; node full 1 7; node random 1 8; node urandom 1 9; node tty 5 0
-touch "$root/dev/kmsg"  # the host's log is none of its business
+touch "$root/dev/kmsg"  # so that it does not write to the host's log
 mkdir "$root/run/units"
 cp "$given"/units/* "$root/run/units/"
 rm -rf "$root/var/lib/flowmeter-ebpf" "$root/var/lib/private/flowmeter-ebpf"
@@ -95,7 +95,7 @@ class Unit(cases.Case):
         configured_unit(self.directory, program=self.directory)
         done = self.analyze("verify", "--man=no", self.path(UNIT))
         self.assertEqual((done.returncode, done.stdout), (0, ""))
-        # And a mistake would be seen.
+        # A mistake would be found.
         with open(self.path("flowmeter-ebpf@.service"), "a", encoding="utf-8") as file:
             file.write("[Service]\nProtectSystems=strict\n")
         self.assertIn("ProtectSystems", self.analyze("verify", "--man=no", self.path(UNIT)).stdout)
@@ -108,7 +108,7 @@ class Unit(cases.Case):
 
 
 class Notification(cases.Case):
-    """What the program tells a service manager; the test is one."""
+    """What the program tells a service manager. The test plays that part."""
 
     def setUp(self):
         super().setUp()
@@ -149,7 +149,7 @@ class Notification(cases.Case):
 
 
 class Booted(cases.Case):
-    """The unit under a systemd of its own, which goes with its namespaces."""
+    """The unit under a separate systemd, which ends with its namespaces."""
 
     def setUp(self):
         super().setUp()
@@ -170,13 +170,13 @@ class Booted(cases.Case):
         os.makedirs(units)
         shutil.copy(cases.meter_path, self.path("given/flowmeter-ebpf"))
         configured_unit(units)
-        # There is no udev to tell of interfaces, and no journal; the unit is the same but for that.
+        # There is no udev that reports interfaces, and no journal. Otherwise the unit is unchanged.
         with open(os.path.join(units, "flowmeter-ebpf@.service"), encoding="utf-8") as file:
             text = file.read()
         for line in ("BindsTo=sys-subsystem-net-devices-%i.device\n", "After=sys-subsystem-net-devices-%i.device\n"):
             self.assertIn(line, text)
             text = text.replace(line, "")
-        # Nor may a sanitizer's leak check trace the process, as it would like to at its end.
+        # A sanitizer's leak check would trace the process at its end, which the sandbox forbids.
         text = text.replace("[Service]\n", "[Service]\nStandardError=append:/run/meter.log\n"
                                            "Environment=ASAN_OPTIONS=detect_leaks=0\n")
         with open(os.path.join(units, "flowmeter-ebpf@.service"), "w", encoding="utf-8") as file:
@@ -216,7 +216,7 @@ class Booted(cases.Case):
 
     def shut_down(self):
         if self.outer.poll() is None:
-            self.outer.kill()  # and with it the first process of the namespaces, and so all of them
+            self.outer.kill()  # this ends the first process of the namespaces, and so all others
         self.outer.wait()
 
     def remove_group(self, group):
@@ -259,13 +259,13 @@ class Booted(cases.Case):
     def test_is_started_when_it_meters_and_stopped_when_all_is_written(self):
         self.set_options("-v")
         self.systemctl("start", UNIT)
-        # Type=notify: from here no packet is missed.
+        # Type=notify: the start has returned, so no packet is missed from here on.
         self.send(5)
         state, status, pid = self.shown("ActiveState", "StatusText", "MainPID")
         self.assertEqual((state, status), ("active", "metering " + INTERFACE), self.log())
         said = self.inside("cat", f"/proc/{pid}/status")
         uid = int(re.search(r"Uid:\s+(\d+)", said)[1])
-        self.assertGreaterEqual(uid, 61184, "not a user made for it")
+        self.assertGreaterEqual(uid, 61184, "not a dynamic user")
         self.assertRegex(said, r"CapEff:\s+0+\n")
         self.assertEqual(int(re.search(r"CapBnd:\s+(\w+)", said)[1], 16) & ~NEEDED, 0)
         self.assertRegex(said, r"NoNewPrivs:\s+1\n")
@@ -277,7 +277,7 @@ class Booted(cases.Case):
         rows = self.rows()
         self.assertEqual([row["tot_fwd_pkts"] for row in rows if row["dst_port"] == "4242"], ["1"] * 5)
         self.assertEqual(self.inside("stat", "-c", "%a", f"{STATE}/flows.csv").strip(), "640")
-        # A new start keeps them.
+        # A new start keeps the old rows.
         self.systemctl("start", UNIT)
         self.assertEqual(self.rows(), [])
         names = self.files()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The columns of payload (HTTP, TLS, DNS) in live runs: equal to a replayed tcpdump of the same interface, with
-segmentation offload, on every hook, and "unknown" where payload was lost."""
+"""The columns of payload (HTTP, TLS, DNS) in live runs: equal to those of a replayed tcpdump of the same interface,
+with segmentation offload, on every hook; empty where payload was lost."""
 import signal
 import socket
 import struct
@@ -59,7 +59,7 @@ def framed(message):
 
 class Payload(live_cases.AgainstTcpdump):
     def tcp(self, pair, address, port, talk):
-        """talk(client, server) over a connection from A to this address and port of B."""
+        """Runs talk(client, server) over a connection from A to this address and port of B."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with pair.b.inside():
             listener = socket.socket(family)
@@ -80,7 +80,7 @@ class Payload(live_cases.AgainstTcpdump):
                 talk(client, server)
 
     def pass_on(self, sender, receiver, *pieces):
-        """Each piece is a segment of its own, because the next one is sent when it has arrived."""
+        """Each piece is a segment of its own, because the next one is sent only after it has arrived."""
         for piece in pieces:
             thread = threading.Thread(target=sender.sendall, args=(piece,))
             thread.start()
@@ -184,7 +184,8 @@ class Merged(Payload):
 
 class Lost(Payload):
     def test_lost_payload_is_unknown(self):
-        """The daemon stands still until the stream is more than half full: payload is refused, packets' records are not."""
+        """The daemon is stopped until the stream is more than half full. Then payload is lost, but packet records are
+        not."""
         pair = self.pair()
         live = self.start(pair.a, *SET, "--event-memory", "1").wait_attached()
         live.process.send_signal(signal.SIGSTOP)
@@ -201,6 +202,6 @@ class Lost(Payload):
         known = [str(REQUESTS), str(REQUESTS), "GET", "200", str(REQUESTS * 1400), *NOTHING[5:]]
         found = [[row[name] for name in APPLICATION] for row in rows]
         self.assertLessEqual({tuple(cells) for cells in found}, {tuple(known), ("",) * len(APPLICATION)})
-        self.assertIn(known, found, "none was whole")
+        self.assertIn(known, found, "no flow has all its payload")
         self.assertIn([""] * len(APPLICATION), found, "nothing was lost")
         self.assertTrue(all(int(row["act_data_pkt_fwd"]) == REQUESTS for row in rows))

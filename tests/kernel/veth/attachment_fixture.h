@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Shared by the tests of attaching. Each test makes its own network and mount namespace for its
-// process, and nothing in them outlives it.
+// Shared by the tests of attaching. Each test makes a network and a mount namespace for its
+// process. Nothing in them outlives it.
 #pragma once
 
 #include <bpf/bpf.h>
@@ -57,7 +57,7 @@ inline bool wait_for(const std::function<bool()>& condition) {
   return true;
 }
 
-// Standard output of a command of which both status and standard error must be clean.
+// The output of a command, which must succeed.
 inline std::string run(const std::string& command) {
   FILE* pipe = ::popen((command + " 2>&1").c_str(), "re");
   std::string output;
@@ -175,7 +175,8 @@ inline std::string line_of(const std::string& path, const std::string& start = "
   return "";
 }
 
-// Processes named as guardians whose parent is this one; 0: any in this network namespace.
+// Guardian processes, found by name: the children of `parent`, or if that is 0 all in this network
+// namespace.
 inline std::vector<pid_t> guardians(pid_t parent) {
   struct stat ours {};
   ::stat("/proc/thread-self/ns/net", &ours);
@@ -202,10 +203,10 @@ class AttachmentTest : public ::testing::Test {
     libbpf_set_print(nullptr);  // it would print every refusal
     if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
       GTEST_SKIP() << "needs network and mount namespaces: " << std::strerror(errno);
-    // A BPF file system of our own, seen by nobody else.
+    // A separate BPF file system, which nobody else sees.
     ASSERT_EQ(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0) << std::strerror(errno);
     ASSERT_EQ(::mount("bpf", kPins, "bpf", 0, nullptr), 0) << std::strerror(errno);
-    // Nothing but the packets of the test.
+    // Without IPv6, only the test sends packets.
     run("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6;"
         "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6;"
         "ip link add veth0 type veth peer name veth1;"
@@ -215,7 +216,8 @@ class AttachmentTest : public ::testing::Test {
     veth0_ = *found;
   }
 
-  // Sends packets out of this interface. The other end has them when this returns, or soon after.
+  // Sends packets out of this interface. They arrive at the other end before this returns, or soon
+  // after.
   static void send(const char* interface, int packets) {
     const UniqueFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
     std::array<uint8_t, 60> frame{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};
@@ -251,7 +253,7 @@ class AttachmentTest : public ::testing::Test {
     return UniqueFd(fd);
   }
 
-  // By libbpf, as other programs do it.
+  // Attaches by libbpf, as other programs do.
   void foreign_filter(const Counter& program, uint32_t priority) const {
     LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(veth0_.index),
                 .attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));

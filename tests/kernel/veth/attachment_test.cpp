@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Attaching next to others and leaving nothing behind. Each hook is checked by the kernel's listing
-// and by the packets that arrive.
+// Attaching next to other programs, and leaving nothing behind. Each hook is checked by the
+// kernel's listing and by the packets that arrive.
 #include "attachment_fixture.h"
 
 namespace flowmeter::testing {
@@ -106,13 +106,13 @@ TEST_F(AttachmentTest, TcxStandsBeforeOrBehindAllOthers) {
     EXPECT_EQ(tcx_programs(kTcxIngress), (std::vector{passes.id(), drops.id(), ours.id()}));
     receive_on_veth0(3);
     EXPECT_TRUE(wait_for([&] { return drops.count() == 6; }));
-    EXPECT_EQ(ours.count(), 3u) << "saw what was dropped before";
+    EXPECT_EQ(ours.count(), 3u) << "saw packets that were dropped before it";
   }
   EXPECT_EQ(tcx_programs(kTcxIngress), others);
 }
 
 TEST_F(AttachmentTest, ClsactStandsBeforeOrBehindAllOthers) {
-  // With nothing before priority 1, that one is shared.
+  // No priority is before 1, so priority 1 is shared.
   for (const uint32_t priority : {10u, 1u, 40000u}) {
     SCOPED_TRACE(priority);
     const Counter drops(kDrop), ours(kPassOn);
@@ -131,7 +131,7 @@ TEST_F(AttachmentTest, ClsactStandsBeforeOrBehindAllOthers) {
       ASSERT_TRUE(last) << last.error().message();
       receive_on_veth0(3);
       EXPECT_TRUE(wait_for([&] { return drops.count() == 6; }));
-      EXPECT_EQ(ours.count(), 3u) << "saw what was dropped before";
+      EXPECT_EQ(ours.count(), 3u) << "saw packets that were dropped before it";
     }
     EXPECT_EQ(filters(), before);
     run("tc qdisc del dev veth0 clsact");

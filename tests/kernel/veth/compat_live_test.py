@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The compatibility modes live: rows of real traffic over a veth pair against the same mode on a tcpdump of the same
-interface; buffers of many segments. Needs root; makes and removes its own network
-namespaces."""
+"""The compatibility modes in live runs: the rows of traffic over a veth pair equal those of the same mode on a tcpdump
+of the same interface; buffers of many segments. Needs root; makes and removes its own network namespaces."""
 import csv
 import io
 import os
@@ -17,13 +16,14 @@ import meter
 import namespaces
 from namespaces import A4, A6, B4, B6
 
-# Two hooks see a packet at slightly different times: of these cells only what is a time is compared, with some slack.
-# (Of both modes; bulks and subflows are counted by gaps of a second, which the traffic does not come near to.)
+# Two hooks see a packet at slightly different times. Of the columns that depend on time (in both modes), only some
+# times are compared, with slack. Bulks and subflows depend on gaps of a second, which the traffic does not come near
+# to.
 CLOCK = re.compile("timestamp|duration|iat|active|idle|/s$|_s$|bulk rate|blk_rate", re.IGNORECASE)
 SECONDS = {"python": ("flow_duration", "flow_iat_max", "fwd_iat_tot", "bwd_iat_tot"), "java": ()}
 MICROSECONDS = {"java": ("Flow Duration", "Flow IAT Max", "Fwd IAT Total", "Bwd IAT Total"), "python": ()}
 SLACK_S = 0.25
-PAUSE_S = 0.02  # packets of both directions are never under way at once, so both hooks see the same order
+PAUSE_S = 0.02  # packets of the two directions never cross, so both hooks see the same order
 
 
 class CompatLive(cases.Case):
@@ -114,7 +114,7 @@ class CompatLive(cases.Case):
         pair.a.run("ping", "-q", "-c", "2", "-i", "0.1", B6)
 
     def compare(self, mode, traffic, least_rows):
-        """Live rows against those of the capture, in their order; returns the live ones and the two accounts."""
+        """Compares the live rows, in their order, with those of the capture. Returns the live rows and both runs."""
         pair = namespaces.Pair(self)
         pair.wait_quiet()
         live = self.start(pair.a, "live", "--compat", mode)
@@ -128,7 +128,7 @@ class CompatLive(cases.Case):
         replayed = meter.run("-f", pcap, "--compat", mode, "-c", self.path("replay.csv"))
         self.assertEqual((replayed.code, replayed.warnings), (0, []), replayed.err)
         found = self.rows(live.csv)
-        # Of frames that are no IPv4 the Java program makes flows between parts of MAC addresses. Live there are none.
+        # From other frames than IPv4, the Java program makes flows between parts of MAC addresses. A live run has none.
         expected = [row for row in self.rows(self.path("replay.csv")) if (row.get("Src IP") or row["src_ip"]) in (A4, B4)]
         names = list(expected[0])
         self.assertEqual(list(found[0]), names)
@@ -147,7 +147,7 @@ class CompatLive(cases.Case):
 
     def test_python(self):
         found, done, replayed = self.compare("python", self.traffic, 8)
-        # What the kernel meters and the mode does not is told apart the same way.
+        # Packets that only the kernel meters are classified as in a replay.
         for reason in ("taken", "later_fragment"):
             self.assertEqual(done.mode[reason], int(re.search(rf" {reason}=(\d+)", replayed.err)[1]), reason)
         self.assertGreater(done.mode["not_ipv4"], 0)
@@ -159,8 +159,9 @@ class CompatLive(cases.Case):
         self.assertEqual(done.mode["taken"], int(re.search(r" taken=(\d+)", replayed.err)[1]))
 
     def test_tagged_and_padded(self):
-        """Behind a VLAN tag: nothing to the Python program, a flow to the Java program. Padding is payload to the Python
-        program and cut off by the Java program. Of frames to MAC addresses of no one, in both directions."""
+        """A packet with a VLAN tag is ignored by the Python program and belongs to a flow for the Java program. Padding
+        counts as payload for the Python program and is cut off by the Java program. The frames have foreign MAC
+        addresses, in both directions."""
         def traffic(pair):
             raw = {}
             for side in (pair.a, pair.b):
@@ -215,8 +216,8 @@ class CompatLive(cases.Case):
         self.assertLess(int(row["tot_fwd_pkts"]), sent)
 
     def test_buffers_of_many_segments(self):
-        """To the Java program's mode they are the packets on the wire that the correct mode counts, to the Python
-        program's a packet each, as a packet socket shows them."""
+        """With --compat java they count as the packets on the wire, like in a normal run. With --compat python each
+        buffer is one packet, as a packet socket shows it."""
         pair = namespaces.Pair(self, offload=True)
         pair.wait_quiet()
         meters = {mode: self.start(pair.a, mode, "--compat", mode) for mode in ("python", "java")}

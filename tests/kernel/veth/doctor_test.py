@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""flowmeter-ebpf doctor: what it says with and without privileges, of interfaces with other people's programs on them,
-and that it leaves everything as it was. Needs root; makes and removes its own network namespaces."""
+"""flowmeter-ebpf doctor: its output with and without privileges and for interfaces with other owners' programs, and
+that it changes nothing. Needs root; makes and removes its own network namespaces."""
 import json
 import os
 import pty
@@ -107,7 +107,7 @@ class Doctor(cases.Case):
         self.assertEqual(everything(), before)
         self.assertEqual(self.diagnosis(0, "veth0")["interfaces"], [interface])
 
-        # Without CAP_SYS_ADMIN and CAP_SYS_PTRACE: who it is remains unknown, that there is one does not.
+        # Without CAP_SYS_ADMIN and CAP_SYS_PTRACE: the program is found, but its owner remains unknown.
         (seen,) = self.diagnosis(0, "veth0", prefix=self.as_nobody(*NEEDED))["interfaces"]
         self.assertEqual([(each["hook"], each["program_id"]) for each in seen["attached"]],
                          [(each["hook"], each["program_id"]) for each in interface["attached"]])

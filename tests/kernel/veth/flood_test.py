@@ -26,7 +26,7 @@ class Flood(Limits):
     def setUpClass(cls):
         super().setUpClass()
         with open(cases.meter_path, "rb") as program:
-            if b"__asan_init" in program.read():  # several times slower, and the streams' backlog takes as much longer
+            if b"__asan_init" in program.read():  # the meter and the streams' backlog are several times slower
                 cls.RATE, cls.PATIENCE = "50000", 4
 
     def setUp(self):
@@ -34,7 +34,7 @@ class Flood(Limits):
         self.generator = os.path.join(os.path.dirname(cases.meter_path), "tests", "kernel", "live_frames", "send_live_frames")
 
     def metered_pair(self, datapath, *arguments):
-        """Packets that a receives come in buffers of their own; a's TCP sends buffers of many segments."""
+        """Each packet that a receives is one buffer; a's TCP sends buffers of many segments."""
         self.pair_ = namespaces.Pair(self, offload=True)
         self.pair_.a.run("ethtool", "-K", "veth0", "gro", "on")  # live frames need it
         self.pair_.wait_quiet()
@@ -48,7 +48,7 @@ class Flood(Limits):
         return flood
 
     def memory(self, live):
-        """MiB: (all, without the event streams, whose pages appear as they are first used)."""
+        """Resident memory in MiB: [all, without the event streams, whose pages count when they are first used]."""
         with open(f"/proc/{live.process.pid}/status", encoding="ascii") as status:
             text = status.read()
         return [int(re.search(field + r":\s*(\d+) kB", text)[1]) / 1024 for field in ("VmRSS", "RssAnon")]
@@ -74,7 +74,7 @@ class Flood(Limits):
         done = live.wait(60 * self.PATIENCE)
         took = time.monotonic() - begin
         self.assertEqual((done.code, done.errors), (0, []), done.err[-3000:])
-        self.assertLess(took, 20 * self.PATIENCE, "the end must not wait for the flood's")
+        self.assertLess(took, 20 * self.PATIENCE, "the meter must not wait for the end of the flood")
         print(f"ended after {took:.2f} s: {totals(done.err)[-1]}")
         account = totals(done.err)[-1]
         self.assert_balanced(account)
@@ -95,7 +95,7 @@ class Flood(Limits):
         flood = self.flood()
         time.sleep(2)
         early = self.memory(live)
-        account = self.report(live)  # and goes on
+        account = self.report(live)  # the run continues
         self.assertLess(account["kernel_only"], account["metered"])
         client.wait(timeout=60)
         self.assertEqual(client.returncode, 0)
@@ -109,7 +109,7 @@ class Flood(Limits):
         self.assertLess(late[0], self.MEMORY_MIB)
         self.assertLess(late[1], early[1] + 16, "it grows with the flood")
         self.assertGreater(account["flows"], 100_000, "hardly a flood")
-        # Of iperf3's two connections the one for control is silent, and may have to make room.
+        # iperf3's control connection is silent, so it may have to make room.
         missing = tcp["OutSegs"] + tcp["RetransSegs"] - sum(int(row["tot_fwd_pkts"]) for row in rows)
         self.assertEqual((missing, account["lost"]), (0, 0))
         with open(self.path("iperf.json"), encoding="utf-8") as out:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Live metering of packets that pass more than one metered interface: of a router and of a bridge. Needs root."""
+"""Live metering of packets that pass more than one metered interface, on a router and on a bridge. Needs root."""
 import socket
 import threading
 import time
@@ -43,7 +43,7 @@ class Forwarded(Interfaces):
                 client.recv(2000)
 
     def talk_tcp(self):
-        """Returns the segments that the client has sent and received, by its own counters."""
+        """Returns how many segments the client has sent and received, by its own counters."""
         before = self.segments()
         with self.server.inside():
             listener = socket.create_server((self.SERVER, 80))
@@ -90,7 +90,7 @@ class Forwarded(Interfaces):
         tcp, = self.flow(live, 6)
         self.assertEqual((tcp["tot_fwd_pkts"], tcp["tot_bwd_pkts"]), (str(out), str(back)))
         self.assertEqual((tcp["interface"], tcp["direction"]), (ways[0], "ingress"))
-        self.assertEqual(done.account["seen_before"], 50 + out + back, "as many as were counted")
+        self.assertEqual(done.account["seen_before"], 50 + out + back, "as many as are counted")
         return done
 
     def test_counts_once(self):
@@ -165,7 +165,7 @@ class Forwarded(Interfaces):
         self.assertEqual(hooks(done)["veth3", "ingress"]["metered"], 40)
 
     def test_the_way_changes_at_once(self):
-        """Both ways come in by interfaces of one rank: every packet counts, and none twice."""
+        """Both ways come in by interfaces of one rank: every packet counts exactly once."""
         self.second_way()
         self.quiet()
         live = self.start_on(self.router, ["veth*"]).wait_attached()
@@ -225,7 +225,7 @@ class Bridged(Interfaces):
                 ethtool -K port{side} tso off gso off gro off
                 ip link set dev port{side} addrgenmode none master br0 up
                 ip neigh add {address(1, side)} lladdr 02:00:00:00:01:{side:02x} dev br0""")
-        # Until the ports forward and the bridge knows where each host is.
+        # Waits until the ports forward and the bridge knows where each host is.
         for host, target in ((self.one, address(1, 2)), (self.other, address(1, 1)), (self.one, address(1, 3))):
             meter.wait_for("the bridge forwards", lambda host=host, target=target: "1 received" in host.run(
                 "ping", "-c", "1", "-W", "1", target, check=False), 40)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Filters go with the meter, however it ends: by its guardian, or by the next start.
+// However the meter ends, its filters are removed: by its guardian, or by the next start.
 #include "attachment_fixture.h"
 
 namespace flowmeter::testing {
@@ -58,7 +58,7 @@ TEST_F(AttachmentTest, StaleFiltersAreRemovedAtTheNextStart) {
   EXPECT_EQ(*removed, 2u);
   EXPECT_TRUE(no_trace());
 
-  crash_with_guardian();  // attaching there does it as well
+  crash_with_guardian();  // attaching to the interface removes them, too
   {
     auto next = Attachment::clsact(ours.fd(), veth0_, Direction::kIngress, AttachOrder::kFirst);
     ASSERT_TRUE(next) << next.error().message();
@@ -104,7 +104,7 @@ TEST_F(AttachmentTest, FiltersWithNamesLikeOursAreOthers) {
   ASSERT_TRUE(removed) << removed.error().message();
   EXPECT_EQ(*removed, 0u);
   EXPECT_EQ(filters(), before);
-  // Whereas this one tells of an owner that is not there.
+  // This one is complete, and names an owner that does not exist.
   filter.name = "flowmeter-ebpf/1/0123456789abcdef/1";
   filter.priority++;
   ASSERT_TRUE(add_filter(filter, program.fd()));
@@ -121,9 +121,9 @@ TEST_F(AttachmentTest, WholeFilterIsNamedToBeDeleted) {
   filter.interface_index = veth0_.index;
   filter.kind = "bpf";
   filter.protocol = ETH_P_ALL;
-  EXPECT_FALSE(delete_filter(filter)) << "this flushes the hook";
+  EXPECT_FALSE(delete_filter(filter)) << "this would flush the hook";
   filter.priority = 5;
-  EXPECT_FALSE(delete_filter(filter)) << "this flushes the priority";
+  EXPECT_FALSE(delete_filter(filter)) << "this would flush the priority";
   EXPECT_TRUE(contains(filters(), "pref 5 bpf"));
 }
 
@@ -151,7 +151,7 @@ TEST_F(AttachmentTest, InstancesSideBySideLeaveEachOtherAlone) {
     ASSERT_TRUE(stale) << stale.error().message();
     EXPECT_EQ(*stale, 0u) << "took a live instance for a dead one";
     EXPECT_TRUE(both_count(a_before + 2, b_before + 2));
-    // The one that made the qdisc goes first; the other must keep it and then take it along.
+    // The one that made the qdisc ends first. The other must keep it, and remove it at its own end.
     const auto guardian = guardians(first.pid());
     ASSERT_EQ(guardian.size(), 1u);
     crash ? first.kill() : first.leave();

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the meter's programs are attached: every hook meters the same packets, leaves other owners' programs, filters
-and qdiscs alone, and nothing of its own behind; what the running program may still do."""
+"""Where the meter's programs are attached: every hook meters the same packets, does not touch the programs, filters and
+qdiscs of other owners, and leaves nothing behind. Also the privileges of a running program."""
 import contextlib
 import ctypes
 import os
@@ -34,7 +34,7 @@ SKB_MODE = 2
 
 
 def bpf(command, attributes):
-    """attributes: a bytearray, of which the kernel may change what it answers."""
+    """attributes: a bytearray, into which the kernel may write its answer."""
     buffer = ctypes.create_string_buffer(bytes(attributes), 128)
     result = namespaces.libc.syscall(BPF[platform.machine()], command, buffer, 128)
     if result < 0:
@@ -58,7 +58,7 @@ def dropping(kind, port):
         add(0xB7, 0x02, 0, at)                             # r2 = offset in the frame
         add(0xBF, 0xA3)                                    # r3 = frame pointer
         add(0x07, 0x03, 0, -8)                             # r3 -= 8
-        add(0xB7, 0x04, 0, size)                           # r4 = octets
+        add(0xB7, 0x04, 0, size)                           # r4 = bytes
         add(0x85, 0, 0, LOAD_BYTES[kind])
         add(0x55, 0x00, behind + 1, 0)                     # if r0 != 0: pass on
         add(load, 0xA1, -8)                                # r1 = what was loaded
@@ -71,7 +71,7 @@ def dropping(kind, port):
 
 
 class Foreign(live_cases.Live):
-    """A pair of namespaces, and programs of other owners on veth0 of a; gone with the case."""
+    """A pair of namespaces, and programs of other owners on veth0 of a, which end with the case."""
 
     def setUp(self):
         super().setUp()
@@ -107,7 +107,7 @@ class Foreign(live_cases.Live):
         self.link(self.load(XDP, port, b"foreign_xdp"), XDP_ATTACH, SKB_MODE)
 
     def foreign_filter(self, port, priority="7"):
-        """On a clsact qdisc of its owner. tc takes a program from a BPF file system."""
+        """Adds a filter to a clsact qdisc of its owner. tc takes the program from a BPF file system."""
         directory = self.path("bpf")
         os.mkdir(directory)
         namespaces.run("mount", "-t", "bpf", "none", directory)
@@ -200,7 +200,7 @@ class SameRows(Foreign):
 
     def rows(self, live):
         done = live.stop_clean()
-        for line in done.err.splitlines():  # nothing else was on the wire
+        for line in done.err.splitlines():  # equal, because nothing else was on the wire
             if match := re.search(r"info: veth0 \w+gress: .* buffers=(\d+) .*link_packets=(\d+)", line):
                 self.assertEqual(match[1], match[2], line)
         return sorted([row[name] for name in FLOW + live_cases.UNTIMED] for row in live.rows()
@@ -245,10 +245,10 @@ class SameRows(Foreign):
 
 
 class Neighbours(Foreign):
-    """Programs of other owners are there before and after, and work all the time."""
+    """Programs of other owners stay attached and work all the time."""
 
     def beside(self, hook, ports):
-        """Ports: those whose datagrams the others drop. One run that is stopped and one that is killed."""
+        """ports: those whose datagrams the others drop. One run is stopped, and one is killed."""
         before = self.everything_attached()
         self.assertEqual(self.arrives(12, *ports), [12], "the others work")
         for end in (signal.SIGTERM, signal.SIGKILL):
@@ -299,14 +299,14 @@ class Neighbours(Foreign):
         self.assertEqual(self.arrives(11, 12), [12])
 
     def order(self, hook, attach):
-        """Which packets are metered before and after a program that drops those to port 9."""
+        """Checks which packets are metered before and after a program that drops those to port 9."""
         attach(9)
         lives = [self.hook(hook, "--attach-order", order, name=order).wait_attached() for order in ("first", "last")]
         sender = self.udp(self.pair.b, B4, 42000)
         for port, count in ((9, 25), (12, 35)):
             for _ in range(count):
                 sender.sendto(b"x", (A4, port))
-        time.sleep(3.5)  # in which one would warn if nothing had reached it
+        time.sleep(3.5)  # long enough for a warning if nothing had reached one
         counted = []
         for live in lives:
             done = live.stop_clean()

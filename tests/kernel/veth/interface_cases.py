@@ -7,18 +7,18 @@ import live_cases
 import meter
 import namespaces
 
-# After this silence another interface may take a flow's direction over (FM_POINT_SILENCE in abi.h), with some more, as
-# Python's clock is not the kernel's.
+# After this silence another interface may take over a flow's direction (FM_POINT_SILENCE in abi.h). It is somewhat
+# longer, because Python's clock is not the kernel's.
 POINT_SILENCE_S = 0.15
 
 
 def address(wire, side):
-    """Of the network for measurements (RFC 2544): nobody's."""
+    """An address in the network for benchmarks (RFC 2544), which nobody uses."""
     return f"198.18.{wire}.{side}"
 
 
 def end_of_wire(namespace, interface, wire, side):
-    """Without segmentation offload an skb is a frame on the wire; the neighbour is known, so there is no ARP."""
+    """Without segmentation offload, an skb is a frame on the wire. The neighbour is known, so there is no ARP."""
     peer_mac = f"02:00:00:00:{wire:02x}:{3 - side:02x}"
     namespace.run("sh", "-ec", f"""
         ethtool -K {interface} tso off gso off gro off
@@ -40,7 +40,7 @@ def wire(number, left, left_interface, right, right_interface):
 
 
 def wait_quiet(*ends, seconds=0.3, limit=60):
-    """ends: (namespace, interface), …; until nothing has crossed these wires for a while."""
+    """Waits until nothing has crossed these wires for a while. ends: (namespace, interface), …"""
     end = time.monotonic() + limit
     before, since = None, 0
     while time.monotonic() < end:
@@ -54,7 +54,7 @@ def wait_quiet(*ends, seconds=0.3, limit=60):
 
 
 def hooks(done):
-    """{(interface, "ingress" or "egress"): {"seen": …}} of the lines that -v adds to the account at the end."""
+    """{(interface, "ingress" or "egress"): {"seen": …}} from the lines that -v adds to the account at the end."""
     found = {}
     for line in done.err.splitlines():
         match = re.match(r"flowmeter-ebpf: info: (\S+) (ingress|egress): (seen=.*)", line)
@@ -65,14 +65,14 @@ def hooks(done):
 
 class Interfaces(live_cases.Live):
     def start_on(self, namespace, patterns, *arguments, **options):
-        """Meters in namespace the interfaces of several -i."""
+        """Starts metering in the namespace, with one -i per pattern."""
         first, *others = patterns
         more = [argument for each in others for argument in ("-i", each)]
         return self.start(namespace, *more, "--max-flows", "4096", "--extra", "interface,direction", *arguments,
                           interface=first, **options)
 
     def stop_clean(self, live, only=()):
-        """Its account and the sums of its hooks agree, and the sums of `only` agree with the kernel's counters."""
+        """Its account is the sum of its hooks. For the interfaces in `only`, the kernel's counters agree, too."""
         done = live.stop_clean()
         found = hooks(done)
         for name in ("seen", *meter.REASONS):
@@ -84,7 +84,7 @@ class Interfaces(live_cases.Live):
         return done
 
     def send(self, namespace, source, target, count, port, pause=0.0):
-        """count datagrams from this port to port 9, where nobody listens (answers by ICMP have a flow of their own)."""
+        """Sends datagrams from this port to port 9, where nobody listens. The ICMP answers have their own flow."""
         client = self.udp(namespace, source, port, (target, 9))
         for _ in range(count):
             client.send(b"x" * 40)
@@ -93,7 +93,7 @@ class Interfaces(live_cases.Live):
         return client
 
     def sent(self, live, port):
-        """Packets of the rows of this UDP port, there and back."""
+        """Packets of the rows of this UDP port: (forward, backward)."""
         rows = [row for row in self.of_ports(live.rows(), port) if row["protocol"] == "17"]
         return sum(int(row["tot_fwd_pkts"]) for row in rows), sum(int(row["tot_bwd_pkts"]) for row in rows)
 

@@ -30,7 +30,7 @@ namespace {
 using Change = InterfaceMonitor::Change;
 using Kind = Change::Kind;
 
-// What `ip` says: name, MTU and whether it is up, by index.
+// As `ip` reports them: name, MTU and whether it is up, by index.
 std::map<unsigned, std::string> present() {
   std::map<unsigned, std::string> all;
   std::istringstream lines(run("ip -o link"));
@@ -53,7 +53,7 @@ std::string text(const Interface& interface) {
   return interface.name + " mtu " + std::to_string(interface.mtu) + (interface.is_up ? " up" : "");
 }
 
-// Believes a monitor, and fails where one change contradicts another.
+// Applies the changes of a monitor, and fails if one change contradicts another.
 class Follower {
  public:
   Follower() {
@@ -92,7 +92,7 @@ class Follower {
           break;
         case Kind::kVanished:
           EXPECT_NE(known, known_.end()) << interface.name << " vanished, but was not there";
-          EXPECT_EQ(known->second, interface) << "as it was last";
+          EXPECT_EQ(known->second, interface) << "not its last state";
           told.push_back("- " + interface.name);
           known_.erase(interface.index);
           continue;
@@ -114,7 +114,7 @@ class Follower {
     const int least = 1;
     EXPECT_EQ(::setsockopt(monitor_->fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
   }
-  // How many were lost: the tests that mean to lose some would else prove nothing.
+  // How many were lost. A test that means to lose some must check that it did.
   uint32_t lost() const {
     uint32_t memory[SK_MEMINFO_VARS] = {};
     socklen_t size = sizeof(memory);
@@ -135,7 +135,7 @@ class InterfaceMonitorTest : public OwnNetworkNamespace {};
 TEST_F(InterfaceMonitorTest, FirstTellsOfAllThatAreThere) {
   run("ip link add one type veth peer two && ip link set one mtu 9000 up");
   Follower follower;
-  // Made between subscribing and listing: told of once.
+  // Made between subscribing and listing: reported once.
   run("ip link add three type veth peer four");
   EXPECT_EQ(follower.poll().size(), present().size());
   EXPECT_EQ(follower.known(), present());
@@ -264,14 +264,14 @@ TEST_F(InterfaceMonitorTest, HundredsAtOnceOverflowAndAreListedAgain) {
   EXPECT_EQ(follower.poll().size(), 300u) << "each appeared once";
   EXPECT_EQ(follower.known(), present());
 
-  // Every kind of change at once, and all of it lost.
+  // Every kind of change at once, and all notifications are lost.
   for (int i = 0; i < 150; i++) {
     const std::string n = std::to_string(i);
     if (i % 3 == 0) in_batch("link del v" + n);
     if (i % 3 == 1) in_batch("link set w" + n + " mtu 2000");
     if (i % 3 == 2) in_batch("link set v" + n + " name renamed" + n);
   }
-  // The name of one that vanished, taken by one that was there all the time.
+  // An interface that stays takes the name of one that vanished.
   in_batch("link set v1 name v0");
   run_batch();
   ASSERT_GT(follower.lost(), lost);
@@ -285,8 +285,8 @@ TEST_F(InterfaceMonitorTest, HundredsAtOnceOverflowAndAreListedAgain) {
   EXPECT_EQ(follower.poll(), Told{"v0"}) << "notifications come again";
 }
 
-// Links come, change and go all the while, and notifications are lost all the while: what is
-// believed in the end is so.
+// Links come, change and go all the time, and notifications are lost. In the end the monitor's
+// state is right.
 TEST_F(InterfaceMonitorTest, BelievesWhatIsThereAfterAStorm) {
   const unsigned seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -411,7 +411,7 @@ TEST_F(InterfaceTest, UnknownNameIsAnsweredWithThoseThereAre) {
 TEST_F(InterfaceTest, CountersAreThoseOfIp) {
   run("ip link add one type veth peer two && ip link set one up && ip link set two up");
   const unsigned index = ::if_nametoindex("one");
-  // Of stats64 in `ip -s -j link`.
+  // The counters in stats64 of `ip -s -j link`.
   const auto by_ip = [] {
     const std::string json = run("ip -s -j link show dev one");
     std::smatch part;

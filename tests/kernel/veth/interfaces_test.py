@@ -22,7 +22,7 @@ class Selection(Interfaces):
         wait_quiet(*((self.left, name) for name in self.names.values()))
 
     def metered(self, patterns, *arguments):
-        """The wires of which packets are counted, as many as there were."""
+        """Returns the wires whose packets are counted. Of these wires, all packets must be."""
         live = self.start_on(self.left, patterns, *arguments).wait_attached()
         for number in self.names:
             self.send(self.left, address(number, 1), address(number, 2), 10 + number, 43000 + number)
@@ -78,12 +78,12 @@ class Changes(Interfaces):
         self.host, self.peer = namespaces.Namespace(self, "h"), namespaces.Namespace(self, "p")
 
     def wire(self, number):
-        """veth<number> of the host."""
+        """Adds veth<number> to the host."""
         wire(number, self.host, f"veth{number}", self.peer, f"peer{number}")
 
     def test_later_interfaces(self):
-        """They are metered within a second, so what is sent then is counted. A loaded machine may be late: the best of
-        four must not be."""
+        """They are metered within a second, so packets after that are counted. A loaded machine may be late, but the
+        best of four attempts must be in time."""
         live = self.start_on(self.host, ["veth*"]).wait_attached()
         self.assertIn("no interface matches yet", live.err())
         late = []
@@ -138,7 +138,7 @@ class Changes(Interfaces):
             client = self.send(self.host, address(number, 1), address(number, 2), 20, 43000 + number)
         wait_quiet((self.host, "veth1"), (self.host, "veth2"))
         self.host.ip("link", "del", "veth1")
-        meter.wait_for("it is let go", lambda: "stopped metering veth1:" in live.err())
+        meter.wait_for("it is released", lambda: "stopped metering veth1:" in live.err())
         for _ in range(30):
             client.send(b"x")
         wait_quiet((self.host, "veth2"))
@@ -215,7 +215,7 @@ class Changes(Interfaces):
             self.wire(number)
             self.wait_metering(live, f"veth{number}")
             sent += self.flood(number, lambda number=number: self.host.ip("link", "del", f"veth{number}"))
-            meter.wait_for("it is let go", lambda number=number: f"stopped metering veth{number}:" in live.err())
+            meter.wait_for("it is released", lambda number=number: f"stopped metering veth{number}:" in live.err())
         done = self.stop_clean(live)
         self.assertGreater(done.account["metered"], 400)
         counted = sum(sum(self.sent(live, base + number)) for base in (43000, 44000) for number in (1, 2, 3, 4))
@@ -244,13 +244,13 @@ class Changes(Interfaces):
         self.assertEqual((self.sent(live, 43001), self.sent(live, 43002)), ((0, 0), (7, 0)))
 
     def test_moved_to_another_namespace_under_load(self):
-        """What is sent there is not ours; when it comes back it is metered again."""
+        """Packets sent there are not metered. When the interface comes back, it is metered again."""
         for number in (1, 2):
             self.wire(number)
         away = namespaces.Namespace(self, "away")
         live = self.start_on(self.host, ["veth*"]).wait_attached()
         self.flood(1, lambda: self.host.ip("link", "set", "veth1", "netns", away.name))
-        meter.wait_for("it is let go", lambda: "stopped metering veth1:" in live.err())
+        meter.wait_for("it is released", lambda: "stopped metering veth1:" in live.err())
         end_of_wire(away, "veth1", 1, 1)
         self.send(away, address(1, 1), address(1, 2), 11, 43011)
         self.send(self.host, address(2, 1), address(2, 2), 12, 43012)

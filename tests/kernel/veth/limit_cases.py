@@ -25,13 +25,13 @@ def totals(text):
 
 
 def hooks(text):
-    """{(interface, hook): counters} of the lines at the end with -v."""
+    """{(interface, hook): counters} from the lines that -v adds at the end."""
     found = re.findall(r"info: (\S+) (ingress|egress): (seen=.*)", text)
     return {(interface, hook): numbers(line) for interface, hook, line in found}
 
 
 def rare(text):
-    """events_lost, uncounted, evicted ...: at the end with -v."""
+    """events_lost, uncounted, evicted and so on, which -v adds at the end."""
     return numbers(next(line for line in text.splitlines() if " events_lost=" in line))
 
 
@@ -59,7 +59,7 @@ class Limits(live_cases.Live):
         return done, rows
 
     def report(self, live):
-        """The account that SIGUSR1 brings."""
+        """Asks for the account by SIGUSR1."""
         before = len(totals(live.err()))
         live.process.send_signal(signal.SIGUSR1)
         account = meter.wait_for("the account", lambda: totals(live.err())[before:], 60 * self.PATIENCE)[0]
@@ -73,13 +73,13 @@ class Limits(live_cases.Live):
         return account
 
     def silent_address(self, pair):
-        """An address that b does not answer for."""
+        """Returns an address to which b never answers."""
         mac = json.loads(pair.b.ip("-j", "link", "show", "dev", "veth0"))[0]["address"]
         pair.a.ip("neigh", "replace", NOBODY4, "lladdr", mac, "dev", "veth0", "nud", "permanent")
         return NOBODY4
 
     def on_one_cpu(self):
-        """Packets that this thread sends go into one event stream."""
+        """From now on, packets that this thread sends go into one event stream."""
         cpus = os.sched_getaffinity(0)
         self.addCleanup(os.sched_setaffinity, 0, cpus)
         os.sched_setaffinity(0, {min(cpus)})
@@ -100,7 +100,7 @@ class stopped:
 
     def __enter__(self):
         self.process.send_signal(signal.SIGSTOP)
-        meter.wait_for("the daemon stands", self.stands)
+        meter.wait_for("the daemon is stopped", self.stands)
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGCONT)

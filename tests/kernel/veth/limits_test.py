@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Live metering at its limits: lost events, a full map, asking for the account in the middle of it, clocks. Needs root."""
+"""Live metering at its limits: lost events, a full map, the account on request, clocks. Needs root."""
 import collections
 import datetime
 import os
@@ -14,7 +14,7 @@ from namespaces import A4, B4
 
 
 class LostEvents(Limits):
-    """A stream of 1 MiB, and a daemon that is stopped while many more packets come than the stream holds."""
+    """A stream of 1 MiB, and a daemon that is stopped while more packets come than the stream holds."""
 
     BUSY, HIDDEN, LATE = range(20000, 20060), range(30000, 30020), range(30010, 30020)
     UNITS = 1 << 20 >> 5  # of both CPUs' streams together
@@ -37,7 +37,7 @@ class LostEvents(Limits):
         send(self.BUSY, 10)
         meter.wait_for("the daemon knows the flows", lambda: not self.backlog(live))
         with stopped(live):
-            send(self.BUSY, self.UNITS // len(self.BUSY) + 100)  # also of one stream that had all the room
+            send(self.BUSY, self.UNITS // len(self.BUSY) + 100)  # more than one stream with all the room holds
             send(self.HIDDEN, 5)
         time.sleep(0.3)
         send(self.BUSY, 3)
@@ -49,7 +49,7 @@ class LostEvents(Limits):
 
     def check(self, datapath):
         _, live, sent = self.overloaded(datapath)
-        time.sleep(2)  # it looks each second for flows that it does not know
+        time.sleep(2)  # each second it looks for flows that it does not know
         self.assertEqual(self.report_when_quiet(live)["unrecorded"], 0)
         done, rows = self.finish(live)
         self.assertEqual(done.account["lost"], 0, done.err)
@@ -76,13 +76,13 @@ class LostEvents(Limits):
         self.assertIn(f" {lost} of their packets", warnings[0])
 
     def test_kernel(self):
-        """Nothing is sent that could be lost but the first packets."""
+        """Only first packets are sent as records, so little can be lost."""
         _, _, lost, warnings = self.check("kernel")
         self.assertEqual((lost, warnings), (0, []))
 
 
 class FullMap(Limits):
-    """More flows than --max-flows, in two rounds, each flow with a number of packets of its own."""
+    """More flows than --max-flows, in two rounds; each flow has another number of packets."""
 
     def many_flows(self, datapath, ports):
         pair = self.pair()
@@ -218,7 +218,7 @@ class Report(Limits):
 
 
 class Uncertain(Limits):
-    """XDP meets buffers that were merged before as one frame: longer than the link carries, it says so."""
+    """XDP meets merged buffers as one frame. If that is longer than the link carries, a warning says so."""
 
     def transfer(self, pair, *arguments):
         live = self.start(pair.b, *arguments).wait_attached()
@@ -249,7 +249,7 @@ class Uncertain(Limits):
 
 
 class TimeNamespace(Limits):
-    """CLOCK_MONOTONIC of the daemon is not the kernel's, by which packets are stamped."""
+    """The daemon's CLOCK_MONOTONIC is not the kernel's, by which packets are stamped."""
 
     def rows_come(self, offset, datapath):
         pair = self.pair()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Shared by the live tests: a veth pair, one end of which is metered; and real traffic over it, compared with a
-tcpdump of the same interface, which is replayed."""
+"""Shared by the live tests: a veth pair with one metered end, and real traffic over it, which is compared with a
+replayed tcpdump of the same interface."""
 import datetime
 import socket
 
@@ -11,8 +11,8 @@ from meter import FLOW
 from namespaces import B4, B6
 
 NOBODY = "65534"
-# Two hooks see a packet at slightly different times, and packets of the two directions in another order now and then.
-# Values that depend on neither are equal to the last digit.
+# Two hooks see a packet at slightly different times, and sometimes see the packets of two directions in another order.
+# These columns depend on neither, so they must be equal.
 UNTIMED = (
     "tot_fwd_pkts", "tot_bwd_pkts", "totlen_fwd_pkts", "totlen_bwd_pkts", "fwd_pkt_len_max", "fwd_pkt_len_min",
     "fwd_pkt_len_mean", "fwd_pkt_len_std", "bwd_pkt_len_max", "bwd_pkt_len_min", "bwd_pkt_len_mean", "bwd_pkt_len_std",
@@ -34,7 +34,7 @@ CLOCK_SLACK_S = 0.25  # a loaded machine may stop between the two hooks
 
 
 class UdpSocket(socket.socket):
-    """Sends to its target without being connected: an answer "port unreachable" is no error of the next send()."""
+    """Sends to its target without being connected: an answer "port unreachable" does not make the next send() fail."""
 
     target = None
 
@@ -82,7 +82,7 @@ class Live(cases.Case):
 
 
 class AgainstTcpdump(Live):
-    """Each flow of real traffic equals that of a tcpdump, replayed."""
+    """Each flow of real traffic equals that of a replayed tcpdump."""
 
     arguments = ()
 
@@ -94,7 +94,7 @@ class AgainstTcpdump(Live):
         return getattr(pair, side)
 
     def compare(self, traffic, expected_flows, side="a", live_options=(), options=(), untimed=UNTIMED, times=TIMES):
-        """traffic(pair) runs while the end of this side is metered and captured; returns the rows by flow."""
+        """Meters and captures the end of this side while traffic(pair) runs. Returns the rows by flow."""
         pair = self.make_pair()
         namespace = getattr(pair, side)
         live = self.start(namespace, *self.arguments, *live_options, *options).wait_attached()
@@ -127,7 +127,7 @@ class AgainstTcpdump(Live):
         return found
 
     def agrees_with_link_counters(self, done, rows, packets, octets):
-        """The kernel's own counters of the interface (ip -s link), where nothing but our flows was on the wire."""
+        """Compares with the kernel's own counters (ip -s link), if nothing but our flows was on the wire."""
         if any(key[1].startswith("ff") for key in rows) or done.account["not_ip"]:
             print("not compared with the interface's counters: there were other packets")
             return
@@ -137,7 +137,7 @@ class AgainstTcpdump(Live):
         self.assertEqual(sum(int(row["totlen_fwd_pkts"]) + int(row["totlen_bwd_pkts"]) for row in rows.values()), octets)
 
     def by_flow(self, rows):
-        """Rows by 5-tuple and occurrence: the ICMP flows of two addresses differ in none of the five."""
+        """Rows by 5-tuple and occurrence, because ICMP flows of two addresses have the same 5-tuple."""
         flows = {}
         for row in sorted(rows, key=lambda row: row["timestamp"]):
             key = tuple(row[name] for name in FLOW)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Live, many outputs at once, dead and slow ones among them: no packet is lost, and the others have all rows. Needs root;
-makes and removes its own network namespaces."""
+"""Live runs with many outputs at once, some of them dead or slow: no packet is lost, and the others have all rows.
+Needs root; makes and removes its own network namespaces."""
 import gzip
 import json
 import os
@@ -28,7 +28,7 @@ class LiveOutputs(cases.Case):
         self.pair.wait_quiet()
 
     def service(self, *arguments, **options):
-        with self.pair.a.inside():  # its listening socket; threads that start() makes need none of their own
+        with self.pair.a.inside():  # for its listening socket; its threads need not be inside
             return Service(self, *arguments, **options)
 
     def start(self, *arguments, **options):
@@ -62,12 +62,12 @@ class LiveOutputs(cases.Case):
         nobody = self.service(start=False)
         fifo = self.path("fifo")
         os.mkfifo(fifo)
-        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)  # and it reads nothing
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)  # but nothing is read
         self.addCleanup(os.close, reader)
         live = self.start("-c", self.path("live.csv"), "--json", self.path("x.json.gz"), "--json", fifo, "-u", good.url(),
                           "--url-batch", "50", "-u", silent.url(), "-u", nobody.url(), "--output-queue", "1",
                           "--drain", "1")
-        for first in range(20000, 24000, 200):  # a burst that the queue has room for, and no sooner than it is empty
+        for first in range(20000, 24000, 200):  # each burst fits into the queue, and waits until it is empty
             self.send(200, first)
             meter.wait_for("the good server has all", lambda: self.ours(good.acknowledged)[-1:] == [first + 199], 60)
         start = time.monotonic()
@@ -75,7 +75,7 @@ class LiveOutputs(cases.Case):
         done = live.wait(60)
         self.assertLess(time.monotonic() - start, 30, "dead outputs hold up the end")
         self.assertEqual(done.code, 1, "rows are missing in some outputs")
-        # No packet was lost on the way, nor an event of one.
+        # No packet and no event was lost.
         meter.assert_balanced(self, done.account)
         self.assertEqual(done.account["lost"], 0, done.err)
         self.assertIn("events_lost=0 ", done.err)
@@ -96,7 +96,7 @@ class LiveOutputs(cases.Case):
             account = accounts[dead.url()]
             self.assertEqual((account["rows"], account["sent"]), (flows, 0))
             self.assertEqual(account["dropped"] + account["lost"], flows, account)
-            self.assertGreater(account["dropped"], 0, "its queue was never full: no test of that")
+            self.assertGreater(account["dropped"], 0, "its queue was never full: this proves nothing")
         account = accounts[fifo]
         self.assertEqual(account["written"] + account["dropped"] + account["lost"], flows, account)
         self.assertGreater(account["dropped"], 0)
@@ -143,7 +143,7 @@ class LiveOutputs(cases.Case):
             self.assertTrue(name.endswith(".csv"), name)
             with open(self.path(name), encoding="utf-8") as file:
                 some = meter.rows_of(file.read())
-            self.assertGreater(len(some), 0, "a file of nothing")
+            self.assertGreater(len(some), 0, "an empty file")
             rows += some
             files += 1
         self.assertGreaterEqual(files, 3)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Live metering of real traffic over a veth pair: each flow equals that of a tcpdump, replayed. Needs root."""
+"""Live metering of real traffic over a veth pair: each flow equals that of a replayed tcpdump. Needs root."""
 import sys
 import time
 
@@ -56,7 +56,7 @@ class Traffic(AgainstTcpdump):
         for row in found.values():
             if row["protocol"] == "6":
                 self.assertGreater(int(row["totlen_bwd_pkts"]), 700_000)
-                # A loaded machine may send one again; compare() has seen that it is in tcpdump's capture, too.
+                # A loaded machine may retransmit one. compare() has checked that tcpdump saw it, too.
                 self.assertGreaterEqual(int(row["syn_flag_cnt"]), 2)
                 self.assertGreaterEqual(int(row["fin_flag_cnt"]), 2)
 
@@ -126,7 +126,7 @@ class Traffic(AgainstTcpdump):
                     client.sendto(bytes(port % 50), (B4, port))
                 time.sleep(0.1)
 
-        # The answers (port unreachable) are rate limited and one flow: their number is not the point.
+        # The answers (port unreachable) are rate limited and belong to one flow, so their number may vary.
         self.compare(traffic, 2000)
 
 

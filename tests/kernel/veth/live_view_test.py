@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--top on a pseudo-terminal: what its screen shows, and that the terminal is left as it was, however the program ends.
-The screen is a model of the few commands that the program uses; any other is an error."""
+"""--top on a pseudo-terminal: what its screen shows, and that the terminal is restored, however the program ends. The
+class Screen models the few terminal commands that the program uses; any other is an error."""
 import fcntl
 import os
 import pty
@@ -23,7 +23,7 @@ class Screen:
 
     def __init__(self, rows, columns):
         self.alternate, self.cursor_visible, self.wraps = False, True, True
-        self.main = ""  # what was written before and behind, as it came
+        self.main = ""  # what was written outside the alternate screen
         self.rest = b""
         self.resize(rows, columns)
         self.seen = set()  # commands
@@ -96,7 +96,7 @@ class Screen:
 
 
 class OnTerminal:
-    """The program with a terminal of its own; streams in `elsewhere` are not on it."""
+    """The program on its own terminal. The streams in `elsewhere` are not on it."""
 
     def __init__(self, case, prefix, *arguments, size=(24, 100), environment=(), **elsewhere):
         self.case = case
@@ -160,7 +160,7 @@ class OnTerminal:
 
     def assert_restored(self):
         screen, case = self.screen, self.case
-        case.assertFalse(screen.alternate, "the alternate screen is left")
+        case.assertFalse(screen.alternate, "the alternate screen must be left")
         case.assertTrue(screen.cursor_visible)
         case.assertTrue(screen.wraps)
         case.assertEqual(termios.tcgetattr(self.slave), self.before)
@@ -195,7 +195,7 @@ class Shown(Top):
         self.ping("-c", "10", "-s", "1400", "-6", B6)
 
         def both(screen):
-            # By bytes: the ten great packets (and answers) before the fifty small ones.
+            # By bytes, the ten large packets (and answers) come before the fifty small ones.
             lines = [line.split() for line in screen.lines()]
             flows = [line[1:5] for line in lines if line and line[0] in ("icmp", "icmp6")]
             return flows[:2] == [[A6, B6, "29.2k", "20"], [A4, B4, "9.80k", "100"]]
@@ -210,7 +210,7 @@ class Shown(Top):
         for name in (*meter.REASONS, "events_lost", "open", "ended", "forced_out"):
             self.assertRegex(text, rf"\b{name}=\d")
         self.assertIn("veth0", text)
-        top.keys("\x1b[Aq")  # an arrow, and a letter that belongs to it, are no keys
+        top.keys("\x1b[Aq")  # an arrow, and a letter that comes with it, are ignored
         time.sleep(0.3)
         self.assertIsNone(top.process.poll())
         top.keys("q")
@@ -222,19 +222,19 @@ class Shown(Top):
 
     def test_rates(self):
         top = self.start().wait_drawn()
-        ping = self.pair.a.start("ping", "-q", "-i", "0.01", "-s", "958", B4)  # 1000 octets on the wire
+        ping = self.pair.a.start("ping", "-q", "-i", "0.01", "-s", "958", B4)  # 1000 bytes on the wire
 
         def number(text):
             return float(text.rstrip("kM")) * {"k": 1e3, "M": 1e6}.get(text[-1], 1)
 
         def rates(screen):
-            """1000 bytes per packet, the same number in each direction, while the flow has both directions together."""
+            """1000 bytes per packet in each direction. The rate of the flow is the sum of both."""
             line = next((line.split() for line in screen.lines() if line.startswith("veth0")), [])
             flow = next((line.split()[-2] for line in screen.lines() if line.startswith("icmp ")), "-")
             if len(line) != 5 or flow == "-":
                 return False
             packets_in, bits_in, packets_out, bits_out = map(number, line[1:])
-            # A busy machine sends fewer than the hundred that ping wants to.
+            # A busy machine sends fewer packets than the hundred that ping intends.
             return all(5 <= packets <= 120 and 0.95 <= bits / packets / 8000 <= 1.05
                        for packets, bits in ((packets_in, bits_in), (packets_out, bits_out))) and \
                 0.7 <= number(flow) / (bits_in + bits_out) <= 1.4
@@ -245,7 +245,7 @@ class Shown(Top):
         self.assert_ended_well(top)
 
     def test_datapath_kernel(self):
-        """Whose flows have no events: their counters are asked for."""
+        """Flows have no events there, so the view asks for their counters."""
         top = self.start("--datapath", "kernel").wait_drawn()
         self.ping("-c", "50", B4)
         top.wait_for("its packets", lambda screen: re.search(rf"icmp +{A4} +{B4} +9.80k +100 ", screen.text()))
@@ -324,7 +324,7 @@ class Sizes(Top):
 
     def test_stopped_and_continued(self):
         top = self.start().wait_drawn()
-        top.keys("\x1a")  # Ctrl-Z is not for a meter
+        top.keys("\x1a")  # Ctrl-Z has no effect
         time.sleep(0.2)
         self.assertIsNone(top.process.poll())
         top.process.send_signal(signal.SIGSTOP)
@@ -353,7 +353,7 @@ class Ends(Top):
         self.assert_ended_well(top)
 
     def test_two_signals_at_once(self):
-        """The second ends the process where it is."""
+        """The second signal ends the process at once."""
         top = self.start().wait_drawn()
         top.process.send_signal(signal.SIGSTOP)
         top.process.send_signal(signal.SIGINT)
@@ -365,7 +365,7 @@ class Ends(Top):
     def test_signals_that_kill(self):
         for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGSEGV, signal.SIGABRT):
             with self.subTest(number.name):
-                # A sanitizer has handlers of its own, which write to the screen.
+                # The handlers of a sanitizer would write to the screen.
                 top = self.start(environment={"ASAN_OPTIONS": "handle_segv=0:handle_abort=0"}).wait_drawn()
                 top.process.send_signal(number)
                 self.assertEqual(top.wait(), -number)
@@ -389,7 +389,7 @@ class Ends(Top):
         self.ping("-c", "5", B4)
         meter.wait_for("the row", lambda: A4 in open(self.csv, encoding="utf-8").read())
         top.process.send_signal(signal.SIGINT)
-        # Log lines are written when the terminal takes them; here it does, but only later.
+        # The log lines wait until the terminal takes them, which it does only after this pause.
         time.sleep(2)
         self.assertEqual(top.wait(), 0)
         self.assertEqual(termios.tcgetattr(top.slave), top.before)

@@ -14,8 +14,8 @@ ino_t inode(const std::string& path) {
   return ::stat(path.c_str(), &file) == 0 ? file.st_ino : 0;
 }
 
-// The namespace that the thread is in after entering, or the error; in a child, as it does not come
-// back.
+// Enters the namespace in a child process, because there is no way back. Returns the namespace that
+// the thread is in afterwards, or the error.
 std::string enter(const std::string& which, uid_t uid = 0) {
   return in_child([&]() -> std::string {
     if (uid != 0 && ::setresuid(uid, uid, uid) != 0) return "cannot become another user";
@@ -25,7 +25,7 @@ std::string enter(const std::string& which, uid_t uid = 0) {
   });
 }
 
-// /run is empty, and named namespaces are made in it as anywhere else, but nobody else sees them.
+// /run is a separate, empty file system. Nobody else sees the named namespaces in it.
 class NetworkNamespaceTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -53,7 +53,7 @@ TEST_F(NetworkNamespaceTest, ByNamePathAndPid) {
   EXPECT_EQ(enter("/proc/" + pid + "/ns/net"), of_process);
 
   run("ip netns add " + pid);
-  EXPECT_EQ(enter(pid), std::to_string(inode("/run/netns/" + pid))) << "a name goes before a PID";
+  EXPECT_EQ(enter(pid), std::to_string(inode("/run/netns/" + pid))) << "a name takes precedence";
 }
 
 TEST_F(NetworkNamespaceTest, InterfacesAreThoseOfTheNamespace) {

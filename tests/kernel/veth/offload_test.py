@@ -10,11 +10,11 @@ from namespaces import A4, A6, B4, B6
 
 
 class OffloadAgainstTheWire(live_cases.AgainstTcpdump):
-    """a builds buffers of many segments, to send and from what it receives; tcpdump at b sees the frames."""
+    """a sends and receives buffers of many segments; tcpdump at b sees the frames on the wire."""
 
     def make_pair(self):
         pair = namespaces.Pair(self)
-        # Without TSO the kernel cuts the buffers between the hooks and tcpdump, which is after that.
+        # Without TSO the kernel cuts the buffers after the hooks and before tcpdump.
         for side in (pair.a, pair.b):
             side.run("ethtool", "-K", "veth0", "gso", "on")
             side.ip("link", "set", "dev", "veth0", "gso_max_segs", "65535")
@@ -26,13 +26,13 @@ class OffloadAgainstTheWire(live_cases.AgainstTcpdump):
         return pair.b
 
     def agrees_with_link_counters(self, done, rows, packets, octets):
-        # A veth with GRO counts the octets that it receives without their Ethernet headers.
+        # A veth with GRO counts the bytes that it receives without their Ethernet headers.
         received = hooks(done.err)["veth0", "ingress"]["seen"]
         super().agrees_with_link_counters(done, rows, packets, octets + 14 * received)
 
     def transfer(self, datapath, *arguments):
         self.arguments = ("--datapath", datapath)
-        # A window that no queue between the ends is too short for: what is lost on the wire only one end has seen.
+        # The window fits into every queue between the ends. A packet lost on the wire would be seen by one end only.
         self.compare(self.iperf("-n", "20M", "-b", "300M", "-w", "128K", *arguments), 4)
         with open(self.path("live.log"), encoding="utf-8") as log:
             text = log.read()
@@ -67,7 +67,7 @@ class UdpSegmentation(Limits):
             sizes[ours] = []
             for octets in (30 * segment, 30 * segment + 1, segment, 2 * segment - 1, 1):
                 client.send(bytes(octets))
-                while octets > 0:  # the last is what is left
+                while octets > 0:  # the last one is shorter
                     sizes[ours].append(len(server.recv(2000)))
                     octets -= sizes[ours][-1]
         self.assertEqual([len(each) for each in sizes.values()], [65, 65])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Namespaces of the test's own process: they end with it, however it ends, so that nothing is left
-// to be removed.
+// Namespaces of the test's own process. They end with it, however it ends, so nothing has to be
+// removed.
 #pragma once
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ inline bool has_capability(int capability) {
   return (data[capability / 32].effective >> (capability % 32) & 1) != 0;
 }
 
-// What the command writes to standard output; its failure is the test's.
+// Returns what the command writes to standard output. If it fails, the test fails.
 inline std::string run(const std::string& command) {
   std::FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) {
@@ -46,10 +46,10 @@ inline std::string run(const std::string& command) {
   return output;
 }
 
-// A child process that does this and then sleeps until it is destroyed (or this process ends).
+// A child process that runs `begin` and then sleeps until it is destroyed (or this process ends).
 class Child {
  public:
-  // Returns when the child has done `begin`, which says whether it could.
+  // Returns when the child has run `begin`, which returns whether it succeeded.
   explicit Child(const std::function<bool()>& begin) {
     int ready[2];
     if (::pipe2(ready, O_CLOEXEC) != 0) return;
@@ -82,7 +82,7 @@ class Child {
   bool good_ = false;
 };
 
-// What `say` returns in a child process, which may give up its privileges and namespaces for it.
+// Returns the result of `say`, run in a child process, which may give up privileges and namespaces.
 inline std::string in_child(const std::function<std::string()>& say) {
   int answer[2];
   if (::pipe2(answer, O_CLOEXEC) != 0) return "cannot make a pipe";
@@ -100,7 +100,7 @@ inline std::string in_child(const std::function<std::string()>& say) {
   ::close(answer[0]);
   int status = 0;
   ::waitpid(pid, &status, 0);
-  EXPECT_EQ(status, 0) << "the child process ended badly";
+  EXPECT_EQ(status, 0) << "the child process failed";
   return text;
 }
 

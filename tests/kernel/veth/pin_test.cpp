@@ -7,7 +7,7 @@ namespace {
 
 class PinTest : public AttachmentTest {
  protected:
-  // In a process of its own that ends without detaching.
+  // Attaches and pins in a child process, which ends without detaching.
   void attach_and_pin(const std::function<Result<Attachment>()>& attach) const {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -22,7 +22,7 @@ class PinTest : public AttachmentTest {
 
   void expect_adopted(const Counter& before, const Counter& after, const std::string& what) const {
     receive_on_veth0(4);
-    EXPECT_TRUE(wait_for([&] { return before.count() == 4; })) << "the pinned link does not live";
+    EXPECT_TRUE(wait_for([&] { return before.count() == 4; })) << "the pinned link is not active";
     {
       auto adopted = Attachment::adopt(path_, after.fd());
       ASSERT_TRUE(adopted) << adopted.error().message();
@@ -32,11 +32,11 @@ class PinTest : public AttachmentTest {
       receive_on_veth0(3);
       EXPECT_TRUE(wait_for([&] { return after.count() == 3; }));
     }
-    receive_on_veth0(2);  // pinned still
+    receive_on_veth0(2);  // still pinned
     EXPECT_TRUE(wait_for([&] { return after.count() == 5; }));
     EXPECT_EQ(before.count(), 4u);
     ASSERT_EQ(::unlink(path_.c_str()), 0);
-    EXPECT_TRUE(wait_for([&] {  // the kernel puts the last reference away a little later
+    EXPECT_TRUE(wait_for([&] {  // the kernel drops the last reference a little later
       return tcx_programs(kTcxIngress).empty() && !contains(run("ip link show veth0"), "xdp");
     })) << "attached without pin and process";
     receive_on_veth0(1);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One line per finished flow on standard error, and the real-time set's own file, live: on a terminal by itself,
-elsewhere when asked for, never if quiet. Needs root; makes and removes its own network namespaces."""
+"""Live: one line per finished flow on standard error, and the default file of realtime97. The lines are the default on
+a terminal, need --print elsewhere, and never come with --quiet. Needs root; makes and removes its own network
+namespaces."""
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ class Printed(live_cases.Live):
         self.said = bytearray()
 
     def begin(self, *arguments, terminal=False):
-        """The program in a directory of its own, its standard error a terminal or a pipe."""
+        """Starts the program in the directory of the case, with a terminal or a pipe as standard error."""
         read, write = os.openpty() if terminal else os.pipe()
         self.addCleanup(os.close, read)
         process = subprocess.Popen([*self.here.a.enter, cases.meter_path, "-i", "veth0", "-v", *arguments], stderr=write,
@@ -112,7 +113,7 @@ class Printed(live_cases.Live):
         self.assertRegex(said, SUMMARY)
 
     def test_other_set(self):
-        """Which does not look into payload."""
+        """This set does not look into payload."""
         self.assertRegex(self.said_of_one_flow("-c", "x.csv", "--print"), "UDP .* 2/0 packets, 142/0 bytes\n")
 
     def test_other_set_on_a_terminal(self):

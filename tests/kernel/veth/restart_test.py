@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--pin: metering outlives the program. Killed or stopped and started again, it continues with the same flows. Packets
-sent in between count, and none counts twice. A meter that runs all the time without --pin is the reference."""
+"""--pin: metering outlives the program. A program that is started after another was killed or stopped continues with
+the same flows. Packets sent in between count, and none counts twice. A meter that runs all the time without --pin is
+the reference."""
 import contextlib
 import datetime
 import json
@@ -22,7 +23,7 @@ CLOCK_SLACK_S = live_cases.CLOCK_SLACK_S
 
 
 class Pinned(live_cases.Live):
-    """A pair of namespaces; a BPF file system of the case's own for the pins, which are gone with it."""
+    """A pair of namespaces, and a separate BPF file system for the pins, which end with the case."""
 
     def setUp(self):
         super().setUp()
@@ -55,8 +56,9 @@ class Pinned(live_cases.Live):
         self.assertTrue(os.path.exists(self.pins + "/journal"))
 
     def end(self, *lives, killed_under_load=False):
-        """Stops the last of them, started with --unpin; the account is that of all, and so are the rows. Only a killed
-        daemon knew of the packets that it had been told of because their entry stayed locked (uncounted)."""
+        """Stops the last meter, which was started with --unpin. Its account covers all meters, so their rows are added
+        up. Uncounted packets (their entry stayed locked) are known to the daemon alone, so a killed daemon loses
+        them."""
         last = lives[-1]
         done = last.stop()
         self.assertEqual((done.code, done.errors), (0, []), done.err)
@@ -67,10 +69,10 @@ class Pinned(live_cases.Live):
         rows = [row for live in lives for row in live.rows()]
         self.assertEqual(meter.packets_in(rows), done.account["in_rows"], done.err)
         self.assertEqual(len(last.rows()), done.account["flows"], done.err)
-        for line in done.err.splitlines():  # the links' counters are those since the start
+        for line in done.err.splitlines():  # link_packets counts since the last start only
             if match := re.search(r"info: veth0 \w+gress: .* buffers=(\d+) .*link_packets=(\d+)", line):
                 self.assertGreaterEqual(int(match[1]), int(match[2]), line)
-        self.assertFalse(os.path.exists(self.pins), "the pins are gone")
+        self.assertFalse(os.path.exists(self.pins), "the pins must be gone")
         return rows, done
 
     def without_multicast(self, rows):
@@ -80,7 +82,7 @@ class Pinned(live_cases.Live):
         reference.stop_clean()
         expected, found = self.without_multicast(reference.rows()), self.without_multicast(rows)
         self.assertEqual(found.keys(), expected.keys())
-        self.assertEqual(len([row for row in rows if not row["dst_ip"].startswith("ff")]), len(found), "one row a flow")
+        self.assertEqual(len([row for row in rows if not row["dst_ip"].startswith("ff")]), len(found), "a row per flow")
         for key, row in found.items():
             for column in live_cases.UNTIMED:
                 self.assertEqual(row[column], expected[key][column], f"{column} of {key}")
@@ -130,8 +132,8 @@ class Talkers:
 
 class Restart(Pinned):
     def goes_on(self, interrupt, *arguments):
-        """With events the times that only the first program knew are gone with it, and the end says of how many
-        packets: at least of those that it had drained, at most of all that were sent before the second started."""
+        """With events, the times that only the first program knew are lost, and a warning says of how many packets: at
+        least of those that it had drained, at most of all that were sent before the second program started."""
         in_kernel = "kernel" in arguments
         reference = self.start(self.pair.a, name="reference").wait_attached()
         first = self.pinned("first", *arguments).wait_attached()
@@ -218,7 +220,7 @@ class Restart(Pinned):
         self.under_load("--datapath", "kernel")
 
     def rows_of_both(self, *arguments):
-        """Flows that ended before, that ended while nobody was there, and new ones: each is in one of the two files."""
+        """Flows that ended before, that ended while no program ran, and new ones: each is in one of the two files."""
         first = self.pinned("first", "--idle-timeout", "0.5", *arguments).wait_attached()
         sent = {}
 
@@ -249,7 +251,7 @@ class Restart(Pinned):
         self.rows_of_both("--datapath", "kernel")
 
     def ended_meanwhile(self, *arguments):
-        """Flows that the kernel ends by itself while nobody is there: a packet comes after the active time-out."""
+        """Flows that the kernel ends by itself while no program runs: a packet comes after the active time-out."""
         first = self.pinned("first", "--active-timeout", "0.5", *arguments).wait_attached()
         client = self.udp(self.pair.a, A4, 42000, (B4, 9))
         for _ in range(10):
@@ -297,7 +299,7 @@ class Restart(Pinned):
         self.assertIn("times are missing", "\n".join(done.warnings))
 
     def test_the_same_without_events(self):
-        """With the times in the kernel nothing is missing at all."""
+        """The kernel keeps the times, so nothing is missing."""
         reference = self.start(self.pair.a, name="reference").wait_attached()
         first = self.pinned("first", "--event-memory", "1", "--datapath", "kernel").wait_attached()
         talkers = Talkers(self)
@@ -315,7 +317,7 @@ class Restart(Pinned):
         self.same_as_reference(rows, reference)
 
     def test_never_started_again(self):
-        """What stays is what was pinned; removing the directory ends it."""
+        """Only pinned objects remain. Removing the directory ends them."""
         first = self.pinned("first").wait_attached()
         objects = self.objects(first)
         self.kill(first)
@@ -375,7 +377,7 @@ class Refused(Pinned):
         found = json.loads(namespaces.run("bpftool", "-j", "map", "lookup", "pinned", journal, *zero))
         value = found["value"] if isinstance(found["value"], list) else found["formatted"]["value"]
         octets = [f"{int(octet, 16):02x}" for octet in value]
-        octets[0] = f"{int(octets[0], 16) ^ 1:02x}"  # of the schema
+        octets[0] = f"{int(octets[0], 16) ^ 1:02x}"  # another version of the schema
         namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *octets)
         self.refused("incompatible version", self.pins)
         self.assertTrue(os.path.exists(journal), "it is left as it is")
@@ -414,7 +416,7 @@ class Refused(Pinned):
 
 
 class Gone(Pinned):
-    """The interface went while no program ran."""
+    """The interface was removed while no program ran."""
 
     def send(self, address, target, port, count):
         client = self.udp(self.pair.a, address, port, (target, 9))
@@ -455,7 +457,7 @@ class Gone(Pinned):
         self.one_of_two("--per-interface")
 
     def test_the_only_one(self):
-        """Its flows are not lost: another interface can be named to get them."""
+        """Its flows are not lost: a start on another interface writes them."""
         first = self.pinned("first").wait_attached()
         self.send(A4, B4, 42000, 10)
         self.kill(first)
