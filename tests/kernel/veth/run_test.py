@@ -20,13 +20,13 @@ from namespaces import A4, B4, B6
 
 
 class Rows(Live):
+    """How soon rows come."""
+
     SANITIZED = True
 
-    """When rows come."""
-
     def last_sent_to_row(self, timeout_s, arguments, talk):
-        """Time between the end of the flow (last packet and time-out) and its row in the file: within a second. A loaded
-        machine may be late: the best of four must not be."""
+        """A row is in the file within a second of its flow's end (last packet and time-out). A loaded machine may be
+        late, but the best of four attempts must be in time."""
         pair = self.pair()
         live = self.start(pair.a, *arguments).wait_attached()
         late = []
@@ -134,7 +134,7 @@ class Stopping(Live):
         self.open_flows_are_written(signal.SIGTERM)
 
     def test_second_signal_exits_at_once(self):
-        """With an output that takes nothing, so that the orderly end hangs."""
+        """The output takes nothing, so the orderly end hangs."""
         pair = self.pair()
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
@@ -278,7 +278,7 @@ class Interfaces(Live):
         pair.wait_quiet()
         for live in both:
             live.stop_clean()
-        # Multicast reports of IPv6 may have come when only one was there.
+        # Multicast reports of IPv6 may have come when only one meter was attached.
         first, second = (sorted([row[name] for name in FLOW + UNTIMED] for row in live.rows()
                                 if not row["dst_ip"].startswith("ff")) for live in both)
         self.assertEqual(first, second)
@@ -338,7 +338,7 @@ class Interfaces(Live):
         self.assertEqual(row["fwd_header_len"], str(3 * 28))
         self.assertEqual(done.account["not_ip"], 0, done.err)
 
-    def test_what_is_not_metered_has_its_reason(self):
+    def test_what_is_not_metered_has_its_class(self):
         pair = self.pair()
         live = self.start(pair.a).wait_attached()
         pair.wait_quiet()
@@ -346,7 +346,7 @@ class Interfaces(Live):
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self.addCleanup(raw.close)
         raw.bind(("veth0", 0))
-        # To a MAC address of no one here, so that the stack gives no answers.
+        # The MAC address is nobody's here, so the stack does not answer.
         frames = {
             "not_ip": capture.ethernet(bytes(46), 0x88B5),
             "other_protocol": capture.ethernet(capture.ipv4(132, bytes(20), B4, A4)),
@@ -365,7 +365,7 @@ class Interfaces(Live):
 
 class Outputs(Live):
     def test_full_file_system(self):
-        """A tiny tmpfs of a mount namespace; what was written is copied out of it at the end."""
+        """The output is on a tiny tmpfs in a mount namespace, and is copied out of it at the end."""
         pair = self.pair()
         script = ('mount -t tmpfs -o size=64k none "$0" && "$@"; status=$?; cp "$0/flows.csv" "$0.csv"; exit $status')
         disk = self.path("disk")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// In a time namespace the daemon's clock is still the kernel's, by which packets are stamped.
+// In a time namespace the daemon's clock must still be the kernel's, by which packets are stamped.
 #include <linux/sched.h>
 #include <time.h>
 
@@ -26,8 +26,8 @@ TEST(TimeNamespace, ClockIsTheKernels) {
   const std::string answer = in_child([]() -> std::string {
     if (::unshare(CLONE_NEWTIME) != 0) return std::strerror(errno);
     std::ofstream("/proc/self/timens_offsets") << "monotonic 1000000 250000000\n";
-    // A namespace is for children; this process is still in the initial one.
-    if (monotonic_shift_ns() != 0) return "the shift is taken for its own too early";
+    // The new namespace is for children; this process is still in the initial one.
+    if (monotonic_shift_ns() != 0) return "the shift applies too early";
     return in_child([]() -> std::string {
       return std::to_string(monotonic_shift_ns()) + " " +
              std::to_string(static_cast<int64_t>(monotonic_ns())) + " " +

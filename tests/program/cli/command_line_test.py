@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command lines and bad input of the whole program, without an interface: exit status, exactly one line of error that
+"""Command lines and bad input of the whole program, without an interface: exit status, exactly one error line that
 names the file or option, and outputs that stay whole."""
 import os
 import resource
@@ -106,7 +106,7 @@ class Usage(CommandLine):
 
 
 class Captures(CommandLine):
-    """Inputs that cannot be read, or not whole."""
+    """Inputs that cannot be read, or only in part."""
 
     def test_missing_capture_leaves_the_output_alone(self):
         self.write("flows.csv", b"kept\n")
@@ -249,7 +249,8 @@ class StandardInput(CommandLine):
         return meter.Finished(process.returncode, "", process.stderr.read().decode())
 
     def stop_while_waiting_for_input(self, number):
-        """A signal while the pipe stays open: the flows so far are written, and the status tells that it is not all."""
+        """A signal while the pipe stays open: the flows so far are written, and the exit status says that some are
+        missing."""
         process = self.start("-f", "-")
         process.stdin.write(open(self.capture, "rb").read())
         process.stdin.flush()
@@ -282,7 +283,7 @@ class Outputs(CommandLine):
                 self.assert_fails(done, FAILED, "No space left")
 
     def test_file_size_limit_leaves_whole_rows(self):
-        """A disk that fills up in the middle of a row, played by a limit on the file's size."""
+        """A limit on the file's size stands for a disk that fills up in the middle of a row."""
         frames = [(i / 1000, capture.ethernet(capture.udp(ports=(1024 + i, 53)))) for i in range(5000)]
         big = self.write("big.pcap", capture.pcap(frames))
         limit = 500_000

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Options from the command line, the environment and a configuration file, for every option there is; and the formats
+"""Options from the command line, the environment and a configuration file, for every option; and the formats
 and levels of the log."""
 import json
 import os
@@ -11,8 +11,8 @@ import meter
 
 OK, FAILED, USAGE = 0, 1, 2
 
-# Three values that each option accepts: of options that do not take any text. A new option that takes numbers in other
-# bounds or names of its own needs a line here.
+# Three values for each option that does not accept every text. A new option with other bounds of numbers, or with names
+# of its own, needs a line here.
 VALUES = {
     "features": ("cic82", "netflowmeter114", "cic82"),
     "compat": ("python", "java", "python"),
@@ -34,7 +34,7 @@ VALUES = {
 
 
 def run(*arguments, environment=(), **options):
-    # Nothing of the caller's environment.
+    # Without the caller's settings.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FLOWMETER_")}
     return meter.run(*arguments, env={**clean, **dict(environment)}, **options)
 
@@ -187,7 +187,7 @@ class File(Configured):
         self.assertEqual(done.account["metered"], 7)
 
     def test_several_files(self):
-        """-c can be repeated, and so in the file and the environment."""
+        """-c can be repeated, also in the file and the environment."""
         with open(self.path("x.pcap"), "wb") as file:
             file.write(capture.pcap(capture.conversation()))
         a, b, c, d = (self.path(name) for name in "abcd")

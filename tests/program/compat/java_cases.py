@@ -35,12 +35,12 @@ class JavaCase(cases.Case):
         return rows[0]
 
     def check(self, row, **cells):
-        """Names with _ for space and per for /."""
+        """Compares cells, whose names have _ for a space and per for /."""
         names = {name.replace(" ", "_").replace("/", "_per_"): name for name in row}
         self.assertEqual({name: row[names[name]] for name in cells}, {name: str(text) for name, text in cells.items()})
 
     def identity(self, frame, wire=None, **options):
-        """Flow, header and payload length of one packet, from a row of two of it; None if it is none."""
+        """Flow, header and payload length of a frame, from a row of two copies; None if it is no packet."""
         rows = self.rows([(START, frame, wire), (START + 1, frame, wire)], **options)
         if not rows:
             return None

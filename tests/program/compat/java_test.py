@@ -41,7 +41,7 @@ class JavaFlows(JavaCase):
         self.assertEqual(cells[75:], ["0"] * 8 + ["NeedManualLabel"])
 
     def test_no_row(self):
-        """The header is there, and a flow of one packet is not."""
+        """The header is written, and a flow of one packet is not."""
         done = self.run_on(pcap(steps((0, fwd(SYN)))))
         self.assertEqual(done.out, java_cicflowmeter.HEADER + "\n")
         self.assertIn("one_packet_flows=1 ", done.err)
@@ -107,7 +107,8 @@ class JavaFlows(JavaCase):
                    **{"Down_per_Up_Ratio": "1.0"})
 
     def test_bulk(self):
-        """All packets go into the backward bulk, those without payload into none. 4 packets in 30 ms, then 1 more in 20."""
+        """All packets with payload belong to the backward bulk, other packets to none. 4 packets in 30 ms, then 1 more
+        in 20."""
         row = self.row(steps((0, fwd(ACK, 100)), (10000, bwd(ACK, 100)), (15000, fwd(ACK)), (20000, fwd(ACK, 100)),
                              (30000, fwd(ACK, 100)), (50000, fwd(ACK, 50))))
         self.check(row, Fwd_Bytes_per_Bulk_Avg=0, Fwd_Packet_per_Bulk_Avg=0, Fwd_Bulk_Rate_Avg=0,
@@ -147,7 +148,7 @@ class JavaFlows(JavaCase):
                    Active_Mean="1800000.0", Idle_Mean="6000000.0")
 
     def test_ending_packet_counts_a_gap(self):
-        """The packet that ends a flow is brought into active and idle by the subflow step."""
+        """The packet that ends a flow counts in active and idle, because of the subflow step."""
         self.check(self.row(steps((0, fwd(ACK)), (6 * SECOND, bwd(RST)))), Idle_Mean="6000000.0")
 
     def test_equal_addresses_are_all_forward(self):
@@ -168,7 +169,7 @@ class JavaFlowEnds(JavaCase):
     NAME, REVERSED = "10.0.0.1-10.0.0.2-4000-80-6", "10.0.0.2-10.0.0.1-80-4000-6"
 
     def test_timeout(self):
-        """More than 120 s after its start, whatever the silence was."""
+        """A flow ends more than 120 s after its start, however short its gaps are."""
         self.assertEqual(self.packets(steps((0, fwd(ACK)), (120 * SECOND, bwd(ACK)), (120 * SECOND + 1, fwd(ACK)),
                                             (120 * SECOND + 2, fwd(ACK)))), [(self.NAME, 1, 1), (self.NAME, 2, 0)])
 
@@ -179,7 +180,7 @@ class JavaFlowEnds(JavaCase):
         self.assertEqual(self.packets(steps((0, fwd(ACK)), (121 * SECOND, fwd(ACK)))), [])
 
     def test_flow_after_timeout_keeps_its_name(self):
-        """Its first packet counts as forward though the responder sent it; the next go by address."""
+        """Its first packet counts as forward though the responder sent it; the next ones are assigned by address."""
         rows = self.rows(steps((0, fwd(ACK)), (1, bwd(ACK)), (121 * SECOND, bwd(ACK | PSH, 7, window=77)),
                                (122 * SECOND, bwd(ACK, 1, window=78)), (123 * SECOND, fwd(ACK, window=79))))
         self.check(rows[1], Flow_ID=self.NAME, Src_IP=A, Src_Port=4000, Total_Fwd_Packet=2, Total_Bwd_packets=1,
@@ -209,7 +210,7 @@ class JavaFlowEnds(JavaCase):
         self.assertEqual(self.packets(steps((0, fwd(FIN)), (1, fwd(FIN)), (2, fwd(FIN)))), [(self.NAME, 2, 0)])
 
     def test_repeated_fin_before_rst(self):
-        """FIN comes first: with RST as well it is ignored all the same."""
+        """FIN is checked first: a repeated FIN is ignored even with RST."""
         self.assertEqual(self.packets(steps((0, fwd(ACK)), (1, fwd(FIN)), (2, fwd(FIN | RST)), (3, fwd(ACK)))),
                          [(self.NAME, 3, 0)])
 
@@ -223,7 +224,7 @@ class JavaFlowEnds(JavaCase):
         self.assertEqual(self.packets(steps((0, fwd(RST)), (1, bwd(ACK)))), [(self.NAME, 1, 1)])
 
     def test_order_of_rows(self):
-        """Ended flows as they end; then those left in the order of a java.util.HashMap (run with OpenJDK 17)."""
+        """Flows that end come first; then the rest, in the order of a java.util.HashMap (run with OpenJDK 17)."""
         records = steps((0, fwd(ACK)), *((10 + i, ethernet(ipv4(17, udp(b"", 1000 + i % 14, 53)))) for i in range(28)),
                         (50, bwd(RST)))
         order = [int(row["Src Port"]) for row in self.rows(records)]
@@ -237,7 +238,7 @@ class JavaFlowEnds(JavaCase):
         self.assertEqual(done.out.count("\n"), 3)
 
     def test_each_capture_has_its_map(self):
-        """The table that many flows of one capture have made large is not that of the next, whose order shows it."""
+        """A table that grew in one capture is not used for the next one, as the order of its rows shows."""
         def flows(count):
             return pcap(steps(*((i, ethernet(ipv4(17, udp(b"", 1000 + i // 2, 53)))) for i in range(2 * count))))
         with open(self.path("y.pcap"), "wb") as file:
@@ -284,14 +285,14 @@ class JavaTimes(JavaCase):
             self.assertEqual(self.times([(100, 2**32 - 1), (100, 0)], order=order)[1], "1")
             self.assertEqual(self.times([(100, 0), (100, 3000000)], order=order)[1], "3000000")
 
-    def test_seconds_behind_2038(self):
+    def test_seconds_after_2038(self):
         self.assertEqual(self.times([(2**31, 0), (2**31, 1)])[0], "13/12/1901 08:45:52 PM")
         self.assertEqual(self.times([(2**31, 0), (2**31, 1)], order=">")[0], "19/01/2038 03:14:08 AM")
 
     def test_nanoseconds_are_cut(self):
         nano = {"nanoseconds": True}
         self.assertEqual(self.times([(100, 1999), (100, 2000)], **nano)[1], "1")
-        # A signed number in this byte order, and none in the other.
+        # The fraction is signed in this byte order, and unsigned in the other.
         self.assertEqual(self.times([(100, 2**32 - 1), (100, 1000)], **nano)[1], "1")
         self.assertEqual(self.times([(100, 2**32 - 1), (104, 294967000)], order=">", **nano)[1], "0")
 

@@ -5,7 +5,7 @@ from packets import ACK, pcap, ethernet, icmp, ipv4, ipv6, l2tp, llc, ppp, snap,
 
 
 class JavaWalk(JavaCase):
-    """What packet a frame is: (frame, flow, header length, payload length)."""
+    """Which packet a frame is: (claim, frame, flow, header length, payload length)."""
 
     def check_all(self, table):
         for claim, frame, *expected in table:
@@ -19,24 +19,24 @@ class JavaWalk(JavaCase):
             ("TCP options are header", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=6, options=b"\1\1\1\1"))), TCP_ID, 24, 3),
             ("UDP", ethernet(ipv4(17, udp(b"abcd"))), UDP_ID, 8, 4),
             ("the UDP length is not looked at", ethernet(ipv4(17, udp(b"abcd")[:4] + b"\0\x09\0\0abcd")), UDP_ID, 8, 4),
-            ("padding behind Ethernet is cut off", ethernet(ipv4(6, some)).ljust(80, b"\0"), TCP_ID, 20, 3),
-            ("padding behind VLAN is payload", vlan(ipv4(6, some)).ljust(80, b"\0"), TCP_ID, 20, 22),
-            ("padding behind LLC and SNAP is payload up to the length",
+            ("padding after Ethernet is cut off", ethernet(ipv4(6, some)).ljust(80, b"\0"), TCP_ID, 20, 3),
+            ("padding after VLAN is payload", vlan(ipv4(6, some)).ljust(80, b"\0"), TCP_ID, 20, 22),
+            ("padding after LLC and SNAP is payload up to the length",
              ethernet(llc(snap(ipv4(6, some))) + b"\0\0", 14 + 51 + 2).ljust(90, b"\0"), TCP_ID, 20, 3 + 2),
             ("provider VLAN", vlan(ipv4(6, some), tag_type=0x88A8), TCP_ID, 20, 3),
             ("old provider VLAN", vlan(ipv4(6, some), tag_type=0x9100), TCP_ID, 20, 3),
             ("VLAN in VLAN", vlan(b"\0\1\x08\0" + ipv4(6, some), 0x8100), TCP_ID, 20, 3),
             ("VLAN with LLC", vlan(llc(snap(ipv4(6, some))), 51), TCP_ID, 20, 3),
-            ("LLC with a control field of two octets", ethernet(llc(b"\0" + snap(ipv4(6, some)), 0), 14 + 52), TCP_ID, 20, 3),
-            ("… of one octet by its lowest bit", ethernet(llc(snap(ipv4(6, some)), 1), 14 + 51), TCP_ID, 20, 3),
+            ("LLC with a control field of two bytes", ethernet(llc(b"\0" + snap(ipv4(6, some)), 0), 14 + 52), TCP_ID, 20, 3),
+            ("… of one byte by its lowest bit", ethernet(llc(snap(ipv4(6, some)), 1), 14 + 51), TCP_ID, 20, 3),
             ("LLC without SNAP", ethernet(b"\0\0\3" + snap(ipv4(6, some)), 14 + 51)),
             ("SNAP of an organisation", ethernet(llc(b"\0\0\1" + snap(ipv4(6, some))[3:]), 14 + 51)),
             ("MPLS is not opened", ethernet(b"\0\0\1\x40" + ipv4(6, some), 0x8847)),
             ("version is not looked at", ethernet(b"\x65" + ipv4(6, some)[1:]), TCP_ID, 20, 3),
             ("no GRE", ethernet(ipv4(47, b"\0\0\x08\0" + ipv4(6, some))), OTHER_ID, 0, 0),
             ("no IPv6 in IPv4", ethernet(ipv4(41, ipv6(6, some))), OTHER_ID, 0, 0),
-            ("ICMP echo is of no protocol", ethernet(ipv4(1, icmp(8, b"abc"))), OTHER_ID, 0, 0),
-            ("SCTP is of no protocol", ethernet(ipv4(132, bytes(12) + b"\0\0\0\x10" + bytes(12))), OTHER_ID, 0, 0),
+            ("ICMP echo has no protocol", ethernet(ipv4(1, icmp(8, b"abc"))), OTHER_ID, 0, 0),
+            ("SCTP has no protocol", ethernet(ipv4(132, bytes(12) + b"\0\0\0\x10" + bytes(12))), OTHER_ID, 0, 0),
             ("IPv6 is no packet", ethernet(ipv6(6, some), 0x86DD)),
         ])
 
@@ -48,7 +48,7 @@ class JavaWalk(JavaCase):
             ("ICMP unreachable", ethernet(ipv4(1, icmp(3, inner_udp))), "10.0.0.1-10.0.0.2-1-2-17", 8, 3),
             ("ICMP parameter problem", ethernet(ipv4(1, icmp(12, inner))), tunnel, 20, 3),
             ("ICMP time exceeded is not opened", ethernet(ipv4(1, icmp(11, inner))), OTHER_ID, 0, 0),
-            ("ICMP unreachable with 8 octets of TCP", ethernet(ipv4(1, icmp(3, inner[:28]))), OTHER_ID, 0, 0),
+            ("ICMP unreachable with 8 bytes of TCP", ethernet(ipv4(1, icmp(3, inner[:28]))), OTHER_ID, 0, 0),
             ("IP in IP", ethernet(ipv4(4, inner)), tunnel, 20, 3),
             ("TCP in L2TP beats its UDP", ethernet(ipv4(17, udp(l2tp(ppp(inner)), 9, 1701))), tunnel, 20, 3),
             ("UDP in L2TP does not", ethernet(ipv4(17, udp(l2tp(ppp(inner_udp)), 9, 1701))),
@@ -68,8 +68,8 @@ class JavaWalk(JavaCase):
         ])
 
     def test_extension_header_is_measured_twice(self):
-        """The walk gives up if twice the offset of IPv6 plus its length is beyond the end, so only far into the
-        frame."""
+        """The walk gives up if twice the offset of IPv6 plus its length is beyond the end. That is possible only far
+        into the frame."""
         packet = ipv6(0, b"\4\x1f" + bytes(254) + ipv4(17, udp(b"")))
         self.assertEqual(self.identity(ethernet(packet, 0x86DD)), (UDP_ID, 8, 0))
         # At 14 + 160: 2 * 174 + 256 is more than 174 + 40 + 256 + 28.
@@ -85,8 +85,8 @@ class JavaWalk(JavaCase):
             ("first fragment", ethernet(ipv4(17, udp(b"abc"), fragment=0x2000)), UDP_ID, 8, 3),
             ("later fragment", ethernet(ipv4(17, udp(b"abc"), fragment=0x2001)), OTHER_ID, 0, 0),
             ("last fragment", ethernet(ipv4(17, udp(b"abc"), fragment=1)), OTHER_ID, 0, 0),
-            ("19 octets of TCP", ethernet(ipv4(6, some[:19])), OTHER_ID, 0, 0),
-            ("7 octets of UDP", ethernet(ipv4(17, udp()[:7])), OTHER_ID, 0, 0),
+            ("19 bytes of TCP", ethernet(ipv4(6, some[:19])), OTHER_ID, 0, 0),
+            ("7 bytes of UDP", ethernet(ipv4(17, udp()[:7])), OTHER_ID, 0, 0),
             ("TCP data offset 0", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=0))), OTHER_ID, 0, 0),
             ("TCP data offset 3: undecodable", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=3)))),
             ("TCP data offset 4", ethernet(ipv4(6, tcp(ACK, b"abc", data_offset=4))), TCP_ID, 16, 7),
@@ -111,7 +111,7 @@ class JavaWalk(JavaCase):
             ("end", with_options(b"\0\7\7\7"), UDP_ID, 8, 3),
             ("an option of the header's length", with_options(b"\x44\4\1\2"), UDP_ID, 8, 3),
             ("out of step after an option: the end that follows it is stepped over", with_options(b"\x44\2\0\1\1\1\1\7")),
-            ("an option in the last octet has no length", with_options(b"\1\1\1\7")),
+            ("an option in the last byte has no length", with_options(b"\1\1\1\7")),
             ("… and where the step is short, neither", with_options(b"\7\1\1\7")),
             ("unknown options stop the walk", with_options(b"\x1a\1\1\7"), UDP_ID, 8, 3),
             ("TCP options that were not captured", tcp_option(b"", 6)),
@@ -122,7 +122,7 @@ class JavaWalk(JavaCase):
         ])
 
     def test_frame_as_raw_ip(self):
-        """A frame without a usable IPv4 header is walked as if it began with one."""
+        """A frame without a usable IPv4 header is walked as if it started with one."""
         some = ipv4(6, tcp(ACK, b"abc"))
         arp = bytes.fromhex("0001080006040001") + bytes([2, 0, 0, 0, 0, 1]) + bytes([192, 0, 2, 1]) + bytes(10)
         self.check_all([
@@ -130,7 +130,7 @@ class JavaWalk(JavaCase):
             ("no trailer is cut off there", some + b"\0" * 7, TCP_ID, 20, 10),
             ("broadcast ARP", ethernet(arp, 0x0806, b"\xff" * 6), "8.6.0.1-8.0.6.4-0-0-0", 0, 0),
             ("unicast ARP", ethernet(arp, 0x0806)),
-            ("19 octets", some[:19]),
+            ("19 bytes", some[:19]),
         ])
         self.assertIn("taken_as_raw_ip=2 ", self.run_on(pcap([(START, some), (START + 1, some)])).err)
 
@@ -159,8 +159,8 @@ class JavaWalk(JavaCase):
         self.assertEqual(self.identity(nested(124)), ("69.0.0.0-0.0.0.0-16388-0-17", 8, 4 + 20 * 124))
         self.assertIsNone(self.identity(nested(125)))
 
-    def test_header_behind_the_captured_octets(self):
-        """A total length below the header's hides that it was not captured, until it is read."""
+    def test_header_beyond_the_captured_bytes(self):
+        """A total length below the header length hides that the header was not captured, until it is read."""
         frame = ethernet(ipv4(17, bytes(20), ihl=15, total=20))
         self.assertIsNone(self.identity(frame))
         self.assertEqual(self.identity(frame + bytes(20)), (OTHER_ID, 0, 0))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Random captures of what crosses real links: whole protocols in whole frames, tags, labels and tunnels, datagrams cut
-into fragments that come in any order, ICMP errors about packets that were there, padding, a short snapshot length, a
-clock that steps; and the same packets as files of several kinds. Where the captures of random_captures.py and
-java_captures.py lie in every field, here packets belong together."""
+"""Random captures like those of real links: whole protocols in whole frames, tags, labels and tunnels, datagrams cut
+into fragments that come in any order, ICMP errors about earlier packets, padding, a short snapshot length, a clock that
+steps; and the same packets as files of several kinds. In the captures of random_captures.py and java_captures.py any
+field may be wrong; here packets belong together."""
 import random
 import struct
 
@@ -31,7 +31,7 @@ def transport(r, ends):
     if kind == 9:
         head = struct.pack(">BBHHH", r.choice([0, 8, 8, 0, 13, 14, 17, 18, 9, 5]), 0, 0, r.choice([1, 80, 7000]), 1)
         return 1, head + payload
-    if kind == 10:  # SCTP: a data or an other chunk
+    if kind == 10:  # SCTP: a data chunk or another one
         chunk = struct.pack(">BBH", r.choice([0, 1, 3, 10]), 3, 16 + len(payload)) + bytes(12) + payload
         return 132, struct.pack(">HHII", *ends, 1, 0) + chunk + bytes(-len(chunk) % 4)
     return r.choice([2, 50, 51, 89, 103]), payload
@@ -75,7 +75,7 @@ def gre(r, hosts, packet):
 
 
 def under_link(r, packet, ether_type=IPV4):
-    """The Ethernet frame, with what lies between link and IP on some of them."""
+    """The Ethernet frame; some have tags, labels, PPPoE or LLC in front of the packet."""
     way = r.randrange(14)
     if way == 0:
         packet, ether_type = struct.pack(">HH", r.randrange(1 << 16), ether_type) + packet, r.choice([VLAN, QINQ, 0x9100])
@@ -158,7 +158,7 @@ def pcapng(timed, order="<", interfaces=3):
 
 
 def files(seed, count=400):
-    """The packets of this seed as files: name, bytes. The first is little-endian, in microseconds."""
+    """The packets of this seed as files: {name: bytes}. The first is little-endian, in microseconds."""
     timed = frames(random.Random(seed), count)
     return {"pcap": pcap(timed), "big-endian": pcap(timed, ">"), "nanoseconds": pcap(timed, nanoseconds=True),
             "big-endian nanoseconds": pcap(timed, ">", True), "pcapng": pcapng(timed),

@@ -77,7 +77,7 @@ class PythonCase(cases.Case):
         return [dict(zip(COLUMNS, row.split(","), strict=True)) for row in rows[1:]]
 
     def rows(self, *timed):
-        """Of IP packets over Ethernet: (seconds, packet), …"""
+        """The rows of IP packets over Ethernet. timed: (seconds, packet), …"""
         return self.rows_of(capture.pcap([(time, ethernet(packet)) for time, packet in timed]))
 
     def row(self, *timed):

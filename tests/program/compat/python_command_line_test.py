@@ -36,7 +36,7 @@ class CommandLine(PythonCase):
         self.assertEqual(done.csv, f"src_ip,tot_fwd_pkts,subflow_bwd_byts\r\n{CLIENT},2,0\r\n".encode())
 
     def test_several_captures_are_one_stream(self):
-        # Of other link types, and with their flows going on.
+        # The link types differ, and flows continue in the second capture.
         path = self.path("second.pcap")
         with open(path, "wb") as file:
             file.write(pcap([(2, 0, udp(back=True))], 228))
@@ -70,7 +70,7 @@ class CommandLine(PythonCase):
         self.assertIn("seen=4 taken=4 ", done.err)
 
     def test_flows_above_the_limit_are_written_early(self):
-        # 64 flows fit. The 65th forces out the one that is in the table for longest, the 66th the next one.
+        # 64 flows fit. The 65th forces out the oldest one in the table, the 66th the next one.
         done = self.run_on(capture.pcap([(1, ethernet(udp(ports=(i, 53)))) for i in range(66)]), "--max-flows", "64")
         ports = [row.split(",")[2] for row in done.csv.decode().split("\r\n")[1:-1]]
         self.assertEqual(ports, [str(i) for i in range(66)])

@@ -36,8 +36,8 @@ class Quirks(PythonCase):
                     flow_iat_mean="0.625", flow_iat_max="1.0", flow_iat_min="0.0")
 
     def test_gaps_may_be_negative(self):
-        # Gaps of the flow are counted from the latest time (10): 0, 5, -3, 1. Those of F from the packet before: 0, 5,
-        # -3, 4. The duration is the greatest time.
+        # Gaps of the flow are counted from the latest time (10): 0, 5, -3, 1. Forward gaps are counted from the packet
+        # before: 0, 5, -3, 4. The duration is the greatest time.
         row = self.row((5, udp()), (10, udp()), (7, udp()), (11, udp()))
         self.expect(row, flow_iat_min="-3.0", flow_iat_max="5.0", flow_iat_mean="0.75", fwd_iat_tot="6.0",
                     fwd_iat_min="-3.0", fwd_iat_mean="1.5", flow_duration="6.0")
@@ -75,7 +75,7 @@ class Quirks(PythonCase):
 
     def test_without_a_total_length_nothing_is_padding(self):
         self.expect(self.row((1, changed(udp(4), at2=0, at3=0) + bytes(6))), fwd_act_data_pkts=2)
-        # One byte less than the header: the same; the header itself: all is padding and no transport header is left.
+        # One byte less than the header: the same. The header itself: all is padding, and no transport header is left.
         self.assertEqual(self.taken(ethernet(changed(udp(4), at3=19)), ethernet(changed(udp(4), at3=20))),
                          [True, False])
 
@@ -96,7 +96,7 @@ class Quirks(PythonCase):
     # ---- bulks ----
 
     def test_bulk_has_the_first_packet_once(self):
-        # Unlike the lists. Four packets of 10 bytes in 0.4 s are a bulk; three are not.
+        # Unlike in the lists. Four packets of 10 bytes in 0.4 s are a bulk; three are not.
         row = self.row((1, udp()), (1.1, udp()), (1.2, udp()), (1.4, udp()))
         self.expect(row, fwd_byts_b_avg="40.0", fwd_pkts_b_avg="4.0", fwd_blk_rate_avg="1E+2", bwd_blk_rate_avg=0)
         self.expect(self.row((1, udp()), (1.1, udp()), (1.2, udp())), fwd_byts_b_avg=0, fwd_blk_rate_avg=0)
@@ -121,7 +121,7 @@ class Quirks(PythonCase):
         self.expect(self.row((1, udp()), (1.05, udp(0, back=True)), *rest), fwd_pkts_b_avg="4.0")
 
     def test_bulk_at_the_epoch_never_begins(self):
-        # Time 0 means "no candidate": each packet begins a new one.
+        # Time 0 means "no candidate": each packet starts a new one.
         self.expect(self.row(*[(0, udp())] * 6), fwd_pkts_b_avg=0)
 
     def test_bulk_rate_is_a_decimal(self):
@@ -169,16 +169,18 @@ class Quirks(PythonCase):
         self.expect(row, tot_fwd_pkts=5, tot_bwd_pkts=1, fin_flag_cnt=2, rst_flag_cnt=1, syn_flag_cnt=3)
 
     def test_timeout_is_240_seconds(self):
-        # 240 s after the last packet is within; the collection then takes the flow for its length.
+        # A packet 240 s after the last one belongs to the flow. The collection then takes the flow, because it is so
+        # long.
         self.expect_flows(self.rows((1, udp()), (241, udp())), (4000, 53, 3, 0))
         self.expect_flows(self.rows((1, udp()), (241.000001, udp())), (4000, 53, 2, 0), (4000, 53, 2, 0))
 
     def test_timeout_counts_from_the_greatest_time(self):
-        # The clock steps back in between: 300 is 200 s behind the latest time and not 299 s.
+        # The clock steps back in between: 300 is 200 s after the latest time, not 299 s.
         self.expect_flows(self.rows((100, udp()), (1, udp()), (300, udp())), (4000, 53, 4, 0))
 
     def test_timeout_is_that_of_the_packets_protocol(self):
-        # ICMP's 60 s for a packet on a flow that TCP opened, TCP's 240 s for one that ICMP opened.
+        # An ICMP packet on a flow that TCP opened has ICMP's 60 s. A TCP packet on one that ICMP opened has TCP's 240
+        # s.
         self.assertEqual(len(self.rows((1, tcp(ports=(8, 80))), (61.000001, icmp(8, 80)))), 2)
         self.assertEqual(len(self.rows((1, icmp(8, 80)), (61.000001, tcp(ports=(8, 80))))), 1)
         self.assertEqual(len(self.rows((1, icmp(8)), (61, icmp(8)))), 1)
@@ -195,8 +197,8 @@ class Quirks(PythonCase):
         self.assertIn("1 flows without a forward packet were left out (1 packets)", "\n".join(done.warnings))
 
     def test_numbered_flows_of_a_key(self):
-        # 500 s later: number 1. Back in time the first flow gets its packet; then the packet at 600 is more than 240
-        # from that one but not more than 480 from number 1.
+        # The packet 500 s later opens number 1. The one back in time belongs to the first flow. The packet at 600 is
+        # more than 240 s after that one, but not more than 480 s after number 1.
         rows = self.rows((1, udp()), (501, udp(20)), (100, udp(30)), (600, udp(40)))
         # The last packet's flow is 99 s long, below 120: nothing is collected before the end.
         self.expect_flows(rows, (4000, 53, 3, 0), (4000, 53, 3, 0))
@@ -204,13 +206,14 @@ class Quirks(PythonCase):
         self.expect(rows[1], totlen_fwd_pkts=62 + 62 + 82)
 
     def test_time_out_grows_with_the_number(self):
-        # At 900: above 240 from 1, not above 480 from 501: it is number 1's, although 399 s later.
+        # The packet at 900 is more than 240 s after 1, but not more than 480 s after 501. So it belongs to number 1,
+        # although it comes 399 s later.
         self.expect_flows(self.rows((1, udp()), (501, udp()), (900, udp())), (4000, 53, 2, 0), (4000, 53, 3, 0))
 
     def test_collection_takes_idle_flows_at_240_seconds(self):
-        # 999 packets of another flow, within a second of the collection. The idle flow is written first, being first in
-        # the table; at 239.999999 s it stays and is written with the others at the end, again first. What tells them
-        # apart is a packet on its key behind the collection: a new flow, or a second one.
+        # 999 packets of another flow come within a second of the collection. The idle flow is written first, because it
+        # is first in the table. At 239.999999 s it stays, and is written with the others at the end, again first. A
+        # packet on its key after the collection shows the difference: it opens a new flow, or number 1.
         def rows(seconds):
             fill = [(1 + seconds, udp(ports=(9, 9)))] * 999
             return self.rows((1, udp()), *fill, (1.5 + seconds, udp(back=True)))
@@ -244,12 +247,12 @@ class Quirks(PythonCase):
         self.expect_flows(rows, (4000, 53, 3, 0), (9, 9, 999, 0), (4000, 53, 2, 0))
 
     def test_long_flow_makes_a_collection(self):
-        # Above 120 s: all flows that are idle or of 90 s are taken, in table order, and the flow itself.
+        # A flow longer than 120 s is taken, and with it all flows that are idle or 90 s long, in table order.
         rows = self.rows((1, udp(ports=(1, 1))), (2, udp(ports=(2, 2))), (3, udp(ports=(3, 3))),
                          (95, udp(ports=(3, 3))), (122.000001, udp(ports=(2, 2))), (123, udp(ports=(2, 2))),
                          (124, udp(ports=(3, 3))))
         self.expect_flows(rows, (2, 2, 3, 0), (3, 3, 3, 0), (1, 1, 2, 0), (2, 2, 2, 0), (3, 3, 2, 0))
-        # At 120 s exactly not.
+        # Exactly 120 s is not enough.
         rows = self.rows((1, udp(ports=(1, 1))), (2, udp(ports=(2, 2))), (122, udp(ports=(2, 2))))
         self.expect_flows(rows, (1, 1, 2, 0), (2, 2, 3, 0))
 
@@ -294,7 +297,7 @@ class Quirks(PythonCase):
             self.assertIn("link_type=1 ", done.err)
             self.assertEqual(len(done.warnings), 1, done.err)
 
-    def test_tcp_of_few_octets(self):
+    def test_tcp_of_few_bytes(self):
         sizes = [n for n in range(24) if self.taken(ethernet(capture.ipv4(6, tcp()[20:] + bytes(4))[:20 + n]))[0]]
         self.assertEqual(sizes, [2, 4, 8, 12, 14, 16, 18, 20, 21, 22, 23])
         self.expect(self.row((1, tcp(FIN, window=77)[:22])), src_port=4000, dst_port=80, syn_flag_cnt=2, fin_flag_cnt=0,
@@ -304,12 +307,12 @@ class Quirks(PythonCase):
         self.expect(self.row((1, tcp(FIN, window=77)[:36])), init_fwd_win_byts=77)
 
     def test_tcp_data_offset(self):
-        # 24 bytes after the IP header: of offset 4 or less 20 are header, of 6 and more all.
+        # 24 bytes after the IP header. With an offset up to 5, 20 of them are header; from 6 on, all are.
         for offset, data in ((0, 2), (4, 2), (5, 2), (6, 0), (15, 0)):
             self.expect(self.row((1, changed(tcp(payload=4), at32=offset << 4))), fwd_act_data_pkts=data)
         self.expect(self.row((1, changed(tcp(), at32=4 << 4))), fwd_act_data_pkts=0)
 
-    def test_udp_and_icmp_of_few_octets(self):
+    def test_udp_and_icmp_of_few_bytes(self):
         sizes = [n for n in range(12) if self.taken(ethernet(udp()[:20 + n]))[0]]
         self.assertEqual(sizes, [6, 8, 9, 10, 11])
 
@@ -323,7 +326,7 @@ class Quirks(PythonCase):
         self.assertEqual(sizes_of(17), [1, 2, 4, 6, 8] + list(range(12, 22)))
         self.assertEqual(sizes_of(13), [1, 2, 4, 6, 8, 12, 16, 20, 21])
 
-    def test_icmp_payload_is_behind_the_types_header(self):
+    def test_icmp_payload_is_after_the_types_header(self):
         for kind, header in ((8, 8), (5, 8), (17, 12), (13, 20)):
             self.expect(self.row((1, icmp(kind, payload=header - 8))), fwd_act_data_pkts=0)
             self.expect(self.row((1, icmp(kind, payload=header - 7))), fwd_act_data_pkts=2)
@@ -380,7 +383,7 @@ class Quirks(PythonCase):
         self.assertEqual(packets(interface()), goes_on)
         self.assertEqual(packets(interface(snap=262144)), goes_on)
         self.assertEqual(packets(section(), interface()), goes_on)
-        # Even if no packet is of that interface.
+        # Even if no packet belongs to that interface.
         self.assertEqual(packets(interface(113)), ends)
         self.assertEqual(packets(interface(snap=100)), ends)
         self.assertEqual(packets(section(), interface(113), section(), interface()), ends)
@@ -396,7 +399,7 @@ class Quirks(PythonCase):
 
 class Arithmetic(PythonCase):
     def test_long_flows_add_up_as_numpy_does(self):
-        # More gaps than one buffer of numpy (8192): blocks of 8, halves, and buffers all come in.
+        # More gaps than one buffer of numpy (8192): blocks of 8, halves and buffers all occur.
         for packets in (130, 1000, 9001, 20_011):
             r = random.Random(packets)
             time, frames = 1_000_000, []

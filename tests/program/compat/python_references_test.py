@@ -25,7 +25,7 @@ class PythonReferences(cases.Case):
         if not os.path.isdir(REFERENCE):
             self.skipTest("there is no ../shared beside the repository")
 
-    def test_same_octets(self):
+    def test_same_bytes(self):
         folder = os.path.join(SHARED, "pcaps")
         names = sorted(os.path.join(sub, name) for sub in ("", "odd")
                        for name in os.listdir(os.path.join(folder, sub)) if ".pcap" in name)

@@ -7,7 +7,7 @@ import struct
 import packets
 
 ADDRESSES = [b"\x0a\0\0\x01", b"\x0a\0\0\x02", b"\xc0\xa8\xff\x09"]
-# As ports, ICMP types and identifiers.
+# Used as ports, ICMP types and identifiers.
 VALUES = [0, 3, 8, 11, 13, 17, 80, 300]
 LINKS = [0, 1, 1, 1, 12, 108, 113, 228, 276, 14, 101]
 STEPS = [0, 0, 1, 999, 1_000, 250_000, 999_999, 1_000_000, 1_000_001, 3_000_000, 29_999_999, 30_000_000, 60_000_000,
@@ -16,7 +16,7 @@ STEPS = [0, 0, 1, 999, 1_000, 250_000, 999_999, 1_000_000, 1_000_001, 3_000_000,
 
 
 def frame_of(r, link, order, tidy):
-    """tidy: the share of packets without lies."""
+    """tidy: the probability that a field is right."""
     protocol = r.choice([6, 6, 17, 17, 1, 1] if r.random() < tidy else [0, 2, 6, 17, 1, 47, 58])
     first, second = r.choice(VALUES), r.choice(VALUES)
     payload = r.randbytes(r.choice([0, 0, 1, 6, 20, 100, r.randrange(1400)]))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/examples is what scripts/make-examples makes of it today, the 82 columns are those of the independent model, and
-the capture is one that other tools find no fault with."""
+"""docs/examples equals what scripts/make-examples makes today, its 82 columns equal those of the independent model, and
+other tools accept its capture."""
 import csv
 import math
 import os
@@ -32,7 +32,7 @@ def read(path):
 
 class Examples(cases.Case):
     def assert_same_tables(self, ours, theirs, name):
-        """Numbers to the last but one digit: compilers and libraries may round differently."""
+        """Compares numbers up to the last digit but one: compilers and libraries may round differently."""
         self.assertEqual([len(row) for row in ours], [len(row) for row in theirs], name)
         for number, (our_row, their_row) in enumerate(zip(ours, theirs)):
             for column, ours_text, theirs_text in zip(ours[0], our_row, their_row):
@@ -85,7 +85,7 @@ class Examples(cases.Case):
         self.assertIn(done.err.strip(), read(os.path.join(EXAMPLES, "README.md")))
 
     def test_numbers_in_the_readme_are_in_the_rows(self):
-        """Of the numbered paragraphs: `column` 123, a column of that flow's row and its value."""
+        """In the numbered paragraphs, `column` 123 names a column of that flow's row and its value."""
         with open(os.path.join(EXAMPLES, "cic82.csv"), newline="", encoding="utf-8") as file:
             rows = sorted(csv.DictReader(file), key=lambda row: row["timestamp"])
         paragraphs = re.split(r"^(\d)\. ", read(os.path.join(EXAMPLES, "README.md")), flags=re.M)[1:]
@@ -100,7 +100,7 @@ class Examples(cases.Case):
         if shutil.which("tcpdump") is None:
             self.skipTest("needs tcpdump")
         said = output_of("tcpdump", "-nn", "-vv", "-r", CAPTURE)
-        # A packet begins in the first column with its time.
+        # The line of a packet starts with its time.
         self.assertEqual(len(re.findall(r"^\d\d:\d\d:\d\d\.\d{6} ", said, flags=re.M)), 65)
         self.assertGreater(len(re.findall(r"\(correct\)|cksum ok|sum ok", said)), 50)
         for word in ("incorrect", "bad", "wrong", "truncated", "malformed"):
