@@ -151,7 +151,7 @@ def test_what_is_no_capture(tmp_path):
         list(flowmeter.read(path))
 
 
-def test_names_of_any_octets(tmp_path):
+def test_names_of_any_bytes(tmp_path):
     path = os.path.join(os.fsencode(tmp_path), b"-\xff[1,2] \xe4.pcap")
     pathlib.Path(os.fsdecode(path)).write_bytes(frames.pcap(frames.conversation()))
     assert len(list(flowmeter.read(os.fsdecode(path)))) == 3

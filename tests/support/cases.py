@@ -5,7 +5,7 @@ import signal
 import tempfile
 import unittest
 
-# Shorter than ctest's time-out, which kills: a case that hangs must remove its namespaces and processes.
+# Shorter than ctest's time-out, which kills the process: a case that hangs must still clean up.
 CASE_SECONDS = 240
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

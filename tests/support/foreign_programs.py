@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Programs of somebody else at the hooks of an interface: two instructions each, loaded by bpf(2), which pass all packets
-on. Links die with the object that holds them; filters and pins with the namespace and the test's own bpffs."""
+"""Programs of other owners at the hooks of an interface. Each has two instructions, is loaded by bpf(2), and passes all
+packets on. Links end with the object that holds them, filters and pins with the namespace and the case's bpffs."""
 import ctypes
 import os
 import platform
@@ -57,7 +57,7 @@ def index_of(namespace, interface):
 
 
 def pin(case, program):
-    """Path of a pin in a bpffs of the case's own."""
+    """Pins the program in a bpffs of the case, and returns the path."""
     directory = case.path("bpffs")
     if not os.path.isdir(directory):
         os.mkdir(directory)

@@ -81,7 +81,7 @@ class Service:
         self.lock = threading.Lock()
         self.requests, self.acknowledged = [], []
         self.server, self.stopping = None, threading.Event()
-        with socket.socket() as s:  # a port that is free now, and stays ours to start on
+        with socket.socket() as s:  # a free port, on which the service can start again
             s.bind((address, 0))
             self.port = s.getsockname()[1]
         case.addCleanup(self.stop)

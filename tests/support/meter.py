@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The program under test: started, waited for, stopped; its rows and its account."""
+"""Starts the program under test, waits for it and stops it; reads its rows and its account."""
 import csv
 import ctypes
 import io
@@ -77,7 +77,7 @@ def run(*arguments, prefix=(), stdin=b"", **options):
 
 
 class Meter:
-    """The program while it runs. Killed at the end of the case if it still does."""
+    """The running program. It is killed at the end of the case if it still runs."""
 
     def __init__(self, case, name, *arguments, prefix=(), program=None, **options):
         self.case, self.name = case, name

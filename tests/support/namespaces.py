@@ -50,7 +50,7 @@ class Namespace:
         self.enter = ("ip", "netns", "exec", self.name)
         case.addCleanup(run, "ip", "netns", "del", self.name, check=False)
         run("ip", "netns", "add", self.name)
-        # IPv6 says its few words at once: no waiting for duplicate addresses, reports of multicast groups within 10 ms.
+        # IPv6 sends its few packets at once: no detection of duplicate addresses, multicast reports within 10 ms.
         self.run("sh", "-c", "cd /proc/sys/net/ipv6/conf; for i in all default; do echo 0 > $i/accept_dad;"
                              " echo 0 > $i/router_solicitations; echo 10 > $i/mldv2_unsolicited_report_interval; done")
         self.ip("link", "set", "lo", "up")
@@ -77,7 +77,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def inside(self):
-        """Everything that this thread opens in the meantime (sockets, /dev/net/tun) belongs to the namespace."""
+        """Everything that this thread opens inside (sockets, /dev/net/tun) belongs to the namespace."""
         with open(f"/proc/self/task/{threading.get_native_id()}/ns/net", "rb") as home, \
                 open(f"/run/netns/{self.name}", "rb") as there:
             if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
@@ -121,7 +121,7 @@ class Pair:
                 side.ip("neigh", "replace", address, "lladdr", macs[peer], "dev", "veth0", "nud", "permanent")
 
     def wait_quiet(self, seconds=0.3, limit=60):
-        """Until nothing has crossed the wire for a while."""
+        """Waits until nothing has crossed the wire for a while."""
         end = time.monotonic() + limit
         before, since = None, 0
         while time.monotonic() < end:
@@ -135,14 +135,14 @@ class Pair:
 
 
 class Tcpdump:
-    """A capture on an interface, begun when the constructor returns."""
+    """A capture on an interface, which has started when the constructor returns."""
 
     def __init__(self, case, namespace, interface):
         self.case = case
         self.pcap, self.log = case.path("reference.pcap"), case.path("tcpdump.log")
         with open(self.log, "wb") as log:
-            # As root throughout (-Z), as the directory is the test's. 64 MiB of buffer in frames of little more than the
-            # MTU; immediately, as its blocks are otherwise handed over up to a second late.
+            # -Z root, because the directory belongs to the test. A buffer of 64 MiB, with frames of little more than
+            # the MTU. Immediate mode, because blocks are otherwise delivered up to a second late.
             self.process = namespace.start("tcpdump", "-i", interface, "-w", self.pcap, "--immediate-mode", "-U",
                                            "-s", "2048", "-B", "65536", "-Z", "root", "--time-stamp-precision=nano",
                                            stderr=log)
@@ -156,5 +156,5 @@ class Tcpdump:
         time.sleep(0.2)  # it may still be writing
         self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=60)
-        self.case.assertIn("\n0 packets dropped by kernel", self.text(), "the reference itself is not whole")
+        self.case.assertIn("\n0 packets dropped by kernel", self.text(), "tcpdump itself has lost packets")
         return self.pcap

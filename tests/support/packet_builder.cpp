@@ -309,7 +309,7 @@ Bytes Packet::network_bytes() const {
   return out;
 }
 
-// All in front of the IP header.
+// Everything in front of the IP header.
 Bytes Packet::link_bytes() const {
   const unsigned ethertype = network_type_.value_or(is_ipv6_ ? 0x86dd : 0x0800);
   const unsigned ppp_protocol = network_type_.value_or(is_ipv6_ ? 0x0057 : 0x0021);

@@ -61,8 +61,8 @@ class Packet {
   Packet& fragment(uint16_t offset_in_8, bool more, uint32_t identification = 1);
 
   // ---- link ----
-  Packet& link(
-      uint32_t link_type);  // 0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276; others have no header
+  // 0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276; others have no header.
+  Packet& link(uint32_t link_type);
   Packet& tag(uint16_t tag_protocol, uint16_t id = 100);
   Packet& vlan(uint16_t id = 100) { return tag(0x8100, id); }
   Packet& qinq(uint16_t outer = 200, uint16_t inner = 100) {
@@ -85,7 +85,7 @@ class Packet {
   // Length on the wire, whatever the headers say.
   Packet& wire_length(uint32_t bytes);
 
-  // The same packet from the other end: addresses and ports change places.
+  // The same packet from the other end: addresses and ports are exchanged.
   Packet reversed() const;
 
   Frame frame() const;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets layer by layer, and capture files: the builder of all tests in Python. Every length and field of a header can
-be another than it should be."""
+"""Packets layer by layer, and capture files: the builder of all tests in Python. Any length or field of a header can be
+set to a wrong value."""
 import struct
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128

@@ -12,8 +12,8 @@
 
 namespace flowmeter::testing {
 
-// A conversation of a few hosts with everything that moves the rules: all protocols, flags,
-// silences around the limits, steps back of the clock, fragments and refused frames.
+// Conversations of a few hosts that touch every rule: all protocols and flags, gaps around the
+// limits, a clock that steps back, fragments, and frames that are not metered.
 struct Traffic {
   std::vector<Packet> packets;
   std::vector<uint64_t> times_ns;

@@ -50,10 +50,10 @@ constexpr bpf_insn exit() {
 // its first value (BPF_PSEUDO_MAP_VALUE).
 void load_map(std::vector<bpf_insn>& program, int dst, int pseudo, int map_fd);
 
-// Appends: advance the counter that is the only value of an array map through all of 0 … mask, in
-// an order that no hardware prefetcher guesses, and store it as a source address 10.x.y.z of an
-// IPv4 packet behind Ethernet. data is a register with the frame's start, whose bounds are checked;
-// r1 and r2 are lost.
+// Appends instructions that advance the counter that is the only value of an array map through all
+// of 0 … mask, in an order that no hardware prefetcher guesses, and store it as source address
+// 10.x.y.z of an IPv4 packet after an Ethernet header. data is a register with the frame's start,
+// whose bounds are checked; r1 and r2 are overwritten.
 void next_source_address(std::vector<bpf_insn>& program, int data, int counter_fd, uint32_t mask);
 
 }  // namespace bpf

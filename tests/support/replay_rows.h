@@ -63,7 +63,7 @@ Replayed replay(const std::vector<TimedFrame>& frames,
                 const fm_settings& settings = fm_default_settings(),
                 Replay::Limits limits = kRoomyLimits, FeatureSet set = columns_82());
 
-// All that a capture file holds.
+// Replays a capture file.
 Replayed replay_file(const std::string& path, const fm_settings& settings = fm_default_settings());
 
 }  // namespace flowmeter::testing

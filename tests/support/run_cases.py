@@ -125,7 +125,7 @@ def load(path):
 
 
 def unwind(number, _):
-    """A case that is stopped takes its namespaces and processes with it."""
+    """Raises, so that a case that is stopped removes its namespaces and processes."""
     raise TimeoutError(f"stopped by {signal.Signals(number).name}")
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Flows written to files: NDJSON, compressed, rotated, several at once; killed in the middle, on a full file system, in a
-directory that is closed. A file with a final name is complete."""
+"""Flows written to files: NDJSON, compressed, rotated, several at once; a run that is killed, a full file system, a
+directory without permission. A file with a final name is complete."""
 import csv
 import gzip
 import io
@@ -35,7 +35,7 @@ class Files(cases.Case):
         return path
 
     def octets(self, path):
-        """What the file holds, unpacked. A compressed file that is not whole is an error."""
+        """The content of the file, decompressed. An incomplete compressed file is an error."""
         if path.endswith(".zst"):
             return subprocess.run(["zstd", "-dcq", path], check=True, capture_output=True, timeout=60).stdout
         with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
@@ -50,7 +50,7 @@ class Files(cases.Case):
             self.skipTest("needs root to mount a tmpfs")
 
     def assert_whole_csv(self, octets):
-        """A header, and whole rows of as many cells. Returns the rows."""
+        """There must be a header, and whole rows with as many cells. Returns the rows."""
         self.assertTrue(octets.endswith(b"\n"))
         rows = list(csv.reader(io.StringIO(octets.decode())))
         self.assertEqual(rows[0][:3], ["src_ip", "dst_ip", "src_port"])
@@ -72,7 +72,7 @@ class Formats(Files):
                                  self.path("x.json"), "--extra", "interface,end_reason")
                 self.assertEqual((done.code, done.errors), (OK, []), done.err)
                 rows = meter.rows_of(self.octets(self.path("x.csv")).decode())
-                # Numbers as they stand in the text: what they are written as is to be compared, too.
+                # Keeps the text of numbers, because the way they are written is compared, too.
                 objects = [json.loads(line, parse_float=str, parse_int=lambda n: int(n))
                            for line in self.octets(self.path("x.json")).decode().splitlines()]
                 self.assertEqual(len(objects), 3)
@@ -105,7 +105,7 @@ class Formats(Files):
         self.assertEqual([name for name in os.listdir(self.directory) if name.endswith(".part")], [])
 
     def test_two_runs_at_once(self):
-        """The second one is refused: what has the final name is one run's."""
+        """The second run is refused: one file is written by one run."""
         os.mkfifo(self.path("pipe"))
         pcap, output = self.flows(20), self.path("x.csv.gz")
         first = meter.Meter(self, "first", "-f", self.path("pipe"), "-c", output)
@@ -227,7 +227,7 @@ class Rotation(Files):
         self.assertEqual(sum(len(self.assert_whole_csv(self.octets(path))) for path in self.files(".csv")), 1000)
 
     def test_killed(self):
-        """At any moment: files with final names are whole, and are the first rows without a gap."""
+        """At any moment, files with final names are whole, and hold the first rows without a gap."""
         self.needs_zstd()
         x = self.flows(40000)
         moments = 0
@@ -257,7 +257,7 @@ class Rotation(Files):
 
 class Failing(Files):
     def test_full_file_system(self):
-        """A tiny tmpfs of a mount namespace; what was written is copied out of it at the end."""
+        """The outputs are on a tiny tmpfs in a mount namespace, and are copied out of it at the end."""
         self.needs_mounts()
         script = ('mount -t tmpfs -o size=256k none "$0" && "$@"; status=$?; mkdir "$0.out"; cp "$0"/* "$0.out/"; '
                   "exit $status")
@@ -289,7 +289,7 @@ class Failing(Files):
                     os.unlink(path)
 
     def test_full_file_system_compressed(self):
-        """A compressed file that is not whole gets no final name."""
+        """A compressed file that is incomplete gets no final name."""
         self.needs_mounts()
         script = 'mount -t tmpfs -o size=16k none "$0" && "$@"; status=$?; ls "$0" >"$0.ls"; exit $status'
         disk = self.path("disk")

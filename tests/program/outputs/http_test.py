@@ -16,13 +16,13 @@ import meter
 from http_server import CUT, CUT_ANSWER, LATE, SILENT, Service
 
 OK, FAILED, USAGE = 0, 1, 2
-# A proxy of the machine is not for a server on the loopback interface.
+# Without the machine's proxy settings, because the server is on the loopback interface.
 ENVIRONMENT = {**{k: v for k, v in os.environ.items() if "proxy" not in k.lower()}, "no_proxy": "*"}
 
 
 class Http(cases.Case):
     def flows(self, name, count, first_port=1000):
-        """A capture of this many flows, told apart by src_port."""
+        """A capture of this many flows, which differ in src_port."""
         path = self.path(name)
         with open(path, "wb") as file:
             file.write(capture.pcap([(1 + i / 1000, capture.ethernet(
@@ -51,7 +51,7 @@ class Http(cases.Case):
 
 
 class Delivery(Http):
-    def test_one_object_a_flow(self):
+    def test_one_object_per_flow(self):
         service = Service(self)
         done = self.run_meter("-f", self.flows("x.pcap", 20), "-u", service.url(), "--json", self.path("x.json"))
         self.assertEqual((done.code, done.errors, done.warnings), (OK, [], []), done.err)
@@ -82,7 +82,7 @@ class Delivery(Http):
             self.assertEqual(len(meter.rows_of(file.read())), 20)
 
     def test_many(self):
-        """Several times the queue: replay waits for the server."""
+        """Many times what the queue holds: replay waits for the server."""
         service = Service(self)
         done = self.run_meter("-f", self.flows("x.pcap", 4000), "-u", service.url(), "--url-batch", "500",
                               "--output-queue", "1")
@@ -100,7 +100,7 @@ class Failures(Http):
                 self.assert_each_once(service, 6)
                 self.assertEqual(len(service.requests), 7)
                 self.assertEqual(service.requests[2].body, service.requests[3].body)
-                # A kept connection that was closed without a word is opened again without one, too.
+                # A kept connection that the server has closed is opened again without a warning.
                 if failure != CUT:
                     self.assertEqual(len(done.warnings), 1, done.err)
                     self.assertIn("answers again", done.err)
@@ -113,7 +113,7 @@ class Failures(Http):
         times = [request.time for request in service.requests]
         pauses = [after - before for before, after in zip(times, times[1:])]
         self.assertEqual(len(pauses), 4)
-        # 0.5, 1, 2, 4 s, of which jitter takes up to a half; the end of input cuts the first pause at most.
+        # 0.5, 1, 2, 4 s, of which jitter takes up to a half. The end of input shortens at most the first pause.
         for pause, least in zip(pauses[1:], (0.5, 1, 2)):
             self.assertGreater(pause, least * 0.95, pauses)
 
@@ -127,7 +127,7 @@ class Failures(Http):
         self.assertGreater(service.requests[2].time - service.requests[1].time, 1.9)
 
     def test_answer_cut_in_the_middle_is_an_answer(self):
-        """The status has come: the server has the row, and does not get it again."""
+        """The status has arrived, so the server has the row. It is not sent again."""
         service = Service(self, lambda n: CUT_ANSWER if n % 2 else 200)
         done = self.run_meter("-f", self.flows("x.pcap", 6), "-u", service.url())
         self.assertEqual((done.code, done.errors), (OK, []), done.err)
@@ -171,7 +171,8 @@ class Failures(Http):
         self.assertEqual(other.requests, [])
 
     def test_dead_server_does_not_hold_up_for_ever(self):
-        """Many rows, more than the queue, and nobody there: an end, a count, and the other output whole."""
+        """More rows than the queue holds, and no server: the run ends and counts them, and the other output is
+        complete."""
         service = Service(self, start=False)
         start = time.monotonic()
         done = self.run_meter("-f", self.flows("x.pcap", 5000), "-u", service.url(), "--url-retry", "1", "--drain", "1",
@@ -194,7 +195,7 @@ class Failures(Http):
         self.assert_account(done, lost=3)
 
     def test_slow_server_in_replay_is_waited_for(self):
-        """--drain is without progress: a server that answers, however slowly, gets all rows."""
+        """--drain limits the time without progress: a server that answers, however slowly, gets all rows."""
         def slow(_):
             time.sleep(0.4)
             return 200
@@ -248,7 +249,7 @@ class Spool(Http):
         service = Service(self, lambda n: 503 if n in (2, 3, 6) else CUT if n == 9 else 200)
         done = self.send(service, self.flows("x.pcap", 6000), "--url-batch", "250", "--output-queue", "1")
         self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        # What the end left over is the next run's.
+        # The next run sends what was left at the end.
         done = self.send(service, self.flows("y.pcap", 1, 60000), "--url-batch", "250")
         self.assertEqual((done.code, done.errors), (OK, []), done.err)
         self.assertEqual(self.ports(service.acknowledged), list(range(1000, 7000)) + [60000])
@@ -304,7 +305,7 @@ class Spool(Http):
             self.assertIn("No space left", line)
 
     def test_a_spool_that_is_not_ours(self):
-        """Told at the start: not when the first rows must be kept."""
+        """Reported at the start, not when the first rows must be kept."""
         if os.geteuid() != 0:
             self.skipTest("needs root to become another user")
         service = Service(self, start=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The table for people, on a pseudo-terminal of several widths and on none."""
+"""The table for people, on pseudo-terminals of several widths and without a terminal."""
 import fcntl
 import ipaddress
 import os
@@ -62,7 +62,7 @@ class Table(cases.Case):
                 lines = self.on_terminal(columns, 50)
                 self.assertEqual(len(lines), 5, lines)
                 self.assertLessEqual(max(map(len, lines)), columns, lines)
-                self.assertEqual(len({len(line) for line in lines}), 1, "columns stand under each other")
+                self.assertEqual(len({len(line) for line in lines}), 1, "columns must be aligned")
                 self.assertNotRegex("\n".join(lines), r"[^ -~\n]")
 
     def test_values(self):
@@ -71,7 +71,7 @@ class Table(cases.Case):
                                            "BYTES>", "BYTES<"])
         self.assertEqual(wide[2].split(), ["00:00:02", "TCP", "192.0.2.1:4000", "192.0.2.2:80", "300", "ms", "2", "2",
                                            "113", "B", "108", "B"])
-        # 100 packets of 14 + 40 + 8 + 1400 octets in 99 s
+        # 100 packets of 14 + 40 + 8 + 1400 bytes in 99 s
         self.assertEqual(wide[4].split(), ["00:00:04", "UDP", "[2001:db8:1:2:3:4:5:6]:40000", "[2001:db8::53]:443", "1m",
                                            "39s", "100", "0", "146", "kB", "0", "B"])
         narrow = self.on_terminal(80, 50)

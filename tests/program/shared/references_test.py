@@ -64,7 +64,7 @@ class References(cases.Case):
         if done.code != 0:
             return f"{name}: exit status {done.code}: {done.err.strip()}"
         wrong = []
-        # As numbers; and the columns that identify a flow, which may have more digits than a double, as text.
+        # Cells as numbers, then as text the columns that identify a flow, as they may have more digits than a double.
         for how in (["--header"], ["--exact", "--only", ",".join(keys[1::2])])[:2 if keys else 1]:
             differ = subprocess.run([sys.executable, os.path.join(SHARED, "tools", "compare_csv.py"), "--unordered",
                                      *how, *keys, output, os.path.join(reference, name + ".csv.gz")],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the tests of scripts/flow_analyzer.py share: flows with values worked out by hand, and a case that runs the script.
-If this Python lacks a package that the script needs, the tests run under Debian's Python, or they are skipped."""
+"""Shared by the tests of scripts/flow_analyzer.py: flows with values worked out by hand, and a case that runs the
+script. If this Python lacks a package that the script needs, the tests run under Debian's Python, or they are
+skipped."""
 import csv
 import os
 import subprocess
@@ -45,7 +46,7 @@ JAVA = REALTIME | {"tot_fwd_pkts": "Total Fwd Packet", "tot_bwd_pkts": "Total Bw
 
 
 def flows(*rows, names=None):
-    """A CSV of flows that differ from the example as said."""
+    """A CSV with one flow per argument: the example with these changes."""
     lines = [",".join((names or {}).get(name, name) for name in COLUMNS)]
     lines += [",".join(str((EXAMPLE | row)[name]) for name in COLUMNS) for row in rows]
     return "\n".join(lines) + "\n"

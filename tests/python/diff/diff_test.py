@@ -203,7 +203,7 @@ class DiffQuirks(DiffCase):
                 wrong = self.both(case, wrong)
                 self.assertEqual(len(wrong.columns[column].unexplained), 1)
                 self.assertEqual(sum(wrong.columns[column].explained.values()), 0)
-                # Its own cell is not explained either if the correct cell is wrong.
+                # Nor is its own cell explained if the correct cell is wrong.
                 wrong = self.both(case, cell, correct=case[6] + 13)
                 self.assertEqual(len(wrong.columns[column].unexplained), 1)
 

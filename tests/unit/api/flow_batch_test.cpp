@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Cells into columns of one type, and the queue between the meter's thread and another.
+// Columns of one type, made of cells; and the queue between the meter's thread and another one.
 #include "api/flow_batch.h"
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ TEST(CellArrayTest, TextsTakeEveryCellAsTheCsvHasIt) {
   for (size_t row = 0; row < std::size(expected); row++) EXPECT_EQ(cells.text(row), expected[row]);
 }
 
-// By its definition, whether or not a packet was ever seen.
+// The definition of the quantity decides, not the packets that were seen.
 TEST(ColumnTypeTest, IsThatOfTheQuantity) {
   const auto type = [](std::string_view set, std::string_view name) {
     for (const Column& column : find_feature_set(set)->columns)

@@ -33,7 +33,7 @@ TEST(ApplicationLayer, Dns) {
   const std::string q = framed(query(1));
   const auto size = static_cast<uint32_t>(q.size());
   check_conversations({
-      {"of a datagram 512 bytes are looked at",
+      {"512 bytes of a datagram are looked at",
        [](Conversation& c) { c.datagram(0, query(16) + std::string(2000, 'x')); }, "DNS 1/0 16 0"},
       {"a message is counted when its question is there; its end need not come",
        [](Conversation& c) {
@@ -55,13 +55,13 @@ TEST(ApplicationLayer, Dns) {
          for (int i = 0; i < 10; i++) c.send(0, q);
        },
        "DNS 1/0 1 0"},
-      {"also one that can be seen to be when its end has not come",
+      {"also one that is known to be too short before its end has come",
        [&](Conversation& c) {
          c.on_port_53().syn(0).send(0, q + u16(11)).noise(1, 1);
          for (int i = 0; i < 10; i++) c.at(0, 1000, q);
        },
        "DNS 1/0 1 0"},
-      {"by its name, too",
+      {"also one whose name is too long for it",
        [&](Conversation& c) {
          c.on_port_53().syn(0).send(0, q + u16(20) + dns_header(0x0100, 1) + "\4");
          for (int i = 0; i < 10; i++) c.at(0, 1000, q);

@@ -90,17 +90,17 @@ TEST(ApplicationLayer, Roles) {
 
 TEST(ApplicationLayer, Http) {
   check_conversations({
-      {"one start a segment", [](Conversation& c) { c.syn(0).send(0, kGet + kGet).send(0, kGet); },
-       "HTTP 2/0 GET 0 0"},
+      {"one start per segment",
+       [](Conversation& c) { c.syn(0).send(0, kGet + kGet).send(0, kGet); }, "HTTP 2/0 GET 0 0"},
       {"starts are at the beginning of segments",
        [](Conversation& c) { c.syn(0).send(0, "\r\n" + kGet); }, "nothing"},
-      {"of codes seen equally often it is the one seen first, though its header ends later",
+      {"of codes seen equally often the one seen first counts, though its header ends later",
        [](Conversation& c) {
          c.at(1, 200, "HTTP/1.1 302 Found\r\n").at(1, 0, "HTTP/1.1 301 Moved\r\n");
          c.at(1, 220, "Location: /\r\n\r\n");
        },
        "HTTP 0/2 NONE 302 0"},
-      {"nor is a later one, in the header of whichever message",
+      {"a later segment in the header of any message is no start",
        [](Conversation& c) {
          const std::string line = "GET / HTTP/1.1\r\n";
          c.syn(0).send(0, line).send(0, "PUT /x HTTP/1.1\r\n\r\n").send(0, kGet).noise(0, 6);

@@ -189,7 +189,7 @@ TEST(ApplicationLayer, Head) {
          c.at(0, 0, "Q");
        },
        "HTTP 1/0 QUX 0 0"},
-      {"a super-packet is one segment; what was not handed over of it is a hole",
+      {"a buffer of many segments is one segment; its bytes that were not handed over are a hole",
        [](Conversation& c) {
          c.syn(0).at(0, 0, kGet, 60000).at(0, 60000, kGet).at(0, 4000, "GET /4 HTTP/1.1\r\n\r\n");
        },
@@ -243,7 +243,7 @@ TEST(ApplicationLayer, LaterSegments) {
       {"a ClientHello",
        [](Conversation& c) { c.syn(0).noise(0, 8).send(0, handshake(modern_client_hello())); },
        "TLS 1 0x0304 3 10"},
-      {"once a direction",
+      {"once per direction",
        [](Conversation& c) {
          c.syn(0).noise(0, 8);
          c.send(0, handshake(modern_client_hello())).send(0, handshake(modern_client_hello()));

@@ -91,7 +91,7 @@ TEST(ApplicationLayer, Tls) {
        "TLS 1 0x0303 2 2"},
       {"not inside of one", [&](Conversation& c) { c.syn(0).send(0, "." + handshake(hello)); },
        "nothing"},
-      {"records part a hello",
+      {"records divide a hello",
        [&](Conversation& c) {
          c.syn(0).send(0, handshake(hello.substr(0, 5)) + warning() +
                               handshake(hello.substr(5, 30)) + handshake(hello.substr(35)));
@@ -205,7 +205,7 @@ TEST(ApplicationLayer, Tls) {
              0, handshake(hello) + change_cipher_spec() + handshake(message(1, "") + u16(0x0303)));
        },
        "TLS 1 0x0303 2 2"},
-      {"nor parted by records",
+      {"nor divided by records",
        [&](Conversation& c) {
          c.syn(0).send(0, handshake(hello) + change_cipher_spec() + handshake(hello.substr(0, 20)) +
                               handshake(hello.substr(20)));

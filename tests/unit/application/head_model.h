@@ -18,7 +18,7 @@ struct ModelPacket {
   std::string captured;
 };
 
-// What the flow has, as text() writes a summary.
+// The summary of the flow, as text() writes it.
 std::string model_result(const std::vector<ModelPacket>& packets, bool port_53);
 
 }  // namespace flowmeter::testing

@@ -177,9 +177,9 @@ std::string describe(const Generated& g) {
   return lines;
 }
 
-// What the model knows and the layer does not. A segment that begins inside of bytes that had come
-// before, where none had begun: the layer may have let go of them, and then takes the segment's own
-// instead of the stream's.
+// Whether the model knows more than the layer. If a segment starts inside bytes that had come
+// before, where no segment had started, the layer may have dropped those, and takes the bytes of
+// the segment instead of the stream's.
 bool beyond_the_layer(const Generated& g) {
   for (unsigned d = 0; d < 2; d++) {
     std::vector<Piece> seen;
@@ -211,8 +211,8 @@ TEST(HeadModel, TheLayerComesToTheResultsOfTheModel) {
   for (const auto& [kind, count] : kinds) EXPECT_GT(count, 30) << kind;
 }
 
-// Any cut and any order within the head gives what one segment gives, as long as no cut makes a
-// message begin where none did.
+// Any cut and any order within the head gives the result of one segment, unless a cut makes a
+// message start where none did.
 TEST(HeadModel, CutAndOrderDoNotMatter) {
   const std::string hello =
       handshake(client_hello({0x1301, 0x1302}, {offered({0x0304, 0x0303}), {1, "abc"}}));

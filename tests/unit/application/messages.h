@@ -112,11 +112,12 @@ inline std::string framed(const std::string& dns) {
 
 // ---- a conversation ----
 
-// What a flow has, in one line: "HTTP requests/responses method code bytes", "TLS messages version
-// suites extensions", "DNS queries/responses type rcode", those that it has; or "nothing".
+// A summary in one line: "HTTP requests/responses method code bytes", "TLS messages version suites
+// extensions", "DNS queries/responses type rcode", each only if the flow has it; or "nothing".
 std::string text(const ApplicationSummary& summary);
 
-// Positions are offsets in a direction's stream. The forward one's numbers soon wrap around 2^32.
+// Positions are offsets in a direction's stream. The forward sequence numbers soon wrap around
+// 2^32.
 class Conversation {
  public:
   static constexpr uint32_t kSyn[2] = {0xffffff00, 7000};
@@ -137,7 +138,7 @@ class Conversation {
                    uint32_t length = 0);
   // Segments that do not concern the others: three bytes of noise each.
   Conversation& noise(unsigned direction, unsigned segments);
-  // The same without a known origin, as in a flow that had started before.
+  // A payload without a known origin, as in a flow that had started before.
   Conversation& raw(const Payload& payload);
   Conversation& datagram(unsigned direction, std::string_view payload);
   Conversation& lost();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The parsers of HTTP start lines and headers, TLS hellos and DNS messages by themselves, and the
-// test of a segment's first bytes, which must not miss what they would take.
+// The parsers of HTTP start lines and headers, TLS hellos and DNS messages; and the test of a
+// segment's first bytes, which must not miss anything that a parser would take.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -169,12 +169,12 @@ TEST(ParseTls, ClientHello) {
   } rows[] = {
       {"no extensions", plain, "0303 2 0"},
       {"SSL 3", client_hello_body({5}, {}, 0x0300), "0300 1 0"},
-      {"suites that stand twice count once", client_hello_body({6, 5, 6, 5, 5}), "0303 2 0"},
+      {"suites that occur twice count once", client_hello_body({6, 5, 6, 5, 5}), "0303 2 0"},
       {"signalling values count", client_hello_body({0x00ff, 0x5600, 5}), "0303 3 0"},
       {"GREASE does not", client_hello_body({0x0a0a, 0xfafa, 0x0afa, 0x1a1b}), "0303 2 0"},
       {"none", client_hello_body({}), "0303 0 0"},
       {"512 suites are looked at", client_hello_body(many), "0303 512 0"},
-      {"extensions that stand twice count twice", with({{1}, {1}}), "0303 1 2"},
+      {"extensions that occur twice count twice", with({{1}, {1}}), "0303 1 2"},
       {"256 extensions are looked at, GREASE included", with(long_list), "0303 1 1"},
       {"the highest version offered", with({offered({0x0302, 0x0304, 0x0303})}), "0304 1 1"},
       {"without GREASE", with({offered({0xfafa, 0x0303})}), "0303 1 1"},

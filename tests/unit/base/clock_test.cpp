@@ -47,7 +47,7 @@ TEST(Clock, ShiftOfTimensOffsets) {
 }
 
 TEST(Clock, OriginIsWallLessMonotonic) {
-  // Off by what passes between the readings; a step of the wall clock meanwhile is not expected.
+  // They differ by the time between the readings, if the wall clock does not step meanwhile.
   const __int128 before = static_cast<__int128>(wall_ns()) - monotonic_ns();
   const __int128 origin = monotonic_origin_unix_ns();
   const __int128 difference = origin - before;

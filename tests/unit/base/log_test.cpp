@@ -66,7 +66,7 @@ TEST(LogNames, AreKnown) {
   EXPECT_EQ(log_level_of("loud"), std::nullopt);
 }
 
-// What the log would print to standard error.
+// Collects what the log would print to standard error.
 struct ObservedLog : Log {
   ObservedLog() {
     set_observer([this](std::string_view each) {

@@ -42,8 +42,8 @@ std::vector<Record> by_dissector(const std::string& path) {
   return records;
 }
 
-// jNetPcap on top of that: it skips records whose length on the wire is less (as ints) than the
-// captured length; seconds and microseconds are a long and an int.
+// What jNetPcap makes of libpcap's records: it skips those whose length on the wire is less (as
+// ints) than the captured length. Seconds and microseconds are a long and an int.
 std::vector<Record> by_libpcap(const std::string& path) {
   std::vector<Record> records;
   char error[PCAP_ERRBUF_SIZE];
@@ -73,7 +73,8 @@ std::vector<TimedFrame> frames() {
   return out;
 }
 
-// Bytes of a capture's headers are replaced by telling ones.
+// Replaces bytes of a capture's headers by values at limits, and compares the records with
+// libpcap's.
 void hold_against_libpcap(const Bytes& capture, unsigned seed, size_t from) {
   std::mt19937 random(seed);
   const TemporaryFile file;
@@ -118,7 +119,7 @@ TEST(JavaDissector, SecondInterfaceOfAnotherKindEndsTheReading) {
     }
 }
 
-// The length on the wire of a simple packet block, and its missing time.
+// A simple packet block has a length on the wire, but no time.
 TEST(JavaDissector, SimplePacketBlock) {
   Pcapng capture;
   capture.interface(1, 6).simple(frames()[0].frame);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Texts and orders of the Java CICFlowMeter that come from Java's own library. The expected ones
+// Texts and orders of the Java CICFlowMeter that come from Java's own library. The expected values
 // were printed by OpenJDK 17.
 #include "compat/java_text.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A mode makes the same of a packet's record in a live run as of the packet's frame in a capture,
-// and buffers of several segments are cut as on the wire.
+// A compatibility mode treats a packet's record in a live run like the packet's frame in a capture.
+// Buffers of several segments are cut as on the wire.
 #include "compat/live_feed.h"
 
 #include <gtest/gtest.h>
@@ -49,7 +49,8 @@ CapturedFrame captured(const Frame& frame) {
   return result;
 }
 
-// Goes through the kernel's record. first: the first fragment of a later fragment's datagram.
+// The packet, by way of the kernel's record. first: the first fragment of a later fragment's
+// datagram.
 LivePacket live(const Frame& frame, const Frame* first = nullptr, uint8_t initiator = 0) {
   fm_packet packet{};
   fm_fragment_key fragment;
@@ -147,7 +148,7 @@ TEST(LiveFeed, RecordAndFrameGiveTheSamePacket) {
   for (size_t i = 0; i < packets.size(); i++) {
     const Frame frame = packets[i];
     const LivePacket packet = live(frame);
-    // Of an echo the initiator's are requests: as in the list.
+    // As in the list, the echo packets of the initiator are requests.
     expect_same(frame, live(frame, nullptr, packet.packet.direction & 1),
                 "packet " + std::to_string(i));
   }

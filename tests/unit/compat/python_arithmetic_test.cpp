@@ -93,29 +93,32 @@ TEST(PythonArithmetic, SumsAreNumpys) {
     values[down] = -1e16;
     return numpy_sum(values);
   };
-  // Fewer than 8: left to right. The ones before are added up first, those after are lost.
+  // Fewer than 8: left to right. The ones before the big value are added up first, those after it
+  // are lost.
   EXPECT_EQ(sum(7, 4), 1e16 + 4);
   EXPECT_EQ(sum(7, 0), 1e16);
-  // 8: four pairs. The big one loses its partner, the pair beside it comes as 2, the other half
-  // as 4.
+  // 8: four pairs. The big value loses its partner, the pair beside it is added as 2, the other
+  // half as 4.
   EXPECT_EQ(sum(8, 0), 1e16 + 6);
-  // 17: two to an accumulator, one behind. One is lost of 1e16 + 1, the others come as 2, 4, 8; the
-  // last one makes a tie, which goes up from 14 (odd in units of 2) to 16.
+  // 17: two values per accumulator, and one after them. 1e16 + 1 loses the one, the other values
+  // are added as 2, 4, 8. The last value makes a tie, which goes up from 14 (odd in units of 2) to
+  // 16.
   EXPECT_EQ(sum(17, 0), 1e16 + 16);
   EXPECT_EQ(sum(17, 1), 1e16 + 16);
   EXPECT_EQ(sum(17, 16), 1e16 + 16);
-  // 136: halves of 64 and 72. In the half with the big one its accumulator loses 7, the rest comes:
-  // 56 + 72.
+  // 136: halves of 64 and 72. In the half with the big value, its accumulator loses 7, and the rest
+  // is added: 56 + 72.
   EXPECT_EQ(sum(136, 0), 1e16 + 56 + 72);
-  // 130: 64 and 66. The second ends with two values after its accumulators, added one by one.
+  // 130: 64 and 66. The second one ends with two values after its accumulators, which are added one
+  // by one.
   EXPECT_EQ(sum(130, 129), 1e16 + 64 + 66 - 2);
-  // 8193: a buffer and one value of its own.
+  // 8193: a buffer, and one value by itself.
   EXPECT_EQ(sum(8193, 8192), 1e16 + 8192);
   EXPECT_EQ(sum(8193, 0), 1e16 + 8192 - 16);
-  // Two large ones that cancel each other, in two buffers: in the block of 128 of each, 15 ones are
-  // lost to its accumulator. As one array they would be in blocks of other borders.
+  // Two big values in two buffers cancel each other. In each, 15 ones of its block of 128 are lost
+  // to its accumulator. One array without buffers would be divided into other blocks.
   EXPECT_EQ(cancelled(8320, 0, 8192, 1), 8320 - 32);
-  // The first buffer's sum is odd and so loses nothing to the second's: they cancel in there.
+  // The first buffer's sum is odd and loses nothing to the second one's, in which the two cancel.
   EXPECT_EQ(cancelled(16384, 8192, 12288, 2), 16384 - 32 + 1);
   EXPECT_EQ(numpy_sum({}), 0.0);
 }

@@ -111,7 +111,7 @@ TEST(FlowTiming, Bulks) {
        5,
        45,
        4 * kS},
-      {"a gap above 1 s parts",
+      {"a gap above 1 s splits",
        {{0, 0, 9}, {1, 0, 9}, {2, 0, 9}, {2 + kS + 1, 0, 9}, {3 + kS, 0, 9}, {4 + kS, 0, 9}},
        0,
        0,

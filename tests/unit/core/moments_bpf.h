@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// fm_u128_add_square as BPF compiles it, called from user space: the product put together of 32-bit
-// halves.
+// fm_u128_add_square as BPF compiles it, called from user space: the product is put together from
+// 32-bit halves.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The NetFlowMeter columns: flows worked out by hand. All go the whole way: frames through the
-// parser, the tables and the features.
+// The NetFlowMeter columns: flows worked out by hand. Frames go through the parser, the tables and
+// the features.
 #include "features/columns_114.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The 82 columns: flows worked out by hand. All go the whole way: frames through the parser, the
-// tables and the features.
+// The 82 columns: flows worked out by hand. Frames go through the parser, the tables and the
+// features.
 #include "features/columns_82.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Properties of every row of any input in each feature set. A quantity is the same in all sets. All
-// go the whole way: frames through the parser, the tables and the features.
+// Properties of every row of any input in each feature set. A quantity is the same in all sets.
+// Frames go through the parser, the tables and the features.
 #include <gtest/gtest.h>
 
 #include <algorithm>

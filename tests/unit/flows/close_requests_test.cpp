@@ -141,7 +141,7 @@ TEST_F(CloseRequestsTest, AFullTableKeepsTheFlowsThatTheKernelCounts) {
     uncounted(packet(static_cast<uint16_t>(1000 + i), 100 * kSecond + i));
   ASSERT_EQ(sink.rows.size(), 1u);
   EXPECT_EQ(sink.rows[0].end, FM_END_RESOURCES);
-  // The older one, but the kernel still counts it, and its packets until the close would be in no
+  // It is the older one, but the kernel still counts it. Its packets until the close would be in no
   // row.
   EXPECT_TRUE(flows.knows(1));
   send(1, packet(1000, 101 * kSecond));

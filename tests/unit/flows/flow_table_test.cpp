@@ -53,7 +53,7 @@ void add(FlowTable& table, const fm_packet& p) {
 constexpr uint64_t kS = FM_SECOND_NS;
 const fm_settings kDefaults = fm_default_settings();
 
-TEST(FlowTable, OneFlowAKey) {
+TEST(FlowTable, OneFlowPerKey) {
   Rows sink;
   FlowTable table(kDefaults, 10, sink);
   for (uint16_t port = 1; port <= 3; port++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// LiveFlows against a kernel that is made of records.
+// LiveFlows, with records that a test makes in place of the kernel.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ struct Row {
   uint64_t duration_ns;
 };
 
-// Of every packet here.
+// The sizes of every packet here.
 constexpr uint32_t kPayload = 7, kHeader = 20;
 
 class Rows final : public RecordSink {

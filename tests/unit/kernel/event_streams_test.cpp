@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The reading end of the event streams, with writers in this process: maps are memory files, and
-// what bpf/event.bpf.h does to write a record is done here (order of stores included).
+// The reading end of the event streams, with writers in this process. Maps are memory files, and
+// Writer writes records as bpf/event.bpf.h does, with the same order of stores.
 #include "kernel/event_streams.h"
 
 #include <gtest/gtest.h>
@@ -137,7 +137,7 @@ std::string describe(uint64_t seed) {
   return "seed " + std::to_string(seed);
 }
 
-// Against a sorted reference: all records have different times, so there is one right order.
+// Compares with a sorted reference: all times differ, so there is one right order.
 TEST(EventStreams, MergeByTimeIsTheSortedRecords) {
   for (uint64_t seed = 1; seed <= 100; seed++) {
     SCOPED_TRACE(describe(seed));
@@ -203,7 +203,7 @@ TEST(EventStreams, RecordsOfOneTimeKeepTheirStreamsOrder) {
   }
 }
 
-// Wherever it begins, so that every split of it over the stream's end occurs.
+// A record starts at each place, so that every split over the stream's end occurs.
 TEST(EventStreams, LongRecordsWrapAroundTheEnd) {
   for (const bool with_timing : {false, true})
     for (const uint8_t type : kLongTypes)
@@ -238,7 +238,7 @@ TEST(EventStreams, ReleaseMakesRoomAndNothingElseDoes) {
   EXPECT_EQ(fill(), 10u) << "as much as was handed out";
 }
 
-TEST(EventStreams, AnotherReaderBeginsBehindWhatWasReleased) {
+TEST(EventStreams, AnotherReaderStartsAfterWhatWasReleased) {
   Writer writer(3, 64, true, 40);
   std::vector<Record> records;
   for (uint64_t i = 0; i < 12; i++)

@@ -69,7 +69,8 @@ Bytes named(const char* name, uint32_t mtu = 1500) {
   return attribute(IFLA_IFNAME, string(name)) + attribute(IFLA_MTU, bytes_of(mtu));
 }
 
-// From memory of exactly the datagram's size, so that AddressSanitizer detects a read beyond it.
+// Parses from memory of exactly the datagram's size, so that AddressSanitizer detects a read beyond
+// it.
 bool parse(const Bytes& datagram, std::vector<LinkMessage>& messages) {
   const std::unique_ptr<char[]> exact(new char[datagram.size()]);
   std::copy(datagram.begin(), datagram.end(), exact.get());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The diagnosis as a table and as JSON, from a filled struct with names that were chosen to hurt.
+// The diagnosis as a table and as JSON, from a filled struct with hostile names.
 #include "ops/diagnosis.h"
 
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ TEST(Diagnosis, MissingInterfaceIsARequirement) {
   EXPECT_EQ(missing_requirements(diagnosis), "link");
 }
 
-TEST(Diagnosis, TableHasOneLineAFinding) {
+TEST(Diagnosis, TableHasOneLinePerFinding) {
   EXPECT_EQ(diagnosis_table(example(), false),
             "kernel 6.18.0-test\n"
             "  ring_buffer    ok       for events\n"

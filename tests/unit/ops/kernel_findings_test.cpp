@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The memory limit over both versions of control groups, from files of our own.
+// The memory limit over both versions of control groups, from files that the test writes.
 #include "ops/kernel_findings.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Datagrams to a socket of the test's own that plays the service manager: by path and by abstract
-// name; and the error if it cannot be reached.
+// Datagrams to a socket of the test, which plays the service manager: by path and by abstract name;
+// and the error if it cannot be reached.
 #include "ops/service_notification.h"
 
 #include <gtest/gtest.h>

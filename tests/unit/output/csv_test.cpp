@@ -228,7 +228,7 @@ TEST(Csv, FullDeviceWithoutAnyRow) {
   EXPECT_FALSE((*sink)->flush()) << "the header row is lost";
 }
 
-// What a file holds after the disk was full in the middle of a row, and what the message says.
+// Checks the file and the message after the disk was full in the middle of a row.
 void expect_whole_rows(rlim_t limit, unsigned rows, bool flush_header_first) {
   SCOPED_TRACE(::testing::Message() << "limit " << limit << ", " << rows << " rows");
   TemporaryFile file;

@@ -43,7 +43,7 @@ class FlowLine : public ::testing::Test {
     record.application = application;
     return flow_line(record);
   }
-  // What follows the flow's counts.
+  // The part of the line after the flow's counts.
   std::string application(const ApplicationSummary& a) const {
     const std::string without = line(), with = line(&a);
     EXPECT_EQ(with.substr(0, without.size() - 1), without.substr(0, without.size() - 1));
@@ -112,7 +112,7 @@ class Counting final : public RecordSink {
   bool fails = false;
 };
 
-TEST(FlowPrinter, WritesRecordsOnAndALineEach) {
+TEST(FlowPrinter, PassesRecordsOnAndWritesALinePerRecord) {
   fm_flow_key key{};
   key.ip_version = 4;
   key.protocol = FM_UDP;

@@ -56,7 +56,7 @@ TEST_F(SpoolTest, ANewRunGoesOnWhereTheLastAnswerCame) {
   EXPECT_EQ(spool->rows(), 2u);
   EXPECT_EQ(first(*spool), "2\n3\n");
   ASSERT_TRUE(spool->keep(spool->next_number(), "4\n"));
-  EXPECT_EQ(first(*spool), "2\n3\n") << "new rows stand behind";
+  EXPECT_EQ(first(*spool), "2\n3\n") << "new rows come after them";
   ASSERT_TRUE(spool->acknowledge(6, 2));
   EXPECT_EQ(first(*spool), "4\n");
 }

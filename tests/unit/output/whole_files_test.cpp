@@ -60,7 +60,7 @@ class Line final : public RowFormat {
   size_t bound() const override { return 10; }
 };
 
-// Time and number are put before the suffix, also of names that only look as if they had one.
+// Time and number come before the suffix, even if a name only looks as if it had one.
 TEST(WholeFiles, NamesAndTimes) {
   std::string name = ::testing::TempDir() + "files.d-XXXXXX";
   const std::filesystem::path directory = ::mkdtemp(name.data());

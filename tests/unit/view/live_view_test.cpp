@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The screen's text at any size, and the greatest flows of a table.
+// The screen's text at any size, and the largest flows of a table.
 #include "view/live_view.h"
 
 #include <gtest/gtest.h>
@@ -97,7 +97,7 @@ TEST_F(TopFlowsTest, APassLooksAtEveryFlowInBoundedSteps) {
   }
   top.step(flows, now_ns);
   top.set_order(TopOrder::kPackets);
-  EXPECT_FALSE(top.step(flows, now_ns)) << "another order begins anew";
+  EXPECT_FALSE(top.step(flows, now_ns)) << "another order starts a new pass";
 }
 
 TEST(ShortNumber, HasThreeDigits) {
