@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A web service that takes flows, and fails as told: it refuses, delays, closes, recovers. HTTP or HTTPS, on a port
-of its own that it keeps over a stop and a start."""
+that stays the same after a stop and a start."""
 import http.server
 import json
 import socket
@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-# What to do with a request; a number is an HTTP status.
+# Actions for a request; a number is an HTTP status.
 CUT = "cut"  # takes it and closes the connection without an answer
 CUT_ANSWER = "cut answer"  # closes it in the middle of a 200 answer's body
 LATE = "late"  # answers 200 when the client has long gone

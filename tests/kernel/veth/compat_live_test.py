@@ -128,7 +128,8 @@ class CompatLive(cases.Case):
         replayed = meter.run("-f", pcap, "--compat", mode, "-c", self.path("replay.csv"))
         self.assertEqual((replayed.code, replayed.warnings), (0, []), replayed.err)
         found = self.rows(live.csv)
-        # From other frames than IPv4, the Java program makes flows between parts of MAC addresses. A live run has none.
+        # From frames that are not IPv4, the Java program makes flows between parts of MAC addresses. A live run does
+        # not.
         expected = [row for row in self.rows(self.path("replay.csv")) if (row.get("Src IP") or row["src_ip"]) in (A4, B4)]
         names = list(expected[0])
         self.assertEqual(list(found[0]), names)

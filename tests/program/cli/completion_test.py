@@ -12,7 +12,7 @@ OK, USAGE = 0, 2
 
 class Completion(cases.Case):
     def complete(self, *words):
-        """What bash offers for the last of these words."""
+        """The completions that bash offers for the last of these words."""
         script = ('source <("$0" completion bash); COMP_WORDS=(flowmeter-ebpf "$@"); COMP_CWORD=$#; '
                   "_flowmeter_ebpf 2>/dev/null; printf '%s\\n' \"${COMPREPLY[@]}\"")
         done = subprocess.run(["bash", "-c", script, cases.meter_path, *words], capture_output=True, text=True,

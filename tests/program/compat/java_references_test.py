@@ -28,7 +28,7 @@ class JavaReferences(cases.Case):
             self.fail("\n" + "\n".join(wrong))
 
     def compare(self, expected):
-        """What is wrong with this capture's rows or account; "" if nothing."""
+        """Describes the differences in rows or account of this capture; "" if there are none."""
         name = expected["file"]
         output = self.path(name.replace("/", "_") + ".csv")
         done = meter.run("--compat", "java", "-f", os.path.join(SHARED, "pcaps", name), "-c", output, prefix=("env", "TZ=UTC"))

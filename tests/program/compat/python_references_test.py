@@ -37,7 +37,7 @@ class PythonReferences(cases.Case):
             self.fail("\n" + "\n".join(wrong))
 
     def compare(self, name):
-        """What is wrong with this capture's output; "" if nothing."""
+        """Describes the difference in the output of this capture; "" if there is none."""
         output = self.path(name.replace("/", "_") + ".csv")
         done = meter.run("-f", os.path.join(SHARED, "pcaps", name), "--compat", "python", "-c", output)
         if done.code != 0:

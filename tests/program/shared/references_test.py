@@ -58,7 +58,7 @@ class References(cases.Case):
             self.fail("\n" + "\n".join(wrong))
 
     def compare(self, name, reference, arguments, expected, keys):
-        """What is wrong with this capture's rows or account; "" if nothing."""
+        """Describes the differences in rows or account of this capture; "" if there are none."""
         output = self.path(name.replace("/", "_") + ".csv")
         done = meter.run("-f", os.path.join(SHARED, "pcaps", name), "-c", output, *arguments)
         if done.code != 0:

@@ -78,7 +78,7 @@ TEST(ApplicationLayer, Head) {
          c.raw({0, Conversation::kSyn[0], 2, true, bytes("GE")}).at(0, 2, "T / HTTP/1.1\r\n\r\n");
        },
        "HTTP 1/0 GET 0 0"},
-      {"without a SYN the stream begins with what came first",
+      {"without a SYN the stream starts with the segment that came first",
        [](Conversation& c) { c.at(0, 700, "GE").at(0, 702, "T / HTTP/1.1\r\n\r\n"); },
        "HTTP 1/0 GET 0 0"},
       {"what lies before that is looked at by itself",
@@ -117,7 +117,7 @@ TEST(ApplicationLayer, Head) {
          c.at(0, 21, "GET /y HTTP/1.1\r\n\r\n");
        },
        "HTTP 1/0 GET 0 0"},
-      {"a copy that is cut elsewhere begins elsewhere",
+      {"a copy that is cut elsewhere starts elsewhere",
        [](Conversation& c) { c.syn(0).at(0, 0, "...." + kGet).at(0, 4, kGet); },
        "HTTP 1/0 GET 0 0"},
       {"the same with more after it",
@@ -234,7 +234,7 @@ TEST(ApplicationLayer, LaterSegments) {
          c.at(0, 140, get(1)).at(0, 100, get(0));
        },
        "HTTP 10/0 GET 0 0"},
-      {"a copy that begins inside of the last header is not looked at",
+      {"a copy that starts inside the last header is not looked at",
        [](Conversation& c) {
          c.syn(0).noise(0, 8).at(0, 100, "GET / HTTP/1.1\nGET / HTTP/1.1\n\n");
          c.at(0, 115, "GET / HTTP/1.1\n\n");

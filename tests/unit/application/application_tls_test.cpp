@@ -86,7 +86,7 @@ TEST(ApplicationLayer, Tls) {
   const std::string hello = client_hello({5, 6}, {{1, "x"}, {2, "y"}});
   const std::string reply = server_hello(5, {{1, "x"}});
   check_conversations({
-      {"STARTTLS: a hello may begin at any segment of the head",
+      {"STARTTLS: a hello may start at any segment of the head",
        [&](Conversation& c) { c.syn(0).noise(0, 7).send(0, handshake(hello)); },
        "TLS 1 0x0303 2 2"},
       {"not inside of one", [&](Conversation& c) { c.syn(0).send(0, "." + handshake(hello)); },

@@ -124,7 +124,7 @@ Generated generate(Random& random, bool faults) {
     if (faults) {
       const size_t whole = pieces.size();
       for (size_t i = 0; i < whole; i++) {
-        // A copy begins where a segment began; its length is its own.
+        // A copy starts where a segment started, and may have another length.
         if (!random.one_in(6)) continue;
         const auto left = static_cast<uint32_t>(stream.size()) - pieces[i].offset;
         pieces.push_back({pieces[i].offset, 1 + static_cast<uint32_t>(random.below(left))});

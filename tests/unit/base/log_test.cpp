@@ -113,7 +113,7 @@ TEST(RepeatLimit, CountsWhatItSuppresses) {
   EXPECT_TRUE(limit.admit("a", 100 + RepeatLimit::kWindowNs, &suppressed)) << "the next window";
   EXPECT_EQ(suppressed, 2u);
   EXPECT_TRUE(limit.admit("a", 101 + RepeatLimit::kWindowNs, &suppressed));
-  EXPECT_EQ(suppressed, 0u) << "told once";
+  EXPECT_EQ(suppressed, 0u) << "reported once";
   EXPECT_TRUE(limit.take_suppressed().empty());
 }
 

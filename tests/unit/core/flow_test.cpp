@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What ends a flow, on each limit and 1 ns beyond; and what the next flow inherits.
+// The conditions that end a flow, on each limit and 1 ns beyond it; and what the next flow
+// inherits.
 #include "flowmeter/flow.h"
 
 #include <gtest/gtest.h>

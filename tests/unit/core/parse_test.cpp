@@ -131,7 +131,7 @@ const std::vector<RowOfParse>& rows() {
 
       // ---- IPv6 ----
       {"TCP over IPv6", ipv6(kA6, kB6).tcp(1, 2, FM_SYN).payload(9), {FM_METERED, 60, 9}},
-      {"padding behind IPv6", ipv6(kA6, kB6).udp(1, 2).pad_to(80), {FM_METERED, 48, 0}},
+      {"padding after IPv6", ipv6(kA6, kB6).udp(1, 2).pad_to(80), {FM_METERED, 48, 0}},
       {"version 4 behind EtherType IPv6", udp6().ip_version(4), {FM_MALFORMED}},
       {"payload length 0 means up to the frame end",
        udp6().ip_length(0).pad_to(90),

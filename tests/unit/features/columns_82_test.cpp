@@ -43,7 +43,7 @@ TEST(Columns82, NamesAreUniqueAndInOrder) {
   }
 }
 
-// ---- a flow in which every column has a value of its own ----
+// ---- a flow in which every column has a different value ----
 
 // Time, direction, payload, header, length:   0 F 0 60 74 SYN | .5 B 0 60 74 SYN-ACK, ECE | .75 F 0
 // 40 60 | 1 F 200 PSH URG | 1.25 F 100 CWR | 1.5 F 100 | 1.75 F 200 PSH | 2 B 300 URG | 2.25 B 300

@@ -179,7 +179,7 @@ TEST(SinkGroup, FailsWithTheLastOfThem) {
   EXPECT_TRUE(group.flush()) << "the other goes on";
   EXPECT_TRUE(group.flush());
   const std::vector<LogLine> lines = host.take_lines();
-  ASSERT_EQ(lines.size(), 1u) << "told of once";
+  ASSERT_EQ(lines.size(), 1u) << "reported once";
   EXPECT_EQ(lines[0].text, "broken");
   EXPECT_FALSE(group.failed());
   EXPECT_FALSE(group.complete());
