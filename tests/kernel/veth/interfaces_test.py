@@ -22,7 +22,7 @@ class Selection(Interfaces):
         wait_quiet(*((self.left, name) for name in self.names.values()))
 
     def metered(self, patterns, *arguments):
-        """Returns the wires whose packets are counted. Of these wires, all packets must be."""
+        """Returns the wires whose packets are counted, and checks that all of their packets are."""
         live = self.start_on(self.left, patterns, *arguments).wait_attached()
         for number in self.names:
             self.send(self.left, address(number, 1), address(number, 2), 10 + number, 43000 + number)

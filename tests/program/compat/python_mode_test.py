@@ -116,7 +116,7 @@ class Quirks(PythonCase):
         # At the very time of the candidate's start it does not end it; a microsecond later it does.
         self.expect(self.row((1, udp()), (1, udp(back=True)), *rest), fwd_pkts_b_avg="4.0")
         self.expect(self.row((1, udp()), (1.000001, udp(back=True)), *rest), fwd_pkts_b_avg=0)
-        # Nor does one whose time is before it, nor one without payload, whenever it comes.
+        # Neither a packet with an earlier time ends it, nor one without payload.
         self.expect(self.row((1, udp()), (0.5, udp(back=True)), *rest), fwd_pkts_b_avg="4.0")
         self.expect(self.row((1, udp()), (1.05, udp(0, back=True)), *rest), fwd_pkts_b_avg="4.0")
 

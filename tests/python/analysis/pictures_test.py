@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/flow_analyzer.py: each picture shows what it should show."""
+"""scripts/flow_analyzer.py: the contents of each picture."""
 import io
 import struct
 

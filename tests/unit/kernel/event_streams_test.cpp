@@ -230,7 +230,7 @@ TEST(EventStreams, ReleaseMakesRoomAndNothingElseDoes) {
   };
   EXPECT_EQ(fill(), 64u);
   EXPECT_EQ(streams.drain(1, SIZE_MAX, drained.consumer()), 64u);
-  EXPECT_EQ(fill(), 0u) << "room before what was handed out was given back";
+  EXPECT_EQ(fill(), 0u) << "there is room before the release";
   streams.release();
   EXPECT_EQ(fill(), 64u);
   EXPECT_EQ(streams.drain(1, 10, drained.consumer()), 10u);
