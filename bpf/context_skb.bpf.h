@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* A frame as a TC program gets it: an skb, whose headers may be outside of its linear part, and
- * which may stand for several packets on the wire.
+/* A frame as a TC program gets it: an skb. Its headers may be outside of its linear part, and it
+ * may stand for several packets on the wire.
  *
  * Defines what parse.h reads frames through (fm_context, fm_peek) and what meter.bpf.h asks of the
  * context (fm_frame, fm_context_…). context_xdp.bpf.h has the same names. */
@@ -11,11 +11,11 @@
 
 typedef struct __sk_buff fm_context;
 
-/* "Next program, please": TCX_NEXT, and TC_ACT_UNSPEC for clsact. */
+/* Continues with the next program: TCX_NEXT, and TC_ACT_UNSPEC for clsact. */
 #define FM_NEXT (-1)
 
 /* No header is further from the frame's start: 8 extension headers of at most 2048 bytes, 8 labels,
- * 4 tags and the link header are shorter together. The verifier needs the bound because it refuses
+ * 4 tags and the link header together are shorter. The verifier needs this bound because it refuses
  * packet offsets above 65535. */
 #define FM_HEADER_OFFSET_MAX 0x7fff
 
@@ -33,7 +33,7 @@ FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* s
 #define FM_PARSE_PAYLOAD fm_with_application()
 #include "flowmeter/parse.h"
 
-/* The bytes that can be read; fewer than on the wire if a test has cut the frame. */
+/* The number of bytes that can be read; less than on the wire if a test has cut the frame. */
 FM_INLINE __u32 fm_context_length(fm_context* skb) {
   return skb->len;
 }
@@ -43,7 +43,7 @@ FM_INLINE long fm_context_load(fm_context* skb, __u32 offset, void* to, __u32 si
   return bpf_skb_load_bytes(skb, offset, to, size);
 }
 
-/* A VLAN tag that the kernel keeps beside the frame is on the wire. */
+/* A VLAN tag that the kernel keeps outside of the frame counts, because it is on the wire. */
 FM_INLINE struct fm_frame_facts fm_frame(fm_context* skb) {
   struct fm_frame_facts facts = {};
   facts.tags_beside = skb->vlan_present != 0;
@@ -65,13 +65,14 @@ FM_INLINE __u32 fm_context_ifindex(fm_context* skb) {
   return skb->ifindex;
 }
 
-/* The packets on the wire of a buffer that was not parsed: only the kernel's own count is known. */
+/* The packets on the wire of a buffer that was not parsed, for which only the kernel's own count is
+ * known. */
 FM_INLINE __u32 fm_context_segments(fm_context* skb) {
   return skb->gso_size && skb->gso_segs ? skb->gso_segs : 1;
 }
 
-/* Whether this buffer's form on the wire is a guess: the device has merged packets (LRO), which may
- * have had different lengths and flags, unlike those of GRO. */
+/* Whether this buffer's form on the wire is a guess: the device has merged packets (LRO). Unlike
+ * those that GRO merges, they may have had different lengths and flags. */
 FM_INLINE int fm_context_uncertain(fm_context* skb, const struct fm_interface* interface,
                                    __u8 hook) {
   return hook == FM_HOOK_INGRESS && interface->merges && skb->gso_size;

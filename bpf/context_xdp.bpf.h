@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* A frame as an XDP program gets it: before the kernel has an skb (native), or as the skb's bytes
- * (generic). There are no segments here: what was merged before is one frame.
+ * (generic). There are no segments here: packets that were merged before are one frame.
  *
- * The same names as in context_skb.bpf.h. */
+ * Defines the same names as context_skb.bpf.h. */
 #ifndef FLOWMETER_CONTEXT_XDP_BPF_H
 #define FLOWMETER_CONTEXT_XDP_BPF_H
 
@@ -62,7 +62,7 @@ FM_INLINE __u32 fm_context_segments(fm_context* xdp) {
   return 1;
 }
 
-/* Whether this frame's form on the wire is a guess: it is longer than the link carries, so the
+/* Whether this frame's form on the wire is a guess: it is longer than the link allows, so the
  * device or the sender's offload has merged packets. */
 FM_INLINE int fm_context_uncertain(fm_context* xdp, const struct fm_interface* interface,
                                    __u8 hook) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Records for the daemon, in event streams in memory that the daemon maps.
+/* Records for the daemon, in event streams whose memory the daemon maps.
  *
  * Each stream has one writer at a time, so writing takes no lock. The programs that meter packets
  * on a CPU write its stream; they run with bottom halves disabled. The closing program, which the
  * daemon runs, writes the stream of answers (before Linux 6.3 with bottom halves enabled, so that
- * packets may come in between). No record wakes the daemon, which drains by itself: one wake-up per
- * packet costs 6 to 28 % of a core at 10 to 100 thousand packets/s. A record for which a stream has
- * no room is counted where it is lost. */
+ * packets may interrupt it). No record wakes the daemon, which reads the streams periodically: one
+ * wake-up per packet would cost 6 to 28 % of a core at 10 to 100 thousand packets/s. The caller
+ * counts a record for which a stream has no room. */
 #ifndef FLOWMETER_EVENT_BPF_H
 #define FLOWMETER_EVENT_BPF_H
 
@@ -19,7 +19,7 @@ struct fm_stream_end {
   __u32 mask;  /* its number of units minus one */
 };
 
-/* Who writes. */
+/* The writers of streams. */
 enum fm_writer { FM_PACKET_WRITER = 0, FM_ANSWER_WRITER = 1, FM_WRITER_COUNT };
 
 FM_INLINE struct fm_stream_end fm_stream_reserve(enum fm_writer writer, __u32 units) {
@@ -30,7 +30,7 @@ FM_INLINE struct fm_stream_end fm_stream_reserve(enum fm_writer writer, __u32 un
   struct fm_stream* stream = bpf_map_lookup_elem(&streams, &number);
   if (!stream) return end;
   end.head = stream->head;
-  /* tail never passes head; the daemon no longer reads what is before tail. */
+  /* tail never passes head; the daemon has read everything before tail. */
   if (end.head + units - *(volatile __u64*)&stream->tail > room) return end;
   end.first = number * units_per_stream;
   end.mask = room - 1;
@@ -115,8 +115,8 @@ FM_INLINE __u64 fm_send_packet(struct fm_map_entry* entry, const struct fm_packe
   return word;
 }
 
-/* Sends a packet for which there is no map entry, with its key. Returns 0 if there is no room for
- * it either. */
+/* Sends a packet for which there is no map entry, with its key. Returns 0 if the stream has no
+ * room, either. */
 static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p, __u32 ifindex,
                                                        __u8 hook) {
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
@@ -134,11 +134,11 @@ static __attribute__((noinline)) int fm_send_uncounted(const struct fm_packet* p
   return 1;
 }
 
-#define FM_STATE_ANSWER 0x100 /* to the daemon's request */
+#define FM_STATE_ANSWER 0x100 /* this state answers a request of the daemon */
 
 /* Sends the contents of the entry. end: why the flow has ended; FM_END_NONE if it continues.
- * Returns 0 if there is no room. Requires: entry is locked. (A function has at most five
- * arguments.) */
+ * Returns 0 if there is no room. Requires: entry is locked. (FM_STATE_ANSWER is a bit of an
+ * argument because a BPF function has at most five arguments.) */
 static __attribute__((noinline)) int fm_send_state(const struct fm_map_entry* entry,
                                                    const struct fm_flow_key* key, __u64 now_ns,
                                                    __u64 word, __u32 end_and_writer) {

@@ -2,9 +2,9 @@
 /* Finds, creates and locks entries of the flow map.
  *
  * bpf_spin_lock costs 44 ns and is refused in LRU maps; this lock is one compare-and-swap. It is
- * held for some 100 ns, but its holder may be interrupted (a virtual CPU that is descheduled;
- * before Linux 6.3 the closing program, by a packet). So taking the lock can fail, and every caller
- * has a counted fallback. */
+ * held for some 100 ns, but its holder may be interrupted (a virtual CPU is descheduled; before
+ * Linux 6.3, a packet interrupts the closing program). So taking the lock can fail, and every
+ * caller has a fallback that is counted. */
 #ifndef FLOWMETER_FLOW_MAP_BPF_H
 #define FLOWMETER_FLOW_MAP_BPF_H
 
@@ -12,7 +12,7 @@
 #include "settings.bpf.h"
 
 #define FM_LOCK_TRIES 24
-#define FM_LOCK_SPINS 256 /* looks at a held lock per try: together some 10 microseconds */
+#define FM_LOCK_SPINS 256 /* reads of a held lock per attempt: together some 10 microseconds */
 
 FM_INLINE struct fm_cpu_counters* fm_counters_of_this_cpu(void) {
   const __u32 zero = 0;
@@ -28,7 +28,7 @@ static __attribute__((noinline)) __u64 fm_new_flow_id(void) {
 }
 
 /* Inserts an empty entry; its flow starts with the first packet that takes the lock. Returns 0 if
- * there is an entry now, no matter who inserted it. */
+ * an entry exists afterwards, no matter who inserted it. */
 static __attribute__((noinline)) int fm_insert_entry(const struct fm_flow_key* key) {
   const __u32 zero = 0;
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();
@@ -41,16 +41,16 @@ static __attribute__((noinline)) int fm_insert_entry(const struct fm_flow_key* k
   return error == 0 || error == -17 /* EEXIST */ ? 0 : -1;
 }
 
-/* held: the lock word as fm_lock_entry returned it. next: the entry's new word, without
- * FM_LOCK_HELD. If the map has given the entry to another flow meanwhile (an LRU map evicts without
- * asking), its lock word differs and does not change. */
+/* Releases the lock. held: the lock word as fm_lock_entry returned it. next: the entry's new word,
+ * without FM_LOCK_HELD. If the map has given the entry to another flow meanwhile (an LRU map evicts
+ * entries at any time), its lock word differs and is not changed. */
 FM_INLINE void fm_unlock(struct fm_map_entry* entry, __u64 held, __u64 next) {
   __sync_val_compare_and_swap(&entry->lock, held | FM_LOCK_HELD, next);
 }
 
 /* Takes the lock of the key's entry. Returns the lock word if it was taken, 0 if it is held, -1 if
- * the entry was recycled for another key. The tag is compared under the lock: without it, the tag
- * could be one flow's and the lock word the next one's. */
+ * the entry was reused for another key. The tag is compared under the lock: otherwise the tag could
+ * be that of one flow and the lock word that of the next one. */
 FM_INLINE __s64 fm_try_lock(struct fm_map_entry* entry, __u64 tag) {
   const __u64 word = *(volatile __u64*)&entry->lock;
   if (word & FM_LOCK_HELD) return 0;
@@ -60,7 +60,7 @@ FM_INLINE __s64 fm_try_lock(struct fm_map_entry* entry, __u64 tag) {
   return -1;
 }
 
-/* Waits a while for a held lock. Not static, so that it is verified once and not once per try. */
+/* Waits briefly for a held lock. Not static, so that it is verified only once. */
 __attribute__((noinline)) int fm_wait_for_lock(const __u64* lock) {
   if (!lock) return 0;
   for (int i = 0; i < FM_LOCK_SPINS; i++)
@@ -71,7 +71,7 @@ __attribute__((noinline)) int fm_wait_for_lock(const __u64* lock) {
 enum fm_entry_wanted { FM_FIND_ENTRY, FM_FIND_OR_CREATE_ENTRY };
 
 /* Returns the key's entry, locked, and its lock word (without FM_LOCK_HELD) in *word. Returns null
- * if it cannot be made or stays locked, and with FM_FIND_ENTRY also if there is none. */
+ * if the entry cannot be created or stays locked, and with FM_FIND_ENTRY also if there is none. */
 FM_INLINE struct fm_map_entry* fm_lock_entry(const struct fm_flow_key* key,
                                              enum fm_entry_wanted wanted, __u64* word) {
   const __u64 tag = fm_key_tag(key, fm_loaded_tag_secret());

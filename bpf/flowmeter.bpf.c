@@ -47,10 +47,10 @@ static __attribute__((noinline)) int fm_send_absent(const struct fm_flow_key* ke
 }
 
 /* Serves request number index: ends its flow if it is idle or must end, or reports its state.
- * Returns 0 after the last request. The answer goes through the event stream, after all packets of
- * the flow. There is no answer if there was no room (the daemon asks again), if the flow whose
- * state was asked for does not exist, or, with datapath "events", if the flow is not idle. Not
- * static, so that the verifier checks it once and not once per turn of the loop. */
+ * Returns 0 after the last request. The answer goes through an event stream, after all packets of
+ * the flow. There is no answer if there was no room (the daemon asks again), if a state was
+ * requested and the flow does not exist, or, with datapath "events", if the flow is not idle. Not
+ * static, so that the verifier checks it once and not once per iteration. */
 __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
   const struct fm_settings* s = fm_loaded_settings();
   struct fm_cpu_counters* cpu = fm_counters_of_this_cpu();

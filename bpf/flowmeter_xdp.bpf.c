@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
-/* Meters what an interface receives, by XDP. flowmeter.bpf.c meters what it sends; the loader gives
- * that object's maps to this one. */
+/* Meters the packets that an interface receives, by XDP. flowmeter.bpf.c meters those that it
+ * sends; both objects use the same maps, which the loader passes on. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -9,7 +9,7 @@
 
 #include "meter.bpf.h"
 
-/* The loader decides whether they take frames of several buffers (xdp_takes_frags). */
+/* The loader decides whether they accept frames of several buffers (xdp_takes_frags). */
 SEC("xdp")
 int fm_xdp(struct xdp_md* xdp) {
   return fm_meter(xdp, FM_LINK_ETHERNET, FM_HOOK_INGRESS);

@@ -6,7 +6,7 @@
 #include "flowmeter/abi.h"
 
 /* The flow map. When it is full it refuses new flows; the loader makes it an LRU map on request.
- * Its values are fm_timed_map_entry with datapath "kernel" only. */
+ * Only with datapath "kernel", its values are fm_timed_map_entry. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 1024);
@@ -30,7 +30,7 @@ struct {
   __type(value, struct fm_interface);
 } interfaces SEC(".maps");
 
-/* The ends of the event streams: one per CPU, and one of answers. */
+/* The ends of the event streams: one stream per CPU, and one for answers. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
@@ -55,7 +55,7 @@ struct {
   __type(value, struct fm_cpu_counters);
 } cpu_counters SEC(".maps");
 
-/* No program reads it. */
+/* For the daemon only; no BPF program reads it. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);

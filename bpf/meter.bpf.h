@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* The path of a packet in the kernel: parse it, find its flow, count it, tell the daemon. Written
- * once, for whichever context was included before (context_skb.bpf.h, context_xdp.bpf.h). */
+/* The path of a packet in the kernel: parse it, find its flow, count it, tell the daemon. It uses
+ * the context that was included before (context_skb.bpf.h or context_xdp.bpf.h). */
 #ifndef FLOWMETER_METER_BPF_H
 #define FLOWMETER_METER_BPF_H
 
 #include "payload.bpf.h"
 
-/* Returns null if the interface is not metered; else its slot is in *slot. */
+/* Returns null if the interface is not metered; otherwise *slot is set to its slot. */
 FM_INLINE struct fm_interface* fm_find_interface(__u32 ifindex, __u32* slot) {
   for (__u32 i = 0; i < FM_INTERFACE_PROBES; i++) {
     const __u32 at = fm_interface_slot(ifindex, i);
@@ -80,10 +80,9 @@ static __attribute__((noinline)) __u64 fm_begin_flow(struct fm_map_entry* entry,
   return word;
 }
 
-/* A function of its own, because its spills do not fit on the stack beside the parser's (512 bytes
- * for a chain of calls). Not static, so that it is verified once and clang keeps its result:
- * without one, r0 may still be a pointer into the caller's stack, which the verifier (6.18)
- * refuses. */
+/* Not inlined, because its spills do not fit on the stack beside the parser's (512 bytes for a
+ * chain of calls). Not static, so that it is verified once and clang keeps its result: without a
+ * result, r0 may still be a pointer into the caller's stack, which the verifier (6.18) refuses. */
 __attribute__((noinline)) int fm_update_timing(struct fm_flow_timing* timing,
                                                const struct fm_packet* p) {
   if (!timing || !p) return 0;
@@ -91,7 +90,7 @@ __attribute__((noinline)) int fm_update_timing(struct fm_flow_timing* timing,
   return 1;
 }
 
-/* A function of its own for the same reasons. */
+/* Not inlined and not static for the same reasons. */
 __attribute__((noinline)) int fm_update_sizes(struct fm_map_entry* entry,
                                               struct fm_flow_sizes* sizes,
                                               const struct fm_packet* p) {
@@ -142,7 +141,7 @@ FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_p
     fm_update_timing(&((struct fm_timed_map_entry*)entry)->timing, p);
     if (fm_with_sizes()) fm_update_sizes(entry, fm_entry_sizes(entry), p);
     fm_flow_counters_update(&entry->counters, p);
-    /* Nothing else ends a flow earlier than the daemon expects. */
+    /* Only a close of the TCP connection makes a flow end earlier than the daemon expects. */
     if (FM_UNLIKELY(announced && !was_closed && fm_flow_closed(&entry->counters)))
       fm_send_packet(entry, p, word, 0);
   }
@@ -171,8 +170,9 @@ FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
   } else {
     packets = fm_context_segments(context);
   }
-  /* Verifier (all versions): it takes the result of a function of its own for any number. clang
-   * knows the range and would remove the check, so the barrier hides the value from clang. */
+  /* Verifier (all versions): for it, the result of a function that is not inlined may be any
+   * number. clang knows the range and would remove the check, so the barrier hides the value from
+   * clang. */
   __u32 index = packet_class;
   barrier_var(index);
   if (index >= FM_PACKET_CLASS_COUNT) index = FM_MALFORMED;

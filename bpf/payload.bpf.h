@@ -16,8 +16,8 @@ FM_INLINE int fm_on_port_53(const struct fm_flow_key* key) {
   return key->port[0] == FM_DNS_PORT || key->port[1] == FM_DNS_PORT;
 }
 
-/* Returns how many bytes of the packet's payload the daemon needs; -1: not even a record. Requires:
- * the packet is not yet in the entry's counters. */
+/* Returns how many bytes of the packet's payload the daemon needs; -1: it needs no record at all.
+ * Requires: the packet is not yet in the entry's counters. */
 FM_INLINE __s32 fm_payload_wanted(fm_context* context, const struct fm_map_entry* entry,
                                   const struct fm_packet* p) {
   const __u64 before = entry->counters.direction[p->direction & 1].data_packets;
@@ -38,7 +38,7 @@ FM_INLINE __s32 fm_payload_wanted(fm_context* context, const struct fm_map_entry
   return (__s32)fm_least(p->payload_bytes, FM_START_BYTES);
 }
 
-/* Payload leaves half of a stream to packet records, whose loss costs more. */
+/* Payload leaves half of a stream to packet records, whose loss is worse. */
 FM_INLINE int fm_stream_has_room_for_payload(const struct fm_stream_end* end) {
   return end->head - *(volatile __u64*)&end->stream->tail <= units_per_stream / 2;
 }
@@ -65,8 +65,7 @@ static __attribute__((noinline)) int fm_hand_over(fm_context* context, const str
   union fm_long_payload_record* r = bpf_map_lookup_elem(&payload_record, &zero);
   if (!r || !p) return 0;
   if (!(word & FM_LOCK_ANNOUNCED)) return 0; /* the daemon knows no flow of this id */
-  /* A frame that was cut has less than its headers say (tests only; the kernel has whole frames).
-   */
+  /* A truncated frame has fewer bytes than its headers say (in tests only). */
   const __u32 end = fm_context_length(context);
   __u32 bytes = p->payload_offset < end ? fm_least(wanted, end - p->payload_offset) : 0;
   barrier_var(bytes);

@@ -10,8 +10,8 @@
 
 const volatile struct fm_settings settings;
 
-/* The settings without volatile, as the core takes them. The barrier keeps clang from taking the
- * zeros of this file for their values. (The verifier knows the real values and folds them.) */
+/* The settings without volatile, as the core expects them. The barrier keeps clang from using the
+ * zeros of this file as their values. (The verifier knows the real values and folds them.) */
 FM_INLINE const struct fm_settings* fm_loaded_settings(void) {
   const struct fm_settings* s = (const struct fm_settings*)&settings;
   barrier_var(s);
@@ -34,8 +34,8 @@ FM_INLINE const struct fm_tag_secret* fm_loaded_tag_secret(void) {
   return s;
 }
 
-/* 1 for datapath "kernel": entries are fm_timed_map_entry, and only two packets of a flow are sent,
- * its first one and the one that closes a TCP connection. */
+/* 1 for datapath "kernel": entries are fm_timed_map_entry, and only two packets of a flow are sent
+ * to the daemon: the first one, and the one that closes a TCP connection. */
 const volatile __u8 timing_in_kernel;
 
 /* The units of one CPU's event stream and of the stream of answers (powers of two). The stream of

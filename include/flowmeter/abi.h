@@ -2,12 +2,12 @@
 /* The data that the kernel and the daemon exchange: map values, records of the event streams, close
  * requests.
  *
- * Every CPU has a stream of its own, and so have the answers to close requests. The records of a
- * stream are in the order of their times, and all records of a flow are stamped and written under
- * the lock of its map entry. So a merge of the streams by time gives the daemon each flow's records
- * in the order in which its counters changed: FM_RECORD_OPEN (with the first packet),
- * FM_RECORD_PACKET ..., FM_RECORD_CLOSED (with the final counters). A flow is named by its id,
- * which is never used again; its key comes with the first record. */
+ * Every CPU has a stream of its own, and there is one for the answers to close requests. The
+ * records of a stream are in the order of their times, and all records of a flow are stamped and
+ * written under the lock of its map entry. So a merge of the streams by time gives the daemon each
+ * flow's records in the order in which its counters changed: FM_RECORD_OPEN (with the first
+ * packet), FM_RECORD_PACKET ..., FM_RECORD_CLOSED (with the final counters). A flow is identified
+ * by its id, which is never used again; its key is in the first record. */
 #ifndef FLOWMETER_ABI_H
 #define FLOWMETER_ABI_H
 
@@ -15,7 +15,7 @@
 #include "flowmeter/flow.h"
 #include "flowmeter/packet_class.h"
 
-/* Raised when the meaning of data in the maps changes, but no size does. */
+/* Increased when the meaning of data in the maps changes, but no size does. */
 #define FM_ABI_VERSION 6
 
 enum fm_record_type {
@@ -24,7 +24,7 @@ enum fm_record_type {
   FM_RECORD_UNCOUNTED = 2, /* struct fm_open_record without id: there is no map entry */
   FM_RECORD_CLOSED = 3,    /* struct fm_state_record: the flow has ended */
   FM_RECORD_STATE = 4,     /* struct fm_state_record: the flow continues */
-  FM_RECORD_OPEN_NEW = 5,  /* as FM_RECORD_OPEN, when the map had no entry for this key */
+  FM_RECORD_OPEN_NEW = 5,  /* like FM_RECORD_OPEN; the map had no entry for this key */
   FM_RECORD_PAYLOAD = 6,   /* struct fm_payload_record: payload of a packet of this flow */
 };
 
@@ -39,8 +39,8 @@ enum fm_record_bits {
 };
 #define FM_RECORD_TRANSPORT_HEADER_SHIFT 2 /* turns bytes into these bits */
 
-/* One packet, as far as counters and timing need it. This is also the unit of the streams: longer
- * records take several units. */
+/* The properties of one packet that counters and timing need. This is also the unit of the streams:
+ * longer records take several units. */
 struct fm_packet_record {
   __u64 time_ns; /* in every type of record: when it was written */
   __u64 flow_id;
@@ -53,7 +53,7 @@ struct fm_packet_record {
   __u8 flags;
   __u8 what; /* enum fm_record_type and bits */
 };
-FM_STATIC_ASSERT(sizeof(struct fm_packet_record) == 32, "one a packet: two share a cache line");
+FM_STATIC_ASSERT(sizeof(struct fm_packet_record) == 32, "two records share a cache line");
 
 struct fm_open_record {
   struct fm_packet_record packet;
@@ -68,7 +68,7 @@ struct fm_state_record {
   struct fm_packet_record head; /* time_ns, flow_id and what only */
   struct fm_flow_key key;
   __u64 events_lost; /* packets (buffers) in counters for which the stream had no room */
-  __u32 ifindex;     /* where the flow's first packet was met */
+  __u32 ifindex;     /* where the flow's first packet was seen */
   __u8 hook;
   __u8 announced; /* the daemon knew the flow before this record */
   __u8 end; /* enum fm_end_reason; FM_END_EVICTED: the map has no such flow, counters are zero */
@@ -98,12 +98,12 @@ FM_INLINE __u32 fm_state_size(int with_timing, int with_sizes) {
 }
 
 /* with_application only: the payload of the packet whose own record came just before, or the notice
- * of a TCP connection's SYN. The first unit is laid out as a packet's record. */
+ * of a TCP connection's SYN. The first unit has the layout of a packet record. */
 struct fm_payload_record {
   __u64 time_ns;
   __u64 flow_id;
   __u32 payload_bytes; /* of the packet */
-  __u32 byte_count;    /* of these, how many were handed over */
+  __u32 byte_count;    /* how many of these were handed over */
   __u32 sequence;      /* of the TCP segment */
   __u16 segment_bytes; /* as in fm_packet_record */
   __u8 flags;
@@ -126,7 +126,7 @@ FM_INLINE __u32 fm_state_units(int with_timing, int with_sizes) {
   return (__u32)FM_UNITS(fm_state_size(with_timing, with_sizes));
 }
 
-/* A buffer in which a record of several units is assembled. */
+/* Buffers in which a record of several units is assembled. */
 union fm_long_record {
   struct fm_open_record open;
   struct fm_state_record state;
@@ -138,8 +138,8 @@ union fm_long_payload_record {
   struct fm_packet_record units[FM_PAYLOAD_UNITS_MAX];
 };
 
-/* Ends of one CPU's stream, in records' units since the beginning; they never wrap. The kernel
- * writes head, the daemon tail, each in a cache line of its own. */
+/* The two ends of a stream, as numbers of units since the start; they never wrap. The kernel writes
+ * head and the daemon writes tail, each in a cache line of its own. */
 struct fm_stream {
   __u64 head;
   __u64 zero[7];
@@ -151,22 +151,22 @@ enum fm_hook { FM_HOOK_INGRESS = 0, FM_HOOK_EGRESS = 1, FM_HOOK_COUNT };
 
 /* Value of the flow map.
  *
- * A packet finds it by way of the hash table's element, whose head (48 bytes) and key (40) come
- * first. With them, everything that each packet touches (up to forward_direction) is in one cache
- * line, and the counters of each direction are in two. The sizes keep elements on whole cache
- * lines. */
+ * In an element of the hash table, a header (48 bytes) and the key (40 bytes) come before it. The
+ * key and everything that each packet touches (up to forward_direction) are in one cache line, and
+ * the counters of each direction are in two. The size of an element is a multiple of the cache
+ * line. */
 struct fm_map_entry {
   __u64 lock; /* flow id << 2 | announced << 1 | held: one compare-and-swap takes the lock and
                  proves whose entry it is */
-  __u64 tag;  /* fm_key_tag: the map's memory is reused at once, a stale pointer sees another tag */
+  __u64 tag;  /* fm_key_tag: the map reuses memory at once, so a stale pointer sees another tag */
   struct fm_flow_counters counters;
   __u64 events_lost;
-  __u32 ifindex; /* where the flow's first packet was met */
+  __u32 ifindex; /* where the flow's first packet was seen */
   __u8 hook;
   __u8 payload_lost; /* the stream had no room for some of its payload records */
   __u8 zero[2];
-  __u32 point[2];      /* [end]: fm_point where its packets are counted; 0: none yet */
-  __u32 point_seen[2]; /* when it last saw one, in FM_POINT_CLOCK_NS */
+  __u32 point[2];      /* [end]: the fm_point where its packets are counted; 0: none yet */
+  __u32 point_seen[2]; /* [end]: when that point last saw one, in units of FM_POINT_CLOCK_NS */
 };
 #define FM_LOCK_HELD 1ull
 #define FM_LOCK_ANNOUNCED 2ull /* the daemon knows the flow */
@@ -196,7 +196,7 @@ FM_STATIC_ASSERT(sizeof(struct fm_timed_map_entry) % 64 == sizeof(struct fm_map_
                          sizeof(struct fm_map_entry) % 64,
                  "elements of the map on whole cache lines");
 
-/* The same if it keeps sizes and no timing. */
+/* The same if the kernel keeps sizes, but no timing. */
 struct fm_sized_map_entry {
   struct fm_map_entry entry;
   struct fm_flow_sizes sizes;
@@ -213,10 +213,10 @@ FM_INLINE __u32 fm_map_value_size(int with_timing, int with_sizes) {
 }
 
 /* A packet that passes several metered interfaces is counted at the point where its flow's packets
- * of this direction were first met. A point is one hook of all interfaces of one rank
- * (capture/interface.h). A packet passes only one of these interfaces, but the packets of a flow
- * may take different ones. Another point takes over when the first has been silent for longer than
- * a packet can take from one point to the other, because then the path has changed. */
+ * of this direction were first seen. A point is one hook of all interfaces of one rank
+ * (user/kernel/interface.h). A packet passes only one of these interfaces, but the packets of a
+ * flow may pass different ones. Another point takes over when the first has been silent for longer
+ * than a packet can take from one point to the other, because then the path has changed. */
 #define FM_POINT_CLOCK_NS 1048576ull
 #define FM_POINT_SILENCE 96u /* 0.1 s */
 
@@ -239,7 +239,7 @@ FM_INLINE enum fm_end_reason fm_close_end(__u64 action) {
   return action == FM_CLOSE_IF_IDLE ? FM_END_IDLE : (enum fm_end_reason)(action - 1);
 }
 
-/* How many requests one run of the closing program takes as the bytes of its packet. */
+/* The number of requests that one run of the closing program takes, as the bytes of its packet. */
 #define FM_CLOSE_BATCH 32
 
 /* An interface that is metered, per CPU. The daemon fills a slot before it attaches and clears it
@@ -249,8 +249,8 @@ FM_INLINE enum fm_end_reason fm_close_end(__u64 action) {
 #define FM_INTERFACE_PROBES 8
 
 /* A multiplicative (Fibonacci) hash, not the index modulo the number of slots. A container host has
- * long-lived interfaces with consecutive indexes. With modulo they would take the slots of all
- * interfaces whose index is higher by a multiple of 1024. */
+ * long-lived interfaces with consecutive indexes. With modulo, later interfaces whose indexes
+ * differ from these by a multiple of 1024 would find a whole run of slots taken. */
 FM_INLINE __u32 fm_interface_slot(__u32 ifindex, __u32 probe) {
   return ((ifindex * 2654435769u >> 22) + probe) & (FM_INTERFACE_SLOTS - 1);
 }
@@ -258,7 +258,7 @@ FM_STATIC_ASSERT(FM_INTERFACE_SLOTS == 1u << (32 - 22), "the upper bits number t
 
 struct fm_hook_counters {
   __u64 seen;      /* packets on the wire */
-  __u64 buffers;   /* in skbs or XDP frames, as the kernel's link counters may count */
+  __u64 buffers;   /* skbs or XDP frames, which the kernel's link counters may count */
   __u64 uncertain; /* of seen: merged by hardware or driver, so their form on the wire is a guess */
   __u64 by_class[FM_PACKET_CLASS_COUNT];
 };
@@ -278,7 +278,7 @@ FM_INLINE __u32 fm_point(const struct fm_interface* interface, __u8 hook) {
 struct fm_cpu_counters {
   __u64 next_flow;        /* sequence of flow ids of this CPU */
   __u64 entries_inserted; /* into the flow map */
-  __u64 entries_deleted;  /* by the closing program; all others that are gone were evicted */
+  __u64 entries_deleted;  /* by the closing program; all other entries that are gone were evicted */
   __u64 events_lost;      /* packets (buffers) counted, but without a record: the stream was full */
   __u64 payload_lost;     /* payload records for which the stream had no room */
   __u64 uncounted;        /* packets (buffers) sent as FM_RECORD_UNCOUNTED */
@@ -294,9 +294,9 @@ struct fm_tag_secret {
   __u64 words[5];
 };
 
-/* A universal hash of the key, never 0. The shifts bring differences in high bits (IPv6 addresses
- * that differ in their last bytes) down to where a product keeps them. Two keys have the same tag
- * at most once in 2^47 secrets. */
+/* A universal hash of the key, never 0. The shifts move differences in high bits (IPv6 addresses
+ * that differ in their last bytes) down to where the product keeps them. The probability that two
+ * keys have the same tag is at most 2^-47. */
 FM_INLINE __u64 fm_key_tag(const struct fm_flow_key* key, const struct fm_tag_secret* secret) {
   const fm_word* w = (const fm_word*)key;
   const __u64* k = secret->words;
@@ -305,9 +305,9 @@ FM_INLINE __u64 fm_key_tag(const struct fm_flow_key* key, const struct fm_tag_se
 #undef FM_TAG_WORD
 }
 
-/* What a daemon leaves to the next one if the maps are pinned. */
+/* What a daemon leaves for the next one if the maps are pinned. */
 struct fm_journal {
-  __u64 schema; /* of this file's layouts (user/kernel/bpf_datapath.cpp); 0: just created */
+  __u64 schema; /* identifies this file's layouts (user/kernel/bpf_datapath.cpp); 0: just created */
   struct fm_tag_secret tag_secret;
   __u32 max_entries;
   __u32 max_fragments;
@@ -338,7 +338,7 @@ FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_p
                    p->transport_header_bytes << FM_RECORD_TRANSPORT_HEADER_SHIFT);
 }
 
-/* All but the key. */
+/* Sets everything except the key. */
 FM_INLINE void fm_packet_from_record(struct fm_packet* p, const struct fm_packet_record* r) {
   p->time_ns = r->time_ns;
   p->wire_length = r->wire_length;

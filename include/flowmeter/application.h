@@ -9,8 +9,8 @@
 
 #include "flowmeter/base.h"
 
-/* Limits of the head of a direction: payload segments, and bytes of its stream. A server's TLS 1.2
- * flight with its certificates fits. */
+/* Limits of the head of a direction: payload segments, and bytes of its stream. They are large
+ * enough for a server's TLS 1.2 flight with its certificates. */
 #define FM_HEAD_SEGMENTS 8
 #define FM_HEAD_BYTES 8192
 /* How much is read of a later segment, and of a datagram on port 53. */
@@ -32,7 +32,7 @@ FM_INLINE int fm_is_target_byte(__u8 c) {
 }
 
 /* Whether a method of at least three letters, one space and a target start here. The method may be
- * longer than what is seen. Bytes after the first n are 0 and so end a method. */
+ * longer than the bytes given. Bytes after the first n are 0 and so end a method. */
 FM_INLINE int fm_starts_request(const __u8* first, unsigned int n) {
   if (first[0] < 'A' || first[0] > 'Z') return 0;
   if (!fm_is_method_byte(first[1]) || !fm_is_method_byte(first[2])) return 0;
@@ -53,9 +53,9 @@ FM_INLINE int fm_starts_response(const __u8* first) {
 }
 
 /* Whether a segment that starts with these bytes may start an HTTP message, a TLS ClientHello
- * record or, on port 53, a DNS message with one question (after two bytes of length). Never says no
- * if the parsers would say yes. n: the segment's length. first: FM_START_TEST_BYTES readable bytes,
- * of which those after the nth are 0. */
+ * record or, on port 53, a DNS message with one question (after two bytes of length). Never returns
+ * 0 for a message that the parsers would accept. n: the segment's length. first:
+ * FM_START_TEST_BYTES readable bytes, of which those after the nth are 0. */
 FM_INLINE int fm_application_starts(const __u8* first, unsigned int n, int port_53) {
   if (first[0] == 0x16) {
     if (first[1] == 3 && first[2] <= 4 && first[5] == 1) return 1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Types, byte order and compiler words that the whole core uses.
+/* Types, byte order and compiler attributes that the whole core uses.
  *
  * The core (this directory) is written in the common subset of C and C++, without libc, BPF
- * helpers, maps or clocks. clang compiles it for BPF and g++ for user space, so a packet means the
- * same wherever it is met. */
+ * helpers, maps or clocks. clang compiles it for BPF and g++ for user space, so both treat a packet
+ * in the same way. */
 #ifndef FLOWMETER_BASE_H
 #define FLOWMETER_BASE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The one list of reasons why a flow ended. The column end_reason and its documentation are made
- * from it. */
+/* The list of reasons why a flow ended. The column end_reason and its documentation are made from
+ * it. */
 #ifndef FLOWMETER_END_REASON_H
 #define FLOWMETER_END_REASON_H
 

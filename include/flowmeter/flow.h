@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A flow is counters and timing. Only this file adds packets to flows, and only it decides which
- * flow a packet belongs to. The kernel calls it in a live run, the flow table in a replay. */
+/* A flow consists of counters and timing. Only this file adds packets to flows, and only it decides
+ * which flow a packet belongs to. The kernel calls it in a live run, the flow table in a replay. */
 #ifndef FLOWMETER_FLOW_H
 #define FLOWMETER_FLOW_H
 
@@ -16,7 +16,7 @@ struct fm_flow {
 FM_STATIC_ASSERT((40 + __builtin_offsetof(struct fm_flow, timing.packets)) % 64 == 0,
                  "after a key of 40 bytes, what packets touch is on whole cache lines");
 
-/* What a flow inherits if it continues another one after an active time-out. Any other flow
+/* What a flow inherits when it continues another one after an active time-out. Any other flow
  * inherits nothing, and its forward direction is that of its first packet. */
 struct fm_inheritance {
   __u8 forward_direction;
@@ -24,7 +24,7 @@ struct fm_inheritance {
   __u8 rst_seen;
 };
 
-/* How long a flow of this protocol and state may be silent. */
+/* The longest silence of a flow with this protocol and state. */
 FM_INLINE __u64 fm_idle_timeout_ns(const struct fm_flow_counters* c, __u8 protocol,
                                    const struct fm_settings* s) {
   if (protocol == FM_TCP) return fm_flow_closed(c) ? s->tcp_linger_ns : s->idle_timeout_ns;

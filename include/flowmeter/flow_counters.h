@@ -5,15 +5,15 @@
  *
  * Everything that has a direction is indexed by the end of the key that sent the packet, not by
  * forward and backward, so its address is known before the entry is read (and can be prefetched).
- * Forward is the direction forward_direction. */
+ * forward_direction says which end is forward. */
 #ifndef FLOWMETER_FLOW_COUNTERS_H
 #define FLOWMETER_FLOW_COUNTERS_H
 
 #include "flowmeter/moments.h"
 #include "flowmeter/packet.h"
 
-/* Bits FIN to URG are counted beside the other hot fields. ECE and CWR are rare, and would cost a
- * third cache line per packet. */
+/* Bits FIN to URG are counted beside the other hot fields. Counters of ECE and CWR, which are rare,
+ * would take a third cache line per packet there. */
 #define FM_COMMON_FLAGS (FM_URG_BIT + 1)
 
 struct fm_direction_counters {
@@ -35,8 +35,8 @@ struct fm_flow_counters {
   __u64 last_ns;          /* latest time stamp; never runs back */
   __u8 forward_direction; /* the end that is "source" */
   __u8 fin_seen;          /* bit n: end n has sent FIN; inherited over an active time-out */
-  __u8 rst_seen;          /* bit n: end n has sent RST; inherited in the same way */
-  __u8 begun; /* the flow has a packet; this is known without reading the directions' cache lines */
+  __u8 rst_seen;          /* 1: an end has sent RST; inherited in the same way */
+  __u8 begun;             /* the flow has a packet; avoids reading the directions' cache lines */
   /* Lengths of transport headers, [end]. Only kept with fm_flow_sizes, but in this cache line,
    * which is touched anyway. */
   __u8 transport_header_min[2];
@@ -63,9 +63,9 @@ FM_INLINE __u64 fm_flow_time(const struct fm_flow_counters* c, __u64 packet_ns) 
   return packet_ns > c->last_ns ? packet_ns : c->last_ns;
 }
 
-/* Adds all segments of a packet but the last, which the caller then adds like a single packet.
- * Segmentation clears FIN and PSH on all segments but the last and CWR on all but the first, and
- * copies everything else (net/ipv4/tcp_offload.c). */
+/* Adds all segments of a packet except the last, which the caller then adds like a single packet.
+ * Segmentation clears FIN and PSH on all segments except the last and CWR on all except the first,
+ * and copies everything else (net/ipv4/tcp_offload.c). */
 FM_INLINE void fm_add_segments_before_last(struct fm_flow_counters* c, __u8 end,
                                            const struct fm_packet* p, __u32 segments) {
   struct fm_direction_counters* d = &c->direction[end];
@@ -128,8 +128,8 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
   if (flags & FM_RST) c->rst_seen = 1;
 }
 
-/* Adds earlier packets of a flow, which were counted separately, to its later ones. Forward is the
- * earlier packets' forward. */
+/* Adds earlier packets of a flow, which were counted separately, to its later ones. The forward
+ * direction is that of the earlier packets. */
 FM_INLINE void fm_flow_counters_merge(struct fm_flow_counters* c,
                                       const struct fm_flow_counters* earlier) {
   if (earlier->first_ns < c->first_ns) c->first_ns = earlier->first_ns;

@@ -9,7 +9,7 @@
 
 #include "flowmeter/base.h"
 
-/* 16 bytes in the order of the packet. An IPv4 address is its 4 bytes and 12 zeros. */
+/* 16 bytes in network order. An IPv4 address is its 4 bytes and 12 zeros. */
 struct fm_address {
   __u64 words[2];
 };
@@ -42,8 +42,8 @@ FM_INLINE int fm_address_equal(const struct fm_address* a, const struct fm_addre
   return a->words[0] == b->words[0] && a->words[1] == b->words[1];
 }
 
-/* Any total order works that is the same everywhere on one machine. This one compares native words.
- */
+/* Any total order works if it is the same everywhere on one machine. This one compares native
+ * words. */
 FM_INLINE int fm_address_less(const struct fm_address* a, const struct fm_address* b) {
   return a->words[0] != b->words[0] ? a->words[0] < b->words[0] : a->words[1] < b->words[1];
 }
@@ -85,7 +85,7 @@ FM_INLINE __u8 fm_key_set_ports(struct fm_flow_key* key, __u16 source_port, __u1
   return 0;
 }
 
-/* The same for ICMP, where only the addresses have an order. discriminator: the identifier of an
+/* The same for ICMP, where only the addresses are ordered. discriminator: the identifier of an
  * echo, else the type. */
 FM_INLINE __u8 fm_key_set_icmp(struct fm_flow_key* key, __u8 kind, __u16 discriminator,
                                __u8 protocol, __u8 ip_version) {

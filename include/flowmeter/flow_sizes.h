@@ -3,16 +3,16 @@
  * counters. Kept with fm_settings.with_sizes, next to the counters and by the same rules: in a live
  * run the kernel has them and is authoritative.
  *
- * Both directions together are one cache line, so a packet touches only one more. To fit, this is
- * not a struct fm_moments: the counters already have the count, sum and minimum of the payload, and
- * (in a line with room left) the minimum and maximum of the header. */
+ * Both directions together fit into one cache line, so a packet touches only one more. Therefore,
+ * this is not a struct fm_moments: the counters already have the count, sum and minimum of the
+ * payload, and (in a line with free space) the minimum and maximum of the header. */
 #ifndef FLOWMETER_FLOW_SIZES_H
 #define FLOWMETER_FLOW_SIZES_H
 
 #include "flowmeter/flow_counters.h"
 
 struct fm_direction_sizes {
-  __u64 payload_squares_low; /* sum of squares: a payload has 32 bits, and there are up to 2^32 */
+  __u64 payload_squares_low; /* sum of squares of up to 2^32 payloads of 32 bits */
   __u32 payload_squares_high;
   __u32 payload_max;
   __u64 header_bytes;   /* of transport headers */

@@ -4,8 +4,8 @@
  * event per packet, or with datapath "kernel" in the map entry.
  *
  * Fields are grouped by cache line. Only long gaps touch the first one and a half lines. Then come
- * the fields that every packet touches, one line per direction, and bulks. So after the key and the
- * counters (five and a half lines) all hot fields are in lines of their own. */
+ * the fields that every packet touches, one line per direction, and bulks. So behind the key and
+ * the counters (five and a half lines), all hot fields are aligned to cache lines. */
 #ifndef FLOWMETER_FLOW_TIMING_H
 #define FLOWMETER_FLOW_TIMING_H
 
@@ -83,7 +83,7 @@ FM_INLINE void fm_bulk_update(struct fm_flow_timing* t, const struct fm_packet* 
 }
 
 /* Adds one packet, with all its segments. They have one time, so the gaps between them are 0. With
- * s->with_application bulks stay empty: its feature set defines them differently
+ * s->with_application, bulks stay empty, because that feature set defines them differently
  * (user/flows/direction_bulks.h).
  * Requires: t was zeroed before the flow's first packet. */
 FM_INLINE void fm_flow_timing_update(struct fm_flow_timing* t, const struct fm_packet* p,
@@ -95,7 +95,7 @@ FM_INLINE void fm_flow_timing_update(struct fm_flow_timing* t, const struct fm_p
   if (t->packets == 0) {
     t->period_start_ns = now_ns;
   } else {
-    if (now_ns < t->last_ns) now_ns = t->last_ns; /* as fm_flow_time */
+    if (now_ns < t->last_ns) now_ns = t->last_ns; /* like fm_flow_time */
     const __u64 gap_ns = now_ns - t->last_ns;
     fm_moments_add(&t->gaps, gap_ns);
     if (gap_ns > s->subflow_gap_ns) t->subflow_gaps += 1;

@@ -30,7 +30,7 @@ struct fm_fragment_key {
 };
 FM_STATIC_ASSERT(sizeof(struct fm_fragment_key) == 40, "map key: no hidden padding");
 
-/* What is remembered about a first fragment. */
+/* What the table remembers about a first fragment. */
 struct fm_first_fragment {
   struct fm_flow_key key;
   __u64 time_ns;
@@ -47,8 +47,8 @@ FM_INLINE struct fm_first_fragment fm_fragment_remember(const struct fm_packet* 
   return f;
 }
 
-/* Gives a later fragment the key of its first, or refuses it. first: what the table has for its
- * datagram, or null. The memory lasts from the first fragment's time stamp and is not renewed. */
+/* Gives a later fragment the key of its first fragment, or refuses it. first: the table's entry for
+ * its datagram, or null. An entry expires a fixed time after the first fragment's time stamp. */
 FM_INLINE enum fm_packet_class fm_fragment_join(struct fm_packet* later,
                                                 const struct fm_first_fragment* first,
                                                 const struct fm_settings* s) {

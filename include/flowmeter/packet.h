@@ -38,7 +38,7 @@ enum fm_protocol {
 
 struct fm_packet {
   struct fm_flow_key key;
-  __u64 time_ns; /* of the source's clock: since the epoch in captures, monotonic live */
+  __u64 time_ns; /* by the source's clock: since the epoch in captures, monotonic live */
   /* The length of the frame on the wire, with link header and padding, without FCS. */
   __u32 wire_length;
   __u32 payload_bytes; /* after the transport header, by the IP length; padding never counts */
@@ -46,13 +46,13 @@ struct fm_packet {
   __u16 window;        /* TCP window as sent, not scaled */
   __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
   __u8 direction;      /* end of the key that sent it: 0 or 1 */
-  __u8 has_shims;      /* there are tags, labels or a session between link header and IP header */
+  __u8 has_shims;      /* tags, labels or a session header are between link header and IP header */
   /* TCP 20 to 60, UDP and ICMP 8, later fragments 0: a multiple of 4 */
   __u8 transport_header_bytes;
   __u16 segment_bytes; /* payload of a segment, if this stands for several packets on the wire; else
                           0 */
-  /* Where the payload starts in the frame, and a TCP segment's sequence number; both 0 if nobody
-   * reads the payload (FM_PARSE_PAYLOAD). */
+  /* Where the payload starts in the frame, and a TCP segment's sequence number; both are 0 if the
+   * payload is not needed (FM_PARSE_PAYLOAD). */
   __u16 payload_offset;
   __u32 sequence;
 };

@@ -77,7 +77,7 @@ FM_INLINE enum fm_packet_class fm_walk_ext_header(fm_context* frame, struct fm_w
   if (w->next_protocol == FM_IPPROTO_FRAGMENT) {
     const __u16 offset_more = fm_be16(ext->fragment);
     length = sizeof(*ext);
-    /* Without both it is an atomic fragment, which is the whole datagram (RFC 6946). */
+    /* Without either it is an atomic fragment, which is the whole datagram (RFC 6946). */
     if (offset_more & (FM_IPV6_OFFSET_MASK | FM_IPV6_MORE_FRAGMENTS)) {
       w->fragment_role = offset_more & FM_IPV6_OFFSET_MASK ? FM_LATER_FRAGMENT : FM_FIRST_FRAGMENT;
       w->identification = fm_be32(ext->identification);
@@ -123,8 +123,8 @@ FM_INLINE enum fm_packet_class fm_walk_ipv6(fm_context* frame, struct fm_walk* w
   const __u8 protocol = w->next_protocol;
   if (FM_UNLIKELY(protocol != FM_TCP && protocol != FM_UDP && protocol != FM_ICMPV6)) {
     if (fm_walk_ext_headers(frame, w) != FM_METERED) return FM_MALFORMED;
-    /* A later fragment may start inside a chain of extension headers. Its datagram's first
-     * fragment tells the protocol. */
+    /* A later fragment may start inside a chain of extension headers. Only the datagram's first
+     * fragment has the protocol. */
     if (w->fragment_role == FM_LATER_FRAGMENT && fm_is_ext_header(w->next_protocol))
       return FM_METERED;
   }
@@ -200,8 +200,8 @@ FM_INLINE enum fm_packet_class fm_parse(fm_context* frame, struct fm_frame_facts
                                         __u32 link_type, struct fm_packet* p,
                                         struct fm_fragment_key* fragment,
                                         enum fm_fragment_role* role) {
-  /* Verifier (all versions): zeroed, because clang may spill what is undefined on a path that ends
-   * in a refusal, and the verifier rejects any read of an unset register. */
+  /* Verifier (all versions): zeroed, because clang may spill values that are undefined on a path
+   * that ends in a refusal, and the verifier rejects any read of an unset register. */
   struct fm_walk w = {};
   enum fm_packet_class packet_class;
   __u32 transport_length = 0;

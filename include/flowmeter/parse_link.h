@@ -85,8 +85,8 @@ FM_INLINE int fm_is_vlan(__u16 ethertype) {
   return ethertype == FM_ETH_VLAN || ethertype == FM_ETH_QINQ || ethertype == FM_ETH_QINQ_OLD;
 }
 
-/* Opens VLAN tags, MPLS labels and PPPoE. Requires: w->offset is where the header that w->ethertype
- * announces starts. */
+/* Walks past VLAN tags, MPLS labels and PPPoE. Requires: the header that w->ethertype announces
+ * starts at w->offset. */
 FM_SLOW_PATH enum fm_packet_class fm_walk_shims(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   if (!w) return FM_NOT_IP; /* for the verifier */

@@ -8,9 +8,9 @@
 
 /* fm_context is where the bytes come from: the program's own context in BPF, memory in user space.
  *
- * A function marked FM_SLOW_PATH is a function of its own in BPF. The verifier checks it once;
- * loops inlined into each other would multiply the states to check beyond its limit. So the
- * arguments of such a function are a context and plain memory. */
+ * A function marked FM_SLOW_PATH is not inlined in BPF, so the verifier checks it once; loops
+ * inlined into each other would multiply the states to check beyond its limit. The verifier allows
+ * only a context and plain memory as arguments of such a function. */
 #ifndef __bpf__
 struct fm_captured {
   const __u8* data;
@@ -26,15 +26,15 @@ FM_INLINE const void* fm_peek(fm_context* f, __u32 offset, __u32 size, void* scr
   return f->data + offset;
 }
 #define FM_SLOW_PATH static inline __attribute__((noinline))
-/* Whether to note where payload begins; BPF asks its settings. */
+/* Whether to note where payload starts; BPF reads this from its settings. */
 #define FM_PARSE_PAYLOAD 1
 #else
 #define FM_SLOW_PATH __attribute__((noinline))
 #endif
 
-/* How deep a header stack is followed, so that parsing time is bounded. A packet with more tags or
- * labels is not_ip; one with more IPv6 extension headers has the next one as its protocol. Real
- * networks have fewer than 4 tags and 8 labels. */
+/* The most headers of a kind that are followed, so that parsing time is bounded. A packet with more
+ * tags or labels is not_ip; in one with more IPv6 extension headers, the next one counts as its
+ * protocol. Real networks have fewer than 4 tags and 8 labels. */
 #define FM_VLAN_TAGS_MAX 4
 #define FM_MPLS_LABELS_MAX 8
 #define FM_IPV6_EXT_HEADERS_MAX 8
@@ -59,7 +59,7 @@ struct fm_walk {
   __u8 fragment_role; /* enum fm_fragment_role */
   __u8 tags;          /* VLAN tags opened */
   __u8 jumbo_option;  /* there is a hop-by-hop header of just a jumbo payload option */
-  __u8 shims;         /* there may be something between link header and IP header */
+  __u8 shims;         /* there may be other headers between link header and IP header */
 };
 
 #endif

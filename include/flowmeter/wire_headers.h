@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Headers as they are on the wire, and the numbers that say what follows them. Fields of type
+/* Headers as they are on the wire, and the numbers that identify the next header. Fields of type
  * __be16 and __be32 are in network order. */
 #ifndef FLOWMETER_WIRE_HEADERS_H
 #define FLOWMETER_WIRE_HEADERS_H
