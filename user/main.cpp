@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// flowmeter-ebpf: the command line becomes a run.
+// flowmeter-ebpf: runs the command line.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -11,8 +11,8 @@
 
 namespace {
 
-// A file opened later must not get the number of a standard stream that the caller has closed. What
-// takes its place cannot be used, so that using the closed stream stays the error that it is.
+// A file opened later must not get the number of a standard stream that the caller has closed. The
+// placeholder cannot be read or written, so that using the closed stream remains an error.
 void occupy_standard_streams() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
     if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The host of a run inside another program. Log lines go to a list, any thread may ask for a stop,
-// and the process is left alone.
+// and the process is not changed.
 #pragma once
 
 #include <mutex>
@@ -12,7 +12,7 @@
 
 namespace flowmeter {
 
-// What the program would have written to standard error.
+// A line that the program would have written to standard error.
 struct LogLine {
   std::string level;  // "info", "warning", "error"
   std::string text;
@@ -32,7 +32,7 @@ class EmbeddedHost final : public Host {
     const std::lock_guard lock(mutex_);
     return std::exchange(lines_, {});
   }
-  // The last error among them, if there is one. Takes all lines.
+  // Returns the last error among these lines, if there is one. Removes all lines.
   std::optional<std::string> take_last_error() {
     std::optional<std::string> text;
     for (LogLine& line : take_lines())

@@ -17,8 +17,8 @@
 
 namespace flowmeter {
 
-// The cells of one column. An empty cell of a number column is a NaN. An integer column has no NaN,
-// so it becomes a kReal column for this batch.
+// The cells of one column. An empty cell of a number column is a NaN. Integers have no NaN, so an
+// integer column with an empty cell becomes a kReal column in this batch.
 class CellArray {
  public:
   CellArray(ColumnType type, size_t expected_rows);
@@ -65,17 +65,17 @@ class FlowBatchQueue final : public RecordSink {
   bool failed() const override { return abandoned_.load(std::memory_order_relaxed); }
   // Hands over the rows written so far.
   Status flush() override;
-  // There will be no more batches.
+  // Declares that there will be no more batches.
   void end();
 
-  // ---- the other ----
-  // Returns null at the end, or if no batch came in that time.
+  // ---- the other thread ----
+  // Returns null at the end, or if no batch arrived in that time.
   std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
   bool ended() const;
-  // Waits until the first flush, which comes when metering has started. Returns false if it never
-  // did.
+  // Waits until the first flush, which happens when metering has started. Returns false if it did
+  // not start.
   bool wait_begun();
-  // Nobody will take any more batches: rows written from now on are dropped.
+  // Declares that no more batches will be taken: rows written from now on are dropped.
   void abandon();
 
   const std::vector<Column>& columns() const { return columns_; }

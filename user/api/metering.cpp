@@ -55,7 +55,7 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
     if (!sinks) return sinks.error();
     run->sinks_ = std::move(*sinks);
   } else {
-    // In a live run a batch holds the flows that ended between two looks.
+    // In a live run a batch has the flows that ended between two drains.
     run->queue_ =
         std::make_unique<FlowBatchQueue>(run->columns_, live ? 64 : FlowBatchQueue::kBatchRows);
   }
@@ -134,14 +134,14 @@ bool Metering::forked() const {
 }
 
 void Metering::abandon() {
-  if (forked()) return;  // the thread may have held a lock, which nobody would release
+  if (forked()) return;  // the thread may have held a lock, which would never be released
   stop();
   if (queue_) queue_->abandon();
 }
 
-// A read from an idle pipe must return, so that the thread sees the request to stop. The handler
-// stays installed because the signal may arrive late. It does nothing, and so does the signal's
-// default action.
+// The signal makes a read from an idle pipe return, so that the thread sees the request to stop.
+// The handler stays installed because the signal may arrive late. It does nothing, and so does the
+// signal's default action.
 void Metering::interrupt_reading() {
   const std::lock_guard lock(mutex_);
   if (done_ || config_.captures.empty()) return;

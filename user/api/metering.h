@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The meter inside another program: one run, configured as on the command line, on a thread of its
-// own. Its flows come as batches of columns or go to a CSV file. The thread leaves the program's
-// signals, standard streams and privileges alone; a network namespace (--netns) is entered by that
-// thread only.
+// own. Its flows are delivered as batches of columns, or go to outputs such as a CSV file. The
+// thread does not change the program's signals, standard streams and privileges; only this thread
+// enters a network namespace (--netns).
 #pragma once
 
 #include <atomic>
@@ -24,20 +24,21 @@ class Metering {
  public:
   // Long names of options, each with its values.
   using Keywords = std::map<std::string, std::vector<std::string>>;
-  // The configuration with these options. Fails as the command line would. Without an output, flows
-  // come as batches.
+  // The configuration with these options. Fails like the command line. Without an output, flows are
+  // delivered as batches.
   static Result<Config> configure(const Keywords& keywords);
 
-  // Starts a run. Flows go to config.outputs, or come as batches if there are none. With batches,
-  // live metering is under way when this returns.
+  // Starts a run. Flows go to config.outputs, or are delivered as batches if there are none. With
+  // batches, live metering has started when this returns.
   static Result<std::unique_ptr<Metering>> start(Config config);
 
-  // Abandons the flows that were not taken, and waits for the thread.
+  // Discards the flows that were not taken, and waits for the thread.
   ~Metering();
   Metering(const Metering&) = delete;
   Metering& operator=(const Metering&) = delete;
 
-  // Returns null if no batch came in that time, or if there will be no more. Requires: no outputs.
+  // Returns null if no batch arrived in that time, or if there will be no more. Requires: no
+  // outputs.
   std::unique_ptr<FlowBatch> take(std::chrono::milliseconds wait);
   // Waits up to that long for the thread to end. Returns whether it has, and every batch was taken.
   bool finished(std::chrono::milliseconds wait);
@@ -46,9 +47,9 @@ class Metering {
   // abandon() may be called here, and it does nothing.
   bool forked() const;
 
-  // Ends the metering. The open flows are the last ones to come. Any thread may call this.
+  // Ends the metering. The flows that are still open are then delivered. Any thread may call this.
   void stop() { host_.stop(); }
-  // The same, but no more flows are wanted. take() and finished() tell when it has ended.
+  // The same, but discards all further flows. take() and finished() say when the run has ended.
   void abandon();
 
   // Returns the log lines since the last call.
@@ -70,7 +71,7 @@ class Metering {
   Config config_;
   const std::vector<Column> columns_;
   std::unique_ptr<FlowBatchQueue> queue_;
-  EmbeddedHost host_;  // which the sinks log to
+  EmbeddedHost host_;  // before the sinks, which log to it
   std::unique_ptr<SinkGroup> sinks_;
   const int process_;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The taker of a replay's frames: our own flows, or a compatibility mode. The loop over captures
+// The consumer of a replay's frames: our own flows, or a compatibility mode. The loop over captures
 // (run/replay.cpp) is a template, so add() is a virtual call only where the consumer is not known
 // at compile time.
 #pragma once
@@ -32,8 +32,8 @@ class CaptureConsumer {
   virtual std::string account() const = 0;
   // The accounts of the outputs, one line each.
   virtual std::vector<std::string> output_accounts() const { return {}; }
-  // What is wrong with the account, or "": it balances if seen = taken + all named classes, and no
-  // packet was lost between flows and rows.
+  // Describes why the account does not balance, or is empty. It balances if seen = taken + all
+  // named classes, and no packet was lost between flows and rows.
   virtual std::string imbalance() const = 0;
   // Logs what the user must know at the end.
   virtual void report(Host& host) const = 0;

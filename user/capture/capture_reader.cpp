@@ -44,7 +44,7 @@ T load(const uint8_t* at) {
   return value;
 }
 
-// A pcapng time stamp in nanoseconds since the epoch; finer units are cut off.
+// A pcapng time stamp in nanoseconds since the epoch; finer units are truncated.
 __int128 unix_time_ns(uint64_t stamp, uint8_t resolution, int64_t offset_s) {
   constexpr int64_t kSecond = 1'000'000'000;
   const unsigned exponent = resolution & 0x7f;
@@ -170,7 +170,7 @@ void CaptureReader::read_file_header() {
       swapped_ = true;
       break;
     case kSectionHeader: {
-      // The byte-order magic tells a section header from a text file that starts with line ends.
+      // The byte-order magic distinguishes a section header from a text file of line ends.
       if (!fill(12) ||
           (load<uint32_t>(at() + 8) != 0x1a2b3c4d && load<uint32_t>(at() + 8) != 0x4d3c2b1a)) {
         end_with("not a pcap or pcapng capture");
@@ -244,7 +244,7 @@ bool CaptureReader::next_block(CapturedFrame* frame) {
     if (!fill(8)) return available() == 0 ? false : end_with(kHeaderCutShort);
     const uint32_t type = load<uint32_t>(at());
     if (type == kSectionHeader) {
-      // Its magic tells the byte order of its length.
+      // Its magic determines the byte order of its length.
       if (!fill(12)) return end_with(kHeaderCutShort);
       const auto magic = load<uint32_t>(at() + 8);
       if (magic != 0x1a2b3c4d && magic != 0x4d3c2b1a) return end_with(kBadBlock);

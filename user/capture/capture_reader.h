@@ -3,11 +3,12 @@
 //
 // pcap: micro- and nanoseconds, both byte orders. pcapng: both byte orders, several sections and
 // interfaces, any if_tsresol and if_tsoffset; enhanced, obsolete and simple packet blocks. Frames
-// come in file order. A record that is cut short or impossible ends the reading. The frames before
+// come in file order. Reading ends at a record that is cut short or impossible. The frames before
 // it have been returned, and damage() says what is wrong.
 //
-// libpcap costs about five times as much per packet (docs/benchmarks.md) and refuses captures whose
-// interfaces have different link types. The tests compare this reader with it where both can read.
+// libpcap takes about five times as long per packet (docs/benchmarks.md) and refuses captures whose
+// interfaces have different link types. The tests compare both readers on captures that both can
+// read.
 #pragma once
 
 #include <csignal>
@@ -26,7 +27,7 @@ namespace flowmeter {
 // One captured frame. data is valid until the next call of next(), or of the on_refill() callback.
 struct CapturedFrame {
   uint64_t time_ns;  // since the start of its era
-  int64_t era;       // of 2^64 ns (584 years); 0 starts at the epoch. Only pcapng can have others
+  int64_t era;       // number of 2^64 ns (584 years); 0 starts at the epoch. Others: pcapng only
   const uint8_t* data;
   uint32_t captured_length;
   uint32_t wire_length;  // at least captured_length
@@ -35,7 +36,7 @@ struct CapturedFrame {
 
 class CaptureReader {
  public:
-  // The greatest captured length (tcpdump's MAXIMUM_SNAPLEN); more is damage.
+  // The largest captured length (tcpdump's MAXIMUM_SNAPLEN); a larger one is damage.
   static constexpr uint32_t kMaxCapturedLength = 262144;
 
   // path "-" is standard input. Fails if the file cannot be opened or read, or is a directory. A
@@ -55,7 +56,7 @@ class CaptureReader {
   // Returns false at the end of the capture, after damage, or after a read error.
   bool next(CapturedFrame* frame);
 
-  // Whether the file starts like a capture.
+  // Whether the start of the file is that of a capture.
   bool valid_header() const { return format_ != Format::kNone; }
   // Why the reading ended early, or empty.
   const std::string& damage() const { return damage_; }
@@ -66,7 +67,7 @@ class CaptureReader {
   uint64_t bytes_total() const { return total_bytes_; }
   const std::string& path() const { return path_; }
 
-  // ---- how the file is written, for modes that read it in the way of other programs ----
+  // ---- details of the file, for modes that imitate how other programs read it ----
   bool is_pcapng() const { return format_ == Format::kPcapng; }
   // Whether the file, or the current pcapng section, is in the other byte order than this
   // machine's.
@@ -76,18 +77,18 @@ class CaptureReader {
   // pcap: all 32 bits of the link field in the file header. pcapng: the link type of the file's
   // first interface, once a frame was read.
   uint32_t link_field() const { return link_field_; }
-  // Snapshot length of the file header or first interface, as libpcap sees it: no limit, or one
-  // that does not fit its int, is kMaxCapturedLength.
+  // Snapshot length of the file header or first interface, as libpcap sees it: kMaxCapturedLength
+  // if there is no limit, or one that does not fit its int.
   uint32_t snap_length() const { return snap_length_; }
-  // Whether libpcap (1.10) would have refused the file, or stopped by now where this reader
-  // continues: an unknown version, an interface whose link type or snapshot length is not that of
-  // the first, a section in the other byte order, a resolution beyond 10^-19 or 2^-63 s, a block
-  // whose two lengths differ, interface options that are too long, too short or too many.
+  // Whether libpcap (1.10) would have refused the file, or stopped before this point: because of an
+  // unknown version, an interface whose link type or snapshot length is not that of the first, a
+  // section in the other byte order, a resolution beyond 10^-19 or 2^-63 s, a block whose two
+  // lengths differ, or interface options that are too long, too short or too many.
   bool libpcap_stops() const { return libpcap_stops_; }
   // From now on next() reads the two lengths of a record as libpcap does: their order is reversed
   // in files before version 2.3 and of 543.0, and in 2.3 if the captured length is the larger one.
   void take_lengths_as_libpcap() { swap_lengths_ = libpcap_swaps_lengths_; }
-  // Fields from the record of the last frame.
+  // Fields of the last frame's record.
   struct RecordFields {
     uint32_t subseconds;  // pcap only
     uint32_t wire_length;

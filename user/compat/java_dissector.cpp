@@ -11,9 +11,9 @@ namespace {
 constexpr int64_t kMicroseconds = 1'000'000;
 constexpr uint64_t kSecondNs = 1'000'000'000;
 
-// JCaptureHeader.timestampInMicros() of what libpcap has read of a pcap record: in this machine's
-// byte order both fields are signed numbers of 32 bits, in the other order they are unsigned, but
-// the microseconds pass through a Java int.
+// JCaptureHeader.timestampInMicros() for a pcap record as libpcap reads it: in this machine's byte
+// order both fields are signed 32-bit numbers; in the other order they are unsigned, but the
+// microseconds are then stored in a Java int.
 int64_t pcap_time_us(uint32_t seconds, uint32_t subseconds, bool swapped, bool nanoseconds) {
   const auto as_read = [swapped](uint32_t field) {
     return swapped ? int64_t{field} : int64_t{static_cast<int32_t>(field)};
@@ -50,7 +50,7 @@ JavaReason JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet
   uint32_t captured = frame.captured_length;
   uint32_t wire = frame.wire_length;
   if (capture_) {
-    captured = std::min(captured, capture_->snap_length());  // libpcap ignores the rest
+    captured = std::min(captured, capture_->snap_length());  // libpcap ignores further bytes
     wire = capture_->record_fields().wire_length;
   }
   // jNetPcap's file reader compares them as Java ints.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// From a captured frame to a packet of the Java CICFlowMeter: libpcap's idea of the record (time,
-// lengths), then the header walk. The link type does not matter: the original ignores it.
+// From a captured frame to a packet of the Java CICFlowMeter: the record as libpcap reads it (time,
+// lengths), then the header walk. The original ignores the link type.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(JavaReason::kCount)> 
 
 class JavaDissector {
  public:
-  // The next frames are of this capture. Without it they have sane times and lengths.
+  // The next frames are from this capture. Without a capture, their times and lengths are correct.
   void begin(const CaptureReader& capture) { capture_ = &capture; }
 
   // Whether libpcap ends the reading before this frame, the last one read.
@@ -34,7 +34,7 @@ class JavaDissector {
 
   // Fills packet if the frame is one. Requires: the frame is the last one read.
   JavaReason dissect(const CapturedFrame& frame, JavaPacket* packet) const;
-  // The same for what a live run knows about a packet.
+  // The same for a packet of a live run.
   static JavaReason dissect(const LivePacket& live, JavaPacket* packet);
 
  private:

@@ -15,8 +15,8 @@ double real(int64_t value) {
 
 }  // namespace
 
-// Bulks of either direction are kept here: BasicFlow.updateFlowBulk compares the addresses as
-// objects instead of by content, so no packet is ever found to be forward.
+// This has the bulks of both directions: BasicFlow.updateFlowBulk compares the addresses as objects
+// instead of by content, so it never considers a packet as forward.
 void JavaBulk::add(const JavaPacket& packet) {
   if (packet.payload_bytes <= 0) return;
   const int64_t now = packet.time_us;
@@ -52,7 +52,7 @@ JavaFlow::JavaFlow(const JavaFlowIdentity& flow_identity, const JavaPacket& pack
       active_end_us(packet.time_us) {
   bulk.add(packet);
   count_flags(packet);
-  // BasicFlow.firstPacket adds the payload itself, and then again by its direction.
+  // BasicFlow.firstPacket adds the payload, and then adds it again by direction.
   payload.add(real(packet.payload_bytes));
   payload.add(real(packet.payload_bytes));
   forward.payload.add(real(packet.payload_bytes));
@@ -73,7 +73,7 @@ void JavaFlow::add(const JavaPacket& packet) {
     if (packet.payload_bytes >= 1) forward_data_packets++;
     if (packet.header_bytes < least_forward_header) least_forward_header = packet.header_bytes;
   } else {
-    direction.window = packet.tcp_window;  // the last one stays
+    direction.window = packet.tcp_window;  // the last one remains
   }
   if (!direction.payload.empty())
     direction.gaps.add(real(java_subtract(packet.time_us, direction.last_us)));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One flow of the Java CICFlowMeter and what a packet does to it (its class BasicFlow).
+// One flow of the Java CICFlowMeter, and how a packet updates it (its class BasicFlow).
 //
 // Quirks that change cells are the named functions below, one per rule. Times are microseconds and
-// wrap as the original's do. Trivially copyable: flows lie in a pool.
+// wrap like the original's. Trivially copyable, because flows are in a pool.
 #pragma once
 
 #include <array>
@@ -59,8 +59,8 @@ struct JavaFlow {
   // BasicFlow.addPacket, for packets after the first.
   void add(const JavaPacket& packet);
 
-  // BasicFlow.updateActiveIdleTime. The last active period, which the end of the flow cuts off, is
-  // never added.
+  // BasicFlow.updateActiveIdleTime. The last active period, which ends with the flow, is never
+  // added.
   void update_activity(int64_t time_us);
 
   // By address only, so that a flow between equal addresses is all forward.

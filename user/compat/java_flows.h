@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// From packets to flows to rows as the Java CICFlowMeter does it (its class FlowGenerator): which
-// flow a packet belongs to, what ends it, and the order of the rows. Packets come from a capture
-// through JavaDissector, or in a live run from anything that can fill a JavaPacket.
+// From packets to flows to rows, by the rules of the Java CICFlowMeter (its class FlowGenerator):
+// which flow a packet belongs to, what ends it, and the order of the rows. Packets come from a
+// capture or a live run, through JavaDissector.
 //
 // Bounded: at most max_flows flows of some 700 bytes. If there is no room for another one, the flow
 // that was silent for longest among 16 is written early and counted. The original has no limit.
@@ -25,7 +25,7 @@ class JavaFlows {
 
   // FlowGenerator.addPacket()
   void add(const JavaPacket& packet);
-  // The end of a capture: writes the flows that are open, in the original's order, and forgets all.
+  // The end of a capture: writes the open flows in the original's order, and removes all flows.
   void end_capture();
 
   OutputFile& output() { return output_; }
@@ -41,7 +41,7 @@ class JavaFlows {
   uint64_t open_packets() const { return open_packets_; }
 
  private:
-  // Both directions of a flow have one key. It has the size that KeyHash takes.
+  // Both directions of a flow have the same key. It has the size that KeyHash expects.
   struct Key {
     uint64_t low = 0, high = 0;  // address and port of each end
     uint64_t protocol = 0;

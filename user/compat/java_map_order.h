@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The order in which a java.util.HashMap with text keys gives its entries: by bucket, and in a
-// bucket by insertion. The number of buckets depends on how many entries there were at once, so it
-// is tracked here. The entries themselves are kept elsewhere.
+// The order in which a java.util.HashMap with text keys iterates over its entries: by bucket, and
+// in a bucket by insertion. The number of buckets depends on the largest number of entries so far,
+// so it is tracked here. The entries themselves are kept elsewhere.
 //
 // Not imitated: a bucket of more than 8 entries in a table of 64 buckets or more becomes a tree,
 // which has another order.

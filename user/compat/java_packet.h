@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What one packet tells the Java CICFlowMeter (its BasicPacketInfo), and the arithmetic of its
-// language: integers of 64 bits that wrap.
+// A packet as the Java CICFlowMeter sees it (its BasicPacketInfo), and Java's arithmetic: 64-bit
+// integers that wrap.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,7 @@ struct JavaPacket {
   uint8_t tcp_flags = 0;
   uint16_t tcp_window = 0;
   int64_t header_bytes = 0;   // of the transport header
-  int64_t payload_bytes = 0;  // after it, as far as captured
+  int64_t payload_bytes = 0;  // after it; only what was captured
 };
 
 inline int64_t java_add(int64_t a, int64_t b) {

@@ -18,7 +18,7 @@ constexpr size_t kMaxJavaRow = 84 * 33 + 64;
 // Longest SRC-DST-SPORT-DPORT-PROTO.
 constexpr size_t kMaxJavaFlowId = 15 + 1 + 15 + 1 + 5 + 1 + 5 + 1 + 2;
 
-// The flow's name, under which the original keeps it. Returns the end of the text.
+// The flow's name, which is its key in the original. Returns the end of the text.
 char* put_java_flow_id(char* at, const JavaFlowIdentity& identity);
 
 // One row with its line end. Returns the end of the text. Requires: kMaxJavaRow bytes at `at`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A set of numbers as commons-math's SummaryStatistics keeps it, to the last bit: running mean and
-// sum of squared deviations, in its order of operations. (Built without fused multiply-add: Java
-// has none.)
+// Reproduces commons-math's SummaryStatistics to the last bit: running mean and sum of squared
+// deviations, in the same order of operations. (Built without fused multiply-add, which Java does
+// not use.)
 #pragma once
 
 #include <cmath>
@@ -30,7 +30,7 @@ class JavaStatistics {
   // Requires of the next five: not empty.
   double max() const { return max_; }
   double min() const { return min_; }
-  double mean() const { return mean_; }  // not the sum by the count
+  double mean() const { return mean_; }  // not the sum divided by the count
   double variance() const {              // of a sample
     return n_ == 1 ? 0 : squares_ / static_cast<double>(n_ - 1);
   }

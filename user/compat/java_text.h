@@ -12,9 +12,9 @@ constexpr int kMaxJavaDouble = 32;
 constexpr int kMaxJavaTimestamp = 32;
 
 // Double.toString: at least one digit after the point ("3.0"), an exponent below 1e-3 and from 1e7
-// on ("1.0E7"), "NaN", "Infinity". Digits are the shortest that read back to the same double; Java
-// 18 and older print one more for a few doubles in a thousand of the whole range, but for none that
-// rows are known to have. Returns the end of the text. Requires: kMaxJavaDouble bytes at `at`.
+// on ("1.0E7"), "NaN", "Infinity". The digits are the shortest that read back to the same double;
+// Java 18 and older print one more digit for a few doubles in a thousand, but none of these is
+// known to occur in rows. Returns the end of the text. Requires: kMaxJavaDouble bytes at `at`.
 char* put_java_double(char* at, double value);
 
 // dd/MM/yyyy hh:mm:ss AM|PM in the local time zone, hours from 1 to 12. Requires: kMaxJavaTimestamp

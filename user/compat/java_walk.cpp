@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The walk is a loop of steps. A step looks at one header and says its length and what comes next.
-// The loop records the header and continues after it. Offsets are signed 32-bit numbers, as in the
-// original. (scan_ and record_ are functions of jNetPcap's native packet scanner.)
+// The walk is a loop of steps. A step reads one header and sets its length and the kind of the next
+// one. The loop records the header and continues after it. Offsets are signed 32-bit numbers, as in
+// the original. (scan_ and record_ are functions of jNetPcap's native packet scanner.)
 #include "compat/java_walk.h"
 
 #include <algorithm>
@@ -31,8 +31,8 @@ enum class Kind : uint8_t {
 struct Header {
   int32_t number = -1;
   int32_t offset = 0;
-  int32_t length = 0;   // as far as captured
-  int32_t payload = 0;  // as far as captured
+  int32_t length = 0;   // only what was captured
+  int32_t payload = 0;  // only what was captured
 };
 
 class HeaderWalk {
@@ -150,7 +150,7 @@ void HeaderWalk::step(Kind kind) {
 }
 
 // record_header: a header's payload is the rest, unless its step sets another length. The part
-// beyond the buffer is cut off the payload first, then off the header.
+// beyond the buffer is removed from the payload first, then from the header.
 void HeaderWalk::record(Kind kind) {
   wire_ = static_cast<int32_t>(static_cast<uint32_t>(wire_) - static_cast<uint32_t>(postfix_));
   buffer_end_ = std::min(buffer_end_, wire_);
@@ -232,7 +232,7 @@ void HeaderWalk::snap() {
   if (have(5) && u8(0) == 0 && u16(1) == 0) next_ = by_ether_type(u16(3));
 }
 
-// scan_ip4: no look at the version.
+// scan_ip4: does not check the version.
 void HeaderWalk::ipv4() {
   if (!have(20)) return;
   length_ = static_cast<int32_t>(4 * (u8(0) & 0x0f));
@@ -349,7 +349,7 @@ void HeaderWalk::ppp() {
   if (u16(2) == 0x0057) next_ = Kind::kIpv6;
 }
 
-// scan_sctp: asks for nothing.
+// scan_sctp: does not check the length.
 void HeaderWalk::sctp() {
   length_ = 12;
   if (have(12)) next_ = Kind::kSctpChunk;
@@ -372,7 +372,7 @@ void HeaderWalk::arp() {
   length_ = static_cast<int32_t>(2 * (u8(4) + u8(5)) + 8);
 }
 
-// ---- What PacketReader takes from a walk ----
+// ---- what PacketReader uses of a walk ----
 
 // Headers are read through a view of their recorded length. A read beyond it makes the original
 // fail (BufferUnderflowException) and give up.

@@ -6,8 +6,8 @@
 namespace flowmeter {
 
 // All flows have one time origin, because a flow of the mode may have packets of several kernel
-// flows. It moves with steps of the wall clock, as the originals' times do, and not with the noise
-// of reading it.
+// flows. It follows steps of the wall clock, like the originals' times, but not the noise of
+// reading the clock.
 void LiveFeed::set_clock(ClockOrigin clock) {
   constexpr int64_t kStep = 1'000'000;
   const auto origin =
@@ -25,7 +25,7 @@ void LiveFeed::observe(const fm_flow_key& key, const fm_packet& packet, uint8_t 
   packets_ += left;
   if (left == 1 || engine_.takes_whole_buffers()) return engine_.add(live);
 
-  // As in fm_add_segments_before_last: only the last segment has FIN and PSH, only the first has
+  // Like fm_add_segments_before_last: only the last segment has FIN and PSH, only the first has
   // CWR.
   const uint32_t last_payload = packet.payload_bytes - (left - 1) * packet.segment_bytes;
   const uint32_t around = packet.wire_length - packet.payload_bytes;

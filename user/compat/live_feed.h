@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Feeds a compatibility mode with the packets of a live run. The correct flows run beside it: they
-// keep the kernel's map in order and say which flow a record belongs to. This class takes their
-// rows and drops them.
+// Feeds a compatibility mode with the packets of a live run. The correct flows are kept as well:
+// they manage the kernel's map and know which flow a record belongs to. This class receives their
+// rows and discards them.
 #pragma once
 
 #include "compat/compat_engine.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One packet on the wire as the kernel's records describe it, for the compatibility modes. They
-// have only what counters need, not the frame. Other results of the original's walk over the frame
-// are derived here as far as possible; docs/compat.md lists the differences.
+// One packet on the wire as the kernel's records describe it, for the compatibility modes. The
+// records have only what counters need, not the frame. Other results of the original's walk over
+// the frame are derived here as far as possible; docs/compat.md lists the differences.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A flow of nqmn/cicflowmeter 0.4.1: the list of its packets. As in the original, all cells are
-// computed from that list when the row is written: its arithmetic (sums of floats in list order)
-// allows no running totals. The packets lie in chunks of a bounded pool, 16 bytes each.
+// computed from that list when the row is written, because sums of floats in list order do not
+// allow running totals. The packets are in chunks of a bounded pool, 16 bytes each.
 #pragma once
 
 #include <cstdint>
@@ -33,18 +33,18 @@ static_assert(sizeof(PythonChunk) == 128, "two cache lines");
 using PythonChunks = SlotPool<PythonChunk>;
 
 struct alignas(64) PythonFlow {
-  // Key and number find it in the table; the key also has the addresses and ports of its row. A
-  // flow that a reverse packet created has the key of the flow before it, and so keeps that
+  // Key and number identify it in the table; the key also has the addresses and ports of its row. A
+  // flow that starts with a reverse packet has the key of the previous flow, and so keeps its
   // direction.
   PythonPacket::Key key;
   uint32_t number;
   uint32_t packets;
   int64_t start_us;
-  int64_t latest_us;  // the greatest time so far
+  int64_t latest_us;  // the latest time so far
   uint32_t first_chunk, last_chunk;
   uint8_t protocol;  // of the first packet
   bool is_long;      // is in the list for the next collection
-  // A packet touches nothing below this line.
+  // Packets do not touch the members below.
   uint32_t hash;
   uint64_t order;           // of insertion into the table
   uint32_t previous, next;  // in that order

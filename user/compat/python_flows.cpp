@@ -13,14 +13,14 @@ constexpr uint8_t kIcmp = 1, kTcp = 6;
 constexpr int64_t kExpiredUpdate = 240 * kSecond, kIcmpExpiredUpdate = 60 * kSecond;
 constexpr int64_t kLongFlow = 90 * kSecond, kLongIcmpFlow = 30 * kSecond;
 constexpr uint64_t kPacketsPerCollection = 1000;
-// FlowSession.process(): a flow longer than this makes a collection happen.
+// FlowSession.process(): a packet of a flow longer than this triggers a collection.
 constexpr int64_t kCollectNow = 120 * kSecond;
 
 int64_t idle_timeout(uint8_t protocol) {
   return protocol == kIcmp ? kIcmpExpiredUpdate : kExpiredUpdate;
 }
 
-// The next collection takes out every flow that lasts this long.
+// The next collection removes every flow that is at least this long.
 int64_t long_flow(uint8_t protocol) {
   return protocol == kIcmp ? kLongIcmpFlow : kLongFlow;
 }
@@ -33,7 +33,8 @@ PythonFlows::PythonFlows(uint32_t max_flows, PythonRow row, OutputFile output)
       flows_(max_flows),
       chunks_(max_flows * kChunksPerFlow) {}
 
-// The keys of both directions have one hash, so looking for the second costs no other cache line.
+// The keys of both directions have the same hash, so looking up the second one touches no other
+// cache line.
 uint32_t PythonFlows::hash(const PythonPacket::Key& key, uint32_t number) const {
   uint64_t source = uint64_t{key.source_ip} << 32 | key.source_value;
   uint64_t destination = uint64_t{key.destination_ip} << 32 | key.destination_value;
@@ -56,7 +57,7 @@ void PythonFlows::add(const PythonPacket& packet) {
   advance(kFlowDelay, kChunkDelay, kAddDelay);
 }
 
-// Moves each packet that came at least so many packets ago one step further.
+// Advances each packet that arrived at least that many packets ago by one step.
 void PythonFlows::advance(uint64_t flow_delay, uint64_t chunk_delay, uint64_t add_delay) {
   if (found_ + flow_delay < came_) {
     const size_t i = found_++ % kRing;
@@ -114,7 +115,7 @@ void PythonFlows::process(const PythonPacket& packet, uint32_t key_hash) {
       }
     }
   }
-  // FIN and RST end no flow: the original's branch looks for "F" in the IP flags.
+  // FIN and RST do not end a flow: the original's branch looks for "F" in the IP flags.
   PythonFlow& flow = flows_[slot];
   append(flow, packet, reverse);
   const int64_t duration = flow.latest_us - flow.start_us;
@@ -179,7 +180,7 @@ bool PythonFlows::is_gone(const Due& due) const {
 
 void PythonFlows::push_due(uint32_t slot) {
   const PythonFlow& flow = flows_[slot];
-  // Entries of flows that were taken out because they were long are still there.
+  // The heap may still have entries of flows that were removed because they were long.
   if (due_.size() > 2 * size_t{flows_.in_use()} + 1024) {
     std::erase_if(due_, [&](const Due& due) { return is_gone(due); });
     std::make_heap(due_.begin(), due_.end(), Later{});
@@ -214,7 +215,7 @@ void PythonFlows::collect(int64_t time_us) {
 
 void PythonFlows::write(uint32_t slot) {
   const PythonFlow& flow = flows_[slot];
-  // The header comes with the first row: without rows the file stays empty.
+  // The header is written with the first row: without rows the file stays empty.
   char* at = output_.at();
   if (rows_ == 0) at = row_.put_header(at);
   const char* end = row_.put(at, flow, chunks_);
@@ -240,7 +241,7 @@ void PythonFlows::remove(uint32_t slot) {
   (flow.previous == kNone ? oldest_ : flows_[flow.previous].next) = flow.next;
   (flow.next == kNone ? newest_ : flows_[flow.next].previous) = flow.previous;
   index_.erase(flow.hash, slot);
-  flow.order = UINT64_MAX;  // makes is_gone() true for entries that name it
+  flow.order = UINT64_MAX;  // makes is_gone() true for the heap's entries of this flow
   flows_.give_back(slot);
 }
 

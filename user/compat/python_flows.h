@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// From packets to flows to rows as nqmn/cicflowmeter 0.4.1 does it (flow_session.py). Packets come
-// from a capture through PythonDissector, or in a live run from anything that can fill a
-// PythonPacket.
+// From packets to flows to rows, by the rules of nqmn/cicflowmeter 0.4.1 (flow_session.py). Packets
+// come from a capture or a live run, through PythonDissector.
 //
-// The original keeps a dict of flows and walks all of it in each collection. Here an index finds
-// flows, a list holds them in the dict's order, and a heap of due times with a list of long flows
-// tells which ones a collection takes, so the cost of a collection is proportional to what it takes
-// out. The rows and their order are the same.
+// The original keeps a dict of flows and searches all of it in each collection. Here an index finds
+// flows, a list has them in the dict's order, and a heap of due times and a list of long flows say
+// which ones a collection removes. So the cost of a collection is proportional to the number of
+// removed flows. The rows and their order are the same.
 //
 // Bounded: at most max_flows flows, and packets of kChunksPerFlow chunks for each on average. If
 // either runs out, the flow that has been in the table for longest is written early and counted.
@@ -43,7 +42,7 @@ class PythonFlows {
   uint64_t packets_taken() const { return taken_; }
   uint64_t rows() const { return rows_; }
   uint64_t packets_in_rows() const { return packets_in_rows_; }
-  // Rows where the original fails.
+  // The number of rows at which the original fails.
   uint64_t rows_left_out() const { return rows_left_out_; }
   uint64_t packets_left_out() const { return packets_left_out_; }
   uint64_t forced_out() const { return forced_out_; }
@@ -52,8 +51,8 @@ class PythonFlows {
  private:
   static constexpr uint32_t kNone = PythonChunks::kNone;
 
-  // As in replay.h: a packet's steps lie some packets apart, and each asks for the memory that the
-  // next one needs.
+  // As in replay.h: a packet's steps are some packets apart, and each prefetches the memory that
+  // the next one needs.
   static constexpr uint64_t kFlowDelay = 8, kChunkDelay = 8, kAddDelay = 8;
   static constexpr size_t kRing = 32;
   static_assert(kFlowDelay + kChunkDelay + kAddDelay < kRing);
@@ -87,7 +86,7 @@ class PythonFlows {
   std::array<PythonPacket, kRing> packets_;
   std::array<uint32_t, kRing> hashes_;
   std::array<uint32_t, kRing> guesses_;
-  uint64_t came_ = 0, found_ = 0, asked_ = 0;  // packets that have done these steps
+  uint64_t came_ = 0, found_ = 0, asked_ = 0;  // the number of packets that have done these steps
 
   PythonRow row_;
   OutputFile output_;

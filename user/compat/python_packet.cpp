@@ -15,7 +15,7 @@ constexpr uint32_t kFamilyIpv4 = 2;
 constexpr uint8_t kIcmp = 1, kTcp = 6, kUdp = 17;
 constexpr size_t kIpHeader = 20;  // without options
 
-// scapy.data.MTU: utils.RawPcapReader.read_packet() drops what is captured beyond it.
+// scapy.data.MTU: utils.RawPcapReader.read_packet() drops captured bytes beyond it.
 constexpr uint32_t kScapyMtu = 0xffff;
 
 // Values of scapy.layers.inet fields that were not captured.
@@ -47,8 +47,8 @@ constexpr bool file_is_little_endian(bool byte_swapped) {
   return byte_swapped != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
-// The IPv4 packet directly under the link header, or nothing. No tags, labels or sessions: the
-// filter's "ip" looks at one EtherType.
+// The IPv4 packet directly after the link header, or nothing. No tags, labels or sessions: the
+// filter's "ip" checks only one EtherType.
 std::optional<Bytes> ipv4_of(Bytes frame, uint32_t link_type, bool little_endian_file) {
   const auto under_type = [&](size_t type_at, size_t header) -> std::optional<Bytes> {
     if (frame.size < header || be16(frame.data + type_at) != kEthertypeIpv4) return std::nullopt;
@@ -88,7 +88,7 @@ Bytes behind_ip_header(Bytes rest, unsigned ihl) {
 }
 
 // scapy dissects a layer from fewer bytes than its header if they end between two fields (the
-// others keep their defaults); if they end within a field it is no layer of that kind.
+// remaining fields keep their defaults). If they end within a field, it does not make this layer.
 bool tcp_dissects(size_t size) {
   switch (size) {
     case 2:
@@ -199,7 +199,7 @@ PythonPacket::Key reverse_key(const PythonPacket& packet) {
 }
 
 bool PythonDissector::can_filter(uint32_t link_type) const {
-  // scapy takes the link field as it stands; the upper bits make it a type it does not know.
+  // scapy uses the whole link field; with upper bits set, it is a type that scapy does not know.
   if (capture_ && capture_->link_field() > 0xffff) return false;
   switch (link_type) {
     case 0:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What nqmn/cicflowmeter 0.4.1 knows about a packet, and how it gets that from a frame: libpcap and
+// A packet as nqmn/cicflowmeter 0.4.1 sees it, and how it is made from a frame: libpcap and
 // tcpdump's filter "ip and (tcp or udp or icmp)", then scapy 2.5.0's dissection of the frames that
 // pass.
 #pragma once
@@ -42,8 +42,8 @@ PythonPacket::Key reverse_key(const PythonPacket& packet);
 // What became of a frame: kTaken, or why the original never counts it.
 enum class PythonReason : uint8_t {
   kTaken,
-  kLinkType,       // of a capture that tcpdump or scapy cannot filter: all its frames
-  kNotIpv4,        // directly under the link header, with 20 bytes captured
+  kLinkType,       // all frames of a capture that tcpdump or scapy cannot filter
+  kNotIpv4,        // no IPv4 directly after the link header, with 20 bytes captured
   kOtherProtocol,  // not TCP, UDP, ICMP
   kFragment,       // not the first of its datagram
   kNotDissected,   // so short that scapy does not make it a TCP, UDP or ICMP layer
@@ -57,7 +57,7 @@ class PythonDissector {
   void begin(const CaptureReader& capture) { capture_ = &capture; }
 
   PythonReason dissect(const CapturedFrame& frame, PythonPacket* packet) const;
-  // The same for what a live run knows about a packet.
+  // The same for a packet of a live run.
   static PythonReason dissect(const LivePacket& live, PythonPacket* packet);
   // Whether the capture's frames cannot be filtered at all (PythonReason::kLinkType).
   bool can_filter(uint32_t link_type) const;

@@ -42,7 +42,7 @@ struct Bulk {
   int64_t bulk_time_us = 0;  // negative where the clock steps back
 
   void add(int64_t time_us, uint16_t payload, const Bulk& other) {
-    // Time counts, not order: the other direction ends a candidate only if its time is later than
+    // Time decides, not order: the other direction ends a candidate only if its time is later than
     // the candidate's start.
     if (other.last_us > start_us) start_us = 0;
     if (start_us == 0 || time_us - last_us > kClumpTimeoutUs) {
@@ -84,7 +84,7 @@ struct Direction {
 
 // ---- text ----
 
-// csv.writer over the wanted columns.
+// csv.writer for the chosen columns.
 class RowText {
  public:
   RowText(char* at, const std::vector<bool>& wanted) : at_(at), wanted_(wanted) {}
@@ -110,7 +110,7 @@ class RowText {
   // `-1 if self.is_icmp else …` of Flow.get_data().
   void not_of_icmp(bool is_icmp, uint64_t value) { is_icmp ? text("-1") : integer(value); }
   void decimal_rate(const Bulk& bulk) {
-    // A division of a Decimal, which prints as such.
+    // The original divides a Decimal, so the result is printed as one.
     if (bulk.bulk_time_us == 0) return zero();
     cell([&](char* at) { return put_decimal_rate(at, bulk.bulk_size, bulk.bulk_time_us); });
   }
@@ -175,7 +175,7 @@ class FlowSums {
   FlowSums(const PythonFlow& flow, const PythonChunks& chunks, PythonLists& lists)
       : lists_(lists), latest_us_(flow.start_us) {
     lists_.clear();
-    // Flow.__init__() lists the first packet, and FlowSession.process() then adds it: it is in
+    // Flow.__init__() adds the first packet, and FlowSession.process() adds it again, so it is in
     // every list twice.
     list(chunks[flow.first_chunk].packets[0]);
     uint32_t left = flow.packets;
@@ -345,8 +345,9 @@ char* PythonRow::put(char* at, const PythonFlow& flow, const PythonChunks& chunk
   put_lengths(row, sums, lists_);
   put_gaps(row, lists_);
   put_flags(row, sums, icmp);
-  // Flow.update_subflow() looks at `packet.time - latest_timestamp` after latest_timestamp was
-  // moved to the packet: no gap is ever seen, the lists of active and idle times stay empty.
+  // Flow.update_subflow() computes `packet.time - latest_timestamp` after latest_timestamp was set
+  // to the packet's time. So it never finds a gap, and the lists of active and idle times stay
+  // empty.
   row.zeros(8);
   put_bulks(row, sums.forward().bulk, sums.reverse().bulk);
   put_duplicated(row, sums, icmp);

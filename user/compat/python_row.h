@@ -10,7 +10,7 @@
 
 namespace flowmeter {
 
-// The lists that the original's statistics are made of.
+// The lists from which the original computes its statistics.
 struct PythonLists {
   std::vector<double> flow_gaps, gaps[2], lengths[2], all_lengths;  // [reverse]
 
@@ -40,8 +40,8 @@ class PythonRow {
   PythonRow() = default;
 
   std::vector<bool> wanted_;
-  // The lists of the flow whose row is being made. They are reused to avoid allocations, and grow
-  // to the longest flow.
+  // The lists of the current row's flow. They are reused to avoid allocations, and grow to the
+  // length of the longest flow.
   PythonLists lists_;
 };
 

@@ -37,7 +37,7 @@ void for_each_finding(const Diagnosis& diagnosis, Visit visit) {
 
 // ---- table ----
 
-// Others choose the names of processes and interfaces, so a terminal must not interpret them.
+// Other users choose the names of processes and interfaces, so a terminal must not interpret them.
 std::string printable(std::string text) {
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
@@ -80,7 +80,7 @@ class Table {
 
 // ---- JSON ----
 
-// Length of the UTF-8 character that text starts with; 0 if it is none (RFC 3629).
+// Length of the UTF-8 character at the start of the text; 0 if it is not valid (RFC 3629).
 size_t utf8_length(std::string_view text) {
   const auto byte = [text](size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
@@ -103,7 +103,7 @@ size_t utf8_length(std::string_view text) {
   return 0;
 }
 
-// A name may hold any bytes. Bytes that are not UTF-8 become U+FFFD.
+// A name may contain any bytes. Bytes that are not valid UTF-8 become U+FFFD.
 std::string quoted(std::string_view text) {
   std::string json = "\"";
   while (!text.empty()) {

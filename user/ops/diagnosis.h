@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The findings of `flowmeter-ebpf doctor`, and how they are shown: as a table for people, or as one
-// JSON object for programs. The object's form is documented in the manual page; a change that
-// breaks a reader raises kDiagnosisSchema.
+// JSON object for programs. The object's members are documented in the manual page; an incompatible
+// change increases kDiagnosisSchema.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,14 @@ enum class FindingState {
   kOk,
   kLimited,  // metering works without it, or is less exact
   kMissing,
-  kUnknown,  // this process may not ask
+  kUnknown,  // this process lacks the privileges to find out
 };
 
 struct Finding {
   std::string what;  // stable, e.g. "event_streams"
   FindingState state = FindingState::kOk;
-  bool required = false;  // no metering without it
-  std::string meaning;    // or what to do
+  bool required = false;  // metering needs it
+  std::string meaning;    // what the state means, or what to do
 };
 
 struct InterfaceDiagnosis {
@@ -44,7 +44,7 @@ struct InterfaceDiagnosis {
 struct Diagnosis {
   std::string kernel_release;
   std::vector<Finding> kernel;
-  std::vector<Finding> process;  // its rights and limits
+  std::vector<Finding> process;  // its privileges and limits
   std::vector<InterfaceDiagnosis> interfaces;
 };
 

@@ -29,7 +29,7 @@ namespace {
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);  // since Linux 6.6
 constexpr int kTcxNext = -1;
 constexpr char kBpffs[] = "/sys/fs/bpf";
-// Memory that a live run with default limits stays below, kernel and daemon together.
+// A live run with default limits takes less memory than this, kernel and daemon together.
 constexpr uint64_t kDefaultMemory = uint64_t{256} << 20;
 
 std::string file_text(const std::string& path) {
@@ -46,7 +46,7 @@ std::string first_line(const std::string& path) {
 
 // ---- programs and maps ----
 
-// A program that does nothing; its descriptor, or a negative errno value.
+// Loads a program that does nothing. Returns its descriptor, or a negative errno value.
 int load_empty_program(bpf_prog_type type) {
   std::array<bpf_insn, 2> instructions{};
   instructions[0].code = BPF_ALU64 | BPF_MOV | BPF_K;  // r0 = the verdict that passes packets on
@@ -56,7 +56,7 @@ int load_empty_program(bpf_prog_type type) {
                        nullptr);
 }
 
-// The result of an attempt: its errno value, or 0.
+// The errno value of an attempt, or 0 if it succeeded.
 Finding tried(const char* what, int error, const char* meaning, const std::string& otherwise) {
   if (error == 0) return {what, FindingState::kOk, true, meaning};
   if (error == EPERM || error == EACCES) {
@@ -99,8 +99,8 @@ HookAttempts attach_in_this_namespace(int classifier, int xdp_program) {
   return attempts;
 }
 
-// A child does this, so that its namespace ends with it. Without CAP_SYS_ADMIN it also creates a
-// user namespace, if the system allows that.
+// A child process does this, so that the new namespace ends with it. Without CAP_SYS_ADMIN it also
+// creates a user namespace, if the system allows that.
 HookAttempts try_hooks(int classifier, int xdp_program) {
   HookAttempts attempts;
   int ends[2];
@@ -142,7 +142,8 @@ std::vector<Finding> hook_findings(int classifier, int xdp_program) {
     return findings;
   }
   HookAttempts attempts = try_hooks(classifier, xdp_program);
-  // There is no namespace. A kernel with TCX looks for the interface; the others refuse the hook.
+  // Without a namespace, attach to no interface: a kernel with TCX fails to find the interface,
+  // while others refuse the hook.
   if (attempts.tcx < 0) {
     __u32 count = 0;
     const int error = bpf_prog_query(0, kTcxIngress, 0, nullptr, nullptr, &count);
@@ -258,7 +259,7 @@ std::string kernel_release() {
 
 std::optional<uint64_t> cgroup_memory_limit(const std::string& membership,
                                             const std::string& mounts) {
-  // Version 1 says "no limit" as the largest number of whole pages.
+  // Version 1 reports "no limit" as the largest number of whole pages.
   constexpr uint64_t kNoLimit = uint64_t{1} << 62;
   uint64_t least = UINT64_MAX;
   std::istringstream lines(membership);

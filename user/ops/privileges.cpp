@@ -18,8 +18,8 @@ constexpr Capabilities bit(int capability) {
   return Capabilities{1} << capability;
 }
 
-// Before Linux 5.19 kernel.unprivileged_bpf_disabled closes all of bpf(2), even what is done
-// through file descriptors that are open already.
+// Before Linux 5.19 kernel.unprivileged_bpf_disabled forbids all of bpf(2), even operations on file
+// descriptors that are already open.
 bool kernel_wants_cap_bpf_for_open_maps() {
   struct utsname name {};
   unsigned major = 0, minor = 0;
@@ -73,9 +73,10 @@ Status drop_privileges(Capabilities keep) {
     return Error{"cannot drop privileges (" + std::string(what) + ")", errno};
   };
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
-  // Goes up to the last capability that this kernel knows, which CAP_LAST_CAP may not have.
+  // Continues up to the last capability of this kernel, which may be newer than CAP_LAST_CAP.
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
-    // EPERM: CAP_SETPCAP is missing. No set can grow by an exec either, because of no_new_privs.
+    // EPERM: CAP_SETPCAP is missing. This is harmless, because with no_new_privs an exec cannot
+    // add capabilities.
     if ((keep & bit(capability)) == 0 && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 &&
         errno != EPERM)
       return failed("bounding set");

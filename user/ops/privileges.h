@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the process may do, and how it gives up what it no longer needs once its programs are
-// attached.
+// The privileges of the process, and how it gives up those that it no longer needs once its
+// programs are attached.
 //
-// What the running meter does, and the capability it needs for that (tried on Linux 6.18 as root
-// and as an ordinary user, with kernel.unprivileged_bpf_disabled 2 and 0, which made no difference;
-// 1 is 2 without a way back, and was not tried):
+// What the running meter does, and the capability that it needs for that (tested on Linux 6.18 as
+// root and as an ordinary user, with kernel.unprivileged_bpf_disabled 2 and 0, which made no
+// difference; 1 is like 2 but cannot be undone, and was not tested):
 //
 //   drain the event streams, which are memory                                     none
 //   look up, walk, update, delete in maps; run the closing program; object info   none *
 //   attach by a new TCX or XDP link, replace its program, detach it               none *
 //   pin, open and remove pins in a bpffs directory that the user owns             none *
-//   read links and counters by rtnetlink, be told of new interfaces               none
+//   read links and counters by rtnetlink, receive notices of new interfaces       none
 //   add and remove filters (--hook tc)                                            CAP_NET_ADMIN
-//   ask who else is attached by TCX                                               CAP_NET_ADMIN *
+//   list other programs that are attached by TCX                                  CAP_NET_ADMIN *
 //   write to files that are open; open files that the user's permissions allow    none
 //
 //   * and CAP_BPF before Linux 5.19 where kernel.unprivileged_bpf_disabled is not 0
 //
-// Without capabilities root is an ordinary user with uid 0, who cannot open the files of others.
-// New programs and maps cannot be loaded.
+// Without capabilities, root is an ordinary user with uid 0, who cannot open files of other users
+// and cannot load programs or create maps.
 #pragma once
 
 #include <cstdint>
@@ -37,14 +37,13 @@ Capabilities effective_capabilities();
 // CAP_NET_ADMIN"; empty if it has them all.
 std::string missing_capabilities();
 
-// What the running meter still needs. hooks_change: interfaces may come and go, or filters (which
-// do not go with the process, as links do) are to be removed at the end.
+// The capabilities that the running meter still needs. hooks_change: interfaces may come and go, or
+// filters have to be removed at the end (unlike links, they do not vanish with the process).
 Capabilities capabilities_to_keep(bool hooks_change);
 
-// Gives up all other capabilities for good: permitted, effective, inheritable, ambient and, where
-// CAP_SETPCAP allows, the bounding set; no_new_privs keeps an exec from bringing any back.
-// Requires: the calling thread is the only one, since the kernel keeps capabilities by thread;
-// fails otherwise.
+// Gives up all other capabilities permanently: permitted, effective, inheritable, ambient and, if
+// CAP_SETPCAP allows it, the bounding set; no_new_privs keeps an exec from restoring any. Fails if
+// there are other threads, because the kernel keeps capabilities per thread.
 Status drop_privileges(Capabilities keep);
 
 }  // namespace flowmeter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The host of a run that has the process to itself: it logs to standard error, stops by signals,
-// and may give up the privileges of the process.
+// The host of a run that owns the process: it logs to standard error, stops on signals, and may
+// give up the privileges of the process.
 #pragma once
 
 #include "base/host.h"

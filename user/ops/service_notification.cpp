@@ -25,7 +25,7 @@ Status notify_service(std::string_view lines) {
   if (name.size() >= sizeof(address.sun_path)) return Error{doing, ENAMETOOLONG};
   name.copy(address.sun_path, name.size());
   if (name[0] == '@') address.sun_path[0] = '\0';
-  // The length of an abstract name counts: NULs after it would be part of it.
+  // The exact length matters: NULs after an abstract name would be part of it.
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
 
   const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Tells the service manager the state of a run by the protocol of sd_notify(3): a datagram to the
-// socket that $NOTIFY_SOCKET names. So a unit with Type=notify becomes active when metering has
+// Reports the state of a run to the service manager, by the protocol of sd_notify(3): a datagram to
+// the socket that $NOTIFY_SOCKET names. So a unit with Type=notify becomes active when metering has
 // started, and packets of units ordered after it are all metered. This needs no library.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Signals of the program. The first SIGINT or SIGTERM asks to stop, the second ends the process at
-// once. SIGUSR1 asks for the account. SIGPIPE is ignored: a closed output is an error of write(2),
-// reported like any other.
+// Signals of the program. The first SIGINT or SIGTERM requests a stop, the second ends the process
+// at once. SIGUSR1 requests the account. SIGPIPE is ignored, so that a closed output is an error of
+// write(2) like any other.
 //
 // A process has one set of signal handlers, so they write to global variables, which only the
 // program's host (program_host.h) reads.
@@ -12,13 +12,13 @@
 namespace flowmeter {
 
 void handle_signals();
-// Becomes 1 with the first signal that asks to stop.
+// Becomes 1 with the first signal that requests a stop.
 const volatile std::sig_atomic_t& stop_signal();
-// Whether the account was asked for since the last call.
+// Whether the account was requested since the last call.
 bool report_signal();
 
-// What the second signal does before it ends the process; null: nothing. Requires:
-// async-signal-safe.
+// Sets what the second signal does before it ends the process; null: nothing. Requires: the
+// function is async-signal-safe.
 void call_before_forced_exit(void (*restore)());
 
 }  // namespace flowmeter

@@ -12,7 +12,7 @@
 namespace flowmeter {
 namespace {
 
-constexpr size_t kNarrow = 60;       // columns; below, some things are left out
+constexpr size_t kNarrow = 60;       // columns; narrower screens show less
 constexpr size_t kLogLines = 3;      // shown
 constexpr size_t kKeptLines = 1000;  // for the end
 
@@ -41,8 +41,7 @@ std::string duration_text(uint64_t ns) {
   return text;
 }
 
-// Words after a title, on as many lines as they need. In a narrow screen those that say 0 are left
-// out.
+// Words after a title, on as many lines as they need. A narrow screen omits those with the value 0.
 void add_words(std::vector<std::string>& lines, const std::string& title,
                const std::vector<std::string>& words, size_t width) {
   std::string line = title;
@@ -98,7 +97,7 @@ void add_interfaces(std::vector<std::string>& lines, const ViewCounters& now,
   for (const ViewCounters::Interface& each : now.interfaces) {
     const auto found = std::find_if(before.interfaces.begin(), before.interfaces.end(),
                                     [&each](const auto& other) { return other.name == each.name; });
-    // An interface that has just come has no rate yet.
+    // A new interface has no rate yet.
     const ViewCounters::Interface& then = found != before.interfaces.end() ? *found : each;
     Row row{each.name, {}, 0};
     for (size_t hook = 0; hook < FM_HOOK_COUNT; hook++) {
@@ -109,7 +108,7 @@ void add_interfaces(std::vector<std::string>& lines, const ViewCounters& now,
     rows.push_back(std::move(row));
   }
   const size_t room = std::max<size_t>(1, size.rows / 4);
-  if (rows.size() > room)  // the busiest
+  if (rows.size() > room)  // only the busiest
     std::stable_sort(rows.begin(), rows.end(),
                      [](const Row& a, const Row& b) { return a.bits > b.bits; });
   constexpr size_t kNumber = 10;
@@ -151,7 +150,7 @@ std::vector<std::string> account_words(const Account& account) {
 void add_flows(std::vector<std::string>& lines, const TopFlows& top, uint64_t now_ns,
                TerminalSize size, size_t room) {
   if (room == 0) return;
-  // Widths of the columns; in a narrow screen the less needed ones are left out.
+  // Widths of the columns; a narrow screen omits the less important ones.
   constexpr size_t kProtocol = 6, kNumber = 8, kAge = 9;
   const bool by_bytes = top.order() == TopOrder::kBytes;
   const bool with_both = size.columns >= 50, with_rate = size.columns >= 40,
@@ -230,7 +229,7 @@ std::vector<std::string> view_lines(const ViewCounters& now, const ViewCounters&
   const size_t used = lines.size() + shown_log;
   add_flows(lines, top, now.now_ns, size, size.rows > used ? size.rows - used : 0);
   if (shown_log > 0 && lines.size() + shown_log < size.rows)
-    lines.resize(size.rows - shown_log);  // the log is at the foot
+    lines.resize(size.rows - shown_log);  // the log is at the bottom
   lines.insert(lines.end(), log.end() - static_cast<std::ptrdiff_t>(shown_log), log.end());
   if (lines.size() > size.rows) lines.resize(size.rows);
   for (std::string& line : lines)

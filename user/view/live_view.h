@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The screen of --top: rates of the interfaces, flows, packet classes, and the greatest flows,
-// redrawn every second. view_lines() makes the text, for any size of the screen; LiveView has the
-// terminal, the keys and the log lines that would otherwise tear the screen.
+// The screen of --top: rates of the interfaces, flows, packet classes, and the largest flows,
+// redrawn every second. view_lines() makes the text for any size of the screen; LiveView owns the
+// terminal and handles the keys and the log lines, which would otherwise garble the screen.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ struct ViewCounters {
   std::vector<Loss> losses;
 };
 
-// The screen as lines, none longer than the screen is wide (Terminal::kInverse does not count). now
-// and before: the counters whose difference is the rate.
+// The screen as lines, none longer than the width of the screen (Terminal::kInverse does not
+// count). now and before: the counters whose difference is the rate.
 std::vector<std::string> view_lines(const ViewCounters& now, const ViewCounters& before,
                                     uint64_t begin_ns, const TopFlows& top,
                                     const std::deque<std::string>& log, TerminalSize size);
@@ -56,12 +56,12 @@ class LiveView {
   static Result<std::unique_ptr<LiveView>> open(bool output_in_use, Host& host);
   ~LiveView();
 
-  // Takes the terminal. From now on, log lines are shown on it and printed at the end. If standard
-  // error is not a terminal they are printed at once.
+  // Starts to use the terminal. From now on, log lines are shown on it and printed at the end. If
+  // standard error is not a terminal, they are printed at once.
   Status enter(uint64_t now_ns);
 
-  // Handles the keys, the size and the flows. Call it often. Returns false if the user wants to
-  // quit.
+  // Handles keys, changes of the size, and the next step through the flows. Call it often. Returns
+  // false if the user wants to quit.
   bool follow(const LiveFlows& flows, uint64_t now_ns);
   // Whether a second has passed since show().
   bool due(uint64_t now_ns) const { return now_ns >= next_ns_; }
@@ -80,9 +80,9 @@ class LiveView {
   uint64_t next_ns_ = 0;
   ViewCounters now_;
   ViewCounters before_;
-  std::mutex log_mutex_;          // guards what follows: other threads may log
-  std::deque<std::string> log_;   // the latest, to be shown
-  std::deque<std::string> kept_;  // to be printed at the end
+  std::mutex log_mutex_;          // guards the following members: other threads may log
+  std::deque<std::string> log_;   // the latest lines, which are shown
+  std::deque<std::string> kept_;  // lines to print at the end
   uint64_t not_kept_ = 0;
 };
 

@@ -22,10 +22,10 @@ namespace {
 constexpr char kEnter[] = "\033[?1049h\033[?25l\033[?7l\033[2J";
 constexpr char kLeave[] = "\033[0m\033[?7h\033[?25h\033[?1049l";
 
-// Signals that kill, or may.
+// Signals that may kill the process.
 constexpr int kFatal[] = {SIGABRT, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGQUIT, SIGSEGV};
 
-// What signal handlers see.
+// The state that signal handlers use.
 volatile std::sig_atomic_t entered_fd = -1;
 volatile std::sig_atomic_t changed_flag = 0;
 struct termios before, while_entered;
@@ -42,9 +42,9 @@ extern "C" void on_fatal(int number) {
   ::raise(number);
 }
 
-// A file description of our own, because O_NONBLOCK on the inherited one would also affect the
-// shell. The path asks for the device's permissions, which another user's terminal (sudo) may
-// refuse; /dev/tty is open to all.
+// Opens a new file description, because O_NONBLOCK on the inherited one would also affect the
+// shell. Opening the device by its path may be refused if the terminal belongs to another user
+// (sudo); /dev/tty is open to all.
 UniqueFd open_again(int fd) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   for (const char* each : {path.c_str(), "/dev/tty"}) {
@@ -124,7 +124,7 @@ void Terminal::leave() {
   ::sigaction(SIGWINCH, &winch_before, nullptr);
   ::sigaction(SIGCONT, &cont_before, nullptr);
   for (size_t i = 0; i < std::size(kFatal); i++) ::sigaction(kFatal[i], &fatal_before[i], nullptr);
-  // A slow terminal gets some time to take the last frame; a stuck one does not block us.
+  // A slow terminal gets some time for the last frame; a stuck one does not block the program.
   constexpr int kPatienceMs = 500;
   struct pollfd ready {
     fd_.get(), POLLOUT, 0
@@ -147,7 +147,7 @@ TerminalSize Terminal::size() const {
 bool Terminal::changed() {
   if (!changed_flag) return false;
   changed_flag = 0;
-  // The shell has had the terminal before SIGCONT.
+  // The shell has used the terminal before SIGCONT.
   ::tcsetattr(fd_.get(), TCSANOW, &while_entered);
   pending_ = kEnter;
   return true;
@@ -175,7 +175,7 @@ void Terminal::draw(const std::string* lines, size_t count, TerminalSize size) {
   pending_ = "\033[H";
   count = std::min<size_t>(count, size.rows);
   for (size_t i = 0; i < count; i++) {
-    // First erased, then written: erasing after a full line would take its last column. The first
+    // Erase first, then write: erasing after a full line would erase its last column. The first
     // bytes of a line may switch to inverse.
     pending_ += "\033[2K";
     const bool inverse = lines[i].starts_with(kInverse);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The greatest open flows. They are found by looking at some flows at a time, so that metering
-// continues even with a million flows. A pass over all flows takes as many steps as it needs; the
-// previous pass is shown. Memory is only needed for the flows shown.
+// The largest open flows. They are found in steps of some flows, so that metering continues even
+// with a million flows. While a pass over all flows is under way, the result of the previous one is
+// shown. Memory is needed only for the flows shown.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +28,10 @@ struct TopFlow {
 
 class TopFlows {
  public:
-  // Flows looked at in a step, which takes about a millisecond.
+  // Number of flows per step, which takes about a millisecond.
   static constexpr uint32_t kStep = 16'384;
 
-  // Looks at the next flows. Returns whether that ended a pass.
+  // Makes the next step. Returns whether that ended a pass.
   bool step(const LiveFlows& flows, uint64_t now_ns);
   // Applies from the next pass on; the flows shown are sorted again at once.
   void set_order(TopOrder order);
@@ -39,7 +39,7 @@ class TopFlows {
   // Applies from the next pass on.
   void set_count(size_t count) { next_count_ = count; }
 
-  // The greatest flow comes first.
+  // The flows, largest first.
   const std::vector<TopFlow>& flows() const { return shown_; }
 
  private:
@@ -56,7 +56,7 @@ class TopFlows {
   size_t next_count_ = 20;
   size_t count_ = 0;
   uint32_t next_slot_ = 0;
-  std::vector<TopFlow> heap_;  // the greatest count_ of this pass so far, the least of them first
+  std::vector<TopFlow> heap_;  // the largest count_ flows of this pass so far, the smallest first
   std::vector<TopFlow> shown_;
 };
 
