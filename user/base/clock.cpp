@@ -50,7 +50,7 @@ std::optional<int64_t> parse_monotonic_shift_ns(std::string_view timens_offsets)
   while (!timens_offsets.empty()) {
     std::string_view line = timens_offsets.substr(0, timens_offsets.find('\n'));
     timens_offsets.remove_prefix(std::min(line.size() + 1, timens_offsets.size()));
-    // Linux 5.6 writes the clock's number here.
+    // Linux 5.6 writes the number of the clock instead of its name.
     if (const auto clock = next_word(line); clock != "monotonic" && clock != "1") continue;
     int64_t seconds = 0, nanoseconds = 0;
     if (!to_number(next_word(line), seconds) || !to_number(next_word(line), nanoseconds) ||

@@ -20,8 +20,8 @@ uint64_t monotonic_ns();
 // Nanoseconds since 1970.
 uint64_t wall_ns();
 
-// The wall time at which the monotonic clock was 0, by the present wall clock. It moves with every
-// step of the wall clock, and with each suspend by the time that it lasted.
+// The wall time at which the monotonic clock was 0, by the current wall clock. It changes with
+// every step of the wall clock, and with each suspend by its length.
 __int128 monotonic_origin_unix_ns();
 
 // How far CLOCK_MONOTONIC of this process is ahead of the kernel's. 0 where this cannot be read

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a run may do to its process. It is passed as an argument and never global, because each of
-// two runs in one process has its own. The program's host (ops/program_host.h) owns the process. A
-// host inside another program takes the log lines, can ask for a stop, and leaves the rest of the
-// process alone: that is the default of the functions here.
+// What a run may do to its process. It is passed as an argument and never global, because two runs
+// in one process have different hosts. The program's host (ops/program_host.h) owns the process. A
+// host inside another program receives the log lines, can request a stop, and does not change
+// anything else in the process: these are the defaults of the functions here.
 //
 // Output threads log, too: log() and log_account() must be safe to call from several threads.
 #pragma once
@@ -29,29 +29,29 @@ class Host {
   void log_warning(std::string_view message) { log(LogLevel::kWarning, message); }
   void log_info(std::string_view message) { log(LogLevel::kInfo, message); }
 
-  // Counters, as "name=number name=number", at level info. of: whose they are, if not the run's.
+  // Counters, as "name=number name=number", at level info. of: their owner, if not the run.
   virtual void log_account(std::string_view counters, std::string_view of = "") {
     log_info(std::string(of).append(of.empty() ? "" : ": ").append(counters));
   }
 
   virtual void set_log_level(LogLevel) {}
   virtual void set_log_format(LogFormat) {}
-  // As Log::set_observer().
+  // Like Log::set_observer().
   virtual void set_log_observer(std::function<bool(std::string_view line)>) {}
 
-  // Becomes non-zero when the run is to stop. Loops over packets keep the reference.
+  // Becomes non-zero when the run has to stop. Loops over packets keep the reference.
   virtual const volatile std::sig_atomic_t& stop_flag() const = 0;
   bool stop_requested() const { return stop_flag() != 0; }
   // Whether a stop means that the run was cut short, which is then an error.
   virtual bool stop_is_interruption() const { return false; }
-  // Whether the account was asked for since the last call.
+  // Whether the account was requested since the last call.
   virtual bool report_requested() { return false; }
 
-  // Gives up all capabilities but these (ops/privileges.h), for good.
+  // Permanently gives up all capabilities except these (ops/privileges.h).
   virtual Status drop_privileges(uint64_t /*keep*/) { return Done{}; }
   // Tells the service manager (ops/service_notification.h).
   virtual Status notify_service(std::string_view /*lines*/) { return Done{}; }
-  // Whether standard error is a terminal on which a line may be drawn over and over.
+  // Whether standard error is a terminal on which a line can be updated in place.
   virtual bool shows_progress() const { return false; }
   // The value of an environment variable that holds a secret, or "". The program's host removes it
   // from the environment.

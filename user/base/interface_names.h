@@ -5,8 +5,8 @@
 
 namespace flowmeter {
 
-// The names that rows give to interface indexes. A name is kept as long as a flow of its interface
-// may still be written.
+// The names of interface indexes in rows. A name is kept as long as a flow of its interface may
+// still be written.
 class InterfaceNames {
  public:
   virtual ~InterfaceNames() = default;

@@ -35,7 +35,7 @@ bool is_control(char c) {
   return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
 }
 
-// Length of the UTF-8 character that text starts with; 0 if it starts with none.
+// Length of the UTF-8 character at the start of text; 0 if it is not valid.
 size_t utf8_length(std::string_view text) {
   const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
@@ -81,7 +81,7 @@ std::string quoted(std::string_view text) {
   return out += '"';
 }
 
-// A message for a terminal. Characters that could control it are spelled out.
+// A message for a terminal. Control characters are replaced by escapes.
 std::string harmless(std::string_view text) {
   std::string out;
   while (!text.empty()) {
@@ -186,7 +186,7 @@ void Log::print(LogLevel level, std::string_view message, std::string_view field
   std::string line = format_log_line(format_, level, wall_ns(), message, fields);
   if (observer_ && observer_(line)) return;
   line += '\n';
-  std::fwrite(line.data(), 1, line.size(), stderr);  // is unbuffered: one write(2)
+  std::fwrite(line.data(), 1, line.size(), stderr);  // unbuffered: one write(2)
 }
 
 void Log::line(LogLevel level, std::string_view message) {

@@ -28,15 +28,15 @@ class Log {
   void set_level(LogLevel most);
   void set_format(LogFormat format);
 
-  // The observer is called with each line, without its line feed, by the thread that logs; it must
-  // not log itself. If it returns true, the line is not written to standard error. For a screen on
-  // the same terminal. An empty function ends it.
+  // The thread that logs calls the observer with each line, without its line feed; the observer
+  // must not log. If it returns true, the line is not written to standard error (for a screen on
+  // the same terminal). An empty function removes the observer.
   void set_observer(std::function<bool(std::string_view line)> observer);
 
   void line(LogLevel level, std::string_view message);
 
-  // Counters, as "name=number name=number": in logfmt and JSON each is a field. of: whose they are,
-  // if not the run's. At level info, and never limited.
+  // Counters, as "name=number name=number"; in logfmt and JSON each is a field. of: their owner, if
+  // not the run. At level info, and never limited.
   void account(std::string_view counters, std::string_view of = "");
 
   // Prints which lines were suppressed, and how often.
@@ -52,8 +52,8 @@ class Log {
   std::function<bool(std::string_view)> observer_;
 };
 
-// Formats one line of the log. fields: as in account(); unix_ns: the time, which text does not
-// have.
+// Formats one line of the log. fields: as in account(); unix_ns: the time, which the text format
+// omits.
 std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
                             std::string_view message, std::string_view fields = "");
 

@@ -14,7 +14,7 @@ std::string short_decimal(double number) {
   return text;
 }
 
-// long double: a double would be a nanosecond off from a month on.
+// long double, because a double would be a nanosecond off for a month and longer.
 Result<long double> to_seconds(const std::string& text, double least, double most) {
   long double value = 0;
   const char* const end = text.data() + text.size();
@@ -27,7 +27,7 @@ Result<long double> to_seconds(const std::string& text, double least, double mos
   return value;
 }
 
-// store: takes the seconds.
+// store: called with the seconds.
 OptionValue number_of_seconds(double least, double most, std::function<void(long double)> store,
                               std::function<std::string()> in_force) {
   OptionValue value = custom(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// An option is a row of a table: its names, what it takes, its help, and where it applies. The row
-// is bound to the variable that it sets. The command line, the environment, the configuration file,
-// help, shell completion and Python's keyword arguments all come from these rows (run/options.h).
+// An option is a row of a table: its names, its value, its help, and where it applies. The row is
+// bound to the variable that it sets. The command line, the environment, the configuration file,
+// help, shell completion and Python's keyword arguments are all made from these rows
+// (run/options.h).
 #pragma once
 
 #include <cstdint>
@@ -17,17 +18,17 @@
 
 namespace flowmeter {
 
-// What an option takes, and where it goes. The functions below make the usual kinds.
+// The value of an option, and how it is stored. The functions below make the usual kinds.
 struct OptionValue {
-  std::string type = {};  // as help calls it: "SECONDS"; empty: this is a flag
-  // Gets the values as text: one, or any number if is_list.
+  std::string type = {};  // its name in help: "SECONDS"; empty: a flag
+  // Receives the values as text: one, or any number if is_list.
   std::function<Status(const std::vector<std::string>&)> set = {};
   // The variable as text; empty: it has no value.
   std::function<std::string()> in_force = {};
-  std::vector<std::string> words = {};  // the values that there are, where only some are valid
-  bool is_number = false;               // stands without quotes in a configuration file
+  std::vector<std::string> words = {};  // all valid values, if there are few
+  bool is_number = false;               // written without quotes in a configuration file
   bool is_list = false;                 // may be given several times
-  bool may_be_bare = false;             // on the command line; its value is "" then
+  bool may_be_bare = false;             // the command line may omit the value, which then is ""
 
   bool is_flag() const { return type.empty(); }
 };
@@ -38,8 +39,8 @@ inline constexpr const char* kOptionGroups[] = {
     "Input", "Output", "When to stop", "Time-outs and gaps", "Limits", "Live metering", "Other"};
 
 struct OptionRules {
-  bool live_only = false;                    // goes with -i only
-  std::vector<std::string_view> needs = {};  // goes with these only
+  bool live_only = false;                    // allowed with -i only
+  std::vector<std::string_view> needs = {};  // allowed with these only
   struct Exclusion {
     std::string_view option;
     std::string_view why;  // the error
@@ -47,8 +48,8 @@ struct OptionRules {
   std::vector<Exclusion> excludes = {};
   bool command_line_only = false;       // neither in the environment nor in a file
   bool is_keyword = false;              // also a setting in Python, by its long name
-  std::string_view former_name = "";    // still taken, and in no help
-  std::string_view shown_default = "";  // in help, if it is not what is in force
+  std::string_view former_name = "";    // still accepted, but not in help
+  std::string_view shown_default = "";  // in help, if it differs from the value in force
 };
 
 struct Option {
@@ -58,7 +59,7 @@ struct Option {
   std::string help;
   OptionRules rules = {};
 
-  // "-c": what messages call it.
+  // "-c": its name in messages.
   std::string spoken_name() const { return names.substr(0, names.find(',')); }
   // "csv": its first long name, without dashes.
   std::string long_name() const;
@@ -68,14 +69,14 @@ struct Option {
 
 OptionValue flag(bool& variable);
 
-// needs: the error for an empty text; none: the text may be empty.
+// needs: the error for an empty text; if empty, the text may be empty.
 OptionValue text(std::string& variable, std::string type, std::string needs = "");
 OptionValue list(std::vector<std::string>& variable, std::string type);
-// One value of its own kind.
+// A value of a special kind.
 OptionValue custom(std::string type, std::function<Status(const std::string&)> set,
                    std::function<std::string()> in_force = {});
 
-// Ten years. Longer would not overflow anything yet, but is a slip of the finger.
+// Ten years. Longer times would not overflow, but are surely typing errors.
 inline constexpr double kTenYearsInSeconds = 315'360'000;
 
 // Fractions are allowed.
@@ -83,7 +84,7 @@ OptionValue seconds(unsigned long long& ns);
 OptionValue seconds(double& variable, double least, double most);
 OptionValue seconds(std::optional<double>& variable);
 
-// A whole number within these bounds, or what is wrong with the text.
+// Parses a whole number within these bounds; otherwise returns an error about the text.
 Result<uint64_t> to_count(const std::string& text, uint64_t least, uint64_t most);
 
 // Of any unsigned type, or an optional one.
@@ -111,7 +112,7 @@ OptionValue mebibytes(uint64_t& bytes, uint64_t least, uint64_t most);
 Error unknown_choice(const std::string& text, std::string_view noun,
                      const std::vector<std::string>& words);
 
-// One of these names. noun: what they are, with its article.
+// One of these names. noun: their common noun, with its article.
 template <typename Choice, typename Variable>
 OptionValue choice(Variable& variable, std::string type, std::string_view noun,
                    std::vector<std::pair<std::string, Choice>> choices) {

@@ -22,8 +22,8 @@ class RepeatLimit {
   // was suppressed since it was last printed.
   bool admit(std::string_view line, uint64_t now_ns, uint64_t* suppressed);
 
-  // Returns the lines that were suppressed since they were last printed, and how often. Forgets
-  // those numbers.
+  // Returns the lines that were suppressed since they were last printed, and how often. Resets
+  // these numbers.
   std::vector<std::pair<std::string, uint64_t>> take_suppressed();
 
  private:

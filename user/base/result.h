@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Errors of set-up and I/O as values. A function reports what it was doing and the operating
-// system's error. Each caller may add once what it was doing itself. main prints all of it as one
-// line. The packet path does not use this.
+// system's error. Each caller may add what it was doing itself, once. main prints all of this as
+// one line. The packet path does not use this.
 #pragma once
 
 #include <cstring>
@@ -13,8 +13,8 @@ namespace flowmeter {
 
 struct Error {
   std::string doing;
-  int os_error = 0;    // errno value, or 0 if doing says it all
-  bool usage = false;  // the command line is at fault, not the run
+  int os_error = 0;    // errno value; 0 if `doing` is the whole message
+  bool usage = false;  // an error of the command line, not of the run
 
   std::string message() const { return os_error ? doing + ": " + std::strerror(os_error) : doing; }
 };

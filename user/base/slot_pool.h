@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A bounded array of records with stable addresses and a free list. Address space for the bound is
-// reserved at once, but memory is only taken when a slot is first used. Huge pages are used where
-// the kernel offers them, because with a million flows a lookup waits for the TLB.
+// A bounded array of records with stable addresses and a free list. Address space for all slots is
+// reserved at once, but a slot takes memory only from its first use on. Huge pages are used if the
+// kernel provides them, because with a million flows a lookup waits for the TLB.
 #pragma once
 
 #include <sys/mman.h>
