@@ -57,8 +57,7 @@ ApplicationLayer::Statistics ApplicationLayer::statistics() const {
   return all;
 }
 
-// ---- state per flow, created when first needed; these pools have a slot for every flow
-// ------------
+// ---- state per flow, created when first needed; these pools have a slot for every flow --------
 
 ApplicationLayer::Details* ApplicationLayer::details_of(Flow& flow) {
   if (flow.details == kNone) {
@@ -151,8 +150,8 @@ void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payl
     look_at_start(place, sequence, bytes, uint64_t{flow.packets} << 16);
   }
   if (segments == kHeadSegments && (flags & kClosed) == 0) {
-    // The rest of the head cannot come any more. Parked segments wait until the next segment closes
-    // the head.
+    // The rest of the head cannot arrive any more. Parked segments wait until the next segment
+    // closes the head.
     const StreamHead* head = head_of(flow, direction);
     if (head == nullptr || !head->parked_behind(flow.end[direction])) close_head(flow, direction);
   }
@@ -174,7 +173,7 @@ void ApplicationLayer::add_to_head(Place place, uint32_t offset, Bytes bytes) {
   }
 }
 
-// Takes a segment that starts within the stream so far or at its end.
+// Adds a segment that starts within the stream so far or at its end.
 void ApplicationLayer::add_in_order(Place place, uint32_t offset, Bytes bytes, bool new_begin) {
   auto& [flow, direction] = place;
   const uint32_t from = flow.end[direction];
@@ -291,8 +290,8 @@ Verdict ApplicationLayer::judge(Place place, Bytes bytes, const Candidate& candi
   return start;
 }
 
-// Judges a copy that starts in a part of the stream that is no longer kept because no message was
-// being read there. Only the copy's own payload is available.
+// Decides on a copy that starts in a part of the stream that is no longer kept, because no message
+// was being read there. Only the copy's own payload is available.
 void ApplicationLayer::judge_copy(Place place, Bytes bytes, const Candidate& candidate) {
   auto& [flow, direction] = place;
   const uint8_t before = flow.flags[direction];
@@ -354,7 +353,7 @@ void ApplicationLayer::settle(Flow& flow) {
   free_suites(flow);
 }
 
-// Frees the suites that were offered once no further ServerHello can come.
+// Frees the offered suites once no further ServerHello can arrive.
 void ApplicationLayer::free_suites(Flow& flow) {
   Details& details = details_[flow.details];
   if (!details.tls[1].server && (flow.flags[0] & flow.flags[1] & kTlsBegun) == 0) return;
@@ -460,7 +459,7 @@ void ApplicationLayer::drop_head(Flow& flow, unsigned direction) {
 const ApplicationSummary& ApplicationLayer::finish(Flow& flow) noexcept {
   summary_ = {};
   for (unsigned direction = 0; direction < 2; direction++) {
-    flow.packets++;  // what is decided now comes after everything else
+    flow.packets++;  // messages that are decided now come after all others
     if ((flow.flags[direction] & kClosed) == 0) close_head(flow, direction);
   }
   summary_.unknown = (flow.flags[0] & kUnknown) != 0;

@@ -2,13 +2,14 @@
 // Reads HTTP/1.x, TLS and DNS in the payload of all flows, as counts and most common values.
 //
 // The head of each TCP direction, its first 8 payload segments and at most 8192 bytes, is read in
-// stream order. A later segment is read only if it starts like a message, and then by itself. All
-// datagrams on port 53 are read. The caller gives every TCP packet with payload or SYN (a capture),
-// or those that the kernel chose by the same rule (live), in the order of their arrival.
+// stream order. A later segment is read only if its start looks like that of a message, and then by
+// itself. All datagrams on port 53 are read. The caller passes every TCP packet with payload or SYN
+// (from a capture), or those that the kernel chose by the same rule (live), in order of arrival.
 //
-// Payload is parsed as it comes, in the packet if possible. Only unfinished messages and segments
-// that came too early are kept: at most 16 KiB per flow and 64 MiB in total. Above that, the oldest
-// heads are given up. Not thread-safe. Only keeping payload allocates memory, and nothing throws.
+// Payload is parsed on arrival, in the packet if possible. Only unfinished messages and segments
+// that arrived too early are kept: at most 16 KiB per flow and 64 MiB in total. Above that, the
+// oldest heads are given up. Not thread-safe. Only keeping payload allocates memory, and nothing
+// throws.
 #pragma once
 
 #include <array>
@@ -35,10 +36,11 @@ struct Payload {
   uint32_t sequence;               // of the TCP segment; a SYN's own number
   uint32_t length;                 // on the wire, by the headers
   bool syn;                        // TCP flag
-  std::span<const uint8_t> bytes;  // what was captured: may be less than length, or nothing
+  std::span<const uint8_t> bytes;  // the captured part: may be shorter than length, or empty
 };
 
-// What each flow keeps for the layer. Starts as {}, and must not move until it is released.
+// The state that each flow keeps for the layer. Starts as {}, and must not move until it is
+// released.
 struct alignas(64) ApplicationFlow {
   static constexpr uint32_t kNone = UINT32_MAX;
   static constexpr uint16_t kNowhere = UINT16_MAX;
@@ -58,7 +60,7 @@ struct alignas(64) ApplicationFlow {
   std::array<uint16_t, 2> end;  // offset up to which the stream has no hole
   std::array<uint8_t, 2> segments;
   std::array<uint8_t, 2> flags;
-  uint32_t packets;  // given so far
+  uint32_t packets;  // added so far
   uint32_t details = kNone;
   uint32_t dns = kNone;
   // Where each of the first segments started; kNowhere if outside of the head.
@@ -72,8 +74,8 @@ class ApplicationLayer {
   static constexpr size_t kMaxFlowBytes = 16u << 10;  // two whole heads
 
   struct Statistics {
-    uint64_t heads = 0;             // open now, with payload kept
-    uint64_t head_bytes = 0;        // memory of these
+    uint64_t heads = 0;             // currently open, with payload kept
+    uint64_t head_bytes = 0;        // memory of these heads
     uint64_t heads_dropped = 0;     // given up for lack of memory; their flows are unknown
     uint64_t records_lost = 0;      // lost() was called
     uint64_t malformed_hellos = 0;  // TLS hellos whose lengths do not fit
@@ -97,13 +99,13 @@ class ApplicationLayer {
   [[gnu::always_inline]] void prefetch(const ApplicationFlow& flow) const {
     if (flow.dns != kNone) __builtin_prefetch(&dns_[flow.dns], 1);
   }
-  // A packet that might have mattered was lost on its way here.
+  // Notes that a packet that might have mattered was lost on its way here.
   void lost(ApplicationFlow& flow) noexcept;
 
   // Closes the heads and returns the flow's summary, which is valid until the next call. Nothing
   // may be added afterwards.
   const ApplicationSummary& finish(ApplicationFlow& flow) noexcept;
-  // Frees what is kept for the flow, which may then start again.
+  // Frees the memory kept for the flow, which may then start again.
   void release(ApplicationFlow& flow) noexcept;
 
   Statistics statistics() const;
@@ -115,7 +117,7 @@ class ApplicationLayer {
   static bool starts(Bytes bytes, bool port_53);
 
   struct Details {
-    std::array<uint32_t, 2> http;  // by the direction that sends the requests
+    std::array<uint32_t, 2> http;  // [direction that sends the requests]
     std::array<uint32_t, 2> head;
     std::array<TlsWalk, 2> walk;
     TlsOfFlow tls;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the messages in the payload of a finished flow add up to.
+// Totals of the messages in the payload of a finished flow.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct ApplicationSummary {
   uint64_t dns_responses;
   uint16_t dns_type;  // most common one
   uint8_t dns_rcode;  // most common one; 0 if none
-  bool unknown;       // payload that might have mattered was lost: show nothing of the rest
+  bool unknown;       // payload that might have mattered was lost: all other members are invalid
 };
 
 }  // namespace flowmeter

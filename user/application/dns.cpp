@@ -12,7 +12,7 @@ constexpr size_t kMaxLabelBytes = 254;  // 255 with the root (RFC 1035, 2.3.4)
 }  // namespace
 
 Verdict parse_dns(Bytes bytes, size_t length, DnsMessage* message) {
-  // The verdict on a message whose first `needed` bytes must be read but are not there.
+  // The verdict on a message whose first `needed` bytes have to be read but are not all there.
   const auto unfinished = [length](size_t needed) {
     return needed > length ? Verdict::kNo : Verdict::kMore;
   };

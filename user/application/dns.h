@@ -16,7 +16,7 @@ struct DnsMessage {
   uint16_t type;       // of the first question; 0 without one
 };
 
-// Whether a DNS message of this length starts here. Its missing bytes may still come.
+// Whether a DNS message of this length starts here. Missing bytes may still arrive.
 Verdict parse_dns(Bytes bytes, size_t length, DnsMessage* message);
 
 }  // namespace flowmeter

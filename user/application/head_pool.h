@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The heads of all flows that keep bytes now, and the total that they hold. The owner gives up the
-// oldest heads while that total is above the limit.
+// The heads of all flows that currently keep bytes, and the total of these bytes. The owner gives
+// up the oldest heads while the total is above the limit.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class HeadPool {
   explicit HeadPool(size_t max_bytes);
   ~HeadPool();
 
-  // A new head, the youngest; kNone if there are too many.
+  // Returns a new head, which is the youngest; kNone if there are too many.
   uint32_t open(ApplicationFlow& flow, unsigned direction, uint32_t base);
   // StreamHead::add.
   bool add(uint32_t slot, uint32_t offset, Bytes bytes, uint32_t* end);

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
-// For these methods the start of a request line is enough, because its end may be beyond what is
-// read.
+// For these methods the start of a request line is sufficient, because its end may be beyond the
+// bytes that are read.
 constexpr std::string_view kMethods[] = {
     "GET",   "HEAD",   "POST",     "PUT",       "DELETE", "CONNECT",   "OPTIONS",
     "TRACE", "PATCH",  "PROPFIND", "PROPPATCH", "MKCOL",  "COPY",      "MOVE",
@@ -31,7 +31,8 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
-// Takes the line at the front of text, without its LF or CR LF. False if its end is missing.
+// Removes the line at the front of text, and returns it without its LF or CR LF. False if its end
+// is missing.
 bool take_line(std::string_view* text, std::string_view* line) {
   const size_t end = text->find('\n');
   if (end == text->npos) return false;
@@ -41,7 +42,7 @@ bool take_line(std::string_view* text, std::string_view* line) {
   return true;
 }
 
-// Whether text is, as far as it goes, "HTTP/1." digit, space, three digits, space or end of line.
+// Whether text is "HTTP/1." digit, space, three digits, space or end of line, or a prefix of that.
 Verdict response_start(std::string_view text) {
   constexpr std::string_view kPattern = "HTTP/1.d ddd$";
   const size_t n = std::min(text.size(), kPattern.size());
@@ -78,7 +79,7 @@ Verdict request_start(std::string_view text, Extent extent, HttpMethod* method) 
   return Verdict::kYes;
 }
 
-// Whether the line is a Content-Length, with a value that counts or not.
+// Whether the line is a Content-Length, with a valid value or not.
 bool content_length(std::string_view line, uint64_t* value) {
   constexpr std::string_view kName = "content-length";
   constexpr size_t kMaxDigits = 18;

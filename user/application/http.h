@@ -31,11 +31,11 @@ struct HttpMessage {
   HttpMethod method;        // of a request
   uint16_t code;            // of a response
   uint64_t content_length;  // 0 without a valid one
-  uint32_t header_bytes;    // with the empty line; all bytes if that line is missing
+  uint32_t header_bytes;    // including the empty line; all bytes if that line is missing
 };
 
 // Whether an HTTP message starts here. kMore means that its kind, the end of its start line or the
-// end of its header is still to come.
+// end of its header is still missing.
 Verdict parse_http(Bytes bytes, Extent extent, HttpMessage* message);
 
 }  // namespace flowmeter

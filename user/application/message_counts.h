@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the HTTP, TLS and DNS messages of a flow add up to. Trivially copyable, so that pools may
-// hold it. It starts as {}.
+// Totals of the HTTP, TLS and DNS messages of a flow. Trivially copyable, so that it can be kept in
+// pools. Starts as {}.
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ class MessageStarts {
   uint8_t next_ = 0;
 };
 
-// HTTP, assuming that one given direction sends the requests. The first message that counts settles
+// HTTP, assuming that one given direction sends the requests. The first counted message determines
 // which direction that is, and it may be known only when the heads close.
 struct HttpCounts {
   uint64_t first = UINT64_MAX;  // order of the first message
@@ -37,8 +37,8 @@ struct HttpCounts {
   Tally<uint16_t, 8> codes;
   std::array<MessageStarts, 2> starts;  // [direction]: with their headers
 
-  // order: among all events of the flow. segment: the segment of the direction with which the
-  // stream reached the message.
+  // order: the position among all events of the flow. segment: the segment of the direction with
+  // which the stream reached the message.
   void add(const HttpMessage& message, unsigned direction, uint32_t sequence, uint64_t order,
            uint8_t segment);
   void describe(ApplicationSummary& summary) const;
@@ -46,7 +46,7 @@ struct HttpCounts {
 
 struct alignas(64) DnsCounts {
   uint64_t queries, responses;
-  Tally<uint16_t, 16> types;  // of queries, or of responses while there is no query
+  Tally<uint16_t, 16> types;  // of queries, or of responses as long as there is no query
   Tally<uint8_t, 16> rcodes;
   std::array<uint32_t, 2> next;  // TCP: offset of the next message in the head
   std::array<MessageStarts, 2> later;
@@ -65,19 +65,20 @@ struct TlsCounts {
   uint16_t client_version, client_extensions;
   uint16_t server_version, server_extensions, server_suite;  // of the last ServerHello
   bool client, server;
-  bool agreed;  // for when suites were given up: the last ServerHello's was among them
+  bool agreed;  // once suites were freed: the suite of the last ServerHello was among them
 
   Added add_client_hello(Bytes body);
   Added add_server_hello(Bytes body);
   bool offered(uint16_t suite) const;
-  // No ServerHello can come any more after this one.
+  // No further ServerHello can arrive: notes in `agreed` whether the last suite was offered, and
+  // frees the offered suites.
   void give_up_suites(const TlsCounts& server);
   void release();
 };
 
 using TlsOfFlow = std::array<TlsCounts, 2>;  // [direction]
 
-// The directions that have the hellos: a client is expected forward, a server backward.
+// The directions of the hellos: a client is expected to send forward, a server backward.
 inline const TlsCounts& tls_client(const TlsOfFlow& tls) {
   return tls[tls[0].client ? 0 : 1];
 }

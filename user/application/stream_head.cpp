@@ -71,7 +71,7 @@ void StreamHead::visit_pieces(uint32_t from, uint32_t to, uint32_t end, Visit&& 
 
 bool StreamHead::add(uint32_t offset, Bytes bytes, uint32_t* end) {
   const bool in_order = offset <= *end;
-  // Beyond the head, only the bytes are kept with which a parked segment can be read by itself.
+  // Beyond the head, only those bytes are kept that are needed to read a parked segment by itself.
   const uint32_t in_head = FM_HEAD_BYTES - offset;
   bytes = bytes.first(std::min<size_t>(
       bytes.size(), in_order ? in_head : std::max<uint32_t>(in_head, FM_START_BYTES)));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The payload that is kept of one direction's head: bytes that a parser has seen but not finished,
-// and segments that came too early.
+// and segments that arrived too early.
 //
 // Positions are offsets from the stream's origin. From base() to the stream's end nothing is
 // missing; segments after a hole are parked. The first copy of a byte wins. A parked segment may
-// have to be read by itself at the end, so its first kStartBytes are kept even if they lie beyond
-// the head or differ from the copy that came first. The owner limits what a flow may hold.
+// have to be read by itself at the end, so its first kStartBytes are kept even if they are beyond
+// the head or differ from the copy that arrived first. The owner limits the memory of a flow.
 #pragma once
 
 #include <array>
@@ -19,9 +19,9 @@ namespace flowmeter {
 
 struct ApplicationFlow;
 
-// A position where a segment started, so that a message may start there.
+// A position where a segment started, and so a message may start.
 struct Candidate {
-  uint64_t order;  // among all events of the flow
+  uint64_t order;  // position among all events of the flow
   uint16_t offset;
   uint8_t segment;  // of the direction, with which the stream reached the position
 };
@@ -43,7 +43,7 @@ class Candidates {
 
 class StreamHead {
  public:
-  // Trivial, so that a pool may hold it: begin() before and release() after use.
+  // Trivial, so that it can be kept in a pool: begin() before and release() after use.
   void begin(uint32_t base);
   void release();
 
@@ -51,8 +51,8 @@ class StreamHead {
   // Bytes from base() to end.
   Bytes from_base(uint32_t end) const { return {data_, end - base_}; }
 
-  // Keeps a segment that begins at offset, which is at least base(). Moves *end, where the stream's
-  // first hole is, to where it is now. False if there is no memory.
+  // Keeps a segment that starts at offset, which is at least base(). Updates *end, the position of
+  // the stream's first hole. False if there is no memory.
   bool add(uint32_t offset, Bytes bytes, uint32_t* end);
   // Whether a segment is parked after a hole at end.
   bool parked_behind(uint32_t end) const;
@@ -72,7 +72,7 @@ class StreamHead {
   size_t bytes() const { return sizeof(*this) + buffered(); }
 
   Candidates candidates;
-  // Set by the owner: whose head this is, and its neighbours in the list by age.
+  // Set by the owner: the flow of this head, and its neighbours in the list by age.
   ApplicationFlow* flow;
   uint32_t older, newer;
   uint8_t direction;

@@ -39,7 +39,7 @@ class Tally {
  private:
   struct Entry {
     uint32_t count;
-    uint8_t seen;  // when first; entries are sorted by it
+    uint8_t seen;  // when it was first seen; entries are sorted by it
     Value value;
   };
   uint8_t used_ = 0;

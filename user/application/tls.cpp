@@ -74,7 +74,7 @@ bool walk_extensions(Fields& hello, uint16_t* count, Visit&& visit) {
   return true;
 }
 
-// The one of two offered versions that counts: a standard takes precedence over a draft.
+// Returns the higher one of two offered versions; a standard takes precedence over a draft.
 constexpr uint16_t better_version(uint16_t a, uint16_t b) {
   const auto is_standard = [](uint16_t v) { return v >= 0x0300 && v <= 0x0304; };
   if (is_standard(a) != is_standard(b)) return is_standard(a) ? a : b;
@@ -132,7 +132,7 @@ bool parse_server_hello(Bytes body, ServerHello* hello) {
 
 Verdict tls_start(Bytes bytes, TlsStart where, uint32_t* skip) {
   const bool later = where == TlsStart::kLater;
-  // Bytes that are not there yet are assumed to fit.
+  // Missing bytes are assumed to fit.
   size_t at = 0;
   const auto is = [&](size_t i, auto&& fits) {
     return at + i >= bytes.size() || fits(bytes[at + i]);
@@ -199,7 +199,7 @@ TlsWalk::Step TlsWalk::record(Bytes bytes, uint32_t base) {
   return Step::kOn;
 }
 
-// Continues in the handshake bytes of the current record. Requires: at least one is there.
+// Continues in the handshake bytes of the current record. Requires: at least one byte is there.
 TlsWalk::Step TlsWalk::handshake(Bytes bytes, uint32_t base, TlsReceiver& receiver) {
   const auto take = [this](size_t n) {
     at_ = static_cast<uint16_t>(at_ + n);

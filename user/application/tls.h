@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The part of TLS that is sent in clear: the walk over the records and handshake messages of one
-// direction, and the two hellos. Reads only the given bytes. The walk keeps offsets, not payload:
-// its owner keeps the stream from needs() on and passes it again when more has come.
+// The unencrypted part of TLS: the walk over the records and handshake messages of one direction,
+// and the two hellos. Reads only the given bytes. The walk keeps offsets, not payload: its owner
+// keeps the stream from needs() on, and passes it again when more bytes have arrived.
 #pragma once
 
 #include <array>
@@ -15,8 +15,8 @@ struct ClientHello {
   static constexpr unsigned kMaxSuites = 512;
 
   uint16_t version;                        // the highest one offered
-  uint16_t extensions;                     // GREASE left out
-  uint16_t suites;                         // different ones, GREASE left out
+  uint16_t extensions;                     // without GREASE
+  uint16_t suites;                         // different ones, without GREASE
   std::array<uint16_t, kMaxSuites> suite;  // the first `suites` are set, in ascending order
 };
 
@@ -26,7 +26,7 @@ struct ServerHello {
   uint16_t suite;
 };
 
-// GREASE values (RFC 8701) are offered at random and mean nothing.
+// GREASE values (RFC 8701) are offered at random and have no meaning.
 constexpr bool is_grease(uint16_t value) {
   return (value & 0x0f0f) == 0x0a0a && value >> 8 == (value & 0xff);
 }
@@ -35,18 +35,18 @@ constexpr bool is_grease(uint16_t value) {
 bool parse_client_hello(Bytes body, ClientHello* hello);
 bool parse_server_hello(Bytes body, ServerHello* hello);
 
-// Where TLS may start: in the head with either hello, also after warning alerts; in a later segment
-// only with a ClientHello at its start.
+// Where TLS may start: in the head with either hello, possibly after warning alerts; in a later
+// segment only with a ClientHello at its start.
 enum class TlsStart : uint8_t { kInHead, kLater };
 
-// Whether a handshake record with a hello starts here, after alerts of *skip bytes.
+// Whether a handshake record with a hello starts here, after *skip bytes of alerts.
 Verdict tls_start(Bytes bytes, TlsStart where, uint32_t* skip);
 
 // Receives what the walk finds.
 class TlsReceiver {
  public:
   virtual void on_message() = 0;
-  // A whole hello, without its type and length.
+  // A complete hello, without its type and length.
   virtual void on_client_hello(Bytes body) = 0;
   virtual void on_server_hello(Bytes body) = 0;
 
@@ -75,15 +75,15 @@ class TlsWalk {
   Bytes hello_body(Bytes bytes, uint32_t base, std::span<uint8_t> joined) const;
 
   uint16_t at_ = 0;                 // offset of the next byte
-  uint16_t record_left_ = 0;        // handshake bytes of the record that are still to come
-  uint16_t hello_at_ = 0;           // where the message began
-  uint16_t hello_record_left_ = 0;  // how much its record had left there
+  uint16_t record_left_ = 0;        // remaining handshake bytes of the record
+  uint16_t hello_at_ = 0;           // where the message started
+  uint16_t hello_record_left_ = 0;  // remaining bytes of its record at that point
   uint16_t length_ = 0;             // of the message
   uint16_t message_left_ = 0;
   uint8_t type_ = 0;
-  uint8_t header_left_ = 0;  // how many bytes of type and length are still to come
+  uint8_t header_left_ = 0;  // remaining bytes of type and length
   bool in_message_ = false;
-  bool after_change_ = false;  // a ChangeCipherSpec came
+  bool after_change_ = false;  // a ChangeCipherSpec was seen
 };
 
 }  // namespace flowmeter

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a parser says about payload that may continue.
+// The verdict of a parser about payload that may continue.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ enum class Verdict : uint8_t {
   kYes,
 };
 
-// How much of the bytes that matter a parser is given.
+// Whether a parser is given all relevant bytes.
 enum class Extent : uint8_t {
   kSoFar,  // more may come
   kAll,
