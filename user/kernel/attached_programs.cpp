@@ -34,8 +34,8 @@ constexpr size_t kTcxProgramsMax = 64;
 
 using TakeTcMessage = std::function<void(const tcmsg& message, std::string_view attributes)>;
 
-// Dumps tc objects. If something changed during the dump, calls `begin`, which forgets what `take`
-// was given, and dumps again.
+// Dumps tc objects. If something changed during the dump, calls `begin`, which discards everything
+// passed to `take`, and dumps again.
 Status dump_tc(int type, unsigned interface_index, uint32_t parent,
                const std::function<void()>& begin, const TakeTcMessage& take) {
   struct {
@@ -112,7 +112,7 @@ Result<std::string> filter_qdisc(const Interface& interface) {
   Status status = dump_tc(
       RTM_GETQDISC, interface.index, 0, [&] { kind.clear(); },
       [&](const tcmsg& message, std::string_view attributes) {
-        // The kernel sends the qdiscs of all interfaces, whatever was asked for.
+        // The kernel sends the qdiscs of all interfaces, whatever was requested.
         if (message.tcm_ifindex == static_cast<int>(interface.index) &&
             message.tcm_parent == TC_H_INGRESS)
           kind = netlink_text(netlink_attribute(attributes, TCA_KIND));
@@ -127,8 +127,8 @@ Status add_filters(const Interface& interface, const std::string& qdisc, uint32_
   Status status = dump_tc(
       RTM_GETTFILTER, interface.index, TC_H_MAKE(TC_H_CLSACT, minor), [&] { filters.clear(); },
       [&](const tcmsg& message, std::string_view attributes) {
-        // The head of a priority comes first, without a handle, then its filters. For a kind other
-        // than BPF the head tells everything.
+        // The head of a priority comes first, without a handle, then its filters. For kinds other
+        // than BPF the head is sufficient.
         const std::string kind = netlink_text(netlink_attribute(attributes, TCA_KIND));
         const bool is_head = message.tcm_handle == 0;
         if ((kind == "bpf") == is_head) return;
@@ -153,14 +153,13 @@ Status add_filters(const Interface& interface, const std::string& qdisc, uint32_
 template <typename Take>
 void for_each_entry(const std::string& directory, Take take) {
   DIR* stream = ::opendir(directory.c_str());
-  if (!stream) return;  // gone, or hidden from us
+  if (!stream) return;  // the process has ended or is hidden
   while (const dirent* entry = ::readdir(stream))
     if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') take(std::string(entry->d_name));
   ::closedir(stream);
 }
 
-// The id of the program that a file descriptor refers to, itself or by its link; 0 if it does
-// neither.
+// The id of the program that a file descriptor refers to, directly or by its link; otherwise 0.
 uint32_t program_behind(const std::string& process, const std::string& fd) {
   char target[32];
   const ssize_t length = ::readlink((process + "/fd/" + fd).c_str(), target, sizeof(target));

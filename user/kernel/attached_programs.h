@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Who else sees the packets of an interface: programs and filters at the hooks where the meter may
-// attach. Only reads. For messages ("the hook is taken by …") and for people, not for the packet
-// path: finding owners walks /proc.
+// The other programs and filters that see the packets of an interface, at the hooks where the meter
+// may attach. Changes nothing. For messages ("the hook is taken by …") and doctor, not for the
+// packet path: to find owners, it searches /proc.
 #pragma once
 
 #include <cstdint>

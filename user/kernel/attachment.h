@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // One program at one hook of one interface: attached by a named function, detached when the object
-// is destroyed. What belongs to others at the same hook (programs, links, filters, qdiscs) is never
+// is destroyed. Objects of others at the same hook (programs, links, filters, qdiscs) are never
 // removed, replaced or flushed.
 //
 // However the process ends, its programs are detached. The kernel closes BPF links (TCX, XDP)
@@ -22,7 +22,7 @@ class ClsactFilter;
 
 enum class Hook { kAuto, kTcx, kTc, kXdp, kXdpGeneric };
 enum class Direction { kIngress, kEgress };
-// The place among the programs of other owners at the same hook, as they are when we attach.
+// The place among the programs of other owners that are at the same hook at the time of attaching.
 enum class AttachOrder { kFirst, kLast };
 
 class Attachment {
@@ -32,23 +32,23 @@ class Attachment {
   // The first one in a process forks a small guardian (clsact.h).
   static Result<Attachment> clsact(int program_fd, const Interface& interface, Direction direction,
                                    AttachOrder order);
-  // Received packets, in the driver or (generic) in the stack. An interface has room for one
-  // program; the error names who holds it.
+  // Received packets, in the driver or (generic) in the stack. An interface has room for only one
+  // program; the error names the owner of another one.
   static Result<Attachment> xdp(int program_fd, const Interface& interface, bool generic);
-  // Opens a pinned link and puts the program in its place atomically: no packet passes unseen.
-  // Fails with os_error ENOLINK if the link is detached, for instance because its interface is
-  // gone. The pin may be removed then.
+  // Opens a pinned link and replaces its program atomically, so that no packet is missed. Fails
+  // with os_error ENOLINK if the link is detached, for instance because its interface is gone. The
+  // pin may then be removed.
   static Result<Attachment> adopt(const std::string& path, int program_fd);
 
   Attachment(Attachment&& other) noexcept;
   Attachment& operator=(Attachment&& other) noexcept;
   ~Attachment();
 
-  // Whether it is still in place: the interface exists, and nobody has deleted the filter or its
-  // qdisc or force-detached the link.
+  // Whether the program is still in place: the interface exists, and nobody has deleted the filter
+  // or its qdisc or force-detached the link.
   bool in_place() const;
-  // Links only. The attachment then outlives this object and the process, on purpose, until the
-  // file is removed.
+  // Pins the attachment, which then outlives this object and the process until the file is removed.
+  // Links only.
   Status pin(const std::string& path);
 
   // "veth0 ingress (tcx)"
@@ -67,7 +67,7 @@ class Attachment {
 // Asks the kernel whether it has TCX. Changes nothing.
 bool kernel_has_tcx();
 
-// A warning if native XDP does harm on this interface, else "".
+// A warning if native XDP has a disadvantage on this interface, else "".
 std::string xdp_caution(const Interface& interface);
 
 }  // namespace flowmeter

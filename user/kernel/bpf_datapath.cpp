@@ -26,8 +26,8 @@
 namespace flowmeter {
 namespace {
 
-// Who gets libbpf's messages. libbpf has one print function per process, without a context, and
-// calls it on the thread that called libbpf: so the host of a run is that of its thread.
+// The receiver of libbpf's messages. libbpf has one print function per process, without a context,
+// and calls it on the thread that called libbpf. So each thread has its own host.
 thread_local Host* libbpf_log = nullptr;
 
 // A message may have many lines (the verifier's log).
@@ -65,7 +65,7 @@ Error load_error(int os_error) {
                os_error};
 }
 
-// Changes whenever the layout of the maps' contents does.
+// A hash that changes whenever the layout of the maps' contents changes.
 constexpr uint64_t abi_schema() {
   const size_t layout[] = {sizeof(fm_flow_key),
                            sizeof(fm_map_entry),
@@ -104,8 +104,8 @@ constexpr uint64_t abi_schema() {
   return hash;
 }
 
-// The maps that the XDP object shares with the other one. Those that are pinned are what a later
-// daemon goes on with; the journal is the last of them: where it is, all are.
+// The maps that the XDP object shares with the other one. A later daemon continues with those that
+// are pinned. The journal is pinned last: if it exists, all of them exist.
 struct SharedMap {
   const char* name;
   bool pinned;
@@ -270,7 +270,7 @@ Status BpfDatapath::load_xdp(const Config& config, const fm_journal& journal) {
 Status BpfDatapath::pin_maps() {
   for (const SharedMap& map : kSharedMaps) {
     if (!map.pinned) continue;
-    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some of them
+    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some pins
     if (Status pinned = pin_map(pin_directory_, map_of(skeleton_->obj, map)); !pinned)
       return pinned;
   }
@@ -279,7 +279,7 @@ Status BpfDatapath::pin_maps() {
 
 void BpfDatapath::unpin() {
   if (pin_directory_.empty()) return;
-  // The journal first: it says that all others are there.
+  // The journal first, because its existence says that all others exist.
   for (auto map = std::rbegin(kSharedMaps); map != std::rend(kSharedMaps); ++map)
     if (map->pinned) remove_pin(pin_directory_, map->name);
   remove_pin_directory(pin_directory_);
@@ -394,7 +394,7 @@ Status BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
     uint32_t next = 0, count = at_once;
     const int error = -bpf_map_lookup_batch(map, begun ? &position : nullptr, &next, keys.data(),
                                             values.data(), &count, nullptr);
-    if (error == ENOSPC) {  // a bucket has more entries than there is room for
+    if (error == ENOSPC) {  // a bucket has more entries than the buffer holds
       at_once *= 2;
       keys.resize(at_once);
       values.resize(at_once * value_size);
@@ -430,7 +430,7 @@ std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
     if (slots_[slot] == 0 || slots_[slot] == kRetired) continue;
     InterfaceCounters& sum = all.emplace_back();
     sum.index = slots_[slot];
-    // A copy that was taken between the additions of one packet is taken again.
+    // If the copy was made while a packet was being added, it is made again.
     for (int i = 0; i < kTries; i++)
       if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) != 0 ||
           std::all_of(values.begin(), values.end(), whole))

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kernel side of a live run: the loaded programs, their maps, what they count, and the event
+// The kernel side of a live run: the loaded programs, their maps, their counters, and the event
 // streams. attachment.h attaches the programs.
 //
 // Everything is held by file descriptors of this process, so the kernel frees it however the
-// process ends. Only what is pinned in a directory stays.
+// process ends. Only objects that are pinned in a directory remain.
 #pragma once
 
 #include <cstdint>
@@ -41,34 +41,34 @@ class BpfDatapath {
     fm_settings settings{};
     Datapath datapath = Datapath::kEvents;
     uint32_t max_entries = 0;  // of the flow map
-    bool lru = false;          // when it is full it drops entries, else it refuses new ones
+    bool lru = false;          // a full map drops entries instead of refusing new ones
     uint32_t max_fragments = 0;
     uint32_t stream_bytes = 0;   // of all CPUs' event streams together
-    bool count_once = false;     // also if a packet passes several interfaces
+    bool count_once = false;     // count a packet that passes several interfaces only once
     bool per_interface = false;  // flows of different interfaces are different flows
     bool with_xdp = false;
-    // Frames of several buffers (jumbo, multi-buffer drivers). Not for generic XDP: after such a
-    // program, Linux (6.18) passes on a copy of the packet without its mac_len, and every later tc
-    // program of anyone would look for the Ethernet header where the IP header is.
+    // Accept frames of several buffers (jumbo, multi-buffer drivers). Not for generic XDP: after
+    // such a program, Linux (6.18) passes on a copy of the packet without its mac_len, and every
+    // later tc program, whoever owns it, would look for the Ethernet header at the IP header.
     bool xdp_takes_frags = false;
-    Host* libbpf_log = nullptr;  // gets libbpf's messages; null: nobody does
+    Host* libbpf_log = nullptr;  // receives libbpf's messages; null: they are dropped
     bool test_input = false;     // bpf/settings.bpf.h
     std::string pin_directory;
   };
   using Consumer = EventStreams::Consumer;
 
-  // Loads the programs; nothing is attached. Fails with the missing capability or kernel feature in
-  // the message. With a pin_directory that has maps of an earlier run those are taken over.
+  // Loads the programs; attaches nothing. If it fails, the message names the missing capability or
+  // kernel feature. Maps of an earlier run in pin_directory are taken over.
   static Result<std::unique_ptr<BpfDatapath>> load(const Config& config, Consumer consumer);
   ~BpfDatapath();
 
   // Whether maps of an earlier run were taken over.
   bool resumed() const { return resumed_; }
-  // Removes the pins of the maps, so that the maps end with this process.
+  // Removes the pins of the maps, so that they are freed with this process.
   void unpin();
 
   // To be called before its programs are attached: they count only packets of interfaces that were
-  // added. Fails if there are too many. merges: the device merges what it receives (LRO).
+  // added. Fails if there are too many. merges: the device merges received packets (LRO).
   Status add_interface(const Interface& interface, bool merges);
   // Requires: its programs are detached. Flows may have its slot in their keys until the next
   // reuse_slots(), which frees the slot.
@@ -82,23 +82,23 @@ class BpfDatapath {
   int program_fd(const Interface& interface, fm_hook hook) const;
   int xdp_program_fd(const Interface& interface) const;
 
-  // Hands waiting records stamped up to until_ns to the consumer, at most limit; returns how many.
+  // Passes waiting records stamped up to until_ns to the consumer, at most limit; returns how many.
   size_t drain(uint64_t until_ns, size_t limit);
-  // Frees the room of the records that were handed over. Requires: their rows are written.
+  // Releases the space of the records that were passed on. Requires: their rows are written.
   void release();
 
-  // Runs the closing program. Its answers come through a stream of their own, which has room for
-  // kAnswersAtOnce answers that were not drained.
+  // Runs the closing program. Its answers come through a separate stream, which has room for
+  // kAnswersAtOnce answers.
   Status close_flows(std::span<const fm_close_request> requests);
-  // Appends a request (only if idle) for every flow in the map that `wanted` picks by its id. Calls
-  // `between` now and then, because events go on coming while a large map is walked.
+  // Appends a request (to close it if idle) for every flow in the map whose id `wanted` selects.
+  // Calls `between` now and then, because events keep arriving while a large map is searched.
   Status list_flows(const std::function<bool(uint64_t id)>& wanted,
                     std::vector<fm_close_request>& requests, const std::function<void()>& between);
 
-  // Sums over CPUs, each taken at one moment: seen = Σ classes holds in each.
+  // Sums over CPUs. Each CPU's counters are read consistently: seen = Σ classes holds.
   std::vector<InterfaceCounters> interface_counters() const;
   fm_cpu_counters counters() const;
-  // The counters of interfaces that were removed, and what a later daemon must know.
+  // The counters of interfaces that were removed, and data for a later daemon.
   fm_journal& journal() { return *journal_; }
   const fm_journal& journal() const { return *journal_; }
   // The number of requests whose answers always fit into the empty stream of answers.

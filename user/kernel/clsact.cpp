@@ -30,10 +30,10 @@ namespace {
 constexpr std::string_view kNamePrefix = "flowmeter-ebpf/";
 constexpr std::string_view kMadeQdisc = "/qdisc";
 constexpr size_t kTokenLength = 16;
-// The priority that the kernel gives to a filter without one. It leaves room on both sides.
+// The priority that the kernel assigns to a filter without one. It leaves room on both sides.
 constexpr uint16_t kFirstPriority = 49152;
 
-// What the name of one of our filters says.
+// The contents of the name of one of our filters.
 struct Ownership {
   std::string token;
   bool made_qdisc = false;
@@ -75,8 +75,8 @@ bool is_dead(const std::string& token) {
 }
 
 // Only one of our processes at a time changes filters in a network namespace, because "the qdisc is
-// empty, so delete it" is two requests. The lock is on the namespace itself. A process that holds
-// it for long is not ours, and is not waited for.
+// empty, so delete it" takes two requests. The lock is on the namespace itself. A process that
+// holds it for long is not ours, so the wait for it is limited.
 class NamespaceLock {
  public:
   NamespaceLock() : file_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
@@ -92,9 +92,9 @@ class NamespaceLock {
 
 using Which = std::function<bool(const TrafficFilter&, const Ownership&)>;
 
-// Removes those of our filters on an interface that `which` picks, and after the last filter the
-// qdisc that we made. If a filter's name says that we made the qdisc, it is still that one, because
-// filters end with their qdisc. Requires: the NamespaceLock.
+// Removes those of our filters on an interface that `which` selects and, after the last filter, the
+// qdisc if we made it. If a filter's name says that we made the qdisc, it is still the same qdisc,
+// because filters vanish with their qdisc. Requires: the NamespaceLock.
 size_t remove_filters(unsigned interface_index, const Which& which) {
   size_t removed = 0;
   bool made_qdisc = false;
@@ -110,7 +110,7 @@ size_t remove_filters(unsigned interface_index, const Which& which) {
   }
   if (!made_qdisc) return removed;
   if (auto empty = clsact_is_empty(interface_index); empty && *empty)
-    (void)delete_clsact(interface_index);  // if it fails, it stays empty
+    (void)delete_clsact(interface_index);  // if this fails, an empty qdisc remains
   return removed;
 }
 
@@ -124,9 +124,9 @@ Result<size_t> remove_all_filters(const Which& which) {
   return removed;
 }
 
-// The life of the guardian. It waits until the other end of the socket is closed, however the
-// process ends, and then removes what the process left. Signals that a terminal or a service
-// manager sends to a whole session or service must not end it earlier. SIGKILL may.
+// The main function of the guardian. It waits until the other end of the socket is closed, however
+// the process ends, and then removes the filters that the process left. Signals that a terminal or
+// a service manager sends to a whole session or service must not end it earlier. SIGKILL may.
 [[noreturn]] void guard(int process, const std::string& token) {
   ::setsid();
   ::prctl(PR_SET_NAME, "flowmeter-guard");
@@ -136,9 +136,9 @@ Result<size_t> remove_all_filters(const Which& which) {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 
-  // Closes every inherited descriptor. Otherwise a reader would wait for the end of the process's
-  // output for ever, and its BPF links would never be detached. Leaves its directory, so that no
-  // mount stays busy.
+  // Closes every inherited descriptor. Otherwise a reader would wait forever for the end of the
+  // process's output, and its BPF links would never be detached. Leaves its directory, so that it
+  // does not keep a mount busy.
   if (::chdir("/") != 0) ::_exit(1);
   constexpr int kProcess = 3;
   if (process != kProcess && ::dup2(process, kProcess) < 0) ::_exit(1);
@@ -158,14 +158,15 @@ Result<size_t> remove_all_filters(const Which& which) {
 
 }  // namespace
 
-// This process as its filters name it. It exists as long as the process has filters.
+// The identity of this process in the names of its filters. Exists as long as the process has
+// filters.
 class FilterOwner {
  public:
   static Result<std::shared_ptr<FilterOwner>> of_this_process();
   FilterOwner(const FilterOwner&) = delete;
   FilterOwner& operator=(const FilterOwner&) = delete;
-  // The guardian ends when its socket does. It removes what could not be removed here, for instance
-  // because this process has dropped its capabilities.
+  // The guardian ends when its socket is closed. It removes filters that could not be removed here,
+  // for instance because this process has dropped its capabilities.
   ~FilterOwner() {
     { const UniqueFd closed = std::move(guard_); }
     while (guardian_ > 0 && ::waitpid(guardian_, nullptr, 0) < 0 && errno == EINTR) {
@@ -184,7 +185,7 @@ class FilterOwner {
 
   std::string token_;
   UniqueFd alive_;  // bound to the token
-  UniqueFd guard_;  // to the guardian, which sends one byte when it is ready
+  UniqueFd guard_;  // connected to the guardian, which sends one byte when it is ready
   pid_t guardian_ = -1;
   uint64_t filters_ = 0;
 };
@@ -240,12 +241,12 @@ Status FilterOwner::start_guardian() {
 
 namespace {
 
-// Finds a priority of its own before or after all that exist. Nothing is before priority 1, so
-// there it is 1 itself, in which the newest filter runs first.
+// Finds a free priority before or after all existing ones. Nothing can be before priority 1; if
+// that exists, 1 itself is used, because the newest filter of a priority runs first.
 Result<uint16_t> choose_priority(const std::vector<TrafficFilter>& filters, AttachOrder order) {
   const TrafficFilter* outermost = nullptr;
   for (const TrafficFilter& filter : filters) {
-    if (filter.chain != 0) continue;  // only to be jumped to
+    if (filter.chain != 0) continue;  // reached by jumps only
     if (!outermost || (order == AttachOrder::kFirst ? filter.priority < outermost->priority
                                                     : filter.priority > outermost->priority))
       outermost = &filter;
@@ -295,7 +296,7 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
                  (direction == Direction::kIngress ? " ingress" : " egress") +
                  " (clsact): " + reason(error)};
   };
-  // Forked before the lock is taken: the guardian would keep a copy of it.
+  // Forks before the lock is taken, because the guardian would keep a copy of it.
   auto owner = FilterOwner::of_this_process();
   if (!owner) return failed(owner.error());
 

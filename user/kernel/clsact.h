@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Our filters on clsact qdiscs, for kernels without TCX. A filter does not end with its process. So
-// its name tells who owns it, and it is removed in one of three ways: its object is destroyed; or
-// the process has died (kill -9 included), and its guardian, a child that waits for that, removes
-// it; or the guardian has died as well, and remove_stale_filters() of a later start removes it. A
-// clsact qdisc that we made is removed with our last filter, if nobody else has put one there.
+// Our filters on clsact qdiscs, for kernels without TCX. A filter does not vanish with its process.
+// So its name identifies its owner, and it is removed in one of three ways:
+//
+//  - its object is destroyed,
+//  - the process has died (even by kill -9), and its guardian, a child that waits for this, removes
+//    the filter,
+//  - the guardian has died as well, and remove_stale_filters() of a later start removes the filter.
+//
+// A clsact qdisc that we made is removed with our last filter, if it has no filters of others.
 //
 // The name is flowmeter-ebpf/PID/TOKEN/NUMBER, followed by "/qdisc" if we made the qdisc. TOKEN is
 // also the name of an abstract Unix socket of the owner. The socket is in the same network
-// namespace as the filter and ends with the owner, whatever PID namespaces exist. So an owner is
-// known to be dead if nobody answers there; anything else counts as alive.
+// namespace as the filter and vanishes with the owner, whatever PID namespaces exist. So an owner
+// is considered dead only if nothing answers there.
 #pragma once
 
 #include <cstddef>

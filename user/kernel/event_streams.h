@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The reading end of the event streams (flowmeter/abi.h): one per CPU and one of answers, in memory
-// that the kernel writes, merged by time.
+// The reading end of the event streams (flowmeter/abi.h): one per CPU and one for answers, in
+// memory that the kernel writes, merged by time.
 //
 // A flow's records may be in several streams. Each was stamped and written under the flow's lock,
-// so of two records of one flow the one with the later stamp was written later. Therefore all
-// records stamped no later than a moment before the streams' heads were read are complete, and no
-// later ones are handed out.
+// so of two records of one flow the one with the later stamp was written later. Therefore, the set
+// of records stamped no later than a moment before the streams' heads were read is complete. Later
+// records are not passed on.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,8 @@ class EventStreams {
  public:
   using Consumer = std::function<void(const void* record, size_t size)>;
 
-  // Maps both maps: one stream of units_per_stream units per CPU, then one of answer_units (powers
-  // of two; 0: none). state_units: the units of a state record.
+  // Maps the memory of both maps: one stream of units_per_stream units per CPU, then one of
+  // answer_units (powers of two; 0: none). state_units: the units of a state record.
   static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
                                   uint32_t units_per_stream, uint32_t state_units,
                                   uint32_t answer_units = 0);
@@ -31,11 +31,11 @@ class EventStreams {
   EventStreams& operator=(EventStreams&&) = delete;
   ~EventStreams();
 
-  // Hands out the records stamped until_ns or earlier, oldest first, at most limit of them. Returns
-  // how many. Requires: until_ns (kernel's clock) is not in the future.
+  // Passes on the records stamped until_ns or earlier, oldest first, at most limit of them. Returns
+  // how many. Requires: until_ns (by the kernel's clock) is not in the future.
   size_t drain(uint64_t until_ns, size_t limit, const Consumer& consumer);
-  // Gives the room of what was handed out back to the kernel. Until then another reader would find
-  // it again.
+  // Releases the space of the records that were passed on. Until then another reader would read
+  // them again.
   void release();
 
  private:
@@ -60,7 +60,7 @@ class EventStreams {
   size_t units_bytes_ = 0;
   uint32_t state_units_ = 0;
   std::vector<Cursor> cursors_;
-  std::vector<Cursor*> active_;          // those with records to hand out, by the time of the next
+  std::vector<Cursor*> active_;          // those with records to pass on, by the time of the next
   std::vector<fm_packet_record> whole_;  // a record that wraps around its stream's end
 };
 

@@ -11,7 +11,7 @@
 namespace flowmeter {
 namespace {
 
-// For an error message: only the first few, because a host of containers has hundreds.
+// For an error message: only the first few names, because a container host has hundreds.
 std::string all_names() {
   constexpr size_t kShown = 20;
   std::string names;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the meter must know of a network interface, and which link types it meters.
+// The properties of a network interface that the meter needs, and the link types that it meters.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,14 @@ struct Interface {
   uint32_t mtu = 0;
   bool is_up = false;
   std::vector<std::string> alternative_names;  // as of `ip link property add altname`
-  // The rank of a device that is made of others is greater than theirs. A packet passes devices of
-  // different ranks one after the other, and only one of each rank on its way in or out.
+  // The rank of a device that is on top of others is greater than theirs. A packet passes devices
+  // of different ranks one after the other, and only one of each rank on its way in or out.
   uint32_t rank = 0;
 
   bool operator==(const Interface&) const = default;
 };
 
-// The kernel's own counters (rtnl_link_stats64): what `ip -s link` shows.
+// The kernel's own counters (rtnl_link_stats64), as `ip -s link` shows them.
 struct LinkCounters {
   uint64_t rx_packets = 0;
   uint64_t tx_packets = 0;
@@ -36,8 +36,8 @@ struct LinkCounters {
   bool operator==(const LinkCounters&) const = default;
 };
 
-// Sets how packets of this link type (ARPHRD_…) start. False if such links are not metered. This is
-// the one place that decides it.
+// Sets how packets of this link type (ARPHRD_…) start. False if such links are not metered. Only
+// this function decides that.
 bool set_link_type(Interface& interface, unsigned short link_type);
 
 // The rank by the kind of virtual device ("bridge", "bond", …; "" for others).

@@ -20,7 +20,7 @@ Status InterfaceMonitor::poll(std::vector<Change>& changes) {
     if (!receipt) return receipt.error();
     if (*receipt == RtnetlinkSocket::Receipt::kNothing) break;
     if (*receipt == RtnetlinkSocket::Receipt::kLost) must_list_ = true;
-    if (must_list_) continue;  // what waited is older than the listing to come
+    if (must_list_) continue;  // these notifications are older than the listing that follows
     for (LinkMessage& message : messages_) {
       if (message.kind == LinkMessage::Kind::kLink) see(message, changes);
       if (message.kind == LinkMessage::Kind::kDeleted) lose(message.interface.index, changes);
@@ -29,15 +29,15 @@ Status InterfaceMonitor::poll(std::vector<Change>& changes) {
   return must_list_ ? list(changes) : Done{};
 }
 
-// Notifications report later what changes while the list is read. They may also repeat what the
-// list had already: the last notification of a link always describes it as it is now.
+// Notifications report changes during the listing later. They may also repeat what the list already
+// had, but the last notification of a link always describes its current state.
 Status InterfaceMonitor::list(std::vector<Change>& changes) {
   constexpr int kAttempts = 5;
   Result<LinkList> list = list_links();
   for (int i = 1; i < kAttempts && list && !list->is_whole; i++) list = list_links();
   if (!list) return list.error();
 
-  // Links come and go all the time, so a link that is missing may exist nevertheless. The next poll
+  // Links may change during the listing, so a link that is missing from it may exist. The next poll
   // tries again.
   must_list_ = !list->is_whole;
   std::set<unsigned> gone;

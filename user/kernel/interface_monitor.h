@@ -2,9 +2,9 @@
 // Follows the interfaces of a network namespace: which exist, and which appear, change and vanish.
 //
 // Belongs to the namespace in which it was opened. It subscribes to the kernel's notifications
-// before it lists what exists, so that it misses nothing. When notifications were lost (more at
-// once than the socket's buffer holds), it lists again and reports the differences. Not for several
-// threads at once.
+// before it lists existing interfaces, so that it misses nothing. When notifications were lost
+// (more at once than the socket's buffer holds), it lists again and reports the differences. Not
+// thread-safe.
 #pragma once
 
 #include <map>
@@ -24,23 +24,24 @@ class InterfaceMonitor {
 
   struct Change {
     enum class Kind {
-      kAppeared,  // was made here, or moved here from another network namespace
-      kChanged,   // any member of Interface but its index, or is_known_link_type
+      kAppeared,  // was created here, or moved here from another network namespace
+      kChanged,   // any member of Interface except its index, or is_known_link_type
       kVanished,  // was deleted, or moved to another network namespace
     } kind;
-    Interface interface;              // as it is now; if it vanished, as it was last
+    Interface interface;              // its current state; if it vanished, its last one
     std::string old_name;             // if it was renamed; else empty
     bool is_known_link_type = false;  // whether links of its type are metered
   };
 
-  // Appends what has changed since the last call, in order. The first call reports all interfaces
-  // that exist as appeared. Never waits. An interface that is reported may already be gone; then
-  // its kVanished follows. One that replaced another under the same index is reported as vanished
-  // and appeared; if notifications were lost meanwhile, only if its hardware address or link type
-  // differs. The kernel reports the alternative names of a link that is down when the link goes up.
+  // Appends the changes since the last call, in order. The first call reports all existing
+  // interfaces as appeared. Never waits. A reported interface may already be gone; its kVanished
+  // then follows. An interface that replaced another one under the same index is reported as
+  // vanished and appeared (if notifications were lost meanwhile, only if its hardware address or
+  // link type differs). The kernel reports the alternative names of a link that is down only when
+  // the link goes up.
   Status poll(std::vector<Change>& changes);
 
-  // Is readable when there is something to poll().
+  // A descriptor that is readable when poll() has something to report.
   int fd() const { return socket_.fd(); }
 
  private:

@@ -9,7 +9,7 @@
 namespace flowmeter {
 namespace {
 
-// Many more than names of 15 characters can need. It limits the work of error_position.
+// Much longer than necessary for names of 15 characters. It limits the work of error_position.
 constexpr size_t kMaxExpression = 1024;
 
 Error wrong(const std::string& text, const std::string& why) {
@@ -22,7 +22,7 @@ int compile(const std::string& expression, regex_t* compiled) {
   return ::regcomp(compiled, expression.c_str(), REG_EXTENDED | REG_NOSUB);
 }
 
-// How many characters have been read when the error occurs, which regcomp does not tell. From that
+// The number of characters read before the error occurs, which regcomp does not report. From that
 // position on, every longer prefix of the expression fails with the same code.
 size_t error_position(const std::string& expression, int code) {
   size_t position = expression.size();
@@ -82,7 +82,7 @@ Result<InterfaceSelector> InterfaceSelector::parse(const std::string& text) {
     return selector;
   }
 
-  // What the kernel rejects in a name. (A colon makes a label of an IPv4 address, as in eth0:1.)
+  // The kernel rejects these names. (A name with a colon is the label of an IPv4 address: eth0:1.)
   if (text.find('/') != std::string::npos)
     return wrong(text,
                  "a name cannot contain a slash (a regular expression starts and ends with one)");

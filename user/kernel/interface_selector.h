@@ -19,7 +19,7 @@ namespace flowmeter {
 
 class InterfaceSelector {
  public:
-  // Fails, as a usage error, on an invalid expression and on what no interface can match.
+  // Fails with a usage error if the expression is invalid or cannot match any interface.
   static Result<InterfaceSelector> parse(const std::string& text);
 
   // Whether it may match several interfaces, also those that do not exist yet.

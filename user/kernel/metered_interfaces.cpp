@@ -27,7 +27,7 @@ uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
   return hook == FM_HOOK_INGRESS ? counters.rx_bytes : counters.tx_bytes;
 }
 
-// A name may contain anything but blanks and slashes, and a row has no quotes.
+// A name may contain any characters except blanks and slashes, and a row has no quotes.
 std::string row_name(std::string name) {
   for (char& c : name)
     if (c == ',' || c == '"' || static_cast<unsigned char>(c) < ' ') c = '_';
@@ -48,7 +48,7 @@ Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options
 }
 
 Status MeteredInterfaces::begin() {
-  // Filters of a meter that was killed together with its guardian.
+  // Removes filters of a meter that was killed together with its guardian.
   if (auto stale = remove_stale_filters(); stale && *stale > 0)
     host_.log_warning("removed " + std::to_string(*stale) +
                       " filters left by a killed flowmeter-ebpf");
@@ -139,7 +139,7 @@ Status MeteredInterfaces::attach(const Interface& interface) {
   metered.since_ns = monotonic_ns();
   if (auto counters = link_counters(interface.index)) metered.at_attach = *counters;
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
-    // Each packet on loopback passes both hooks; one is enough.
+    // Each packet on loopback passes both hooks, so one is sufficient.
     if (interface.is_loopback && hook == FM_HOOK_EGRESS) continue;
     auto attachment = attach_hook(interface, hook);
     if (!attachment) {
@@ -166,7 +166,7 @@ void MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed) 
   datapath_.remove_interface(index);
 }
 
-// Rows of an interface's flows may be written long after it has vanished, but not for ever.
+// Rows of an interface's flows may be written long after it has vanished, but not forever.
 void MeteredInterfaces::forget_names() {
   constexpr size_t kMost = 8192;
   for (auto name = names_.begin(); names_.size() > kMost && name != names_.end();)
@@ -187,7 +187,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
         host_.log_info("stopped metering " + last_gone_ + ": it has been removed");
     } else if (found != metered_.end() &&
                found->second.interface.has_link_header == change.interface.has_link_header) {
-      found->second.interface = change.interface;  // under a name that no longer matches, too
+      found->second.interface = change.interface;  // even if the new name does not match
       names_[index] = row_name(change.interface.name);
     } else {
       if (found != metered_.end()) let_go(index, departed);
@@ -214,7 +214,7 @@ void MeteredInterfaces::check(uint64_t grace_ns) {
       if (metered.warned[hook]) continue;
       if (!attachment.in_place()) {
         metered.warned[hook] = true;
-        if (link_counters(index))  // else the news of its end is on the way
+        if (link_counters(index))  // otherwise its kVanished will follow
           host_.log_warning(attachment.what() +
                             ": the program has been removed by someone else; its packets "
                             "are no longer metered");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Keeps the programs attached to every interface that the -i arguments name, as interfaces come,
-// change and go.
+// Keeps the programs attached to every interface that the -i arguments select, while interfaces
+// appear, change and vanish.
 #pragma once
 
 #include <map>
@@ -19,14 +19,14 @@ namespace flowmeter {
 
 class Host;
 
-// One hook of one interface: what the program has counted, and what the kernel has counted since
-// the program was attached.
+// One hook of one interface: the counts of the program, and those of the kernel since the program
+// was attached.
 struct HookAccount {
   std::string interface;
   fm_hook hook;
   fm_hook_counters counters;
   uint64_t link_packets;  // by the interface's own counters; 0 if it is gone
-  uint64_t link_bytes;    // likewise
+  uint64_t link_bytes;    // the same
 };
 
 class MeteredInterfaces final : public InterfaceNames {
@@ -39,22 +39,21 @@ class MeteredInterfaces final : public InterfaceNames {
     bool verbose = false;
   };
 
-  // Attaches to all interfaces that exist. Fails if one that is named cannot be metered. Those that
-  // only match a pattern are skipped with a warning.
+  // Attaches to all selected interfaces that exist. If one cannot be metered, fails if it was
+  // named, or skips it with a warning if it only matches a pattern.
   static Result<std::unique_ptr<MeteredInterfaces>> open(const Options& options,
                                                          BpfDatapath& datapath, Host& host);
 
-  // Attaches to interfaces that have appeared, and detaches from those that have vanished; their
-  // slots are appended to departed. Fails once nothing is left and nothing can appear.
+  // Attaches to interfaces that have appeared, and detaches from those that have vanished, whose
+  // slots it appends to departed. Fails if no interface is left and none can appear.
   Status update(std::vector<unsigned>& departed);
-  // Warns, once for each hook, if the kernel counts packets there and our program none, or if
-  // somebody has removed our program. An interface that was attached less than grace_ns ago is left
-  // out.
+  // Warns, once per hook, if the kernel counts packets there but our program counts none, or if
+  // somebody has removed our program. Skips interfaces that were attached less than grace_ns ago.
   void check(uint64_t grace_ns = 2 * FM_SECOND_NS);
 
-  // No packet is seen after this, except by links that are pinned.
+  // Detaches. No packet is seen after this, except through pinned links.
   void detach();
-  // Removes the pins, too.
+  // The same, and removes the pins.
   void detach_for_good();
 
   std::string_view name_of(unsigned ifindex) const override;
@@ -69,7 +68,7 @@ class MeteredInterfaces final : public InterfaceNames {
     std::vector<Attachment> attachments;
     LinkCounters at_attach;
     uint64_t since_ns = 0;
-    bool moved[FM_HOOK_COUNT] = {};  // the program has run
+    bool moved[FM_HOOK_COUNT] = {};  // the program has counted packets
     bool warned[FM_HOOK_COUNT] = {};
   };
 

@@ -11,11 +11,11 @@
 namespace flowmeter {
 namespace {
 
-// More than the kernel puts into one datagram of a dump.
+// Larger than any datagram of a dump.
 constexpr size_t kDatagramBytes = 65536;
 
-// The kernel's own words for why it refuses a request. They follow the request's header, which the
-// answer repeats.
+// The kernel's own text that explains why it refuses a request. It follows the request's header,
+// which the answer repeats.
 std::string explanation(const nlmsghdr& header, std::string_view body) {
   constexpr size_t kEcho = sizeof(int32_t) + sizeof(nlmsghdr);
   if (header.nlmsg_type != NLMSG_ERROR || !(header.nlmsg_flags & NLM_F_ACK_TLVS)) return "";
@@ -26,7 +26,7 @@ std::string explanation(const nlmsghdr& header, std::string_view body) {
 
 Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkMessage& take) {
   const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
-  const int on = 1;  // explanations of errors, without the whole request in front of them
+  const int on = 1;  // explanations of errors, without a copy of the whole request
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
   if (!socket || ::send(socket.get(), &request, request.nlmsg_len, 0) < 0)
@@ -53,7 +53,7 @@ Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkM
     if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
       return Error{"the list changed while netlink sent it", EINTR};
     if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
-      // Both begin with an error, a negative errno value; 0 acknowledges.
+      // Both start with an error, a negative errno value; 0 acknowledges.
       const int error = netlink_number<int32_t>(body);
       if (error == 0) return true;
       const std::string words = explanation(header, body);

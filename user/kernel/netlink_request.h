@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The reader of netlink messages and their attributes, and requests to the kernel by netlink. No
-// length in a message is trusted beyond the end of the message, and nothing needs to be aligned.
+// Reads netlink messages and their attributes, and sends requests to the kernel by netlink. Lengths
+// in a message are checked against the end of the message, and nothing needs to be aligned.
 #pragma once
 
 #include <linux/netlink.h>
@@ -17,20 +17,20 @@ namespace flowmeter {
 
 using TakeNetlinkMessage = std::function<void(const nlmsghdr& header, std::string_view body)>;
 
-// Sends one request, with NLM_F_DUMP or NLM_F_ACK in its flags, and hands over the answers. Fails
+// Sends one request, with NLM_F_DUMP or NLM_F_ACK in its flags, and passes on the answers. Fails
 // with EINTR if something changed during a dump, which may then be inconsistent.
 // Requires: the whole message of request.nlmsg_len bytes follows in memory.
 Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkMessage& take);
 
-// Hands over the messages of one datagram; true once it has the end of the answer. Fails with the
-// kernel's error, and with EBADMSG on lengths that cannot be.
+// Passes on the messages of one datagram. True if it has the end of the answer. Fails with the
+// kernel's error, or with EBADMSG if a length is impossible.
 Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take);
 
-// Takes the first message off a datagram. False if its lengths cannot be.
+// Removes the first message from a datagram. False if its lengths are impossible.
 bool take_netlink_message(std::string_view& datagram, nlmsghdr& header, std::string_view& body);
 
-// Takes the first attribute off the list; its type comes without flags. False if its lengths cannot
-// be, or the list is empty.
+// Removes the first attribute from the list; its type is returned without flags. False if its
+// lengths are impossible, or the list is empty.
 bool take_netlink_attribute(std::string_view& attributes, int& type, std::string_view& value);
 
 // Calls visit(type, value) for each attribute. False if they are damaged.
@@ -45,10 +45,10 @@ bool for_each_netlink_attribute(std::string_view attributes, Visit&& visit) {
   return true;
 }
 
-// The value of an attribute; empty if it is not there.
+// The value of an attribute; empty if it is missing.
 std::string_view netlink_attribute(std::string_view attributes, int type);
 
-// A text up to its NUL.
+// A text, up to its NUL.
 std::string netlink_text(std::string_view value);
 
 // Reads a struct or a number in host byte order. False if there are too few bytes.

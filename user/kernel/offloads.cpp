@@ -17,7 +17,7 @@
 namespace flowmeter {
 namespace {
 
-// One ETHTOOL_… command. Its structure ends in an array, so it is given as words.
+// One ETHTOOL_… command. Its structure ends in an array, so it is passed as words.
 bool ethtool(int socket, const std::string& interface, std::vector<uint32_t>& command) {
   struct ifreq request {};
   interface.copy(request.ifr_name, IFNAMSIZ - 1);

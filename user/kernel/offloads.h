@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What an interface merges and splits (ETHTOOL_GFEATURES): why the buffers that the meter sees are
-// not the packets on the wire, and whether their form on the wire is certain.
+// The offloads of an interface (ETHTOOL_GFEATURES), which merge and split packets: because of them,
+// the buffers that the meter sees are not the packets on the wire, whose form may be uncertain.
 #pragma once
 
 #include <string>
@@ -16,11 +16,11 @@ struct Offloads {
   bool gro = false;      // merging in the stack
   bool hw_gro = false;   // merging by the device, so that it can be undone
   bool lro = false;      // merging by the device
-  bool rx_vlan = false;  // a VLAN tag is taken out of the frame, into metadata
+  bool rx_vlan = false;  // a VLAN tag is moved from the frame into metadata
   bool tx_vlan = false;
 };
 
-// Needs no privilege.
+// Needs no privileges.
 Result<Offloads> read_offloads(const std::string& interface);
 
 // Whether the device delivers buffers of several packets whose form on the wire is not certain.

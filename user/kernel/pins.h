@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What outlives the daemon on purpose: maps pinned in a directory of a bpffs, by their names.
+// The objects that outlive the daemon on purpose: maps pinned in a directory of a bpffs, under
+// their names.
 #pragma once
 
 #include <optional>
@@ -13,8 +14,8 @@ struct bpf_map;
 
 namespace flowmeter {
 
-// Makes the directory if it does not exist, and takes it for this process alone as long as the
-// descriptor is open. Fails if it is not in a bpffs or another process has it.
+// Creates the directory if it does not exist, and locks it for this process as long as the
+// descriptor is open. Fails if it is not in a bpffs or another process has locked it.
 Result<UniqueFd> claim_pin_directory(const std::string& directory);
 
 // The journal that an earlier daemon has left there, if there is one. Fails if it has another
@@ -22,7 +23,7 @@ Result<UniqueFd> claim_pin_directory(const std::string& directory);
 Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
                                                  const fm_journal& wanted);
 
-// Takes the pinned map in place of a new one. Requires: the object is not loaded yet.
+// Uses the pinned map instead of a new one. Requires: the object is not loaded yet.
 Status reuse_pinned_map(const std::string& directory, bpf_map* map);
 Status pin_map(const std::string& directory, bpf_map* map);
 

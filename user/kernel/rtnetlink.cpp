@@ -14,18 +14,18 @@
 namespace flowmeter {
 namespace {
 
-// The kernel cuts listings into datagrams of at most 32 KiB. A notification is one message of some
-// hundred bytes.
+// The kernel splits listings into datagrams of at most 32 KiB. A notification is one message of
+// some hundred bytes.
 constexpr size_t kBufferBytes = 64 * 1024;
-// Room for some hundred notifications. If more are lost, a listing makes up for them.
+// Room for some hundred notifications. If some are lost, the links are listed again.
 constexpr int kNotificationBytes = 1 << 20;
 
-// Reads a message that describes a link or says that it is gone. False if it is damaged.
+// Reads a message that describes a link or reports that it is gone. False if it is damaged.
 bool parse_link(bool deleted, std::string_view payload, std::vector<LinkMessage>& messages) {
   struct ifinfomsg header;
   if (!read_netlink(payload, header)) return false;
-  // Other families tell of something else: for a bridge port, RTM_DELLINK only means that it left
-  // its bridge.
+  // Messages of other families have other meanings: for a bridge port, RTM_DELLINK only means that
+  // it left its bridge.
   if (header.ifi_family != AF_UNSPEC || header.ifi_index <= 0) return true;
 
   LinkMessage message;
@@ -129,7 +129,8 @@ Result<RtnetlinkSocket> RtnetlinkSocket::open(Notifications notifications) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return rtnetlink_error("read", errno);
   if (notifications == Notifications::kOfLinks) {
-    // More than net.core.rmem_max if that is permitted; if not, a flood overflows a little earlier.
+    // More than net.core.rmem_max if permitted; otherwise the buffer only overflows a little
+    // earlier.
     if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes,
                      sizeof(kNotificationBytes)) != 0)
       ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kNotificationBytes,
@@ -215,7 +216,7 @@ Result<LinkList> ask(unsigned index, RtnetlinkSocket::Counters counters) {
       if (message.kind == LinkMessage::Kind::kDone) return list;
       if (message.kind == LinkMessage::Kind::kLink) list.links.push_back(std::move(message));
     }
-    if (index != 0 && !list.links.empty()) return list;  // one message, without an end
+    if (index != 0 && !list.links.empty()) return list;  // one message, without an end marker
   }
 }
 
@@ -226,7 +227,7 @@ Result<LinkList> list_links() {
 }
 
 Result<LinkMessage> read_link(unsigned index) {
-  if (index == 0) return rtnetlink_error("read", ENODEV);  // asks for all of them
+  if (index == 0) return rtnetlink_error("read", ENODEV);  // 0 would request all links
   Result<LinkList> list = ask(index, RtnetlinkSocket::Counters::kInclude);
   if (!list) return list.error();
   if (list->links.empty()) return rtnetlink_error("read", ENODEV);

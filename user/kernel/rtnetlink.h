@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Network interfaces ("links") as rtnetlink(7) tells of them: listing them, reading one, and the
-// notifications of their changes.
+// Network interfaces ("links") by rtnetlink(7): listing them, reading one, and notifications of
+// changes.
 //
 // A socket belongs to the network namespace in which it was opened.
 #pragma once
@@ -19,14 +19,14 @@ namespace flowmeter {
 
 struct LinkMessage {
   enum class Kind {
-    kLink,     // is there, and is like this
-    kDeleted,  // is gone from this network namespace; only interface.index is set
+    kLink,     // describes an existing link
+    kDeleted,  // the link is gone from this network namespace; only interface.index is set
     kDone,     // end of a listing
     kError,    // os_error, in answer to a request
   };
   Kind kind = Kind::kLink;
   int os_error = 0;
-  bool is_interrupted = false;  // links changed during the listing: it may not be whole
+  bool is_interrupted = false;  // links changed during the listing, which may be incomplete
   Interface interface;
   unsigned short link_type = 0;  // ARPHRD_…
   bool is_known_link_type = false;
@@ -43,17 +43,17 @@ class RtnetlinkSocket {
   enum class Notifications { kNone, kOfLinks };
   static Result<RtnetlinkSocket> open(Notifications notifications);
 
-  // Asks for one link, or for all of them (index 0).
+  // Requests one link, or all of them (index 0).
   enum class Counters { kSkip, kInclude };
   Status request(unsigned index, Counters counters);
 
   enum class Receipt {
     kMessages,  // one datagram's messages, perhaps none
     kNothing,   // nothing is waiting
-    kLost,      // something did not fit into the socket's buffer or into ours, or was damaged
+    kLost,      // a message did not fit into the socket's buffer or into ours, or was damaged
   };
   // Appends the messages of the next datagram. Never waits: the kernel's answer to a request is
-  // there when request() returns, and each further datagram of it when this returns.
+  // available when request() returns, and each further datagram of it when this function returns.
   Result<Receipt> receive(std::vector<LinkMessage>& messages);
 
   int fd() const { return fd_.get(); }

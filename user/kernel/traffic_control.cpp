@@ -77,8 +77,8 @@ Status change(uint16_t type, unsigned flags, const tcmsg& message, std::string_v
   return request(type, NLM_F_ACK | flags, message, attributes);
 }
 
-// If something changed during the dump, calls `begin`, which forgets what `take` was given, and
-// dumps again.
+// If something changed during the dump, calls `begin`, which discards everything passed to `take`,
+// and dumps again.
 Status dump(uint16_t type, const tcmsg& which, const std::function<void()>& begin,
             const Take& take) {
   constexpr int kAttempts = 10;
@@ -166,7 +166,7 @@ Status add_filter(const TrafficFilter& filter, int program_fd) {
 }
 
 Status delete_filter(const TrafficFilter& filter) {
-  // The kernel takes 0 for "all": without a handle it deletes the whole priority, without a
+  // For the kernel 0 means "all": without a handle it would delete the whole priority, without a
   // priority everything.
   if (filter.handle == 0 || filter.priority == 0) return Error{"not a single filter", EINVAL};
   std::string attributes;

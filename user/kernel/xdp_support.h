@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Whether the driver of an interface runs XDP programs itself (native), as far as that is known
+// Whether the driver of an interface runs XDP programs itself (native), if that can be found out
 // without attaching one.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace flowmeter {
 
-// Nothing if the kernel does not tell (before Linux 6.3).
+// Nothing if the kernel does not report it (before Linux 6.3).
 std::optional<bool> has_native_xdp(const Interface& interface);
 
 }  // namespace flowmeter
