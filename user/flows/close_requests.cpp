@@ -8,8 +8,8 @@ namespace {
 
 constexpr uint64_t kAskAgainNs = FM_SECOND_NS / 2;
 
-// Until when a flow is spared at the expense of others. Each packet extends this time. Otherwise a
-// flood of one-packet flows would push out an established flow that pauses for a moment.
+// The time until which other flows are closed first. Each packet extends it. Otherwise a flood of
+// one-packet flows would push out an established flow that pauses for a moment.
 uint64_t spared_until(const LiveFlow& live) {
   constexpr uint64_t kCreditMax = 60;  // seconds, one per packet
   const uint64_t packets = fm_flow_packets(&live.flow.counters);
@@ -125,8 +125,8 @@ void CloseRequests::states(Requests& requests) const {
   });
 }
 
-// Chooses, among the first few eligible flows from the hand on, the one that should make room
-// first. Returns kNoSlot if none is found within the limit of looks.
+// Chooses, among the next few eligible flows after hand_, the one that should make room first.
+// Returns kNoSlot if none is found within the limit of steps.
 template <typename MayBeTaken>
 uint32_t CloseRequests::most_dispensable(uint32_t looks, MayBeTaken&& may_be_taken) {
   constexpr uint32_t kSample = 16;

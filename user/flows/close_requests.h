@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The requests to the kernel, and when they are made: to close idle flows, to close flows that must
-// make room, and to report the state of others. Only the kernel ends a flow that it has.
+// Decides which requests are sent to the kernel, and when: to close idle flows, to close flows that
+// must make room, and to report the state of others. Only the kernel ends a flow that it has.
 //
 // Invariants: every flow watched is in the wheel, so a request without an answer is repeated;
 // leaving_ is the number of open flows with wanted_end FM_END_RESOURCES plus those with
@@ -35,25 +35,25 @@ class CloseRequests {
   void close_interface(unsigned interface_slot, fm_end_reason end, Requests& requests);
   void states(Requests& requests) const;
 
-  // The kernel is asked about the flow once it may be idle. Call this for a new flow, and when its
+  // Asks the kernel about the flow once it may be idle. Call this for a new flow, and when its
   // deadline becomes earlier.
   void watch(uint32_t slot) { wheel_.schedule(slot, deadline(flows_[slot])); }
-  // The kernel has reported the flow's state at time_ns: it continues.
+  // Call this when the kernel has reported the flow's state at time_ns, so the flow continues.
   void lives_on(uint32_t slot, uint64_t time_ns);
-  // The flow continues under another id, so requests for the old id do not count.
+  // Call this when the flow continues under another id; requests for the old id no longer count.
   void withdraw(LiveFlow& live) { set_wanted_end(live, FM_END_NONE); }
-  // The flow leaves the table.
+  // Call this when the flow leaves the table.
   void remove(uint32_t slot);
 
-  // Chooses the flow that ends at once to make room for a new one. Its row is written from what is
+  // Chooses the flow that ends at once to make room for a new one. Its row is written from the data
   // known here. Flows that the kernel does not have are preferred, because packets that the kernel
   // still counts for any other flow are in no row.
   uint32_t choose_victim();
-  // The kernel still has this flow, whose row is written. It is asked to end the flow until it
-  // answers.
+  // Call this for a flow whose row is written but that the kernel still has. The kernel is asked to
+  // end the flow until it answers.
   void end_forgotten(const LiveFlow& live);
   bool is_forgotten(uint64_t flow_id) const { return forgotten_.contains(flow_id); }
-  // The kernel has answered; returns whether the flow was one of those.
+  // Call this when the kernel has answered. Returns whether the flow was one of those.
   bool forgotten_answered(uint64_t flow_id) { return forgotten_.erase(flow_id) > 0; }
 
  private:
@@ -74,7 +74,7 @@ class CloseRequests {
   ExpiryWheel wheel_;
   uint32_t hand_ = 0;  // where the search for dispensable flows continues
   uint32_t leaving_ = 0;
-  // By id: flows whose rows are written and that the kernel still has.
+  // By id: flows whose rows are written but that the kernel still has.
   std::unordered_map<uint64_t, fm_close_request> forgotten_;
   uint64_t forgotten_asked_ns_ = 0;
 };

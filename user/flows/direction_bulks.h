@@ -24,7 +24,7 @@ struct alignas(64) DirectionBulks {
     uint64_t bytes = 0;
     double rate_sum = 0;  // sum of each bulk's bytes per second; 0 for a bulk without duration
   };
-  Run run;        // the current one
+  Run run;        // the current run
   Totals totals;  // of the bulks that have ended
 
   // Adds a packet of this direction with all its segments, which have one time. now_ns: the flow's
@@ -40,7 +40,7 @@ struct alignas(64) DirectionBulks {
     run.last_ns = now_ns;
   }
 
-  // The bulks if the flow ends here. The open run may be one of them.
+  // The bulks if the flow ends now. The open run may be one of them.
   DirectionBulks finished(const fm_settings& settings) const {
     DirectionBulks all = *this;
     all.end_run(settings);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Says when to look at which flow: a timing wheel of slots, as doubly linked lists.
+// Says when which flow has to be checked: a timing wheel of slots, as doubly linked lists.
 //
-// A packet moves its flow's deadline without touching the wheel. When the old deadline has come,
-// the caller looks at the flow and schedules its slot again if it continues. So the wheel costs one
-// visit per flow and idle time-out, not one per packet, and nothing ever walks over all flows.
+// A packet moves its flow's deadline without touching the wheel. When the old deadline has passed,
+// the caller checks the flow and schedules its slot again if it continues. So the wheel costs one
+// visit per flow and idle time-out, not one per packet, and nothing ever iterates over all flows.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ class ExpiryWheel {
   template <typename Visit>
   void collect(uint64_t now_ns, Visit&& visit) {
     const uint64_t now_tick = now_ns / kTickNs;
-    if (tick_ + kBuckets < now_tick) tick_ = now_tick - kBuckets;  // once around sees every bucket
+    if (tick_ + kBuckets < now_tick) tick_ = now_tick - kBuckets;  // one turn visits all buckets
     while (tick_ < now_tick) {
       tick_++;
       const auto bucket = static_cast<uint32_t>(tick_ % kBuckets);

@@ -3,7 +3,7 @@
 // of its payload and bulks by direction. Addressed by the table's slots.
 //
 // Without the setting every call does nothing, so callers need not test for it. The test is inlined
-// and costs a packet one predictable branch per call.
+// and costs one predictable branch per call.
 #pragma once
 
 #include <array>
@@ -37,13 +37,13 @@ class FlowApplications {
     if (on_) layer_.prefetch(states_[slot].application);
   }
 
-  // A new flow. Requires: the flow before it in this slot was released.
+  // Starts a new flow. Requires: the previous flow of this slot was released.
   void begin(uint32_t slot) {
     if (on_) states_[slot] = State{};
   }
 
-  // Adds a packet, with all its segments, and its payload, or as much of it as there is. Requires:
-  // the packet is not yet in the flow's counters.
+  // Adds a packet, with all its segments, and the available part of its payload. Requires: the
+  // packet is not yet in the flow's counters.
   [[gnu::always_inline]] void add(uint32_t slot, const fm_flow_key& key, const fm_packet& packet,
                                   const fm_flow_counters& counters,
                                   std::span<const uint8_t> payload) {
@@ -60,7 +60,7 @@ class FlowApplications {
     if (on_) add_payload_of(slot, key, packet, payload, forward_direction);
   }
 
-  // Payload that might have mattered was lost on its way here.
+  // Notes that payload that might have mattered was lost on its way here.
   void lost(uint32_t slot) noexcept {
     if (on_) layer_.lost(states_[slot].application);
   }
@@ -71,7 +71,7 @@ class FlowApplications {
   }
   // The same for a flow for which nothing was kept.
   void describe_unknown(FlowRecord& record) const noexcept;
-  // Forgets the flow.
+  // Removes the flow.
   void release(uint32_t slot) noexcept {
     if (on_) layer_.release(states_[slot].application);
   }

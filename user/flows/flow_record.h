@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The record of a finished flow, no matter where its packets came from, and the interface of those
-// who take it.
+// The record of a finished flow, no matter where its packets came from, and the interface of its
+// consumers.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace flowmeter {
 
-// When the packets' clock started: this plus a packet's nanoseconds is the time since the epoch.
+// The start of the packets' clock: this plus a packet's nanoseconds is the time since the epoch.
 struct ClockOrigin {
   __int128 unix_s = 0;
   uint32_t unix_ns = 0;  // below 1e9
@@ -39,9 +39,9 @@ struct FlowRecord {
   // Live: packets that are in the counters but not in the timing, because their records were lost
   // or went to another daemon.
   uint64_t packets_without_timing = 0;
-  // Live: how often the kernel's map had dropped the flow and met it again.
+  // Live: how often the kernel's map dropped the flow and got a packet of it again.
   uint32_t evictions = 0;
-  // Live: where its first packet was met.
+  // Live: where its first packet was seen.
   std::string_view interface = {};
   uint8_t hook = FM_HOOK_INGRESS;
   const fm_flow_sizes* sizes = &kNoSizes;
@@ -74,11 +74,11 @@ struct FlowRecord {
 class RecordSink {
  public:
   virtual ~RecordSink() = default;
-  // Takes one finished flow. Errors are kept until flush() reports them.
+  // Writes one finished flow. Errors are kept until flush() reports them.
   virtual void write(const FlowRecord& record) = 0;
   // Whether writing has failed; flush() says how. Rows written after that are lost.
   virtual bool failed() const = 0;
-  // Hands everything taken so far to the operating system, or returns why that failed.
+  // Hands everything written so far to the operating system, or returns why that failed.
   virtual Status flush() = 0;
   // Completes slow work at the end, after the last flush(). Nothing is written after that.
   virtual Status finish() { return Done{}; }

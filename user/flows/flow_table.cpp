@@ -106,7 +106,7 @@ void FlowTable::add_in_era(const fm_packet& met, uint32_t slot, std::span<const 
   update(slot, packet, payload);
 }
 
-// Among a few flows from the hand on, takes one that is idle by this packet's clock, else the one
+// Among the next few flows, chooses one that is idle by this packet's clock, else the one that was
 // silent for longest. (A list in order of use would cost every packet two more cache lines.)
 uint32_t FlowTable::force_one_out(uint64_t now_ns) {
   constexpr uint32_t kSample = 16;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The flows of a replay, by key. (Live, the kernel's map is the table and live_flows.h follows it.)
 //
-// A row can be written only when no further packet can belong to its flow. As the time stamps of a
-// capture may step back, that is when a packet opens the next flow on the key, at the end of the
-// input, or, counted and reported, when the table is full. Not thread-safe; no allocation per
-// packet.
+// A row can be written only when no further packet can belong to its flow. The time stamps of a
+// capture may step back, so this is when a packet opens the next flow on the key, or at the end of
+// the input. When the table is full, flows are written early, which is counted and reported. Not
+// thread-safe; no allocation per packet.
 #pragma once
 
 #include <cstddef>
@@ -35,12 +35,12 @@ class FlowTable {
       : settings_(settings), pool_(max_flows), applications_(settings, max_flows), sink_(sink) {}
 
   // Time stamps count from the start of their era of 2^64 ns. Era 0 starts this long before the
-  // epoch (in 1823), so that no era starts where captures do: in 1970, where stamps with a negative
-  // offset meet the others, or after a power of two.
+  // epoch (in 1823), so that no era starts at a time that occurs in captures: not in 1970, around
+  // which stamps with a negative offset lie, and not after a power of two.
   static constexpr uint64_t kEpochNs = uint64_t{1} << 62;
 
-  // The era of the packets added from now on. A packet of a later era than its flow's opens a new
-  // flow; an earlier era is a step back of the clock.
+  // Sets the era of the packets added from now on. A packet of a later era than its flow's opens a
+  // new flow; an earlier era is a step back of the clock.
   void set_era(int64_t era);
 
   // Adding is split into steps that Replay spreads over time: each step prefetches the memory that

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The first fragments that a replay remembers. When the table is full the oldest one is forgotten,
-// and its later fragments count as unattributed_fragment. Live, the kernel has an LRU map instead.
+// The first fragments that a replay remembers. When the table is full, the oldest one is removed,
+// so its later fragments count as unattributed_fragment. Live, the kernel has an LRU map instead.
 #pragma once
 
 #include <cstdint>

@@ -43,7 +43,7 @@ class HashIndex {
   void erase(uint32_t hash, uint32_t slot) {
     size_t hole = hash & mask();
     while (entries_[hole].slot != slot) hole = (hole + 1) & mask();
-    // Moves later entries of the run back into the hole, but none to a place before its home.
+    // Moves later entries of the run back into the hole, but none to a place before its own.
     for (size_t i = (hole + 1) & mask(); entries_[i].slot != kNone; i = (i + 1) & mask()) {
       const size_t home = entries_[i].hash & mask();
       if (((i - home) & mask()) >= ((i - hole) & mask())) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The sizes of flows (flow_sizes.h) by a table's slots. Without settings.with_sizes none are kept:
-// every call does nothing but test for that, and all slots share one element of zeros.
+// every call only tests for that, and all slots share one element of zeros.
 #pragma once
 
 #include <cstdint>

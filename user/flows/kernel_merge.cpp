@@ -18,7 +18,7 @@ void KernelMerge::take(LiveFlow& live, const fm_state_record& record) const {
     live.packets_without_timing = fm_flow_packets(&record.counters);
 }
 
-// With datapath "kernel" the kernel's values are the better ones. Otherwise only its counters are,
+// With datapath "kernel" the kernel's values are better. Otherwise only its counters are better,
 // and only if records were lost. If none were lost, its counters are at best equal to those here:
 // if the LRU map gave an entry to this flow while a packet of another flow was being counted, the
 // entry has one packet too many.

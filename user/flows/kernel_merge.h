@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Merges what the kernel counts of a flow with what the daemon counts from the same packets.
+// Merges the kernel's counters of a flow with the daemon's counters of the same packets.
 //
 // Both count every packet whose record arrives. Invariant: flow.counters are the daemon's; of
-// their packets, live.lacking are not in the kernel's entry (the kernel could not count them, or an
-// earlier entry of the flow went with them), and their counters are kept here while there are any.
-// So kernel's packets + lacking - daemon's packets = packets whose records were lost. Not
+// their packets, live.lacking are not in the kernel's entry (the kernel could not count them, or
+// they were in an earlier entry that was dropped), and their counters are kept here while there are
+// any. So kernel's packets + lacking - daemon's packets = packets whose records were lost. Not
 // thread-safe.
 #pragma once
 
@@ -21,27 +21,27 @@ class KernelMerge {
   KernelMerge(const fm_settings& settings, bool timing_in_kernel)
       : with_sizes_(settings.with_sizes != 0), timing_in_kernel_(timing_in_kernel) {}
 
-  // The size of the state records to expect: it depends on what the kernel keeps.
+  // The expected size of state records, which depends on what the kernel keeps.
   size_t state_size() const { return fm_state_size(timing_in_kernel_, with_sizes_); }
   // The sizes in such a record; kNoSizes if the kernel keeps none.
   const fm_flow_sizes& sizes_in(const fm_state_record& record) const;
 
   // Starts a flow that was not known before this record.
   void take(LiveFlow& live, const fm_state_record& record) const;
-  // Takes over the kernel's better values for a flow that is known here.
+  // Uses the kernel's values, where they are better, for a flow that is known here.
   void merge(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes, const fm_state_record& record);
 
-  // The kernel could not count this packet of a flow that it has.
+  // Adds a packet that the kernel could not count, of a flow that it has.
   void add_uncounted(LiveFlow& live, uint32_t slot, const fm_packet& packet);
-  // The kernel's map has dropped the flow's entry.
+  // Notes that the kernel's map has dropped the flow's entry.
   void note_eviction(LiveFlow& live);
   // Whether a flow without an entry may continue in a new one.
   bool may_go_on(const LiveFlow& live) const { return !(timing_in_kernel_ && live.in_kernel()); }
-  // The flow continues in a new entry, which lacks all packets so far.
+  // Continues the flow in a new entry, which lacks all packets so far.
   void begin_entry(LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes);
   // Reduces the flow to the packets that the kernel's entry lacks. Requires: there are some.
   void keep_lacking(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes) const;
-  // The flow leaves the table.
+  // Call this when the flow leaves the table.
   void remove(const LiveFlow& live, uint32_t slot);
 
   uint64_t evicted() const { return evicted_; }

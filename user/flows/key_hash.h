@@ -2,9 +2,9 @@
 // Hash of a 40-byte map key (flow or fragment) under a secret of this process.
 //
 // NH (Black, Halevi, Krawczyk, Krovetz, Rogaway, "UMAC", CRYPTO 1999): sums of secret and key words
-// are multiplied in pairs and added. This is universal: without the secret nobody can choose keys
-// that collide more often than by chance, so chosen 5-tuples cannot make the table slow. The
-// 128-bit sum is folded by a second multiplication with the secret. Five words cost four
+// are multiplied in pairs and added. This is universal: without knowing the secret, nobody can
+// choose keys that collide more often than by chance, so chosen 5-tuples cannot make the table
+// slow. The 128-bit sum is folded by a second multiplication with the secret. Five words take four
 // multiplications.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One open flow of a live run: what the daemon knows about it, and the state of its exchange with
-// the kernel.
+// One open flow of a live run: the daemon's data about it, and the state of its requests to the
+// kernel.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +30,9 @@ struct alignas(64) LiveFlow {
 
   // Kept by CloseRequests.
   fm_end_reason wanted_end =
-      FM_END_NONE;          // the kernel was asked to close it for this; COUNT: it was not
-  uint64_t state_ns;        // when the kernel last told its state
-  uint64_t state_asked_ns;  // when it was last asked for its state, before a choice; 0: it was not
+      FM_END_NONE;          // why the kernel was asked to close it; FM_END_NONE: it was not
+  uint64_t state_ns;        // when the kernel last reported its state
+  uint64_t state_asked_ns;  // when its state was last requested, before a choice; 0: it was not
 
   // Whether the kernel's map has an entry for this flow, or had one.
   bool in_kernel() const { return id < kFirstOwnId; }

@@ -6,8 +6,8 @@
 namespace flowmeter {
 namespace {
 
-// How many flows above max_flows may wait for the kernel to close others. Their memory is touched
-// only then.
+// How many flows above max_flows can be kept until the kernel has closed others. Their memory is
+// only touched in this case.
 constexpr uint32_t kSlack = 16'384;
 
 fm_packet packet_of(const fm_open_record& record) {
@@ -53,7 +53,7 @@ void LiveFlows::take(const void* record, size_t size) {
     return;
   }
   if (type == FM_RECORD_PAYLOAD) return payload(*static_cast<const fm_payload_record*>(record));
-  settle();  // records must be taken in order
+  settle();  // records must be processed in order
   if ((type == FM_RECORD_OPEN || type == FM_RECORD_OPEN_NEW) && size >= sizeof(fm_open_record))
     open(*static_cast<const fm_open_record*>(record), packet->flow_id);
   else if (type == FM_RECORD_UNCOUNTED && size >= sizeof(fm_open_record))
@@ -105,11 +105,11 @@ void LiveFlows::add(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
 void LiveFlows::update(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
   const bool was_closed = fm_flow_closed(&live.flow.counters);
   add(live, slot, packet);
-  // A close is the only thing that brings a deadline nearer.
+  // Only a close makes a deadline earlier.
   if (!was_closed && fm_flow_closed(&live.flow.counters)) requests_.watch(slot);
 }
 
-// A new flow. Requires: no flow with this key is known.
+// Adds a new flow. Requires: no flow with this key is known.
 LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook,
                            uint32_t* slot) {
   *slot = pool_.take();
@@ -129,8 +129,7 @@ LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex
 }
 
 // The table is full, and a new flow cannot wait for the kernel to close another one, so one is
-// written from its records. There are flows that the kernel does not have, because its map is
-// smaller.
+// written from its records. Some flows are not in the kernel, because its map is smaller.
 uint32_t LiveFlows::make_room() {
   const uint32_t victim = requests_.choose_victim();
   if (pool_[victim].in_kernel()) requests_.end_forgotten(pool_[victim]);
@@ -160,7 +159,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
 }
 
 // Whether the packet that opens an entry of the kernel's map belongs to the flow in slot, which the
-// map has dropped (or never had room for). Then the flow continues under the new id.
+// map has dropped (or never had room for). If so, the flow continues under the new id.
 bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_packet& packet,
                         uint64_t id) {
   LiveFlow& live = pool_[slot];
@@ -194,8 +193,8 @@ void LiveFlows::uncounted(const fm_open_record& record) {
   update(live, slot, packet);
 }
 
-// The payload of a packet. The packet's own record may still wait in the batch, which is no problem
-// because payload does not change counters.
+// Adds the payload of a packet. The packet's own record may still wait in the batch, but payload
+// does not change counters.
 void LiveFlows::payload(const fm_payload_record& record) {
   const uint32_t slot = find(record.flow_id);
   if (slot == kNoSlot) return;
@@ -211,8 +210,8 @@ void LiveFlows::payload(const fm_payload_record& record) {
                             live.flow.counters.forward_direction);
 }
 
-// The flow continues: it is taken over from another daemon, its opening record was lost, or it was
-// not idle.
+// Handles the state of a flow that continues: it is taken over from another daemon, its opening
+// record was lost, or it was not idle.
 void LiveFlows::state(const fm_state_record& record) {
   uint32_t slot = find(record.head.flow_id);
   if (slot != kNoSlot) {
@@ -245,8 +244,8 @@ void LiveFlows::closed(const fm_state_record& record) {
   end_flow(slot, end);
 }
 
-// A flow of which only the end was heard, the second answer to a request that was made twice, or
-// the end of a flow whose row was written when it was forced out.
+// Handles the end of a flow that is not known here: all its other records were lost, a request was
+// answered twice, or the flow's row was written when it was forced out.
 void LiveFlows::closed_unknown(const fm_state_record& record, fm_end_reason end) {
   if (requests_.forgotten_answered(record.head.flow_id)) return;
   if (fm_flow_packets(&record.counters) == 0 || (record.announced && !resuming_)) return;
@@ -266,10 +265,10 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
 
 void LiveFlows::note_eviction(uint32_t slot) {
   merge_.note_eviction(pool_[slot]);
-  applications_.lost(slot);  // without the entry it is not known whether all payload came
+  applications_.lost(slot);  // without the entry it is not known whether all payload arrived
 }
 
-// Writes the flow's row and takes it out of the table.
+// Writes the flow's row and removes it from the table.
 void LiveFlows::end_flow(uint32_t slot, fm_end_reason end) {
   LiveFlow& live = pool_[slot];
   write(live, slot, sizes_[slot], end);
@@ -311,7 +310,7 @@ uint64_t LiveFlows::open_packets() const {
   return packets;
 }
 
-// The kernel has the flow if it has reported its state since.
+// The kernel has the flow if it has reported its state since then.
 LiveFlows::RowOwner LiveFlows::row_owner(const LiveFlow& live, uint64_t since_ns) {
   if (!live.in_kernel() || live.state_ns < since_ns) return RowOwner::kThisDaemon;
   return live.lacking > 0 ? RowOwner::kBoth : RowOwner::kNextDaemon;

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The open flows of a live run. They follow, record by record of the event streams, what the
-// kernel's flow map does (flowmeter/abi.h).
+// The open flows of a live run. They mirror the kernel's flow map, record by record of the event
+// streams (flowmeter/abi.h).
 //
 // The kernel decides which flow a packet belongs to and where a flow ends. The daemon keeps the
 // timing state, and also counters from the same records. So the row is still complete if the
-// kernel's map has dropped a flow (and continues when the flow comes back), and the difference
-// between the counters tells how many records were lost. With datapath "kernel" there are three
-// records per flow: first packet, TCP close, flow end; counters and timing come with the last one.
+// kernel's map has dropped a flow (and continues if the flow gets another packet), and the
+// difference between the counters is the number of lost records. With datapath "kernel" there are
+// three records per flow: first packet, TCP close, flow end; counters and timing are in the last
+// one.
 //
-// A record's way: take() finds its flow; a packet is added to it (flowmeter/flow.h); the kernel's
-// counters are merged at the end (kernel_merge.h); the row is written. The requests to the kernel
-// are in close_requests.h. Invariant: a flow is in both indices, or its slot is free; it leaves
-// them where its row is written, in end_flow(). Not thread-safe; no allocation per packet.
+// The path of a record: take() finds its flow; a packet is added to it (flowmeter/flow.h); the
+// kernel's counters are merged at the end (kernel_merge.h); the row is written. The requests to the
+// kernel are in close_requests.h. Invariant: a flow is in both indices, or its slot is free; it is
+// removed from them where its row is written, in end_flow(). Not thread-safe; no allocation per
+// packet.
 #pragma once
 
 #include <array>
@@ -31,14 +33,14 @@
 
 namespace flowmeter {
 
-// Receives every packet in the order in which the flows count it. It feeds another meter
+// Receives every packet, in the order in which the flows count it, to feed another meter
 // (compat/live_feed.h).
 class PacketObserver {
  public:
   virtual ~PacketObserver() = default;
   // The clock of the packets from now on.
   virtual void set_clock(ClockOrigin clock) = 0;
-  // key is not in packet; initiator: the end that began the flow.
+  // key is not in packet; initiator: the end that started the flow.
   virtual void observe(const fm_flow_key& key, const fm_packet& packet, uint8_t initiator) = 0;
 };
 
@@ -47,30 +49,30 @@ class LiveFlows {
   LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
             bool timing_in_kernel = false);
 
-  // The clock of the flows that begin from now on.
+  // Sets the clock of the flows that start from now on.
   void set_clock(ClockOrigin clock) {
     clock_ = clock;
     if (observer_) observer_->set_clock(clock);
   }
   void set_observer(PacketObserver* observer) { observer_ = observer; }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
-  // While another daemon's flows are taken over, the end of a flow that is not known here makes a
-  // row.
+  // While another daemon's flows are taken over, a row is written for the end of a flow that is not
+  // known here.
   void set_resuming(bool resuming) { resuming_ = resuming; }
 
-  // Takes one record of the event streams; packets may wait in a batch until settle().
+  // Processes one record of the event streams; packets may wait in a batch until settle().
   void take(const void* record, size_t size);
   void settle();
 
-  // Appends a request for every flow that is idle by now_ns (kernel's clock), asks again for those
-  // that were not answered, and, while there are more flows than max_flows, asks for as many as are
-  // too many, the longest silent ones first, where each packet counts as one second less of
-  // silence.
+  // Appends a request for every flow that is idle by now_ns (kernel's clock), and repeats requests
+  // that were not answered. While there are more flows than max_flows, also requests the closing of
+  // the surplus, starting with flows that were silent for longest, where each packet counts as one
+  // second less of silence.
   void request_due(uint64_t now_ns, std::vector<fm_close_request>& requests) {
     requests_.due(now_ns, requests);
   }
-  // Appends a request for the state of every flow. After the answers, open_packets() is the
-  // kernel's.
+  // Appends a request for the state of every flow. After the answers, open_packets() equals the
+  // kernel's count.
   void request_states(std::vector<fm_close_request>& requests) const { requests_.states(requests); }
   // Appends a request for every flow, idle or not.
   void request_all(fm_end_reason end, std::vector<fm_close_request>& requests) {
@@ -81,23 +83,23 @@ class LiveFlows {
     requests_.close_interface(slot, end, requests);
   }
 
-  // Writes the flows that are still open from what is known here. For the end of a run, if the
+  // Writes the flows that are still open from the data known here. For the end of a run, if the
   // kernel has not answered.
   void finish(fm_end_reason end);
-  // Writes what the next daemon cannot know: flows that the kernel does not have, and packets that
-  // its counters lack. Requires: all states were asked for (request_states) at since_ns or later,
-  // and the answers are taken.
+  // Writes the data that the next daemon cannot get: flows that the kernel does not have, and
+  // packets that its counters lack. Requires: all states were requested (request_states) at
+  // since_ns or later, and the answers were processed.
   void hand_over(uint64_t since_ns);
   // Whether the flow is known here (or was, and the kernel will be asked to end it).
   bool knows(uint64_t flow_id) const;
 
   uint32_t open_flows() const { return pool_.in_use(); }
-  // Sum of the packets of the open flows, as far as known here. Walks over all of them.
+  // Sum of the packets of the open flows, as far as known here. Iterates over all of them.
   uint64_t open_packets() const;
-  // Flows that fit: max_flows, and some room for those that wait for the kernel's answer.
+  // The capacity: max_flows, and some room for flows that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
   // Calls look(flow) for the open flows among `count` slots from `slot` on. Returns the slot to
-  // continue from, 0 after the last one. For a view that looks at a part of the flows at a time.
+  // continue from, 0 after the last one. For a view that reads a part of the flows at a time.
   template <typename Look>
   uint32_t look_at(uint32_t slot, uint32_t count, Look&& look) const {
     const uint32_t end = pool_.used() - slot > count ? slot + count : pool_.used();
@@ -111,11 +113,11 @@ class LiveFlows {
   // Flows for which records are missing, and packets without one: in the counts, not in the timing.
   uint64_t flows_with_losses() const { return flows_with_losses_; }
   uint64_t packets_without_timing() const { return packets_without_timing_; }
-  // How often the kernel's map dropped a flow for newer ones; and how often such a flow came back.
+  // How often the kernel's map dropped a flow for newer ones; how often such a flow continued.
   uint64_t evicted() const { return merge_.evicted(); }
   uint64_t recreated() const { return merge_.recreated(); }
-  // Packets whose records named no flow known here: its opening record was lost, or the flow was
-  // forced out.
+  // Packets whose records are of flows not known here: the flow's opening record was lost, or the
+  // flow was forced out.
   uint64_t unplaced() const { return unplaced_; }
   // Flows that ended early because there were more than max_flows.
   uint64_t forced_out() const { return forced_out_; }
@@ -125,7 +127,7 @@ class LiveFlows {
   static constexpr size_t kBatch = 32;
   static constexpr uint32_t kNoSlot = LiveFlowPool::kNone;
 
-  // Which daemon's rows get the packets of a flow that is open at a hand-over.
+  // Which daemon writes the packets of a flow that is open when the daemon is replaced.
   enum class RowOwner : uint8_t {
     kThisDaemon,  // the kernel does not have the flow
     kNextDaemon,  // the kernel has the flow with all its packets

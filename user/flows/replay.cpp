@@ -46,7 +46,7 @@ void Replay::add(const CapturedFrame& captured) {
   advance(kHashDelay, kIndexDelay, kFlowDelay);
 }
 
-// Moves each packet that was parsed at least so many packets ago one step further.
+// Advances each packet that was parsed at least that many packets ago by one step.
 inline void Replay::advance(uint64_t hash_delay, uint64_t index_delay, uint64_t flow_delay) {
   if (hashed_ + hash_delay < parsed_) {
     const size_t i = hashed_++ % kRing;

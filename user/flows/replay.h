@@ -40,10 +40,10 @@ class Replay {
   const FlowTable& flows() const { return flows_; }
 
  private:
-  // A packet is parsed, hashed, looked up and added in steps that lie some packets apart. Each step
+  // A packet is parsed, hashed, looked up and added in steps that are some packets apart. Each step
   // prefetches the memory that the next one needs, and the steps of other packets hide the latency.
-  // (A step for a whole batch would ask for more cache lines at once than a core can wait for.) The
-  // hash is a separate step because the key has just been written by small stores, and a load of
+  // (A step for a whole batch would request more cache lines at once than a core can wait for.) The
+  // hash is a separate step because the key has just been written by small stores, and loading
   // whole words would have to wait for them.
   static constexpr uint64_t kHashDelay = 2, kIndexDelay = 12, kFlowDelay = 16;
   static constexpr size_t kRing = 32;
@@ -55,7 +55,7 @@ class Replay {
   FlowTable flows_;
   FragmentTable fragments_;
   int64_t era_ = 0;
-  uint64_t parsed_ = 0;  // packets that have come so far
+  uint64_t parsed_ = 0;  // number of packets so far
   uint64_t hashed_ = 0;
   uint64_t found_ = 0;
   uint64_t added_ = 0;
