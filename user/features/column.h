@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A quantity is one definition of something that is measured per flow: its type, unit, text and
-// getter (quantities.h). A column is a quantity under a feature set's own name for it. A feature
-// set is a list of columns; every output walks the same list.
+// A quantity is the definition of a value that is measured per flow: its type, unit, text and
+// getter (quantities.h). A column is a quantity with the name that a feature set gives it. A
+// feature set is a list of columns; every output uses the same list.
 #pragma once
 
 #include <concepts>
@@ -23,7 +23,7 @@ struct Nanoseconds {
   uint64_t count;
 };
 
-// One value of a row. Text is held inside (addresses, times), so making a row allocates nothing.
+// One value of a row. It contains its text (addresses, times), so making a row allocates nothing.
 class Cell {
  public:
   enum class Kind : uint8_t { kInteger, kReal, kNanoseconds, kText };
@@ -70,13 +70,13 @@ enum class Unit : uint8_t {
   kPerSecond
 };
 
-// As the documentation prints it: "s", "packets", ….
+// The name of the unit in the documentation: "s", "packets", ….
 std::string_view unit_name(Unit unit);
 
-// What the cells of a column hold. A cell without a value is an empty text, whatever the type.
+// The type of a column's cells. A cell without a value is an empty text, whatever the type.
 enum class ColumnType : uint8_t { kInteger, kReal, kText };
 
-// Which packets of a flow a quantity is about.
+// The packets of a flow that a quantity describes.
 enum class Way : uint8_t { kForward, kBackward, kBoth };
 
 using Getter = Cell (*)(const FlowRecord&);
@@ -87,7 +87,7 @@ struct Quantity {
   Way way;
   std::string_view text;  // its definition; "{}" stands for "forward " or "backward " or nothing
   Getter get;
-  std::string_view note = {};  // what follows the text
+  std::string_view note = {};  // appended to the text
 };
 
 // The type of the cells that are made from a getter's result. A getter that returns a Cell has
@@ -98,7 +98,7 @@ constexpr ColumnType kTypeOf =
     : std::is_same_v<Value, double> || std::is_same_v<Value, Nanoseconds> ? ColumnType::kReal
                                                                           : ColumnType::kText;
 
-// A quantity whose type follows from what `Read`, a lambda without captures, returns.
+// A quantity whose type is derived from the result of `Read`, a lambda without captures.
 template <typename Read>
 struct QuantityOf : Quantity {
   constexpr QuantityOf(Unit the_unit, std::string_view the_text, Read, Way the_way = Way::kBoth)
@@ -120,7 +120,7 @@ struct Directed {
       : forward(unit, text, {}, Way::kForward), backward(unit, text, {}, Way::kBackward) {}
 };
 
-// The same, and also for all packets of the flow.
+// The same, and also a variant for all packets of the flow.
 template <typename Read>
 struct EachWay : Directed<Read> {
   QuantityOf<typename Directed<Read>::template Towards<Way::kBoth>> both;
@@ -132,7 +132,7 @@ struct EachWay : Directed<Read> {
 struct Column : Quantity {
   std::string_view name;
 
-  // the_text: for a set that has to say more than the quantity does, or refers to its own column
+  // the_text: for a set that has to say more than the quantity's text, or refers to its own column
   // names.
   constexpr Column(std::string_view the_name, const Quantity& quantity,
                    std::string_view the_text = {})

@@ -12,7 +12,7 @@ namespace {
 
 using namespace quantities;
 
-// ---- definitions of this set's document only ----
+// ---- definitions that are specific to this set ----
 
 constexpr QuantityOf kFlowId{
     kText, "src_ip, src_port, dst_ip, dst_port, protocol and timestamp, joined by _",
@@ -57,7 +57,7 @@ constexpr Directed kPayloadPerSubflowGap{
     kBytes, "payload bytes of the {}packets / gaps above 1 s; 0 without such a gap",
     [](Record f, Way way) { return ratio(payload_bytes(f, way), f.flow.timing.subflow_gaps); }};
 
-// In the order and spelling of the published table, odd as they are.
+// In the order and spelling of the published table, with its oddities.
 constexpr Column kColumns[] = {
     {"flow_id", kFlowId},
     {"timestamp", kFirstTime},

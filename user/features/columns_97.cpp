@@ -13,7 +13,7 @@ namespace {
 
 using namespace quantities;
 
-// ---- definitions of this set's document only ----
+// ---- definitions that are specific to this set ----
 
 constexpr QuantityOf kFlowId{
     kText, "Src IP, Dst IP, Src Port, Dst Port and Protocol, joined by -", [](Record f) -> Cell {
@@ -61,7 +61,7 @@ constexpr Directed kOwnBulkRateMean{
       return b.count == 0 ? 0 : b.rate_sum / static_cast<double>(b.count);
     }};
 
-// In the order and spelling of the original, odd as they are.
+// In the order and spelling of the original, with its oddities.
 constexpr Column kColumns[] = {
     {"Flow ID", kFlowId},
     {"Src IP", kSourceAddress},

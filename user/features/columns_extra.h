@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Columns that can be added to any feature set: where a flow was seen, and how far its numbers can
-// be trusted.
+// Columns that can be added to any feature set: where a flow was seen, and how reliable its numbers
+// are.
 #pragma once
 
 #include "features/column.h"
@@ -9,7 +9,7 @@ namespace flowmeter {
 
 FeatureSet columns_extra();
 
-// The names of those that say how far a row can be trusted, comma-separated.
+// The names of the columns that say how reliable a row is, comma-separated.
 extern const char kQualityColumns[];
 
 }  // namespace flowmeter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The one list of feature sets that --features can name. A set is a list of columns and its own
-// defaults for the parameters of the flow state.
+// The list of feature sets that --features can name. A set is a list of columns with its defaults
+// for the parameters of the flow state.
 #pragma once
 
 #include <span>

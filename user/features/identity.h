@@ -12,12 +12,12 @@ Cell address_text(const fm_address& address, uint8_t ip_version);
 // "TCP", "UDP", "ICMP" or "ICMPv6".
 std::string_view protocol_name(uint8_t protocol);
 
-// UTC, "YYYY-MM-DD HH:MM:SS.ffffff", cut and not rounded. Outside the years 0 to 9999: seconds
+// UTC, "YYYY-MM-DD HH:MM:SS.ffffff", truncated, not rounded. Outside the years 0 to 9999: seconds
 // since the epoch, then ".ffffff".
 Cell time_text(ClockOrigin clock, uint64_t time_ns);
 
-// Seconds since the epoch, always with nine decimals. They are made from whole nanoseconds, since a
-// double cannot hold them. Before the epoch: a minus sign and the absolute value.
+// Seconds since the epoch, always with nine decimals. They are made from integer nanoseconds,
+// because a double is not precise enough. Before the epoch: a minus sign and the absolute value.
 Cell epoch_text(ClockOrigin clock, uint64_t time_ns);
 
 }  // namespace flowmeter

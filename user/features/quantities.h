@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Every quantity that a feature set can name, defined once. A definition of only one set's document
+// Every quantity that a feature set can use, defined once. A definition that is specific to one set
 // is in that set's own file. The quantities of HTTP, TLS and DNS are in application_quantities.h.
 //
 // D is the flow's duration.
@@ -15,21 +15,21 @@ namespace flowmeter::quantities {
 using enum Unit;
 using Record = const FlowRecord&;
 
-// ---- contents of a flow record, by way ----
+// ---- contents of a flow record, by direction ----
 
-// The end of the key that sends this way. Requires: not kBoth.
+// The end of the key that sends in this direction. Requires: not kBoth.
 inline unsigned sender(Record f, Way way) {
   return f.flow.counters.forward_direction ^ unsigned { way == Way::kBackward };
 }
 inline const fm_direction_counters& counters(Record f, Way way) {
   return f.flow.counters.direction[sender(f, way)];
 }
-// ICMP has none: 0.
+// 0 for ICMP, which has none.
 inline uint16_t port(Record f, unsigned end) {
   return f.is_icmp() ? uint16_t{0} : f.key.port[end];
 }
 
-// The sum or the samples of both ends, or those of the way's sender.
+// The sum or the samples of both ends, or those of the direction's sender.
 template <typename OfEnd>
 auto of_ends(Record f, Way way, OfEnd of_end) {
   auto first = of_end(way == Way::kBoth ? 0u : sender(f, way));
@@ -82,7 +82,7 @@ inline fm_moments transport_headers(Record f, Way way) {
                       c.transport_header_max[end]};
   });
 }
-// The times between consecutive packets. Those of both ways are not a merge of each way.
+// The times between consecutive packets. Those of both directions are not a merge of each one's.
 inline const fm_moments& gaps(Record f, Way way) {
   const fm_flow_timing& t = f.flow.timing;
   return way == Way::kBoth ? t.gaps : t.direction[sender(f, way)].gaps;
@@ -93,7 +93,7 @@ inline const fm_bulks& bulks(Record f, Way way) {
 inline uint64_t subflows(Record f) {
   return 1 + f.flow.timing.subflow_gaps;
 }
-// The active periods that an idle period ended, and the one with which the flow ended.
+// The active periods that an idle period ended, and the one in which the flow ended.
 inline fm_moments active_periods(Record f) {
   const fm_flow_timing& t = f.flow.timing;
   fm_moments periods = t.active;

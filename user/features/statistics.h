@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// From integer moments to reals: the only place where the meter leaves the integers.
+// From integer moments to reals: the only place where the meter uses floating point for statistics.
 //
 // Every result is the exact value with at most four roundings to double (relative error below
-// 1e-15). A sum of squares has 128 bits, so n * sum of squares may need 192: it is formed exactly,
-// because the difference of two almost equal numbers would lose the variance of large samples with
-// a small spread.
+// 1e-15). A sum of squares has 128 bits, so n * sum of squares may need 192. It is computed
+// exactly, because otherwise the difference of two almost equal numbers would lose the variance of
+// large samples with a small spread.
 #pragma once
 
 #include <cmath>
