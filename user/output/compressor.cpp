@@ -62,7 +62,7 @@ class Gzip final : public Compressor {
 
  private:
   Status compress(std::string_view bytes, int flush, std::string* out) {
-    // zlib does not write to what it reads.
+    // zlib does not modify its input.
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
     stream_.avail_in = static_cast<uInt>(bytes.size());
     int state = Z_OK;
@@ -89,7 +89,7 @@ Result<std::unique_ptr<Compressor>> make(const std::string& path) {
   return std::unique_ptr<Compressor>(std::move(compressor));
 }
 
-// A new kind of compression needs one line here.
+// A new compression format needs one line here.
 constexpr struct Compression {
   std::string_view suffix;
   Result<std::unique_ptr<Compressor>> (*make)(const std::string& path);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Compresses a file's bytes as they come, by the method that the file's name asks for.
+// Compresses a file as a stream, by the method that the suffix of its name selects.
 #pragma once
 
 #include <memory>
@@ -13,14 +13,14 @@ namespace flowmeter {
 class Compressor {
  public:
   virtual ~Compressor() = default;
-  // Appends the bytes that are ready to out. The rest waits inside.
+  // Appends the bytes that are ready to out. The rest is kept inside.
   virtual Status add(std::string_view bytes, std::string* out) = 0;
-  // Appends the waiting bytes and the end of the file to out. The next bytes added start a new
+  // Appends the remaining bytes and the end of the file to out. The next bytes added start a new
   // file.
   virtual Status end_file(std::string* out) = 0;
 };
 
-// ".zst" or ".gz", which compress what goes to such a path; "" for any other.
+// The suffix of the path if it selects compression (".zst", ".gz"), else "".
 std::string_view compression_suffix(std::string_view path);
 
 // The compressor for the path's suffix; null if there is none.

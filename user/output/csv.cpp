@@ -10,7 +10,7 @@
 namespace flowmeter {
 namespace {
 
-// Quoted where RFC 4180, section 2, asks for it.
+// Quoted where RFC 4180, section 2, requires it.
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string out(1, '"');
@@ -21,8 +21,8 @@ std::string quoted(const std::string& text) {
 
 char* put_cell(char* at, const Cell& cell, const RowStyle& style) {
   if (cell.kind() != Cell::Kind::kText) return put_number(at, cell, style);
-  // Copies more than the text: a copy of constant size is a few stores. The row's bound includes
-  // the room for it.
+  // Copies more than the text, because a copy of constant size is only a few stores. The row's
+  // bound includes the space for it.
   std::memcpy(at, cell.text().data(), Cell::kShortText);
   if (cell.text().size() > Cell::kShortText) std::memcpy(at, cell.text().data(), Cell::kMaxText);
   return at + cell.text().size();
@@ -43,7 +43,7 @@ CsvFormat::CsvFormat(const std::vector<Column>& columns, RowStyle style)
   }
   header_.push_back('\n');
   row_end_.push_back('\n');
-  // put_cell copies a constant size, so the last cell of a row needs that room as well.
+  // put_cell copies a constant size, so the last cell of a row needs that space, too.
   bound_ = std::max(getters_.size() * (Cell::kMaxText + 1) + row_end_.size(), header_.size());
 }
 
@@ -69,7 +69,7 @@ constinit const OutputKind kCsvOutput = {
                     "Write the flows as CSV; - is standard output, the\n"
                     "default if it is not a terminal (realtime97: append\n"
                     "to output/live_flow_features.csv)"};
-      option.value.may_be_bare = true;  // the Python tool's flag
+      option.value.may_be_bare = true;  // a flag of the Python cicflowmeter
       return option;
     },
     .format = [](const OutputOptions& options,

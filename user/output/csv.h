@@ -21,10 +21,10 @@ class CsvFormat final : public RowFormat {
   size_t bound() const override { return bound_; }
 
  private:
-  std::vector<Getter> getters_;  // next to each other: a row is a loop over them
+  std::vector<Getter> getters_;  // contiguous, because a row is a loop over them
   const RowStyle style_;
   std::string header_;
-  std::string row_end_;  // what follows the last cell: the label and the line feed
+  std::string row_end_;  // the text after the last cell: the label and the line feed
   size_t bound_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Writes rows to a file on the thread that makes them: for files where a write is a copy to the
-// page cache, and for pipes whose reader the run should wait for. Rows that were flushed stay if
-// the program is killed.
+// page cache, and for pipes if the run should wait for the reader. Flushed rows are kept if the
+// program is killed.
 #pragma once
 
 #include <memory>
@@ -35,7 +35,7 @@ class FileSink final : public RecordSink {
   bool failed() const override { return file_.failed(); }
   Status flush() override { return file_.flush(); }
 
-  // How many whole rows the operating system has taken.
+  // The number of whole rows that the operating system has accepted.
   uint64_t rows_written() const { return file_.rows_written(); }
 
  private:

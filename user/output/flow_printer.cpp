@@ -17,7 +17,7 @@ std::string end_text(const FlowRecord& f, unsigned end) {
   return std::string(brackets ? "[" : "").append(address).append(brackets ? "]:" : ":") + port;
 }
 
-// The application columns of the flow, in few words.
+// A short form of the flow's application columns.
 std::string application_text(const FlowRecord& f) {
   using namespace quantities;
   if (!f.application || f.application->unknown) return "";

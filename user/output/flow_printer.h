@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Prints one line per finished flow on standard error, for people who watch, in addition to what
-// another sink writes:
+// Prints one human-readable line per finished flow on standard error, in addition to the rows of
+// another sink:
 //   HH:MM:SS.mmm PROTO SRC:SPORT > DST:DPORT T s, FWD/BWD packets, FWD/BWD bytes
 // followed, if the flow has it, by ", HTTP GET 200", ", TLS 0x0304", ", DNS q1 r0" (most common
 // query type and response code). The time is that of the flow's first packet, in UTC.
@@ -18,12 +18,12 @@ std::string flow_line(const FlowRecord& record);
 
 class FlowPrinter final : public RecordSink {
  public:
-  // Requires: sink lives longer than this.
+  // Requires: sink outlives this object.
   explicit FlowPrinter(RecordSink& sink) : sink_(sink) {}
 
   void write(const FlowRecord& record) override;
   bool failed() const override { return sink_.failed(); }
-  // Errors of the terminal are ignored: they do not make the run fail.
+  // Errors of the terminal are ignored, so that they do not make the run fail.
   Status flush() override;
   Status finish() override { return sink_.finish(); }
   std::vector<std::string> accounts() const override { return sink_.accounts(); }

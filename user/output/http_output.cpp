@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The kind of output that is a web service: -u and the --url options.
+// The output kind "web service": -u and the --url options.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ struct Settings {
   std::string authorization_file;
 };
 
-// The value of the Authorization header, which no command line shows.
+// The value of the Authorization header, which is never given on the command line.
 Result<std::string> read_authorization(const std::string& file, Host& host) {
   std::string value = host.take_secret(kAuthorizationVariable);
   std::string from = std::string("environment variable ") + kAuthorizationVariable;
@@ -86,7 +86,7 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
 Status check(std::vector<std::string> urls) {
   std::sort(urls.begin(), urls.end());
   if (const auto twice = std::adjacent_find(urls.begin(), urls.end()); twice != urls.end())
-    return Error{"-u " + twice->substr(0, twice->find('?')) +  // a query may be secret
+    return Error{"-u " + twice->substr(0, twice->find('?')) +  // the query may be secret
                      " is named twice",
                  0, true};
   for (const std::string& url : urls)

@@ -65,7 +65,8 @@ Result<Url> parse_url(const std::string& text) {
   return parsed;
 }
 
-// A directory per URL (FNV-1a of all of it): rows in a spool must not go to another one.
+// Each URL has its own directory (named by FNV-1a of the whole URL), because spooled rows must not
+// be sent to another URL.
 std::string spool_of(const std::string& directory, const std::string& url, const Url& parsed) {
   uint64_t hash = 14695981039346656037u;
   for (const char c : url) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -94,7 +95,7 @@ std::string of_rows(uint64_t rows, const char* what) {
 
 }  // namespace
 
-// One connection with one request at a time.
+// A connection with one request at a time.
 class HttpWriter::Transfer {
  public:
   static Result<std::unique_ptr<Transfer>> open(const std::string& url,
@@ -109,7 +110,7 @@ class HttpWriter::Transfer {
       transfer->headers_ = curl_slist_append(transfer->headers_, line.c_str());
     };
     header("Content-Type: application/json");
-    header("Expect:");  // sends a long body without asking first
+    header("Expect:");  // sends a long body without waiting for "100 Continue"
     if (!options.authorization.empty()) header("Authorization: " + options.authorization);
     bool good = true;
     const auto set = [&good, easy](CURLoption option, auto value) {
@@ -148,7 +149,8 @@ class HttpWriter::Transfer {
     double retry_after_s = 0;
   };
 
-  // Calls meanwhile() ten times a second until the answer is there; false ends the request.
+  // Calls meanwhile() ten times a second until the answer arrives; if it returns false, the request
+  // ends.
   template <typename Meanwhile>
   Outcome post(const std::string& body, Meanwhile meanwhile) {
     curl_easy_setopt(easy_, CURLOPT_POSTFIELDS, body.data());
@@ -166,7 +168,7 @@ class HttpWriter::Transfer {
     while (const CURLMsg* message = curl_multi_info_read(multi_, &left))
       if (message->msg == CURLMSG_DONE) code = message->data.result;
     Outcome outcome;
-    // The status counts even if the rest of the answer did not come: a server that sends 2xx has
+    // The status counts even if the rest of the answer did not arrive: a server that sends 2xx has
     // the rows.
     curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &outcome.status);
     if (outcome.status < 200) outcome.status = 0;
@@ -229,17 +231,17 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
 
 Status HttpWriter::run(RowQueue& queue) {
   queue_ = &queue;
-  // Checked now, and not when the first rows must be stored: the capabilities that opened the spool
-  // may be gone.
+  // Checked now and not only when the first rows have to be stored, because the capabilities that
+  // opened the spool may be gone.
   if (spool_)
     if (Status writable = spool_->check_writable(); !writable)
       return Error{"output " + name_ + ": " + writable.error().message()};
   Rows rows;
-  bool last_try = false;  // to send the spool, after the end
+  bool last_try = false;  // one more attempt to send the spool, after the end
   while (!queue.overdue()) {
     if (spool_ && !spool_->empty()) {
       if (failing_ && queue.closed()) {
-        // Rows in the spool are safe: there is no need to wait.
+        // Rows in the spool are safe, so there is no need to wait.
         if (last_try) break;
         last_try = true;
         next_try_ = RowQueue::now();
@@ -259,7 +261,7 @@ Status HttpWriter::run(RowQueue& queue) {
   return result();
 }
 
-// Sends these rows; if that fails, stores them in the spool; without a spool they may be lost.
+// Sends these rows. If that fails, stores them in the spool; without a spool they may be lost.
 void HttpWriter::send_from_queue(const Rows& rows, uint64_t number) {
   uint64_t left = rows.count;
   for (size_t at = 0; at < rows.text.size();) {
@@ -298,16 +300,16 @@ void HttpWriter::send_from_spool() {
 
 // Without a spool: waits until the rows may be sent again. False: they are lost.
 bool HttpWriter::wait_to_retry() {
-  // The metering thread must not wait forever. With kDrop the queue bounds the rows that wait.
+  // The metering thread must not wait forever. With kDrop the queue limits the waiting rows.
   if (queue_->on_full() == OnFull::kBlock &&
       RowQueue::now() >= failing_since_ + seconds(options_.retry_s))
     return false;
   queue_->pause(next_try_);
-  next_try_ = RowQueue::now();  // even if the end of the run cut the pause short
+  next_try_ = RowQueue::now();  // also if the end of the run ended the pause
   return !queue_->overdue();
 }
 
-// Makes the body of a request from as many rows at `at` as a request may have.
+// Makes the body of a request from the rows at `at`, as many as a request may have.
 HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
   const bool array = options_.batch > 1;
   body_.clear();
@@ -324,7 +326,7 @@ HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
   return batch;
 }
 
-// Sends one request with rows at `at`. *batch: the rows that it had.
+// Sends one request with rows at `at`. *batch: the rows that were in it.
 HttpWriter::Answer HttpWriter::post(const std::string& text, size_t at, Batch* batch) {
   *batch = make_body(text, at);
   const auto meanwhile = [this] {
@@ -367,7 +369,7 @@ void HttpWriter::note_answer(Answer answer, const std::string& reason, double re
     const double pause =
         std::min(kLongestPause, kFirstPause * static_cast<double>(1u << std::min(attempts_, 10u)));
     attempts_++;
-    // Meters that lost the same server should not all come back at the same moment.
+    // Meters that lost the same server should not all retry at the same moment.
     const double jitter = std::uniform_real_distribution<double>(0.5, 1)(random_);
     next_try_ =
         now + seconds(std::max(pause * jitter, std::min(retry_after_s, kLongestRetryAfter)));
@@ -397,7 +399,8 @@ void HttpWriter::keep(std::string_view rows, uint64_t count, uint64_t number) {
   spooled_ = spool_->rows();
 }
 
-// Moves new rows to the spool before the queue is full, while a request or the spool takes long.
+// Moves new rows to the spool before the queue is full, while a request or sending the spool takes
+// long.
 void HttpWriter::make_room() {
   Rows rows;
   if (spool_ && queue_->more_than_half_full() && queue_->take(&rows, RowQueue::now()))

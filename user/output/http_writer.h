@@ -21,7 +21,7 @@
 namespace flowmeter {
 
 struct HttpOptions {
-  uint32_t batch = 1;  // rows per request; more than 1: as an array
+  uint32_t batch = 1;  // most rows per request; above 1, a request is an array
   double timeout_s = 10;
   double retry_s = 60;        // with OnFull::kBlock and no spool: rows are lost after this
   std::string ca_file;        // PEM; empty: the system's
@@ -65,8 +65,8 @@ class HttpWriter final : public RowWriter {
 
   const HttpOptions options_;
   Host& host_;
-  uint32_t batch_limit_;  // options_.batch, or less if the server finds that too large
-  std::string name_;      // the URL without its query, which may hold secrets
+  uint32_t batch_limit_;  // options_.batch, or less if the server refuses that as too large
+  std::string name_;      // the URL without its query, which may contain secrets
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<Spool> spool_;
   RowQueue* queue_ = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// NDJSON of finished flows: one object per line. Its names are those of the columns, numbers are
-// numbers, and a number without a value is null.
+// NDJSON of finished flows: one object per line. The members have the names of the columns; numbers
+// are JSON numbers, and a number without a value is null.
 #pragma once
 
 #include <string>
@@ -23,7 +23,7 @@ class JsonFormat final : public RowFormat {
  private:
   const std::vector<Column> columns_;
   const RowStyle style_;
-  std::string row_end_;            // what follows the last value: label, end of the object
+  std::string row_end_;            // the text after the last value: label, end of the object
   std::vector<std::string> keys_;  // {"src_ip":  ,"dst_ip":  …
   size_t bound_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Shortest decimals by Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2021) for
-// the range that is written positionally. std::to_chars does the rest, and the tests compare this
-// with it. A row has about twenty such reals, and their text was most of its cost
+// the range that is written positionally. std::to_chars writes other values, and the tests compare
+// this code with it. A row has about twenty such reals, and formatting them was half of its cost
 // (docs/decisions/0003).
 #include "output/number.h"
 
@@ -21,10 +21,10 @@ struct Power {
   uint64_t high, low;
 };
 
-// Powers of ten that doubles of 1e-4 … 2^53 need: 10^k for k in kFirstPower … kLastPower.
+// The powers of ten needed for doubles of 1e-4 … 2^53: 10^k for k in kFirstPower … kLastPower.
 constexpr int kFirstPower = 0, kLastPower = 22;
 
-// 10^k, which is exact here, shifted to 128 bits, plus one: the algorithm's upper bound of it.
+// 10^k (exact for these k), shifted to 128 bits, plus one: the upper bound that the algorithm uses.
 constexpr std::array<Power, kLastPower - kFirstPower + 1> make_powers() {
   std::array<Power, kLastPower - kFirstPower + 1> powers{};
   unsigned __int128 power = 1;
@@ -39,8 +39,8 @@ constexpr std::array<Power, kLastPower - kFirstPower + 1> make_powers() {
 }
 constexpr auto kPowers = make_powers();
 
-// Exactly 8 digits as text, the first in the lowest byte. Halves, quarters and eighths of the value
-// are computed side by side in one register. Requires: value < 10^8.
+// Exactly 8 digits as text, the first in the lowest byte. Both halves of the value, then quarters
+// and eighths, are computed in parallel in one register. Requires: value < 10^8.
 uint64_t text_8(uint32_t value) {
   const uint64_t fours = value / 10000 | uint64_t{value % 10000} << 32;
   const uint64_t hundreds = (fours * 10486 >> 20) & 0x7f0000007f;
@@ -125,7 +125,7 @@ char* put_decimal(char* at, Decimal decimal) {
     at[16] = last;
     return without_zeros(at + digits);
   }
-  // All digits one place too far, then those before the point again where they belong.
+  // Writes all digits one place too far to the right, then those before the point in their place.
   store(at + 1, head);
   store(at + 9, tail);
   at[17] = last;

@@ -15,7 +15,8 @@ constexpr int kMaxRealText = 32;
 // finite.
 char* put_real(char* at, double value);
 
-// The text of put_real(ns / 1e9), at a third of its cost. Requires: kMaxRealText bytes at `at`.
+// Writes the same text as put_real(ns / 1e9), in a third of the time. Requires: kMaxRealText bytes
+// at `at`.
 char* put_seconds(char* at, uint64_t ns);
 
 }  // namespace flowmeter

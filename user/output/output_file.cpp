@@ -74,8 +74,8 @@ void OutputFile::end_row(const char* end) {
   if (filled_ >= buffer_bytes_) drain();
 }
 
-// After an error nothing more is written: if a full disk gets room again, the file must not have a
-// hole.
+// After an error nothing more is written, because the file would have a hole if a full disk gets
+// space again.
 void OutputFile::drain() {
   size_t done = 0;
   if (!begun_ && path_ != "-") {
@@ -89,7 +89,7 @@ void OutputFile::drain() {
     const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
     if (put >= 0) {
       done += static_cast<size_t>(put);
-    } else if (errno == EAGAIN) {  // the other end has made the pipe non-blocking
+    } else if (errno == EAGAIN) {  // another process has made the pipe non-blocking
       struct pollfd writable {
         fd_.get(), POLLOUT, 0
       };
@@ -101,7 +101,7 @@ void OutputFile::drain() {
   if (write_error_ == 0) {
     rows_written_ += rows_buffered_;
   } else {
-    // The part of a cut row that is in the file is removed where possible.
+    // If possible, the incomplete row at the end of the file is removed.
     size_t whole = done;
     while (whole > 0 && buffer_[whole - 1] != '\n') whole--;
     struct stat status {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A kind of output: the options that name one and set it up, and how it is opened. Each kind is one
-// file, and registry.cpp lists them.
+// A kind of output: the options that select and configure it, and how it is opened. Each kind is
+// one file, and registry.cpp lists them.
 #pragma once
 
 #include <any>
@@ -25,13 +25,13 @@ namespace flowmeter {
 
 struct OutputKind;
 
-// One output that was asked for.
+// One requested output.
 struct OutputTarget {
   const OutputKind* kind;
   std::string where;  // a path ("-" is standard output), or another value of the kind's option
 };
 
-// All outputs of a run, as the options have them.
+// All outputs of a run, as given by the options.
 struct OutputOptions {
   std::vector<OutputTarget> targets;
   // The only target is the feature set's default, which nobody has named.
@@ -45,7 +45,7 @@ struct OutputOptions {
   double drain_s = 10;
   RowStyle style;
 
-  // Settings of one kind of output: a struct of its own, with its defaults.
+  // The settings of one kind of output: its own struct, with its defaults.
   template <typename Settings>
   Settings& settings() {
     std::any& slot = settings_[typeid(Settings)];
@@ -65,23 +65,23 @@ struct OutputOptions {
   bool uses_stdout() const;
 
  private:
-  std::map<std::type_index, std::any> settings_;  // a map, as options are bound to what it holds
+  std::map<std::type_index, std::any> settings_;  // options are bound to the values, so a map
 };
 
 struct OutputKind {
-  // Such an output needs no more than a format: it goes to a file or to standard output.
+  // Such an output needs only a format: its rows go to a file or to standard output.
   bool is_file = false;
-  // The option that names one, bound to options.targets. Null: -u names it, by a scheme.
+  // The option that selects an output, bound to options.targets. Null: -u selects it, by a scheme.
   Option (*naming_option)(OutputOptions& options) = nullptr;
   // The URL schemes by which -u finds this kind.
   std::span<const std::string_view> schemes = {};
-  // Its further options, bound to options.settings<…>(). Null: there are none.
+  // Its other options, bound to options.settings<…>(). Null: there are none.
   void (*add_options)(OutputOptions& options, std::vector<Option>& table) = nullptr;
-  // Says what is wrong with these targets. Null: they are always valid.
+  // Checks these targets. Null: they are always valid.
   Status (*check)(std::vector<std::string> where) = nullptr;
   std::unique_ptr<RowFormat> (*format)(const OutputOptions& options,
                                        const std::vector<Column>& columns) = nullptr;
-  // A writer for each of these targets. Null if is_file.
+  // Makes a writer for each of these targets. Null if is_file.
   Result<std::vector<std::unique_ptr<RowWriter>>> (*open)(const std::vector<std::string>& where,
                                                           const OutputOptions& options,
                                                           Host& host) = nullptr;

@@ -12,7 +12,7 @@ namespace {
 // Rows are handed over in pieces of this size, and at each flush.
 constexpr size_t kPieceBytes = 64 * 1024;
 
-// Signals must reach the metering thread, since they interrupt its reads and sleeps.
+// Signals must reach the metering thread, because they interrupt its reads and sleeps.
 class SignalsBlocked {
  public:
   SignalsBlocked() {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A sink that hands its rows to a thread of its own through a bounded queue. A slow output does not
-// hold up the metering, unless OnFull::kBlock asks for that. Rows are made on the metering thread,
-// so records are not copied.
+// A sink that passes its rows to a separate thread through a bounded queue. A slow output does not
+// delay the metering, except with OnFull::kBlock. Rows are made on the metering thread, so records
+// are not copied.
 //
-// The thread starts with the first flush(): until then the program may give up its capabilities,
-// which belong to each thread.
+// The thread starts with the first flush(), so that the program can give up its capabilities
+// before: each thread has its own.
 #pragma once
 
 #include <atomic>
@@ -18,16 +18,16 @@
 
 namespace flowmeter {
 
-// What a QueuedSink's thread does with the rows.
+// Writes the rows on a QueuedSink's thread.
 class RowWriter {
  public:
   virtual ~RowWriter() = default;
   // The name of the output in messages.
   virtual const std::string& name() const = 0;
   // Takes rows until the queue is finished or its deadline has passed, then completes the output.
-  // The error, if any, ended it early or says what could not be done.
+  // Returns the error that ended it early, or that says what could not be done.
   virtual Status run(RowQueue& queue) = 0;
-  // " written=5 lost=0": what became of the rows that were taken. Any thread may call it.
+  // " written=5 lost=0": the account of the rows that were taken. Any thread may call it.
   virtual std::string account() const = 0;
 };
 
@@ -36,7 +36,7 @@ class QueuedSink final : public RecordSink {
   struct Options {
     size_t queue_bytes;
     OnFull on_full;
-    double drain_s;  // for RowQueue::close(); negative: for ever
+    double drain_s;  // for RowQueue::close(); negative: without a limit
   };
 
   QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, Options options);
@@ -44,7 +44,7 @@ class QueuedSink final : public RecordSink {
 
   void write(const FlowRecord& record) override;
   bool failed() const override { return failed_; }
-  // Hands over what was written; waits only with kBlock.
+  // Passes on the rows written so far; waits only with kBlock.
   Status flush() override;
   // Waits for the end of the thread.
   Status finish() override;

@@ -35,7 +35,7 @@ OptionValue targets_by(OutputOptions& options, std::string type, KindOf kind_of)
   return value;
 }
 
-// What has no known scheme is HTTP's to refuse.
+// A URL without a known scheme goes to HTTP, which refuses it.
 const OutputKind* kind_of_url(const std::string& url) {
   const std::string_view scheme = std::string_view(url).substr(0, url.find("://"));
   for (const OutputKind* kind : kKinds)

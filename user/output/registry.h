@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// All kinds of output. Those of files can also be named by what uses them.
+// All kinds of output. The kinds that write files are also available by name.
 #pragma once
 
 #include <span>
@@ -10,8 +10,8 @@ namespace flowmeter {
 
 extern const OutputKind kCsvOutput, kJsonOutput, kHttpOutput, kTableOutput;
 
-// In the environment: the value of the Authorization header. It is no option, as a command line can
-// be seen by everyone.
+// The environment variable with the value of the Authorization header. It is not an option, because
+// everyone can see a command line.
 inline constexpr char kAuthorizationVariable[] = "FLOWMETER_URL_AUTH";
 
 // In the order of help.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Makes a row of text of a finished flow. A format does not know where rows go, and a sink knows
-// only that a row ends with its one line feed.
+// Formats a finished flow as a row of text. A format does not know where rows go, and a sink knows
+// only that a row ends with its only line feed.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows on their way from the metering thread to the thread of an output, bounded in bytes. One side
+// Passes rows from the metering thread to the thread of an output, bounded in bytes. One side
 // appends whole rows; if there is no room, the policy says whether it waits. The other side takes
-// all that is there. What it took counts until the next take(), so the limit bounds all rows in
+// all rows in the queue. They count until the next take(), so the limit applies to all rows in
 // memory.
 #pragma once
 
@@ -33,21 +33,22 @@ class RowQueue {
   OnFull on_full() const { return on_full_; }
 
   // ---- the metering thread ----
-  // Appends rows, all or none. False: there was no room, or nobody takes rows any more. An append
-  // that is longer than the limit finds room in an empty queue.
+  // Appends rows, all or none. False: there was no room, or the queue was abandoned. An append that
+  // is longer than the limit fits into an empty queue.
   bool append(std::string_view text, uint64_t rows);
-  // No more rows come. The other side has this much time for the rest. With kBlock, where nothing
-  // else ends the waiting, this is the time without progress.
+  // Declares that no more rows follow. The other side has this much time for the rest. With kBlock,
+  // this is the time without progress.
   void close(std::chrono::steady_clock::duration patience);
 
   // ---- the output's thread ----
-  // Takes all rows, and waits for some until `until`. False: none came, or the queue is closed and
+  // Takes all rows; waits for some until `until`. False: none arrived, or the queue is closed and
   // empty.
   bool take(Rows* rows, Time until);
   // Sleeps until `until` or the deadline, whichever is earlier. A close() ends it early.
   void pause(Time until);
   void note_progress();
-  // No rows are taken any more, and new ones are refused. Returns how many are left.
+  // Abandons the queue: no more rows are taken, and new ones are refused. Returns how many are
+  // left.
   uint64_t abandon();
   bool closed() const;
   // Closed, with nothing left.

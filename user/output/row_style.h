@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What users can choose about the text of rows, in every format that has column names.
+// The user's choices about the text of rows, in every format that has column names.
 #pragma once
 
 #include <optional>
@@ -12,10 +12,10 @@ namespace flowmeter {
 struct RowStyle {
   static constexpr int kMaxDecimals = 64;
 
-  // The cell of a last column "label", the same in each row: what traffic this is, for a model to
-  // learn.
+  // The cell of a last column "label", the same in each row: the class of this traffic, for
+  // training a model.
   std::optional<std::string> label;
-  std::optional<int> decimals;  // of reals; without: as few as read back to the same number
+  std::optional<int> decimals;  // of reals; if unset, the shortest text that reads back the same
   bool lowercase_columns = false;
 
   std::string name_of(const Column& column) const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Several sinks as one. Each gets every row. A failure is reported once and does not end the
-// others; the group has failed once all of them have.
+// others; the group has failed when all of them have failed.
 #pragma once
 
 #include <memory>

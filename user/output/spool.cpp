@@ -45,7 +45,7 @@ std::string Spool::path(uint64_t number, size_t offset) const {
 }
 
 Result<std::unique_ptr<Spool>> Spool::open(const std::string& directory, uint64_t limit_bytes) {
-  // Rows say who talks to whom, so only their owner may read them.
+  // Rows show who communicates with whom, so only their owner may read them.
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
     return Error{"cannot create the spool " + directory, errno};
   auto spool = std::unique_ptr<Spool>(new Spool(directory, limit_bytes));

@@ -18,30 +18,30 @@ namespace flowmeter {
 
 class Spool {
  public:
-  // Makes the directory if there is none, and finds the rows that an earlier run left.
+  // Creates the directory if there is none, and finds the rows that an earlier run left.
   static Result<std::unique_ptr<Spool>> open(const std::string& directory, uint64_t limit_bytes);
 
-  // An error if the privileges that are left do not allow files to be made in it.
+  // Fails if the remaining privileges do not allow creating files in it.
   Status check_writable() const;
 
   // Reserves a place in the order of the rows, for a piece that may have to be stored.
   uint64_t next_number() { return next_++; }
 
-  // Stores rows at that place; if there is not room for all, the first of them. Returns the bytes
-  // stored; if those are not all, error() says why.
+  // Stores rows at that place; if there is no room for all, only the first of them. Returns the
+  // number of bytes stored; if that is not all, error() says why.
   size_t keep(uint64_t number, std::string_view rows);
   const std::string& error() const { return error_; }
 
   bool empty() const { return files_.empty(); }
-  // The first file, whole, and where its unacknowledged rows begin. Requires: not empty.
+  // The contents of the first file, and where its unacknowledged rows start. Requires: not empty.
   Result<std::string> first(size_t* offset) const;
   // The first file's rows before this offset are acknowledged: `rows` more than before. A file
   // whose rows are all acknowledged is removed.
   Status acknowledge(size_t offset, uint64_t rows);
-  // Gives the first file another name, because it cannot be read.
+  // Renames the first file, because it cannot be read.
   void set_aside();
 
-  // Rows that wait to be sent.
+  // The number of rows to be sent.
   uint64_t rows() const { return rows_; }
   const std::string& directory() const { return directory_; }
 

@@ -35,7 +35,7 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
       break;
     }
     if (ready <= 0) continue;
-    // A writable pipe takes this much without blocking.
+    // A writable pipe accepts this much without blocking.
     const ssize_t put =
         ::write(fd_.get(), text.data() + done, std::min<size_t>(text.size() - done, PIPE_BUF));
     if (put >= 0)

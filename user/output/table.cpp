@@ -109,7 +109,7 @@ std::string human_count(uint64_t count) {
 }
 
 std::string human_duration(uint64_t ns) {
-  // Rounding may lead to the next unit: 59.96 s is a minute.
+  // Rounding may result in the next unit: 59.96 s is a minute.
   const double s = static_cast<double>(ns) / 1e9;
   if (ns == 0) return "0 s";
   if (s < 999.5e-9) return decimal(s * 1e9, 0) + " ns";
@@ -126,7 +126,7 @@ std::string human_duration(uint64_t ns) {
 std::string shortened(const std::string& text, size_t width) {
   if (text.size() <= width) return text;
   if (width <= 2) return text.substr(0, width);
-  // The ends of addresses and ports tell more than their starts.
+  // The ends of addresses and ports are more informative than their starts.
   const size_t tail = (width - 2 + 1) / 2 + (width > 12 ? 2 : 0);
   return text.substr(0, width - 2 - tail) + ".." + text.substr(text.size() - tail);
 }

@@ -38,7 +38,7 @@ std::string human_bytes(uint64_t bytes);
 std::string human_count(uint64_t count);
 // 8 characters at most: "0 s", "12 us", "1.5 ms", "12.3 s", "2m 05s", "3h 07m", "12d 03h".
 std::string human_duration(uint64_t ns);
-// At most `width` characters; "..", in the middle, stands for what is left out.
+// At most `width` characters; ".." in the middle stands for omitted characters.
 std::string shortened(const std::string& text, size_t width);
 
 }  // namespace flowmeter

@@ -61,7 +61,7 @@ Result<Rotation> Rotation::parse(const std::string& text) {
   const std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
   const auto suffix = std::find_if(kSuffixes.begin(), kSuffixes.end(),
                                    [rest](const Suffix& each) { return each.name == rest; });
-  // Nobody needs more than a billion, and no product of it overflows.
+  // A billion is more than anyone needs, and its products do not overflow.
   if (error != std::errc() || number == 0 || number > 1'000'000'000 || suffix == kSuffixes.end())
     return Error{"\"" + text +
                  "\" is neither a time (90s, 15m, 1h, 1d) nor a size (500KB, 500MB, "
@@ -128,8 +128,8 @@ Status WholeFiles::begin_file(unsigned tries) {
   struct stat there {};
   if (::fstat(fd_.get(), &ours) != 0 || ::stat((final_name_ + kPart).c_str(), &there) != 0 ||
       ours.st_ino != there.st_ino) {
-    // Another run has just given it its final name. (The tries are limited because some file
-    // systems have no lasting inode numbers.)
+    // Another run has just renamed it to its final name. (The number of attempts is limited because
+    // some file systems have no stable inode numbers.)
     if (tries > 0) return begin_file(tries - 1);
     fd_ = UniqueFd();
     return Error{"output " + final_name_ + " is being written by another run"};
@@ -182,8 +182,8 @@ Status WholeFiles::write(std::string_view bytes) {
   return Done{};
 }
 
-// After an error: only the whole ones of the rows that were written stay in the file. (A compressed
-// file may end anywhere then, but does not get its final name.)
+// After an error, only whole rows stay in the file. (A compressed file may then end anywhere, but
+// does not get its final name.)
 void WholeFiles::remove_cut_row(std::string_view written) {
   const std::string_view whole = written.substr(0, written.rfind('\n') + 1);
   const bool is_header = file_bytes_ == 0;
@@ -202,7 +202,7 @@ Status WholeFiles::add(std::string_view rows) {
       // As many rows as fit, and at least one per file.
       const uint64_t room = rotation_->bytes - std::min(rotation_->bytes, file_bytes_);
       if (compressor_) {
-        // How long they will be is not known: look again after a few rows.
+        // Their compressed size is not known, so check again after a few rows.
         piece =
             piece.substr(0, std::max<size_t>(piece.find('\n') + 1, piece.rfind('\n', 4096) + 1));
       } else if (room < piece.size()) {
@@ -249,11 +249,11 @@ Status WholeFiles::end_file() {
   return Done{};
 }
 
-// Ends the file when its time is over.
+// Ends the file when its time has passed.
 Status WholeFiles::look_at_clock() {
   const auto now = static_cast<uint64_t>(std::time(nullptr));
   if (ends_at_s_ == 0 || now < ends_at_s_) return Done{};
-  if (file_rows_ == 0) {  // no empty files: this one continues
+  if (file_rows_ == 0) {  // continues this file, because empty files are not written
     ends_at_s_ = now - now % rotation_->seconds + rotation_->seconds;
     return Done{};
   }

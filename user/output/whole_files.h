@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rotated and compressed files, which get their names only when they are whole. Each is written as
-// NAME.part, made durable and renamed; a killed run leaves a .part.
+// Rotated and compressed files, which get their final names only when they are complete. Each is
+// written as NAME.part, synchronised to the disk and renamed; a killed run leaves a .part file.
 //
 // Without rotation NAME is the given path, and replaces an older file. With rotation the UTC time
-// at which the file was started and a number are put in front of the path's suffix, as in
+// at which the file was started and a number are inserted before the path's suffix, as in
 // flows-20260131T235959Z-000001.csv.zst, and no file is replaced.
 #pragma once
 
