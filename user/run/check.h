@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What can be seen to be wrong before anything is opened.
+// Checks of the configuration, before anything is opened.
 #pragma once
 
 #include "base/host.h"
@@ -8,11 +8,11 @@
 
 namespace flowmeter {
 
-// Whether the selectors can be read, and the interfaces that they name exist. In the network
-// namespace of the run.
+// Whether the selectors are valid, and the interfaces that they name exist. Requires: the thread is
+// in the network namespace of the run.
 Status check_interfaces(const Config& config);
 
-// The same; and capabilities, terminal and captures. No output is also an input.
+// The same; also checks capabilities, terminal and captures, and that no output is also an input.
 Status check_inputs(const Config& config, Host& host);
 
 }  // namespace flowmeter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a run is, without a command line. The options (options.h) fill it; everything in run/ reads
-// it.
+// The configuration of a run, independent of the command line. The options (options.h) set it;
+// everything in run/ reads it.
 #pragma once
 
 #include <cstdint>
@@ -20,22 +20,22 @@ namespace flowmeter {
 // Exit codes of the program.
 enum ExitCode : int { kOk = 0, kRunFailed = 1, kUsage = 2 };
 
-// Do what another program does, cell for cell (docs/compat.md).
+// Write the rows of another program, cell by cell (docs/compat.md).
 enum class Compat { kNone, kPython, kJava };
 
 struct Config {
   std::vector<std::string> captures;    // replay these, in order; "-" is standard input
   std::vector<std::string> interfaces;  // or meter these: names and patterns
-  std::string netns;                    // of the interfaces; empty: here
+  std::string netns;                    // of the interfaces; empty: the current one
   OutputOptions outputs;
   const NamedFeatureSet* features = &feature_sets().front();
   std::string fields;  // empty: all
-  std::string extra;   // columns after them
+  std::string extra;   // columns appended to them
   bool quality = false;
 
   Compat compat = Compat::kNone;
 
-  fm_settings settings = features->settings;  // and what was given explicitly
+  fm_settings settings = features->settings;  // changed by explicit options
 
   uint32_t max_flows = 0;  // 0: default_max_flows()
   uint32_t max_fragments = 65'536;
@@ -48,7 +48,7 @@ struct Config {
   bool per_interface = false;
   std::string pin;  // directory
   bool unpin = false;
-  uint32_t batch = 65'536;  // records taken at a time
+  uint32_t batch = 65'536;  // most records processed at a time
 
   std::optional<double> duration_s;
   std::optional<uint64_t> packets;
@@ -59,7 +59,7 @@ struct Config {
   bool quiet = false;
   bool print = false;  // live: one line per finished flow on standard error
 
-  // What only a command line asks for.
+  // Only set on a command line.
   std::string configuration_file;
   bool print_config = false;
   bool list_fields = false;
@@ -69,7 +69,7 @@ struct Config {
   bool live() const { return !interfaces.empty(); }
 };
 
-// By its input and datapath.
+// The default, which depends on input and datapath.
 uint32_t default_max_flows(const Config& config);
 
 }  // namespace flowmeter

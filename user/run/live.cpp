@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A live run: attaches, takes what the kernel records until the end is asked for, and closes the
-// flows or leaves them to the next daemon.
+// A live run: attaches, processes the kernel's records until it has to stop, and closes the flows
+// or leaves them to the next daemon.
 #include <time.h>
 
 #include <algorithm>
@@ -26,10 +26,10 @@ void sleep_ns(uint64_t ns) {
   const struct timespec time {
     static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)
   };
-  ::nanosleep(&time, nullptr);  // a signal ends it early; the caller looks at the stop flag
+  ::nanosleep(&time, nullptr);  // a signal ends it early; the caller checks the stop flag
 }
 
-// The interfaces that -i names.
+// The selectors of the -i arguments.
 Result<MeteredInterfaces::Options> interface_options(const Config& config) {
   MeteredInterfaces::Options options;
   for (const std::string& text : config.interfaces) {
@@ -55,8 +55,8 @@ BpfDatapath::Config datapath_config(const Config& config, bool several, Host& ho
   kernel.settings = config.settings;
   kernel.datapath = config.datapath;
   kernel.lru = config.lru;
-  // Room for new flows while old ones are being closed; and each CPU keeps some free entries for
-  // itself.
+  // Leaves room for new flows while old ones are being closed. Each CPU also reserves some free
+  // entries.
   kernel.max_entries = config.max_flows + config.max_flows / 8 + 1024;
   kernel.max_fragments = config.max_fragments;
   kernel.stream_bytes = std::bit_ceil(config.event_memory_mib) << 20;
@@ -81,7 +81,7 @@ class LiveRun {
     flows_.set_observer(rows.observer());
   }
 
-  // Attaches, and gives up the privileges that are needed no more.
+  // Attaches, and gives up the privileges that are no longer needed.
   Status start() {
     auto options = interface_options(config_);
     if (!options) return options.error();
@@ -112,8 +112,8 @@ class LiveRun {
     return datapath_->resumed() ? resume() : Done{};
   }
 
-  // Drains until the end is asked for. Sleeps between drains: 0.2 ms under load, up to 50 ms when
-  // it is quiet. view: what --top shows, or null.
+  // Drains until the run has to stop. Sleeps between drains: 0.2 ms under load, up to 50 ms when
+  // the network is quiet. view: the screen of --top, or null.
   Status run(LiveView* view) {
     constexpr uint64_t kShortest = kMillisecond / 5, kLongest = 50 * kMillisecond;
     const uint64_t begin = monotonic_ns();
@@ -154,20 +154,20 @@ class LiveRun {
     return Done{};
   }
 
-  // Stops capture, takes the records that are on their way, and writes every open flow. Where the
-  // kernel goes on for the next daemon, only takes the records.
+  // Stops metering, processes the remaining records, and writes every open flow. If the kernel
+  // continues for the next daemon, only processes the records.
   Status finish() {
     interfaces_->check(/*grace_ns=*/0);
     if (kernel_goes_on(config_)) return hand_over();
     interfaces_->detach_for_good();
-    // A program that was running when its link went may still have a record to write.
+    // A program that was running when its link was removed may still write a record.
     sleep_ns(10 * kMillisecond);
     Status drained = drain_all();
-    Status closed = close_all();  // also with an output that has failed
+    Status closed = close_all();  // even if an output has failed
     flows_.finish(FM_END_INPUT);
     Status written = flush();
     Status finished = rows_.finish();
-    if (!output_failed_) written = finished;  // else said already
+    if (!output_failed_) written = finished;  // otherwise already reported
     datapath_->unpin();
     return !closed ? closed : !drained ? drained : written;
   }
@@ -191,7 +191,7 @@ class LiveRun {
     return told ? written : told;
   }
 
-  // Has the kernel close every flow, also those that are not known here.
+  // Makes the kernel close every flow, also those that are not known here.
   Status close_all() {
     Status closed = Done{};
     for (int turn = 0; turn < 3 && closed && flows_.open_flows() > 0; turn++) {
@@ -208,8 +208,8 @@ class LiveRun {
     return closed;
   }
 
-  // For --top. With datapath "kernel" the kernel is asked for the counters of its flows. The time
-  // for that grows with their number, so at most a twentieth of the time is spent on it.
+  // For --top. With datapath "kernel", requests the counters of the kernel's flows. The time for
+  // this grows with the number of flows, so it is limited to a twentieth of the run time.
   Status show(LiveView& view, uint64_t now) {
     if (config_.datapath == Datapath::kKernel && now >= next_states_) {
       if (Status told = learn_states(); !told) return told;
@@ -219,7 +219,7 @@ class LiveRun {
     return Done{};
   }
 
-  // Takes what the streams hold by now, and the kernel's counts of all open flows.
+  // Processes all records written so far, and requests the kernel's counts of all open flows.
   Status learn_states() {
     if (Status drained = drain_all(); !drained) return drained;
     if (datapath_->counters().events_lost > 0)
@@ -229,7 +229,7 @@ class LiveRun {
     return serve_all();
   }
 
-  // When the account is asked for during the run.
+  // Reports the account when it is requested during the run.
   Status report_now() {
     if (Status told = learn_states(); !told) return told;
     report().so_far(rows_.sink());
@@ -242,13 +242,13 @@ class LiveRun {
     return drained;
   }
 
-  // Takes over another daemon's flows, which go on. The records in the streams are older than the
-  // kernel's answers, so they come first.
+  // Takes over another daemon's flows, which continue. The records in the streams are older than
+  // the kernel's answers, so they are processed first.
   Status resume() {
     flows_.set_resuming(true);
     Status learned = drain_all();
-    // The kernel does not answer for a flow whose lock a packet holds. It is asked again, as such a
-    // flow may never send another record.
+    // The kernel does not answer for a flow whose lock a packet holds. The request is repeated,
+    // because such a flow may never send another record.
     constexpr int kTurns = 10;
     for (int turn = 0; turn < kTurns && learned; turn++) {
       learned = learn_unknown();
@@ -279,21 +279,21 @@ class LiveRun {
     return requests_.empty() ? Done{} : serve_all();
   }
 
-  // Asks for the flows in the kernel's map that are not known here.
+  // Requests the flows in the kernel's map that are not known here.
   Status learn_unknown() {
     requests_.clear();
     const auto unknown = [this](uint64_t id) { return !flows_.knows(id); };
     Status listed = datapath_->list_flows(unknown, requests_, [this] { take_some(); });
     if (!listed) return listed;
-    drain();  // some of them were only on their way
+    drain();  // the records of some may just have arrived
     std::erase_if(requests_, [this](const auto& request) { return flows_.knows(request.flow_id); });
     for (fm_close_request& request : requests_) request.action = FM_REPORT_STATE;
     return serve_all();
   }
 
-  // Where records were lost, the opening records of flows may be among them. The next packet of
-  // such a flow announces it again; flows that have fallen silent are found here. The walk over the
-  // map is costly: at most one in ten seconds while losses go on.
+  // If records were lost, the opening records of flows may be among them. The next packet of such a
+  // flow announces it again; flows that have become silent are found here. Searching the map is
+  // expensive, so it is done at most every ten seconds while losses continue.
   Status find_unannounced(uint64_t now) {
     const uint64_t lost = datapath_->counters().events_lost;
     if (lost == lost_seen_ || now < next_search_) return Done{};
@@ -308,7 +308,7 @@ class LiveRun {
     datapath_->release();
   }
 
-  // Takes all records that are there now, and writes their rows. Bounded, because the programs may
+  // Processes all available records, and writes their rows. Bounded, because the programs may still
   // be running.
   Status drain_all() {
     const uint64_t until = monotonic_ns();
@@ -319,7 +319,7 @@ class LiveRun {
     return Done{};
   }
 
-  // Has the kernel answer all of requests_.
+  // Makes the kernel answer all of requests_.
   Status serve_all() {
     constexpr size_t kAtOnce = BpfDatapath::kAnswersAtOnce;
     for (size_t i = 0; i < requests_.size(); i += kAtOnce) {
@@ -331,8 +331,8 @@ class LiveRun {
     return Done{};
   }
 
-  // Rows are flushed first, then the records that they came from are released: a daemon that is
-  // killed in between repeats a row, otherwise it would lose one. Reports a failed output once.
+  // Flushes rows first and then releases their records: if the daemon is killed in between, a row
+  // is repeated, while the opposite order would lose it. Reports a failed output once.
   Status flush() {
     Status status = Done{};
     if ((rows_.come_without_flows() || flows_.flows_written() != flushed_) && !output_failed_) {
@@ -366,7 +366,7 @@ class LiveRun {
   bool output_failed_ = false;
 };
 
-// Metering goes on from here to the end that is asked for. Returns whether all went well.
+// Meters until the run has to stop. Returns whether everything succeeded.
 bool meter(const Config& config, LiveRun& live, LiveRows& rows, std::unique_ptr<LiveView> view,
            Host& host) {
   bool good = true;
@@ -383,7 +383,7 @@ bool meter(const Config& config, LiveRun& live, LiveRows& rows, std::unique_ptr<
   if (view) check(view->enter(monotonic_ns()));
   if (good) check(live.run(view.get()));
   tell_manager("STOPPING=1\nSTATUS=writing the open flows");
-  view.reset();  // what is said at the end is said on the screen as it was before
+  view.reset();  // restores the terminal before the final messages
   check(live.finish());
   check(rows.sink().finish());
   return live.report().at_end() && good;

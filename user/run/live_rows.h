@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Whose rows a live run writes: those of our own flows, or those of a compatibility mode, which
-// stands beside the flows and sees each packet.
+// The rows that a live run writes: those of our own flows, or those of a compatibility mode, which
+// sees each packet in addition to the flows.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace flowmeter {
 
-// Whether the kernel goes on when the run ends, for the next daemon (--pin).
+// Whether the kernel continues when the run ends, for the next daemon (--pin).
 inline bool kernel_goes_on(const Config& config) {
   return !config.pin.empty() && !config.unpin;
 }
@@ -23,21 +23,21 @@ class LiveRows {
  public:
   virtual ~LiveRows() = default;
 
-  // Where the flows go.
+  // The sink of the flows.
   virtual RecordSink& sink() = 0;
-  // Who sees each packet; null: nobody.
+  // The observer of each packet; null: none.
   virtual PacketObserver* observer() { return nullptr; }
-  // Whether there may be rows to flush when no flow was written.
+  // Whether there may be rows to flush even if no flow was written.
   virtual bool come_without_flows() const { return false; }
-  // Makes the last rows. Requires: all packets have come.
+  // Makes the last rows. Requires: all packets have been added.
   virtual Status finish() { return Done{}; }
 
   // Packets in rows or in open flows. rows_before: those in rows of earlier daemons.
   virtual uint64_t packets(const LiveFlows& flows, uint64_t rows_before) const = 0;
   virtual bool balanced() const { return true; }
-  // Goes on the account line, after the packet classes.
+  // The end of the account line, after the packet classes.
   virtual std::string account(const LiveFlows&, uint64_t /*rows_before*/) const { return ""; }
-  // Logs an account line of their own, if they have one.
+  // Logs their own account line, if they have one.
   virtual void log_account(Host&) const {}
   // Logs what the user must know at the end. kernel_only: metered packets that are in no row and in
   // no open flow.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Which options go together: first the rules of the table's rows, then those that need a look at
+// Which options can be combined: first the rules of the table's rows, then those that depend on
 // values.
 #include <algorithm>
 
@@ -13,7 +13,7 @@ Error usage(std::string what) {
   return Error{std::move(what), 0, true};
 }
 
-// A flag that was given as false was not.
+// A flag with the value false counts as not given.
 bool was_given(const std::vector<Option>& options, const GivenOptions& given,
                std::string_view spoken_name) {
   return std::any_of(options.begin(), options.end(), [&](const Option& option) {
@@ -23,7 +23,7 @@ bool was_given(const std::vector<Option>& options, const GivenOptions& given,
   });
 }
 
-// Rules look at values that stand in the Config. "": there is nothing wrong.
+// Rules that check values in the Config. "": no error.
 
 std::string check_datapath(const Config& config) {
   if (config.datapath != Datapath::kKernel) return "";

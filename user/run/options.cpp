@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A new option is a row of this table. Its place decides two things: help shows it there within its
-// group, and options are set in this order.
+// A new option is a row of this table. Its position determines its place within its group in help,
+// and options are set in this order.
 #include "run/options.h"
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace {
 
 // A flow takes 832 bytes in replay.
 constexpr uint32_t kReplayMaxFlows = 2'097'152;
-// Kernel and program together stay below 256 MiB with these (docs/design.md has the formula).
+// With these, kernel and program together stay below 256 MiB (docs/design.md has the formula).
 constexpr uint32_t kLiveMaxFlows = 120'000;
 constexpr uint32_t kLiveTimedMaxFlows = 80'000;
 constexpr uint32_t kMostFlows = 64 * 1024 * 1024;
@@ -44,7 +44,7 @@ const std::vector<OptionRules::Exclusion> kExcludedByCompat = {
      "--compat keeps one table of flows, in this process: leave out --per-interface and --pin"},
 };
 
-// Sets the defaults of time-outs and gaps, too, so it comes before them.
+// Also sets the defaults of time-outs and gaps, so it comes before them.
 OptionValue feature_set(Config& config) {
   std::vector<std::pair<std::string, const NamedFeatureSet*>> sets;
   for (const NamedFeatureSet& set : feature_sets()) sets.emplace_back(set.name, &set);
@@ -109,7 +109,7 @@ OptionValue max_flows(Config& config) {
   return value;
 }
 
-// The log's are first, so that what is wrong with the others is said as is wanted.
+// The options of the log are first, so that errors in the others are logged in the chosen format.
 std::vector<Option> first_options(Config& config) {
   return {
       {"--config", kOther, text(config.configuration_file, "FILE.toml"),

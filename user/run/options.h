@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The table of all options, and how values from anywhere become a Config.
+// The table of all options, and how values from any source become a Config.
 #pragma once
 
 #include <map>
@@ -11,26 +11,26 @@
 
 namespace flowmeter {
 
-// All options, bound to this Config. Requires: config stays where it is.
+// All options, bound to this Config. Requires: config is not moved.
 std::vector<Option> options_of(Config& config);
 
-// Null if there is none of this long name, which may be a former one.
+// The option with this long name, which may be a former one; null if there is none.
 const Option* find_option(const std::vector<Option>& options, const std::string& long_name);
 
 struct GivenOption {
   std::vector<std::string> values;
-  std::string source;  // for messages: "flow.toml:3"; empty: it needs no mention
+  std::string source;  // for messages: "flow.toml:3"; empty: not mentioned
 };
 using GivenOptions = std::map<const Option*, GivenOption>;
 
-// Sets what was given, in the order of the table.
+// Sets the given options, in the order of the table.
 Status set_options(const std::vector<Option>& options, const GivenOptions& given);
 
-// Whether what was given goes together: a usage error says what does not.
+// Whether the given options can be combined; otherwise a usage error.
 Status check_options(const std::vector<Option>& options, const GivenOptions& given,
                      const Config& config);
 
-// Fills in what depends on several options.
+// Sets members that depend on several options.
 void settle_options(Config& config);
 
 }  // namespace flowmeter

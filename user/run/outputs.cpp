@@ -18,15 +18,16 @@ Error usage(std::string what) {
   return Error{std::move(what), 0, true};
 }
 
-// Whether a write waits for nobody: it ends in the page cache, or nowhere.
+// Whether a write never blocks, because it goes to the page cache or to /dev/null.
 bool waits_for_nobody(const std::string& path) {
   struct stat status {};
   if (path == "-" ? ::fstat(STDOUT_FILENO, &status) != 0 : ::stat(path.c_str(), &status) != 0)
-    return true;  // will be made, or the error comes when it is opened
+    return true;  // it will be created, or opening it will fail
   return S_ISREG(status.st_mode) || path == "/dev/null" || path == "/dev/full";
 }
 
-// Also under another spelling or by a link: two writers would spoil each other's rows.
+// Also recognises the same file under another spelling or by a link: two writers would corrupt each
+// other's rows.
 Status check_different(std::vector<std::string> paths) {
   for (std::string& path : paths) {
     std::error_code ignored;
@@ -39,7 +40,7 @@ Status check_different(std::vector<std::string> paths) {
   return Done{};
 }
 
-// Adds the sinks to a group, each by what its writes wait for.
+// Adds the sinks to a group. Their kind depends on whether writes may block.
 class Opening {
  public:
   Opening(const OutputOptions& options, bool live, SinkGroup& group, Host& host)
@@ -55,7 +56,7 @@ class Opening {
 
   Status open_path(const std::string& path, std::unique_ptr<RowFormat> format) {
     if (path != "-" && (options_.rotation || !compression_suffix(path).empty())) {
-      // The disk and the processor wait: a thread of its own.
+      // Compression and synchronising to the disk take time, so it gets a separate thread.
       auto files = WholeFiles::open(path, *format, options_.rotation);
       if (!files) return files.error();
       queue(std::move(format), std::move(*files), -1);
@@ -66,7 +67,7 @@ class Opening {
       if (!sink) return sink.error();
       group_.add(std::move(*sink));
     } else {
-      // A reader that the metering must not wait for.
+      // The metering must not wait for the reader.
       auto stream = StreamWriter::open(path, *format);
       if (!stream) return stream.error();
       queue(std::move(format), std::move(*stream), options_.drain_s);
@@ -120,7 +121,7 @@ Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
                                                 bool quiet, Host& host) {
   auto group = std::make_unique<SinkGroup>(host, quiet);
   Opening opening(options, live, *group, host);
-  // What can be refused comes before what makes files.
+  // Checks that may fail come before files are created.
   for (const bool files : {false, true})
     for (const OutputKind* kind : output_kinds())
       if (kind->is_file == files)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The outputs of a run: whether they go together, and the sinks that they ask for.
+// The outputs of a run: whether they can be combined, and their sinks.
 #pragma once
 
 #include <memory>
@@ -11,11 +11,11 @@
 
 namespace flowmeter {
 
-// What is wrong with the outputs as a whole: a usage error. Requires: at least one is named.
+// Checks the outputs as a whole; fails with a usage error. Requires: at least one is named.
 Status check_outputs(const OutputOptions& options);
 
-// Opens all of them. Requires: no privilege has been given up, and no thread runs; host lives
-// longer than they do.
+// Opens all of them. Requires: no privilege has been given up, no thread is running, and host
+// outlives them.
 Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
                                                 const std::vector<Column>& columns, bool live,
                                                 bool quiet, Host& host);

@@ -29,7 +29,7 @@ Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   return open(config.outputs.targets.front().where, config.fields, config.max_flows);
 }
 
-// The feature set's own file, which is announced because nobody has named it.
+// The feature set's default file, which is announced because the user has not named it.
 Status prepare_default_output(const std::string& path, Host& host) {
   const std::string directory = path.substr(0, path.rfind('/'));
   if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)

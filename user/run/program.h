@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A run of the program: checks, outputs, then replay or live. It takes the process's signals.
+// A run of the program: checks, outputs, then replay or live. It handles the process's signals.
 #pragma once
 
 #include "base/host.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Reads captures into our own flows or into a compatibility mode, and tells how that went.
+// Reads captures into our own flows or into a compatibility mode, and reports the result.
 #include <pcap/pcap.h>
 
 #include <chrono>
@@ -16,13 +16,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint64_t kLookEvery = 4096;  // packets between looks at clock, output and signals
+constexpr uint64_t kLookEvery = 4096;  // packets between checks of clock, output and signals
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// One line on a terminal that is drawn over; nothing elsewhere.
+// A progress line on a terminal, which is updated in place; nothing elsewhere.
 class Progress {
  public:
   Progress(const Config& config, Host& host)
@@ -48,7 +48,7 @@ class Progress {
     if (drawn_) std::fputs("\r\033[K", stderr);
     drawn_ = false;
   }
-  // Logs a warning where the line was.
+  // Logs a warning in place of the line.
   void warn(std::string_view message) {
     clear();
     host_.log_warning(message);
@@ -133,7 +133,7 @@ class FlowReplay final : public CaptureConsumer {
   Replay replay_;
   std::string path_;
   uint32_t link_type_ = FM_LINK_ETHERNET;
-  std::set<uint32_t> warned_;  // of these link types
+  std::set<uint32_t> warned_;  // about these link types
 };
 
 // Reads captures into one consumer.
@@ -196,7 +196,7 @@ class CaptureRun {
     return report_end(reader, packets_ - before);
   }
 
-  // Now and then. Returns false if the output has failed.
+  // Called every kLookEvery packets. Returns false if the output has failed.
   bool look(const CaptureReader& reader) {
     if (consumer_.failed()) return false;
     progress_.show(reader, packets_);
@@ -208,8 +208,7 @@ class CaptureRun {
     return true;
   }
 
-  // Says what ended the reading of a capture, if it was not its end. Returns false if the run has
-  // failed.
+  // Reports why the reading of a capture ended before its end. Returns false if the run has failed.
   bool report_end(const CaptureReader& reader, uint64_t packets) {
     if (reader.read_error())
       return fail(Error{"cannot read capture " + reader.path(), reader.read_error()}.message());
@@ -234,7 +233,7 @@ class CaptureRun {
   Consumer& consumer_;
   Progress& progress_;
   Host& host_;
-  uint64_t packets_ = 0;  // read from all captures
+  uint64_t packets_ = 0;  // of all captures
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a run tells: the account of its packets, warnings, what --top shows.
+// The reports of a run: the account of its packets, warnings, and the data for --top.
 #pragma once
 
 #include "base/host.h"
@@ -11,11 +11,11 @@
 
 namespace flowmeter {
 
-// What the parsers of payload met: a warning if they had no memory for some, with -v the counts.
-// Nothing if payload is not looked into.
+// Reports on the parsers of payload: a warning if they ran out of memory, and counts with -v.
+// Nothing if payload is not parsed.
 void report_application(const Config& config, const FlowApplications& applications, Host& host);
 
-// What a live run tells. Made for each report.
+// The reports of a live run. An object is made for each report.
 struct LiveReport {
   const Config& config;
   const BpfDatapath& datapath;
@@ -27,14 +27,14 @@ struct LiveReport {
 
   // Logs the account at the end; returns whether it balances. Requires: the flows have settled.
   bool at_end() const;
-  // Logs the account so far. Requires: the kernel has told the states of its flows.
+  // Logs the account so far. Requires: the kernel has reported the states of its flows.
   void so_far(const RecordSink& sink) const;
-  // Logs one line, without asking the kernel for the states of flows. lost: at the end, the packets
-  // that were metered and are in no row.
+  // Logs one line, without requesting the states of flows. lost: at the end, the packets that were
+  // metered but are in no row.
   void summary(uint64_t lost = 0) const;
-  // What --top shows.
+  // The data for --top.
   ViewCounters view(uint64_t now_ns) const;
-  // By all hooks, those of interfaces that have gone included.
+  // Counted by all hooks, including those of removed interfaces.
   uint64_t packets_seen() const;
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A run, once its configuration is known: into our own flows, whose rows go to a sink, or into a
-// compatibility mode, which has an output of its own.
+// Starts a run with a given configuration: with our own flows, whose rows go to a sink, or with a
+// compatibility mode, which has its own output.
 #pragma once
 
 #include "base/host.h"
@@ -14,7 +14,7 @@ namespace flowmeter {
 ExitCode run_replay(const Config& config, RecordSink& sink, Host& host);
 ExitCode run_replay(const Config& config, CompatEngine& engine, Host& host);
 
-// Meters interfaces until a signal, the duration or the number of packets.
+// Meters interfaces until a signal, or until the duration or the number of packets is reached.
 ExitCode run_live(const Config& config, RecordSink& sink, Host& host);
 ExitCode run_live(const Config& config, CompatEngine& engine, Host& host);
 
