@@ -10,7 +10,7 @@
 namespace flowmeter {
 namespace {
 
-// With the groups in the order of the syntax, and not in that of their first options.
+// Shows the groups in the order of the syntax, not in that of their first options.
 class GroupedHelp final : public CLI::Formatter {
  public:
   explicit GroupedHelp(std::vector<std::string> groups) : groups_(std::move(groups)) {
@@ -32,7 +32,7 @@ class GroupedHelp final : public CLI::Formatter {
   const std::vector<std::string> groups_;
 };
 
-// Where CLI11 puts what it finds of one argument.
+// Where CLI11 stores the values of one argument.
 struct Slot {
   CLI::Option* option = nullptr;
   bool flag = false;
@@ -58,7 +58,7 @@ CLI::Option* add_values(CLI::App& app, const Argument& argument, std::vector<std
   return option;
 }
 
-// Former names become the present ones, which are all that help and errors know.
+// Replaces former names by current ones, so that help and errors use only these.
 std::vector<std::string> with_present_names(const CommandSyntax& syntax, int argc,
                                             const char* const* argv) {
   std::vector<std::string> words(argv, argv + argc);
@@ -90,7 +90,7 @@ Asked<CommandLine> read_command_line(const CommandSyntax& syntax, int argc,
   app.set_help_flag("-h,--help", "Print this help")->group(last_group);
   try {
     std::vector<std::string> words = with_present_names(syntax, argc - 1, argv + 1);
-    std::reverse(words.begin(), words.end());  // as CLI11 wants them
+    std::reverse(words.begin(), words.end());  // the order that CLI11 expects
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) return Error{error.what(), 0, true};

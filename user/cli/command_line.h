@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Takes argv apart, and prints help. The only file that knows CLI11, which is slow to compile.
+// Parses argv and prints help. Only command_line.cpp includes CLI11, which is slow to compile.
 #pragma once
 
 #include <string>
@@ -11,15 +11,15 @@
 namespace flowmeter {
 
 struct Argument {
-  std::string names;  // "-c,--csv"; without dashes: a positional one
+  std::string names;  // "-c,--csv"; without dashes: a positional argument
   std::string help;
   std::string group = "Options";  // its heading in help
-  std::string type = {};          // as help calls its value
+  std::string type = {};          // the name of its value in help
   std::string default_text = {};  // in help
   bool is_flag = false;
   bool is_list = false;          // may be given several times
-  bool may_be_bare = false;      // its value is "" then
-  std::string former_name = {};  // still taken, and in no help
+  bool may_be_bare = false;      // the value may be omitted, and then is ""
+  std::string former_name = {};  // still accepted, but not in help
 };
 
 struct CommandSyntax {
@@ -35,14 +35,13 @@ struct CommandSyntax {
 
 struct CommandLine {
   std::vector<std::vector<std::string>> values;  // of each argument; empty: it was not given
-  std::vector<std::string> rest;                 // what is none of them
+  std::vector<std::string> rest;                 // all other words
 };
 
-// How a command line is answered that asks for no work: a text to be printed, such as help, or the
-// error that it is.
+// The answer to a command line that starts no work: a text to print, such as help, or an error.
 using Answer = std::variant<std::string, Error>;
 
-// What a command line asks for, or its answer.
+// The parsed command line, or the answer to it.
 template <typename Wanted>
 class [[nodiscard]] Asked {
  public:

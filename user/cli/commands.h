@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The program's commands: metering, and what its first argument can name instead.
+// The program's commands: metering, and the commands that its first argument can name instead.
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@
 
 namespace flowmeter {
 
-// Does what the command line asks for.
+// Runs the command line.
 ExitCode run_command(int argc, const char* const* argv, Host& host);
 
 struct Command {
@@ -22,16 +22,16 @@ struct Command {
 };
 std::span<const Command> commands();
 
-// What kernel, capabilities and interfaces allow.
+// Reports what kernel, capabilities and interfaces allow.
 ExitCode run_doctor(int argc, const char* const* argv, Host& host);
-// The feature sets and their columns.
+// Prints the feature sets and their columns.
 ExitCode run_features(int argc, const char* const* argv, Host& host);
 
-// A script for a shell.
+// Prints a completion script for a shell.
 ExitCode run_completion(int argc, const char* const* argv, Host& host);
 
-// Prints to standard output. kOk; or, if the text could not be written, kRunFailed, and standard
-// error says so.
+// Prints to standard output. Returns kOk; or, if the text could not be written, reports that on
+// standard error and returns kRunFailed.
 ExitCode print_out(Host& host, const std::string& text);
 
 // Prints the text, or logs the error.

@@ -33,7 +33,7 @@ constexpr char kEnd[] = R"(    esac
 complete -F _flowmeter_ebpf flowmeter-ebpf
 )";
 
-// Completes words, or what such a value is: files, directories, interfaces; else nothing.
+// Completes words, or values by their type: files, directories, interfaces; else nothing.
 std::string value_completion(const OptionValue& value) {
   std::string words;
   for (const std::string& word : value.words) words += (words.empty() ? "" : " ") + word;

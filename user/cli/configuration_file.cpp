@@ -12,7 +12,7 @@
 namespace flowmeter {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // as some editors write it
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // written by some editors
 
 bool is_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -73,7 +73,7 @@ class Parser {
   void skip_blanks() {
     while (at(' ') || at('\t')) rest_.remove_prefix(1);
   }
-  // With comments; also within arrays. Returns whether there is something left.
+  // Also skips comments; also used within arrays. Returns whether there is more text.
   bool skip_blank_lines() {
     for (skip_blanks(); at_line_end() && !rest_.empty(); skip_blanks()) {
       rest_.remove_prefix(std::min(rest_.find('\n'), rest_.size()));
@@ -128,7 +128,7 @@ class Parser {
     return true;
   }
 
-  // A number or a truth value. What number it may be is the option's to say.
+  // A number or a truth value. The option checks the number.
   bool read_plain(std::string& value) {
     const size_t end = std::min(rest_.find_first_of(" \t\r\n#,]"), rest_.size());
     value = rest_.substr(0, end);
@@ -167,7 +167,7 @@ class Parser {
     return fail("a quote is missing");
   }
 
-  // Bytes used behind the backslash; 0: it is no escape.
+  // The number of bytes after the backslash; 0: not an escape.
   static size_t read_escape(std::string_view text, std::string& value) {
     constexpr std::string_view kLetters = "btnfr\"\\", kMeant = "\b\t\n\f\r\"\\";
     if (text.empty()) return 0;

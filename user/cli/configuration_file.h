@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Reads a configuration file: the part of TOML that a list of options needs. A line is
-// `name = value`, with a string, number, true or false, or an array of those; # begins a comment.
-// No tables, dates or multi-line strings: they are errors that name the line, as everything is that
-// TOML would read otherwise.
+// `name = value`, with a string, number, true or false, or an array of those; # starts a comment.
+// Tables, dates, multi-line strings, and everything that TOML would read differently are errors
+// that name the line.
 #pragma once
 
 #include <string>
@@ -20,11 +20,11 @@ struct ConfigurationEntry {
   unsigned line = 0;
 };
 
-// The entries of a file's text; path is for errors, which begin with "path:line: ".
+// The entries of a file's text; path is for errors, which start with "path:line: ".
 Result<std::vector<ConfigurationEntry>> parse_configuration(std::string_view text,
                                                             const std::string& path);
 
-// The same of a file.
+// The entries of a file.
 Result<std::vector<ConfigurationEntry>> read_configuration(const std::string& path);
 
 // A TOML string of these bytes.

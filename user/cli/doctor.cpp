@@ -14,7 +14,7 @@
 namespace flowmeter {
 namespace {
 
-// The meter's own programs, past the verifier and let go again.
+// Loads the meter's own programs, to check that they pass the verifier, and frees them.
 Finding datapath_finding() {
   if (const std::string missing = missing_capabilities(); !missing.empty())
     return {"datapath", FindingState::kUnknown, true, "unknown without " + missing};

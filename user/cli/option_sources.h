@@ -16,7 +16,7 @@ std::string environment_name(const std::string& long_name);
 
 class OptionSources {
  public:
-  // Requires: the options live longer than this.
+  // Requires: the options outlive this object.
   explicit OptionSources(const std::vector<Option>& options) : options_(options) {}
 
   // Takes the command line's values, one entry per option, and reads the other sources. An error
@@ -24,11 +24,12 @@ class OptionSources {
   Status read(std::vector<std::vector<std::string>> command_line);
   const GivenOptions& given() const { return given_; }
 
-  // Warns of variables that name no option. They are no errors, as they may be other programs'.
+  // Warns about variables that name no option. They are not errors, because other programs may use
+  // them.
   void warn_of_unknown(Host& host) const;
 
-  // What is in force, as a file that --config takes, each value with its source. Defaults are
-  // comments. Passwords in URLs are left out.
+  // The values in force, each with its source, as a file for --config. Defaults are comments.
+  // Passwords in URLs are left out.
   std::string text() const;
 
  private:

@@ -56,7 +56,7 @@ Error usage(std::string what) {
   return Error{std::move(what), 0, true};
 }
 
-// The Python tool has -c as a flag and the output file as an argument of its own, anywhere.
+// In the Python cicflowmeter, -c is a flag, and the output file is a separate argument anywhere.
 Status take_rest(const std::vector<std::string>& rest, std::vector<OutputTarget>& targets) {
   const size_t bare = std::erase_if(targets, [](const OutputTarget& target) {
     return target.kind == &kCsvOutput && target.where.empty();
@@ -69,7 +69,7 @@ Status take_rest(const std::vector<std::string>& rest, std::vector<OutputTarget>
   return Done{};
 }
 
-// Requires: nobody has named an output.
+// Requires: no output was named.
 Status name_output(Config& config) {
   OutputOptions& outputs = config.outputs;
   if (config.compat != Compat::kNone) {
@@ -97,7 +97,7 @@ std::string all_columns(const Config& config) {
          columns_text(columns_extra());
 }
 
-// Reads all sources. Returns what the command line has beside options.
+// Reads all sources. Returns the words of the command line that are not options.
 Asked<std::vector<std::string>> read_sources(const std::vector<Option>& options,
                                              OptionSources& sources, Config& config, int argc,
                                              const char* const* argv, Host& host) {

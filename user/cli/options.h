@@ -9,7 +9,7 @@
 namespace flowmeter {
 
 // host: gets the format and level of the log.
-// The run that is asked for; or a text to be printed: help, a list of columns, what is in force.
+// Returns the requested run; or a text to print: help, a list of columns, the values in force.
 Asked<Config> parse_options(int argc, const char* const* argv, Host& host);
 
 }  // namespace flowmeter
