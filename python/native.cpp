@@ -281,7 +281,7 @@ class Meter {
  private:
   void require_own_process() const {
     if (run_->forked())
-      throw std::runtime_error("the run belongs to the process that has begun it, not to its fork");
+      throw std::runtime_error("the run belongs to the process that started it, not to a fork");
   }
 
   static Result<std::unique_ptr<Metering>> start(Config config) {

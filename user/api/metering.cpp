@@ -40,7 +40,7 @@ Result<Config> Metering::configure(const Keywords& keywords) {
 
 Result<std::unique_ptr<Metering>> Metering::start(Config config) {
   if (config.compat != Compat::kNone)
-    return Error{"the compatibility modes are the command line's only", 0, true};
+    return Error{"the compatibility modes are available on the command line only", 0, true};
   auto columns =
       select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
   if (!columns) return columns.error();
