@@ -28,7 +28,7 @@ void MessageStarts::add(uint32_t sequence, uint16_t length) {
 
 void HttpCounts::add(const HttpMessage& message, unsigned direction, uint32_t sequence,
                      uint64_t order, uint8_t segment) {
-  // A copy of a message start, or a segment that begins inside of a header.
+  // A copy of a message start, or a segment that starts inside a header.
   if (starts[direction].covers(sequence)) return;
   starts[direction].add(sequence, static_cast<uint16_t>(message.header_bytes));
   first = std::min(first, order);

@@ -87,7 +87,7 @@ OptionValue seconds(std::optional<double>& variable);
 // Parses a whole number within these bounds; otherwise returns an error about the text.
 Result<uint64_t> to_count(const std::string& text, uint64_t least, uint64_t most);
 
-// Of any unsigned type, or an optional one.
+// A value of any unsigned type, or an optional one.
 template <typename Number>
 OptionValue count(Number& variable, uint64_t least, uint64_t most) {
   OptionValue value = custom("N", [&variable, least, most](const std::string& text) -> Status {

@@ -91,12 +91,12 @@ class FlowFile:
             self._file = sys.stdin.buffer if path == "-" else open(path, "rb")
             if path != "-":
                 self._size = os.fstat(self._file.fileno()).st_size
-            octets = self._file
-            if octets.peek(2)[:2] == b"\x1f\x8b":
-                octets = io.BufferedReader(gzip.GzipFile(fileobj=self._file))
+            data = self._file
+            if data.peek(2)[:2] == b"\x1f\x8b":
+                data = io.BufferedReader(gzip.GzipFile(fileobj=self._file))
         except OSError as error:
             raise Unreadable(f"{self.path}: {error.strerror or error}") from None
-        self._text = io.TextIOWrapper(octets, encoding="utf-8-sig", errors="replace", newline="\n")
+        self._text = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline="\n")
         self._lines = self._guarded(self._text)
         self._records = self._whole_records()
         self.titles = next(self._records, [])  # as they are in the file; some tools put blanks before them

@@ -56,9 +56,9 @@ def page(source, a, tables, pictures, remarks):
             *(_table(*table) for table in tables), "</div>"]
     if pictures:
         out.append("<h2>Plots</h2>")
-    for caption, octets in pictures:
-        if octets is None:
+    for caption, png in pictures:
+        if png is None:
             out.append(f"<p>{html.escape(caption)} could not be drawn.</p>")
         else:
-            out.append(f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(octets).decode()}">')
+            out.append(f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">')
     return "\n".join(out) + "\n</html>\n"

@@ -11,30 +11,30 @@ from .columns import CORRECT, JAVA, KEY, PYTHON
 from .flow import Flow, Frame, View
 
 
-def _capture_octets(path):
+def _capture_bytes(path):
     with open(path, "rb") as file:
-        octets = file.read()
-    return gzip.decompress(octets) if octets[:2] == b"\x1f\x8b" else octets
+        data = file.read()
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
-def _stated_below_captured(octets, header):
+def _stated_below_captured(data, header):
     """Numbers of the records of a pcap file whose wire length is below the captured length."""
-    records = captures.pcap_records(octets, header.order) if header else ()
+    records = captures.pcap_records(data, header.order) if header else ()
     return {number for number, (_, _, frame, wire) in enumerate(records) if wire < len(frame)}
 
 
 class Capture:
     def __init__(self, path):
-        octets = _capture_octets(path)
+        data = _capture_bytes(path)
         self.frames = []
         self.flows, self.flow_of = {}, {}  # by program: list of Flow; Frame -> Flow
         self._tables = {CORRECT: _CorrectFlows(), PYTHON: _PythonFlows(), JAVA: _JavaFlows()}
-        header = captures.pcap_header(octets)  # None: pcapng
+        header = captures.pcap_header(data)  # None: pcapng
         order = header.order if header else "<"
         snap = header.snap if header else 0
         self._upper_link_bits = bool(header) and header.link > 0xFFFF
-        memory, first_link, below = {}, None, _stated_below_captured(octets, header)
-        for time, captured, wire, link in cic82.frames(octets):
+        memory, first_link, below = {}, None, _stated_below_captured(data, header)
+        for time, captured, wire, link in cic82.frames(data):
             first_link = link if first_link is None else first_link
             seen = captured[:snap] if 0 < snap < 2**31 else captured
             frame = Frame(len(self.frames), time, wire, min(len(seen), 0xFFFF))
@@ -56,30 +56,30 @@ class Capture:
                 for of, flow in table.flows.items():
                     flow.unwritten = None if of.written() else table.unwritten
 
-    def _correct(self, frame, octets, wire, link, time, memory):
+    def _correct(self, frame, data, wire, link, time, memory):
         try:
-            key, packet = cic82.dissect(octets, wire, link, time, memory)
+            key, packet = cic82.dissect(data, wire, link, time, memory)
         except cic82.Refused as refused:
             frame.refused[CORRECT] = str(refused)
             return
         frame.views[CORRECT] = View(packet.header, packet.payload, packet.flags, packet.window)
         self._tables[CORRECT].add(frame, key, packet)
 
-    def _python(self, frame, octets, link, order, time):
+    def _python(self, frame, data, link, order, time):
         if link not in (0, 1, 12, 108, 113, 228, 276) or self._upper_link_bits:
             frame.refused[PYTHON] = "python-link-type"
             return
-        packet = python_cicflowmeter.packet_of(link, order, time, octets)
+        packet = python_cicflowmeter.packet_of(link, order, time, data)
         if packet is None:
-            ip = python_cicflowmeter.ip_of(link, order, octets)
+            ip = python_cicflowmeter.ip_of(link, order, data)
             frame.refused[PYTHON] = ("python-ipv4-only" if len(ip) < 20 else
                                      "python-later-fragment" if (ip[6] << 8 | ip[7]) & 0x1FFF else "python-undissected")
             return
         frame.views[PYTHON] = View(4 * packet.ihl, packet.payload, packet.flags, packet.window if packet.protocol == 6 else None)
         self._tables[PYTHON].add(frame, packet)
 
-    def _java(self, frame, octets, wire, time):
-        packet = java_cicflowmeter.packet_of(octets, wire)
+    def _java(self, frame, data, wire, time):
+        packet = java_cicflowmeter.packet_of(data, wire)
         if packet is None:
             frame.refused[JAVA] = "java-not-ipv4"
             return

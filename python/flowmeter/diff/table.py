@@ -29,10 +29,10 @@ class Table(NamedTuple):
 def _text_of(path):
     try:
         with open(path, "rb") as file:
-            octets = file.read()
-        if octets[:2] == b"\x1f\x8b":
-            octets = gzip.decompress(octets)
-        return octets.decode()
+            data = file.read()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        return data.decode()
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror or error}") from None
     except EOFError:

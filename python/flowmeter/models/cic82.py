@@ -70,15 +70,15 @@ class Refused(Exception):
 Packet = collections.namedtuple("Packet", "time length header payload flags window source destination")
 
 
-def number(octets, at, size, reason):
-    if at + size > len(octets):
+def number(data, at, size, reason):
+    if at + size > len(data):
         raise Refused(reason)
-    return int.from_bytes(octets[at:at + size], "big")
+    return int.from_bytes(data[at:at + size], "big")
 
 
-def network_start(octets, link):
+def network_start(data, link):
     """(offset, IP version)"""
-    get = lambda at, size: number(octets, at, size, "not_ip")
+    get = lambda at, size: number(data, at, size, "not_ip")
 
     def nibble(at):
         version = get(at, 1) >> 4
@@ -125,14 +125,14 @@ def network_start(octets, link):
     if link in (0, 108):
         get(0, 4)
         for order in ("big", "little"):
-            family = int.from_bytes(octets[:4], order)
+            family = int.from_bytes(data[:4], order)
             if family == 2:
                 return 4, 4
             if family in (10, 24, 28, 30):
                 return 4, 6
         raise Refused("not_ip")
     if link == 9:
-        return ppp(2 if octets[:2] == b"\xff\x03" else 0)
+        return ppp(2 if data[:2] == b"\xff\x03" else 0)
     raise Refused("not_ip")
 
 
@@ -140,8 +140,8 @@ Network = collections.namedtuple("Network", "at end protocol source destination 
 """The contents of the IP headers. at: start of the transport header; fragment: None or (identity, offset in 8 bytes)."""
 
 
-def ipv4(octets, start, wire):
-    get = lambda at, size: number(octets, at, size, "malformed")
+def ipv4(data, start, wire):
+    get = lambda at, size: number(data, at, size, "malformed")
     if get(start, 1) >> 4 != 4:
         raise Refused("malformed")
     size = (get(start, 1) & 15) * 4
@@ -154,15 +154,15 @@ def ipv4(octets, start, wire):
     protocol = get(start + 9, 1)
     if protocol not in (1, 6, 17):
         raise Refused("other_protocol")
-    source, destination = octets[start + 12:start + 16], octets[start + 16:start + 20]
+    source, destination = data[start + 12:start + 16], data[start + 16:start + 20]
     fragment, field = None, get(start + 6, 2)
     if field & 0x3fff:
         fragment = ((4, source, destination, protocol, get(start + 4, 2)), field & 0x1fff)
     return Network(start + size, start + total, protocol, source, destination, fragment)
 
 
-def ipv6(octets, start, wire):
-    get = lambda at, size: number(octets, at, size, "malformed")
+def ipv6(data, start, wire):
+    get = lambda at, size: number(data, at, size, "malformed")
     get(start, 40)
     if get(start, 1) >> 4 != 6:
         raise Refused("malformed")
@@ -170,7 +170,7 @@ def ipv6(octets, start, wire):
     end = start + 40 + length if length else wire
     if end > wire:
         raise Refused("malformed")
-    source, destination = octets[start + 8:start + 24], octets[start + 24:start + 40]
+    source, destination = data[start + 8:start + 24], data[start + 24:start + 40]
     at, protocol, fragment = start + 40, get(start + 6, 1), None
     extensions = (0, 43, 44, 51, 60, 135, 139, 140)
     for _ in range(8):
@@ -192,24 +192,24 @@ def ipv6(octets, start, wire):
     return Network(at, end, protocol, source, destination, fragment)
 
 
-def dissect(octets, wire, link, time, memory):
+def dissect(data, wire, link, time, memory):
     """(flow key without direction, Packet); memory: first fragments."""
-    start, version = network_start(octets, link)
-    ip = (ipv4 if version == 4 else ipv6)(octets, start, wire)
+    start, version = network_start(data, link)
+    ip = (ipv4 if version == 4 else ipv6)(data, start, wire)
     if ip.fragment and ip.fragment[1]:
         first = memory.get(ip.fragment[0])
         if first is None or time - first[0] > FRAGMENT_MEMORY * NS:
             raise Refused("unattributed_fragment")
         _, key, ends = first
         return key, Packet(time, wire, ip.at - start, ip.end - ip.at, 0, None, *ends)
-    key, packet = transport(octets, start, version, ip, time, wire)
+    key, packet = transport(data, start, version, ip, time, wire)
     if ip.fragment:
         memory[ip.fragment[0]] = (time, key, (packet.source, packet.destination))
     return key, packet
 
 
-def transport(octets, start, version, ip, time, wire):
-    get = lambda at, size: number(octets, at, size, "malformed")
+def transport(data, start, version, ip, time, wire):
+    get = lambda at, size: number(data, at, size, "malformed")
     at, protocol = ip.at, ip.protocol
     fixed = 20 if protocol == 6 else 8
     get(at, fixed)
@@ -285,10 +285,10 @@ class Flows:
         return flow
 
 
-def meter(octets):
+def meter(data):
     """(flows in the order of their first packets, Counter of classes)"""
     flows, memory, counts = Flows(), {}, collections.Counter()
-    for time, captured, wire, link in frames(octets):
+    for time, captured, wire, link in frames(data):
         try:
             key, packet = dissect(captured, wire, link, time, memory)
         except Refused as refused:
@@ -376,7 +376,7 @@ def columns(flow):
 
 
 def identity(flow, icmp):
-    text = lambda octets: socket.inet_ntop(socket.AF_INET if len(octets) == 4 else socket.AF_INET6, octets)
+    text = lambda data: socket.inet_ntop(socket.AF_INET if len(data) == 4 else socket.AF_INET6, data)
     return {
         "src_ip": text(flow.source[0]), "dst_ip": text(flow.destination[0]),
         "src_port": -1 if icmp else flow.source[1], "dst_port": -1 if icmp else flow.destination[1],

@@ -214,10 +214,10 @@ def packet_of(frame, wire):
         return None
 
 
-def packets(octets):
+def packets(data):
     """(time in microseconds, packet) of each record of a little-endian pcap file."""
-    snap_length = captures.pcap_header(octets).snap
-    for seconds, fraction, captured, wire in captures.pcap_records(octets, "<"):
+    snap_length = captures.pcap_header(data).snap
+    for seconds, fraction, captured, wire in captures.pcap_records(data, "<"):
         frame, wire = captured[:snap_length], int32(wire)
         if wire >= len(frame):
             packet = packet_of(frame, wire)
@@ -465,9 +465,9 @@ class Flows:
         return flow
 
 
-def rows(octets):
+def rows(data):
     flows = Flows()
-    for t, packet in packets(octets):
+    for t, packet in packets(data):
         flows.add(t, packet)
     written = [flow.row() for flow in flows.ended + flows.open.values() if flow.written()]
     return "\n".join([HEADER, *written]) + "\n"
