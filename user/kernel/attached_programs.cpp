@@ -5,62 +5,26 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <linux/if_link.h>
-#include <linux/pkt_cls.h>
-#include <linux/rtnetlink.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <string_view>
 
 #include "base/unique_fd.h"
-#include "kernel/netlink_request.h"
+#include "kernel/traffic_control.h"
 
 namespace flowmeter {
 namespace {
 
-// Values of enum bpf_attach_type since Linux 6.6; older headers lack the names.
-constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
-constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 // The kernel's limit of programs at one TCX hook (BPF_MPROG_MAX).
 constexpr size_t kTcxProgramsMax = 64;
 
 // ---- the hooks ----
-
-using TakeTcMessage = std::function<void(const tcmsg& message, std::string_view attributes)>;
-
-// Dumps tc objects. If something changed during the dump, calls `begin`, which discards everything
-// passed to `take`, and dumps again.
-Status dump_tc(int type, unsigned interface_index, uint32_t parent,
-               const std::function<void()>& begin, const TakeTcMessage& take) {
-  struct {
-    nlmsghdr header;
-    tcmsg message;
-  } request{};
-  request.header.nlmsg_len = sizeof(request);
-  request.header.nlmsg_type = static_cast<uint16_t>(type);
-  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  request.message.tcm_family = AF_UNSPEC;
-  request.message.tcm_ifindex = static_cast<int>(interface_index);
-  request.message.tcm_parent = parent;
-  constexpr int kAttempts = 5;
-  for (int attempt = 1;; attempt++) {
-    begin();
-    Status done =
-        netlink_request(NETLINK_ROUTE, request.header, [&](const nlmsghdr&, std::string_view body) {
-          tcmsg message;
-          if (body.size() < sizeof(message)) return;
-          std::memcpy(&message, body.data(), sizeof(message));
-          take(message, body.substr(sizeof(message)));
-        });
-    if (done || done.error().os_error != EINTR || attempt == kAttempts) return done;
-  }
-}
 
 std::string program_name(uint32_t program_id) {
   const UniqueFd fd(bpf_prog_get_fd_by_id(program_id));
@@ -90,7 +54,7 @@ Status add_xdp(const Interface& interface, std::vector<AttachedProgram>& program
   return Done{};
 }
 
-Status add_tcx(const Interface& interface, bpf_attach_type type, const char* hook,
+Status add_tcx(const Interface& interface, bpf_attach_type type, const std::string& hook,
                std::vector<AttachedProgram>& programs) {
   std::array<__u32, kTcxProgramsMax> ids{};
   __u32 count = ids.size();
@@ -108,43 +72,26 @@ Status add_tcx(const Interface& interface, bpf_attach_type type, const char* hoo
 
 // The qdisc that holds filters of received packets: "clsact", "ingress", or "" if there is neither.
 Result<std::string> filter_qdisc(const Interface& interface) {
-  std::string kind;
-  Status status = dump_tc(
-      RTM_GETQDISC, interface.index, 0, [&] { kind.clear(); },
-      [&](const tcmsg& message, std::string_view attributes) {
-        // The kernel sends the qdiscs of all interfaces, whatever was requested.
-        if (message.tcm_ifindex == static_cast<int>(interface.index) &&
-            message.tcm_parent == TC_H_INGRESS)
-          kind = netlink_text(netlink_attribute(attributes, TCA_KIND));
-      });
-  if (!status) return Error{"cannot list the qdiscs of " + interface.name, status.error().os_error};
-  return kind;
+  auto qdiscs = list_ingress_qdiscs();
+  if (!qdiscs) return Error{"cannot list the qdiscs of " + interface.name, qdiscs.error().os_error};
+  for (const IngressQdisc& qdisc : *qdiscs)
+    if (qdisc.interface_index == interface.index) return qdisc.kind;
+  return std::string();
 }
 
-Status add_filters(const Interface& interface, const std::string& qdisc, uint32_t minor,
-                   const char* direction, std::vector<AttachedProgram>& programs) {
-  std::vector<AttachedProgram> filters;
-  Status status = dump_tc(
-      RTM_GETTFILTER, interface.index, TC_H_MAKE(TC_H_CLSACT, minor), [&] { filters.clear(); },
-      [&](const tcmsg& message, std::string_view attributes) {
-        // The head of a priority comes first, without a handle, then its filters. For kinds other
-        // than BPF the head is sufficient.
-        const std::string kind = netlink_text(netlink_attribute(attributes, TCA_KIND));
-        const bool is_head = message.tcm_handle == 0;
-        if ((kind == "bpf") == is_head) return;
-        AttachedProgram filter{qdisc + "/" + direction, 0, kind, ""};
-        if (kind == "bpf") {
-          const std::string_view options = netlink_attribute(attributes, TCA_OPTIONS);
-          filter.program_id = netlink_number<uint32_t>(netlink_attribute(options, TCA_BPF_ID));
-          filter.program_name = program_name(filter.program_id);
-          if (filter.program_name.empty())
-            filter.program_name = netlink_text(netlink_attribute(options, TCA_BPF_NAME));
-        }
-        filters.push_back(std::move(filter));
-      });
-  if (!status)
-    return Error{"cannot list the filters of " + interface.name, status.error().os_error};
-  programs.insert(programs.end(), filters.begin(), filters.end());
+Status add_filters(const Interface& interface, Direction direction, const std::string& hook,
+                   std::vector<AttachedProgram>& programs) {
+  auto filters = list_filters(interface.index, direction);
+  if (!filters)
+    return Error{"cannot list the filters of " + interface.name, filters.error().os_error};
+  for (const TrafficFilter& filter : *filters) {
+    // The head of a priority comes first, without a handle, then its filters. For a kind other than
+    // BPF the head tells everything.
+    const bool is_bpf = filter.kind == "bpf", is_head = filter.handle == 0;
+    if (is_bpf == is_head) continue;
+    std::string name = is_bpf ? program_name(filter.program_id) : filter.kind;
+    programs.push_back({hook, filter.program_id, name.empty() ? filter.name : name, ""});
+  }
   return Done{};
 }
 
@@ -205,23 +152,14 @@ Result<std::vector<AttachedProgram>> attached_programs(const Interface& interfac
   if (Status xdp = add_xdp(interface, programs); !xdp) return xdp.error();
   auto qdisc = filter_qdisc(interface);
   if (!qdisc) return qdisc.error();
-  const bool both_directions = *qdisc == "clsact";
-  struct Way {
-    bpf_attach_type tcx;
-    const char* tcx_hook;
-    uint32_t minor;
-    const char* direction;
-    bool has_filters;
-  };
-  const Way ways[] = {
-      {kTcxIngress, "tcx/ingress", TC_H_MIN_INGRESS, "ingress", !qdisc->empty()},
-      {kTcxEgress, "tcx/egress", TC_H_MIN_EGRESS, "egress", both_directions},
-  };
-  for (const Way& way : ways) {
-    if (Status tcx = add_tcx(interface, way.tcx, way.tcx_hook, programs); !tcx) return tcx.error();
-    if (!way.has_filters) continue;
-    if (Status filters = add_filters(interface, *qdisc, way.minor, way.direction, programs);
-        !filters)
+  for (const Direction direction : {Direction::kIngress, Direction::kEgress}) {
+    const bool ingress = direction == Direction::kIngress;
+    const std::string way = ingress ? "/ingress" : "/egress";
+    if (Status tcx = add_tcx(interface, ingress ? kTcxIngress : kTcxEgress, "tcx" + way, programs);
+        !tcx)
+      return tcx.error();
+    if (qdisc->empty() || (*qdisc == "ingress" && !ingress)) continue;
+    if (Status filters = add_filters(interface, direction, *qdisc + way, programs); !filters)
       return filters.error();
   }
   find_owners(programs);

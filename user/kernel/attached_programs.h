@@ -4,6 +4,8 @@
 // packet path: to find owners, it searches /proc.
 #pragma once
 
+#include <linux/bpf.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,6 +14,10 @@
 #include "kernel/interface.h"
 
 namespace flowmeter {
+
+// Values of enum bpf_attach_type since Linux 6.6; older headers lack the names.
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
+constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
 struct AttachedProgram {
   // "xdp" (native), "xdp-generic", "xdp-offload", "tcx/ingress", "tcx/egress", "clsact/ingress",

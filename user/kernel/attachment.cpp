@@ -24,8 +24,6 @@ namespace flowmeter {
 namespace {
 
 // Values of Linux 6.6; older headers lack the names.
-constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
-constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr __u32 kLinkTypeTcx = 11;
 constexpr __u32 kBefore = 1u << 3;  // BPF_F_BEFORE without another program: before all
 constexpr __u32 kAfter = 1u << 4;   // BPF_F_AFTER

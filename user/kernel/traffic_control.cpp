@@ -118,9 +118,11 @@ Result<std::vector<TrafficFilter>> list_filters(unsigned interface_index, Direct
         filter.protocol = ntohs(static_cast<uint16_t>(TC_H_MIN(message.tcm_info)));
         filter.handle = message.tcm_handle;
         filter.kind = netlink_text(netlink_attribute(attributes, TCA_KIND));
-        if (filter.kind == "bpf")
-          filter.name = netlink_text(
-              netlink_attribute(netlink_attribute(attributes, TCA_OPTIONS), TCA_BPF_NAME));
+        if (filter.kind == "bpf") {
+          const std::string_view options = netlink_attribute(attributes, TCA_OPTIONS);
+          filter.name = netlink_text(netlink_attribute(options, TCA_BPF_NAME));
+          filter.program_id = netlink_number<uint32_t>(netlink_attribute(options, TCA_BPF_ID));
+        }
         filters.push_back(std::move(filter));
       });
   if (!status) return status.error();

@@ -27,7 +27,9 @@ struct TrafficFilter {
   uint16_t protocol = 0;  // ETH_P_…
   uint32_t handle = 0;
   std::string kind;  // "bpf", "u32", …
-  std::string name;  // of a BPF filter
+  // Of a BPF filter.
+  std::string name;
+  uint32_t program_id = 0;
 };
 
 // Lists those of all interfaces.

@@ -26,7 +26,6 @@
 namespace flowmeter {
 namespace {
 
-constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);  // since Linux 6.6
 constexpr int kTcxNext = -1;
 constexpr char kBpffs[] = "/sys/fs/bpf";
 // A live run with default limits takes less memory than this, kernel and daemon together.
