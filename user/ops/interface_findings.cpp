@@ -2,34 +2,14 @@
 #include "ops/interface_findings.h"
 
 #include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 
-#include "base/unique_fd.h"
 #include "kernel/interface.h"
 #include "kernel/xdp_support.h"
 
 namespace flowmeter {
 namespace {
-
-struct LinkState {
-  uint32_t mtu = 0;
-  bool up = false;
-};
-
-LinkState link_state(const std::string& name) {
-  LinkState state;
-  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct ifreq request {};
-  name.copy(request.ifr_name, IFNAMSIZ - 1);
-  if (::ioctl(socket.get(), SIOCGIFMTU, &request) == 0)
-    state.mtu = static_cast<uint32_t>(request.ifr_mtu);
-  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0)
-    state.up = (request.ifr_flags & IFF_UP) != 0;
-  return state;
-}
 
 std::string joined(std::initializer_list<std::pair<bool, const char*>> parts, const char* none) {
   std::string text;
@@ -111,16 +91,15 @@ InterfaceDiagnosis diagnose_interface(const std::string& name, bool demanded) {
     return diagnosis;
   }
   const Interface& interface = *found;
-  const LinkState state = link_state(name);
-  diagnosis.mtu = state.mtu;
+  diagnosis.mtu = interface.mtu;
   diagnosis.findings.push_back(
       {"link", FindingState::kOk, true,
        std::string(interface.is_loopback ? "loopback, metered on ingress, which each packet passes "
                                            "once"
                    : interface.has_link_header ? "Ethernet"
                                                : "IP packets without a link header") +
-           ", index " + std::to_string(interface.index) + ", MTU " + std::to_string(state.mtu) +
-           (state.up ? ", up" : ", down")});
+           ", index " + std::to_string(interface.index) + ", MTU " + std::to_string(interface.mtu) +
+           (interface.is_up ? ", up" : ", down")});
   if (auto offloads = read_offloads(name)) diagnosis.offloads = *offloads;
   diagnosis.native_xdp = has_native_xdp(interface);
   if (auto attached = attached_programs(interface))
