@@ -5,6 +5,7 @@
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "kernel/attachment.h"
 #include "kernel/bpf_datapath.h"
 #include "ops/diagnosis.h"
 #include "ops/interface_findings.h"

@@ -3,12 +3,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/sockios.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/utsname.h>
 
 #include <cerrno>
@@ -19,6 +15,7 @@
 
 #include "kernel/attached_programs.h"
 #include "kernel/clsact.h"
+#include "kernel/offloads.h"
 
 namespace flowmeter {
 namespace {
@@ -30,11 +27,6 @@ constexpr __u32 kAfter = 1u << 4;   // BPF_F_AFTER
 
 std::string describe_hook(const std::string& interface, Direction direction, const char* hook) {
   return interface + (direction == Direction::kIngress ? " ingress (" : " egress (") + hook + ")";
-}
-
-std::string kernel_release() {
-  struct utsname name {};
-  return ::uname(&name) == 0 ? name.release : "?";
 }
 
 // "program 12 "cil_from_netdev", held by cilium-agent (pid 812)", and the others at these hooks.
@@ -49,17 +41,6 @@ std::string holders(const Interface& interface, std::initializer_list<std::strin
   return text;
 }
 
-std::string driver_of(const Interface& interface) {
-  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct ethtool_drvinfo info {};
-  info.cmd = ETHTOOL_GDRVINFO;
-  struct ifreq request {};
-  interface.name.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_data = reinterpret_cast<char*>(&info);
-  if (!socket || ::ioctl(socket.get(), SIOCETHTOOL, &request) != 0) return "";
-  return info.driver;
-}
-
 Error xdp_error(const Interface& interface, const std::string& what, bool generic, int os_error) {
   const std::string cannot = "cannot attach to " + what + ": ";
   if (os_error == EBUSY || os_error == EEXIST) {
@@ -70,10 +51,10 @@ Error xdp_error(const Interface& interface, const std::string& what, bool generi
         "; --hook tcx shares the interface"};
   }
   if (os_error == EOPNOTSUPP && !generic)
-    return Error{cannot + "its driver " + driver_of(interface) +
+    return Error{cannot + "its driver " + driver_of(interface.name) +
                  " has no native XDP; --hook xdp-generic or --hook tcx works"};
   if (!generic)
-    return Error{cannot + "the driver " + driver_of(interface) +
+    return Error{cannot + "the driver " + driver_of(interface.name) +
                      " refuses native XDP (MTU, queues or offloads?);"
                      " --hook xdp-generic or --hook tcx may work",
                  os_error};
@@ -196,6 +177,11 @@ Status Attachment::pin(const std::string& path) {
   return Done{};
 }
 
+std::string kernel_release() {
+  struct utsname name {};
+  return ::uname(&name) == 0 ? name.release : "?";
+}
+
 bool kernel_has_tcx() {
   // No interface has this index. A kernel with TCX answers ENODEV (or EPERM); one without does not
   // know the attach type.
@@ -204,7 +190,7 @@ bool kernel_has_tcx() {
 }
 
 std::string xdp_caution(const Interface& interface) {
-  if (driver_of(interface) != "veth") return "";
+  if (driver_of(interface.name) != "veth") return "";
   return "native XDP on " + interface.name +
          ", a veth, turns off the segmentation offload of its peer: TCP lost 60 % of its "
          "throughput "

@@ -64,6 +64,8 @@ class Attachment {
   std::unique_ptr<ClsactFilter> filter_;  // clsact
 };
 
+// As `uname -r` shows it.
+std::string kernel_release();
 // Asks the kernel whether it has TCX. Changes nothing.
 bool kernel_has_tcx();
 

@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <bit>
@@ -21,6 +20,7 @@
 #include "flowmeter.skel.h"
 #include "flowmeter/fragment.h"
 #include "flowmeter_xdp.skel.h"
+#include "kernel/attachment.h"
 #include "kernel/pins.h"
 
 namespace flowmeter {
@@ -44,11 +44,6 @@ __attribute__((format(printf, 2, 0))) int print_libbpf(libbpf_print_level level,
   }
   std::free(message);
   return 0;
-}
-
-std::string kernel_release() {
-  struct utsname name {};
-  return ::uname(&name) == 0 ? name.release : "?";
 }
 
 // One line that says what is missing.

@@ -17,38 +17,43 @@
 namespace flowmeter {
 namespace {
 
-// One ETHTOOL_… command. Its structure ends in an array, so it is passed as words.
-bool ethtool(int socket, const std::string& interface, std::vector<uint32_t>& command) {
+UniqueFd control_socket() {
+  return UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+// One ETHTOOL_… command.
+bool ethtool(const UniqueFd& socket, const std::string& interface, void* command) {
   struct ifreq request {};
   interface.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_data = reinterpret_cast<char*>(command.data());
-  return ::ioctl(socket, SIOCETHTOOL, &request) == 0;
+  request.ifr_data = static_cast<char*>(command);
+  return ::ioctl(socket.get(), SIOCETHTOOL, &request) == 0;
 }
 
 }  // namespace
 
 Result<Offloads> read_offloads(const std::string& interface) {
   const auto failed = [&] { return Error{"cannot read the offloads of " + interface, errno}; };
-  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd socket = control_socket();
   if (!socket) return failed();
 
-  // The numbers of features differ between kernels, their names do not.
+  // The commands end in arrays, so they are given as words. The numbers of features differ between
+  // kernels, their names do not.
   std::vector<uint32_t> count = {ETHTOOL_GSSET_INFO, 0, 1u << ETH_SS_FEATURES, 0, 0};
-  if (!ethtool(socket.get(), interface, count)) return failed();
+  if (!ethtool(socket, interface, count.data())) return failed();
   const uint32_t features = count[2] != 0 ? count[4] : 0;
 
   std::vector<uint32_t> names(3 + size_t{features} * ETH_GSTRING_LEN / sizeof(uint32_t));
   names[0] = ETHTOOL_GSTRINGS;
   names[1] = ETH_SS_FEATURES;
   names[2] = features;
-  if (!ethtool(socket.get(), interface, names)) return failed();
+  if (!ethtool(socket, interface, names.data())) return failed();
 
   // The words of a block are: available, requested, active, never changed.
   const uint32_t blocks = (features + 31) / 32;
   std::vector<uint32_t> states(2 + size_t{blocks} * 4);
   states[0] = ETHTOOL_GFEATURES;
   states[1] = blocks;
-  if (!ethtool(socket.get(), interface, states)) return failed();
+  if (!ethtool(socket, interface, states.data())) return failed();
 
   Offloads offloads;
   const struct {
@@ -79,6 +84,12 @@ Result<Offloads> read_offloads(const std::string& interface) {
 bool merges_on_receive(const std::string& interface) {
   auto offloads = read_offloads(interface);
   return offloads && (offloads->lro || offloads->hw_gro);
+}
+
+std::string driver_of(const std::string& interface) {
+  struct ethtool_drvinfo info {};
+  info.cmd = ETHTOOL_GDRVINFO;
+  return ethtool(control_socket(), interface, &info) ? info.driver : "";
 }
 
 }  // namespace flowmeter

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The offloads of an interface (ETHTOOL_GFEATURES), which merge and split packets: because of them,
-// the buffers that the meter sees are not the packets on the wire, whose form may be uncertain.
+// What ethtool tells of an interface: what it merges and splits (why the buffers that the meter
+// sees are not the packets on the wire, and whether their form on the wire is certain), and its
+// driver.
 #pragma once
 
 #include <string>
@@ -26,5 +27,8 @@ Result<Offloads> read_offloads(const std::string& interface);
 // Whether the device delivers buffers of several packets whose form on the wire is not certain.
 // Also false for an interface whose offloads cannot be read.
 bool merges_on_receive(const std::string& interface);
+
+// The name of the driver; empty if it cannot be read.
+std::string driver_of(const std::string& interface);
 
 }  // namespace flowmeter

@@ -9,7 +9,6 @@
 #include <linux/magic.h>
 #include <sched.h>
 #include <sys/statfs.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -250,11 +249,6 @@ uint64_t least_limit(std::string directory, const std::string& mount, const char
 }
 
 }  // namespace
-
-std::string kernel_release() {
-  struct utsname name {};
-  return ::uname(&name) == 0 ? name.release : "?";
-}
 
 std::optional<uint64_t> cgroup_memory_limit(const std::string& membership,
                                             const std::string& mounts) {

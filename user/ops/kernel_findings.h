@@ -13,8 +13,6 @@
 
 namespace flowmeter {
 
-std::string kernel_release();
-
 std::vector<Finding> kernel_findings();
 std::vector<Finding> process_findings();
 

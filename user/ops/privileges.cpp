@@ -5,11 +5,12 @@
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+
+#include "kernel/attachment.h"
 
 namespace flowmeter {
 namespace {
@@ -21,9 +22,8 @@ constexpr Capabilities bit(int capability) {
 // Before Linux 5.19 kernel.unprivileged_bpf_disabled forbids all of bpf(2), even operations on file
 // descriptors that are already open.
 bool kernel_wants_cap_bpf_for_open_maps() {
-  struct utsname name {};
   unsigned major = 0, minor = 0;
-  if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major, &minor) != 2) return true;
+  if (std::sscanf(kernel_release().c_str(), "%u.%u", &major, &minor) != 2) return true;
   return major < 5 || (major == 5 && minor < 19);
 }
 
