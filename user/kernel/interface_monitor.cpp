@@ -8,7 +8,7 @@ namespace flowmeter {
 using Kind = InterfaceMonitor::Change::Kind;
 
 Result<std::unique_ptr<InterfaceMonitor>> InterfaceMonitor::open() {
-  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(RtnetlinkSocket::Notifications::kOfLinks);
+  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open();
   if (!socket) return socket.error();
   return std::unique_ptr<InterfaceMonitor>(new InterfaceMonitor(std::move(*socket)));
 }
@@ -22,8 +22,10 @@ Status InterfaceMonitor::poll(std::vector<Change>& changes) {
     if (*receipt == RtnetlinkSocket::Receipt::kLost) must_list_ = true;
     if (must_list_) continue;  // these notifications are older than the listing that follows
     for (LinkMessage& message : messages_) {
-      if (message.kind == LinkMessage::Kind::kLink) see(message, changes);
-      if (message.kind == LinkMessage::Kind::kDeleted) lose(message.interface.index, changes);
+      if (message.is_deleted)
+        lose(message.interface.index, changes);
+      else
+        see(message, changes);
     }
   }
   return must_list_ ? list(changes) : Done{};
@@ -32,9 +34,7 @@ Status InterfaceMonitor::poll(std::vector<Change>& changes) {
 // Notifications report changes during the listing later. They may also repeat what the list already
 // had, but the last notification of a link always describes its current state.
 Status InterfaceMonitor::list(std::vector<Change>& changes) {
-  constexpr int kAttempts = 5;
   Result<LinkList> list = list_links();
-  for (int i = 1; i < kAttempts && list && !list->is_whole; i++) list = list_links();
   if (!list) return list.error();
 
   // Links may change during the listing, so a link that is missing from it may exist. The next poll
@@ -61,7 +61,7 @@ Status InterfaceMonitor::list(std::vector<Change>& changes) {
 
 void InterfaceMonitor::see(LinkMessage& link, std::vector<Change>& changes) {
   const auto [it, is_new] = known_.try_emplace(link.interface.index);
-  Known& known = it->second;
+  LinkMessage& known = it->second;
   if (is_new || known.interface != link.interface ||
       known.is_known_link_type != link.is_known_link_type) {
     Change change{is_new ? Kind::kAppeared : Kind::kChanged, link.interface, "",
@@ -70,8 +70,7 @@ void InterfaceMonitor::see(LinkMessage& link, std::vector<Change>& changes) {
       change.old_name = known.interface.name;
     changes.push_back(std::move(change));
   }
-  known = {std::move(link.interface), link.link_type, link.is_known_link_type,
-           std::move(link.hardware_address)};
+  known = std::move(link);
 }
 
 void InterfaceMonitor::lose(unsigned index, std::vector<Change>& changes) {

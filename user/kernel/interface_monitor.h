@@ -45,20 +45,13 @@ class InterfaceMonitor {
   int fd() const { return socket_.fd(); }
 
  private:
-  struct Known {
-    Interface interface;
-    unsigned short link_type = 0;
-    bool is_known_link_type = false;
-    std::string hardware_address;
-  };
-
   explicit InterfaceMonitor(RtnetlinkSocket socket) : socket_(std::move(socket)) {}
   Status list(std::vector<Change>& changes);
   void see(LinkMessage& link, std::vector<Change>& changes);
   void lose(unsigned index, std::vector<Change>& changes);
 
   RtnetlinkSocket socket_;
-  std::map<unsigned, Known> known_;  // by index
+  std::map<unsigned, LinkMessage> known_;  // by index
   std::vector<LinkMessage> messages_;
   bool must_list_ = true;
 };

@@ -22,36 +22,61 @@ std::string explanation(const nlmsghdr& header, std::string_view body) {
   return netlink_text(netlink_attribute(netlink_after(body, kEcho), NLMSGERR_ATTR_MSG));
 }
 
-}  // namespace
+// Sends one request and hands over the answers, to their end.
+Status exchange(int protocol, uint16_t type, unsigned flags, std::string_view body,
+                const TakeNetlinkMessage& take) {
+  nlmsghdr header{};
+  header.nlmsg_len = static_cast<uint32_t>(NLMSG_HDRLEN + body.size());
+  header.nlmsg_type = type;
+  header.nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
+  const std::string request = std::string(netlink_bytes(header)).append(body);
 
-Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkMessage& take) {
   const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
   const int on = 1;  // explanations of errors, without a copy of the whole request
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-  if (!socket || ::send(socket.get(), &request, request.nlmsg_len, 0) < 0)
+  if (!socket || ::send(socket.get(), request.data(), request.size(), 0) < 0)
     return Error{"cannot send a netlink request", errno};
   std::vector<char> buffer(kDatagramBytes);
-  for (;;) {
+  for (bool changed = false;;) {
     const ssize_t received = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_TRUNC);
     if (received < 0 && errno == EINTR) continue;
     if (received < 0) return Error{"no netlink answer", errno};
     if (static_cast<size_t>(received) > buffer.size())
       return Error{"a netlink answer is too long", EMSGSIZE};
-    auto ended = read_netlink_messages({buffer.data(), static_cast<size_t>(received)}, take);
+    auto ended =
+        read_netlink_messages({buffer.data(), static_cast<size_t>(received)}, take, changed);
     if (!ended) return ended.error();
+    if (*ended && changed) return Error{"the list changed while netlink sent it", EINTR};
     if (*ended) return Done{};
   }
 }
 
-Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take) {
+}  // namespace
+
+Status netlink_request(int protocol, uint16_t type, unsigned flags, std::string_view body,
+                       const TakeNetlinkMessage& take) {
+  return exchange(protocol, type, NLM_F_ACK | flags, body, take);
+}
+
+Status netlink_dump(int protocol, uint16_t type, std::string_view body,
+                    const std::function<void()>& begin, const TakeNetlinkMessage& take) {
+  constexpr int kAttempts = 10;
+  for (int attempt = 1;; attempt++) {
+    begin();
+    Status status = exchange(protocol, type, NLM_F_DUMP, body, take);
+    if (status || status.error().os_error != EINTR || attempt == kAttempts) return status;
+  }
+}
+
+Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take,
+                                   bool& changed) {
   while (!datagram.empty()) {
     nlmsghdr header{};
     std::string_view body;
     if (!take_netlink_message(datagram, header, body))
       return Error{"a netlink answer is damaged", EBADMSG};
-    if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
-      return Error{"the list changed while netlink sent it", EINTR};
+    changed = changed || (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
     if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
       // Both start with an error, a negative errno value; 0 acknowledges.
       const int error = netlink_number<int32_t>(body);
@@ -94,6 +119,16 @@ std::string_view netlink_attribute(std::string_view attributes, int type) {
 
 std::string netlink_text(std::string_view value) {
   return std::string(value.substr(0, value.find('\0')));
+}
+
+void append_netlink_attribute(std::string& attributes, uint16_t type, std::string_view value) {
+  const nlattr header{static_cast<uint16_t>(sizeof(header) + value.size()), type};
+  attributes.append(netlink_bytes(header)).append(value);
+  attributes.resize(NLMSG_ALIGN(attributes.size()));
+}
+
+void append_netlink_text(std::string& attributes, uint16_t type, const std::string& value) {
+  append_netlink_attribute(attributes, type, {value.c_str(), value.size() + 1});
 }
 
 }  // namespace flowmeter

@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -17,14 +18,23 @@ namespace flowmeter {
 
 using TakeNetlinkMessage = std::function<void(const nlmsghdr& header, std::string_view body)>;
 
-// Sends one request, with NLM_F_DUMP or NLM_F_ACK in its flags, and passes on the answers. Fails
-// with EINTR if something changed during a dump, which may then be inconsistent.
-// Requires: the whole message of request.nlmsg_len bytes follows in memory.
-Status netlink_request(int protocol, const nlmsghdr& request, const TakeNetlinkMessage& take);
+// Sends one request and hands over the answers. body: what follows the message's header. flags:
+// besides NLM_F_REQUEST and NLM_F_ACK.
+Status netlink_request(
+    int protocol, uint16_t type, unsigned flags, std::string_view body,
+    const TakeNetlinkMessage& take = [](const nlmsghdr&, std::string_view) {});
 
-// Passes on the messages of one datagram. True if it has the end of the answer. Fails with the
-// kernel's error, or with EBADMSG if a length is impossible.
-Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take);
+// Asks for a list. If something changes meanwhile, the list may not be whole: calls `begin`, which
+// forgets what `take` was given, and asks again. After some attempts fails with EINTR, and `take`
+// has what was there.
+Status netlink_dump(int protocol, uint16_t type, std::string_view body,
+                    const std::function<void()>& begin, const TakeNetlinkMessage& take);
+
+// Hands over the messages of one datagram; true once it has the end of the answer. Sets changed if
+// something changed during a dump. Fails with the kernel's error, and with EBADMSG on lengths that
+// cannot be.
+Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take,
+                                   bool& changed);
 
 // Removes the first message from a datagram. False if its lengths are impossible.
 bool take_netlink_message(std::string_view& datagram, nlmsghdr& header, std::string_view& body);
@@ -66,6 +76,15 @@ Number netlink_number(std::string_view value) {
   (void)read_netlink(value, number);
   return number;
 }
+
+// The other way round: what follows a message's header, as bytes. Requires: value lives on.
+template <typename Value>
+std::string_view netlink_bytes(const Value& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof(value)};
+}
+void append_netlink_attribute(std::string& attributes, uint16_t type, std::string_view value);
+// With the NUL that the kernel expects.
+void append_netlink_text(std::string& attributes, uint16_t type, const std::string& value);
 
 // The bytes after the first `size` and their padding, which the last part of a message may lack.
 inline std::string_view netlink_after(std::string_view bytes, size_t size) {

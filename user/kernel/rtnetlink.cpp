@@ -14,8 +14,7 @@
 namespace flowmeter {
 namespace {
 
-// The kernel splits listings into datagrams of at most 32 KiB. A notification is one message of
-// some hundred bytes.
+// A notification is one message of some hundred bytes.
 constexpr size_t kBufferBytes = 64 * 1024;
 // Room for some hundred notifications. If some are lost, the links are listed again.
 constexpr int kNotificationBytes = 1 << 20;
@@ -31,7 +30,7 @@ bool parse_link(bool deleted, std::string_view payload, std::vector<LinkMessage>
   LinkMessage message;
   message.interface.index = static_cast<unsigned>(header.ifi_index);
   if (deleted) {
-    message.kind = LinkMessage::Kind::kDeleted;
+    message.is_deleted = true;
     messages.push_back(std::move(message));
     return true;
   }
@@ -94,80 +93,29 @@ bool parse_link_messages(std::string_view datagram, std::vector<LinkMessage>& me
     std::string_view payload;
     if (!take_netlink_message(datagram, header, payload)) return false;
 
-    const size_t before = messages.size();
-    switch (header.nlmsg_type) {
-      case RTM_NEWLINK:
-      case RTM_DELLINK:
-        if (!parse_link(header.nlmsg_type == RTM_DELLINK, payload, messages)) return false;
-        break;
-      case NLMSG_ERROR:
-      case NLMSG_DONE: {  // both start with 0 or a negated errno value
-        int32_t status = 0;
-        const bool has_status = read_netlink(payload, status);
-        if (!has_status && header.nlmsg_type == NLMSG_ERROR) return false;
-        LinkMessage end;
-        // An error of 0 is an acknowledgement.
-        end.kind = status == 0 ? LinkMessage::Kind::kDone : LinkMessage::Kind::kError;
-        end.os_error = status < 0 && status > INT32_MIN ? -status : status ? EPROTO : 0;
-        messages.push_back(std::move(end));
-        break;
-      }
-      case NLMSG_OVERRUN:
-        return false;
-      default:
-        break;
-    }
-    if (messages.size() > before && (header.nlmsg_flags & NLM_F_DUMP_INTR))
-      messages.back().is_interrupted = true;
+    if (header.nlmsg_type == NLMSG_OVERRUN) return false;
+    const bool deleted = header.nlmsg_type == RTM_DELLINK;
+    if ((deleted || header.nlmsg_type == RTM_NEWLINK) && !parse_link(deleted, payload, messages))
+      return false;
   }
   return true;
 }
 
 RtnetlinkSocket::RtnetlinkSocket(UniqueFd fd) : fd_(std::move(fd)), buffer_(kBufferBytes) {}
 
-Result<RtnetlinkSocket> RtnetlinkSocket::open(Notifications notifications) {
+Result<RtnetlinkSocket> RtnetlinkSocket::open() {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return rtnetlink_error("read", errno);
-  if (notifications == Notifications::kOfLinks) {
-    // More than net.core.rmem_max if permitted; otherwise the buffer only overflows a little
-    // earlier.
-    if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes,
-                     sizeof(kNotificationBytes)) != 0)
-      ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kNotificationBytes,
-                   sizeof(kNotificationBytes));
-    struct sockaddr_nl address {};
-    address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_LINK;
-    if (::bind(fd.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0)
-      return rtnetlink_error("watch", errno);
-  }
+  // More than net.core.rmem_max if that is permitted; if not, a flood overflows a little earlier.
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes,
+                   sizeof(kNotificationBytes)) != 0)
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kNotificationBytes, sizeof(kNotificationBytes));
+  struct sockaddr_nl address {};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = RTMGRP_LINK;
+  if (::bind(fd.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0)
+    return rtnetlink_error("watch", errno);
   return RtnetlinkSocket(std::move(fd));
-}
-
-Status RtnetlinkSocket::request(unsigned index, Counters counters) {
-  struct {
-    struct nlmsghdr header;
-    struct ifinfomsg link;
-    struct rtattr attribute;
-    uint32_t filter;
-  } request{};
-  static_assert(sizeof(request) == NLMSG_LENGTH(sizeof(struct ifinfomsg)) + RTA_LENGTH(4),
-                "padding would stand between header, link and attribute");
-  request.header.nlmsg_len = sizeof(request);
-  request.header.nlmsg_type = RTM_GETLINK;
-  request.header.nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | (index == 0 ? NLM_F_DUMP : 0));
-  request.link.ifi_family = AF_UNSPEC;
-  request.link.ifi_index = static_cast<int>(index);
-  request.attribute.rta_type = IFLA_EXT_MASK;
-  request.attribute.rta_len = RTA_LENGTH(sizeof(request.filter));
-  request.filter = counters == Counters::kInclude ? 0 : RTEXT_FILTER_SKIP_STATS;
-
-  struct sockaddr_nl kernel {};
-  kernel.nl_family = AF_NETLINK;
-  if (::sendto(fd_.get(), &request, sizeof(request), 0, reinterpret_cast<struct sockaddr*>(&kernel),
-               sizeof(kernel)) < 0)
-    return rtnetlink_error("read", errno);
-  return Done{};
 }
 
 Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessage>& messages) {
@@ -195,43 +143,43 @@ Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessag
 
 namespace {
 
-// Sends the request and collects its answer. `is_whole` as in LinkList.
-Result<LinkList> ask(unsigned index, RtnetlinkSocket::Counters counters) {
-  Result<RtnetlinkSocket> socket = RtnetlinkSocket::open(RtnetlinkSocket::Notifications::kNone);
-  if (!socket) return socket.error();
-  if (Status sent = socket->request(index, counters); !sent) return sent.error();
-  LinkList list;
-  std::vector<LinkMessage> messages;
-  for (;;) {
-    messages.clear();
-    Result<RtnetlinkSocket::Receipt> receipt = socket->receive(messages);
-    if (!receipt) return receipt.error();
-    if (*receipt != RtnetlinkSocket::Receipt::kMessages)
-      return rtnetlink_error("read",
-                             *receipt == RtnetlinkSocket::Receipt::kLost ? ENOBUFS : EPROTO);
-    for (LinkMessage& message : messages) {
-      list.is_whole = list.is_whole && !message.is_interrupted;
-      if (message.kind == LinkMessage::Kind::kError)
-        return rtnetlink_error("read", message.os_error);
-      if (message.kind == LinkMessage::Kind::kDone) return list;
-      if (message.kind == LinkMessage::Kind::kLink) list.links.push_back(std::move(message));
-    }
-    if (index != 0 && !list.links.empty()) return list;  // one message, without an end marker
-  }
+// Asks for one link, or for all of them (index 0). filter: what to leave out (RTEXT_FILTER_…).
+std::string link_request(unsigned index, uint32_t filter) {
+  struct ifinfomsg link {};
+  link.ifi_family = AF_UNSPEC;
+  link.ifi_index = static_cast<int>(index);
+  std::string request(netlink_bytes(link));
+  append_netlink_attribute(request, IFLA_EXT_MASK, netlink_bytes(filter));
+  return request;
 }
 
 }  // namespace
 
 Result<LinkList> list_links() {
-  return ask(0, RtnetlinkSocket::Counters::kSkip);
+  LinkList list;
+  bool damaged = false;
+  const Status listed = netlink_dump(
+      NETLINK_ROUTE, RTM_GETLINK, link_request(0, RTEXT_FILTER_SKIP_STATS),
+      [&] { list.links.clear(); },
+      [&](const nlmsghdr&, std::string_view body) {
+        damaged = !parse_link(false, body, list.links) || damaged;
+      });
+  list.is_whole = static_cast<bool>(listed);
+  if (!listed && listed.error().os_error != EINTR)
+    return rtnetlink_error("read", listed.error().os_error);
+  if (damaged) return rtnetlink_error("read", EBADMSG);
+  return list;
 }
 
 Result<LinkMessage> read_link(unsigned index) {
-  if (index == 0) return rtnetlink_error("read", ENODEV);  // 0 would request all links
-  Result<LinkList> list = ask(index, RtnetlinkSocket::Counters::kInclude);
-  if (!list) return list.error();
-  if (list->links.empty()) return rtnetlink_error("read", ENODEV);
-  return std::move(list->links.front());
+  if (index == 0) return rtnetlink_error("read", ENODEV);  // asks for all of them
+  std::vector<LinkMessage> links;
+  const Status read = netlink_request(
+      NETLINK_ROUTE, RTM_GETLINK, 0, link_request(index, 0),
+      [&](const nlmsghdr&, std::string_view body) { parse_link(false, body, links); });
+  if (!read) return rtnetlink_error("read", read.error().os_error);
+  if (links.empty()) return rtnetlink_error("read", ENODEV);
+  return std::move(links.front());
 }
 
 }  // namespace flowmeter

@@ -18,15 +18,7 @@
 namespace flowmeter {
 
 struct LinkMessage {
-  enum class Kind {
-    kLink,     // describes an existing link
-    kDeleted,  // the link is gone from this network namespace; only interface.index is set
-    kDone,     // end of a listing
-    kError,    // os_error, in answer to a request
-  };
-  Kind kind = Kind::kLink;
-  int os_error = 0;
-  bool is_interrupted = false;  // links changed during the listing, which may be incomplete
+  bool is_deleted = false;  // is gone from this network namespace; only interface.index is set
   Interface interface;
   unsigned short link_type = 0;  // ARPHRD_…
   bool is_known_link_type = false;
@@ -38,22 +30,17 @@ struct LinkMessage {
 // messages before the damage are appended.
 bool parse_link_messages(std::string_view datagram, std::vector<LinkMessage>& messages);
 
+// The kernel's notifications of changes, from open() on.
 class RtnetlinkSocket {
  public:
-  enum class Notifications { kNone, kOfLinks };
-  static Result<RtnetlinkSocket> open(Notifications notifications);
-
-  // Requests one link, or all of them (index 0).
-  enum class Counters { kSkip, kInclude };
-  Status request(unsigned index, Counters counters);
+  static Result<RtnetlinkSocket> open();
 
   enum class Receipt {
     kMessages,  // one datagram's messages, perhaps none
     kNothing,   // nothing is waiting
     kLost,      // a message did not fit into the socket's buffer or into ours, or was damaged
   };
-  // Appends the messages of the next datagram. Never waits: the kernel's answer to a request is
-  // available when request() returns, and each further datagram of it when this function returns.
+  // Appends the messages of the next datagram. Never waits.
   Result<Receipt> receive(std::vector<LinkMessage>& messages);
 
   int fd() const { return fd_.get(); }

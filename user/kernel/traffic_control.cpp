@@ -28,12 +28,6 @@ tcmsg tc_message(unsigned interface_index, uint32_t parent) {
   return message;
 }
 
-tcmsg clsact_message(unsigned interface_index) {
-  tcmsg message = tc_message(interface_index, TC_H_CLSACT);
-  message.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-  return message;
-}
-
 tcmsg filter_message(const TrafficFilter& filter) {
   tcmsg message = tc_message(filter.interface_index, parent_of(filter.direction));
   message.tcm_handle = filter.handle;
@@ -41,52 +35,28 @@ tcmsg filter_message(const TrafficFilter& filter) {
   return message;
 }
 
-template <typename T>
-std::string_view bytes_of(const T& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof(value)};
-}
-
-void append(std::string& attributes, uint16_t type, std::string_view value) {
-  const rtattr header{static_cast<uint16_t>(sizeof(header) + value.size()), type};
-  attributes.append(bytes_of(header)).append(value);
-  attributes.resize(RTA_ALIGN(attributes.size()));
-}
-// With the terminating 0 that the kernel expects.
-void append_text(std::string& attributes, uint16_t type, const std::string& value) {
-  append(attributes, type, {value.c_str(), value.size() + 1});
-}
-
-using Take = std::function<void(const tcmsg& message, std::string_view attributes)>;
-
-Status request(
-    uint16_t type, unsigned flags, const tcmsg& message, std::string_view attributes,
-    const Take& take = [](const tcmsg&, std::string_view) {}) {
-  std::string bytes(NLMSG_HDRLEN, '\0');
-  bytes.append(bytes_of(message)).append(attributes);
-  auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
-  header->nlmsg_len = static_cast<uint32_t>(bytes.size());
-  header->nlmsg_type = type;
-  header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
-  return netlink_request(NETLINK_ROUTE, *header, [&](const nlmsghdr&, std::string_view body) {
-    if (body.size() < sizeof(tcmsg)) return;
-    take(netlink_number<tcmsg>(body), body.substr(sizeof(tcmsg)));
-  });
-}
-
 Status change(uint16_t type, unsigned flags, const tcmsg& message, std::string_view attributes) {
-  return request(type, NLM_F_ACK | flags, message, attributes);
+  return netlink_request(NETLINK_ROUTE, type, flags,
+                         std::string(netlink_bytes(message)).append(attributes));
 }
 
-// If something changed during the dump, calls `begin`, which discards everything passed to `take`,
-// and dumps again.
+Status change_clsact(uint16_t type, unsigned flags, unsigned interface_index) {
+  tcmsg message = tc_message(interface_index, TC_H_CLSACT);
+  message.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+  std::string attributes;
+  append_netlink_text(attributes, TCA_KIND, "clsact");
+  return change(type, flags, message, attributes);
+}
+
+// begin: as for netlink_dump.
 Status dump(uint16_t type, const tcmsg& which, const std::function<void()>& begin,
-            const Take& take) {
-  constexpr int kAttempts = 10;
-  for (int attempt = 1;; attempt++) {
-    begin();
-    Status status = request(type, NLM_F_DUMP, which, {}, take);
-    if (status || status.error().os_error != EINTR || attempt == kAttempts) return status;
-  }
+            const std::function<void(const tcmsg& message, std::string_view attributes)>& take) {
+  return netlink_dump(NETLINK_ROUTE, type, netlink_bytes(which), begin,
+                      [&](const nlmsghdr&, std::string_view body) {
+                        tcmsg message;
+                        if (read_netlink(body, message))
+                          take(message, body.substr(sizeof(message)));
+                      });
 }
 
 }  // namespace
@@ -144,26 +114,21 @@ Result<bool> clsact_is_empty(unsigned interface_index) {
 }
 
 Status create_clsact(unsigned interface_index) {
-  std::string attributes;
-  append_text(attributes, TCA_KIND, "clsact");
-  return change(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, clsact_message(interface_index),
-                attributes);
+  return change_clsact(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, interface_index);
 }
 
 Status delete_clsact(unsigned interface_index) {
-  std::string attributes;
-  append_text(attributes, TCA_KIND, "clsact");
-  return change(RTM_DELQDISC, 0, clsact_message(interface_index), attributes);
+  return change_clsact(RTM_DELQDISC, 0, interface_index);
 }
 
 Status add_filter(const TrafficFilter& filter, int program_fd) {
   constexpr uint32_t kDirectAction = TCA_BPF_FLAG_ACT_DIRECT;
   std::string options, attributes;
-  append(options, TCA_BPF_FD, bytes_of(program_fd));
-  append_text(options, TCA_BPF_NAME, filter.name);
-  append(options, TCA_BPF_FLAGS, bytes_of(kDirectAction));
-  append_text(attributes, TCA_KIND, "bpf");
-  append(attributes, NLA_F_NESTED | TCA_OPTIONS, options);
+  append_netlink_attribute(options, TCA_BPF_FD, netlink_bytes(program_fd));
+  append_netlink_text(options, TCA_BPF_NAME, filter.name);
+  append_netlink_attribute(options, TCA_BPF_FLAGS, netlink_bytes(kDirectAction));
+  append_netlink_text(attributes, TCA_KIND, "bpf");
+  append_netlink_attribute(attributes, NLA_F_NESTED | TCA_OPTIONS, options);
   return change(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, filter_message(filter), attributes);
 }
 
@@ -172,8 +137,9 @@ Status delete_filter(const TrafficFilter& filter) {
   // priority everything.
   if (filter.handle == 0 || filter.priority == 0) return Error{"not a single filter", EINVAL};
   std::string attributes;
-  append_text(attributes, TCA_KIND, filter.kind);
-  if (filter.chain != 0) append(attributes, TCA_CHAIN, bytes_of(filter.chain));
+  append_netlink_text(attributes, TCA_KIND, filter.kind);
+  if (filter.chain != 0)
+    append_netlink_attribute(attributes, TCA_CHAIN, netlink_bytes(filter.chain));
   return change(RTM_DELTFILTER, 0, filter_message(filter), attributes);
 }
 

@@ -36,14 +36,16 @@ std::string end(int error = 0) {
   return message(NLMSG_DONE, bytes(error));
 }
 
-// Reads from memory that ends where the datagram does.
-Result<bool> read(const std::string& datagram, std::string* bodies) {
+// Read from memory that ends where the datagram does.
+Result<bool> read(const std::string& datagram, std::string* bodies, bool& changed) {
   const auto exact = std::make_unique<char[]>(datagram.size());
   std::memcpy(exact.get(), datagram.data(), datagram.size());
   return read_netlink_messages(
-      {exact.get(), datagram.size()}, [&](const nlmsghdr& header, std::string_view body) {
+      {exact.get(), datagram.size()},
+      [&](const nlmsghdr& header, std::string_view body) {
         *bodies += std::to_string(header.nlmsg_type) + ":" + std::string(body) + ";";
-      });
+      },
+      changed);
 }
 
 struct Row {
@@ -52,6 +54,7 @@ struct Row {
   int error;  // 0: none
   bool ended;
   const char* bodies;
+  bool changed = false;
 };
 
 TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
@@ -67,9 +70,10 @@ TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
       {"the end of a dump that failed", end(-EPERM), EPERM, false, ""},
       {"an error", message(NLMSG_ERROR, bytes(-ENODEV) + std::string(16, '\0')), ENODEV, false, ""},
       {"an acknowledgement", message(NLMSG_ERROR, bytes(0) + std::string(16, '\0')), 0, true, ""},
-      {"changed meanwhile", message(20, "abcd", NLM_F_DUMP_INTR), EINTR, false, ""},
-      {"changed meanwhile, said at the end", message(NLMSG_DONE, bytes(0), NLM_F_DUMP_INTR), EINTR,
-       false, ""},
+      {"changed meanwhile", message(20, "abcd", NLM_F_DUMP_INTR) + message(21, "e"), 0, false,
+       "20:abcd;21:e;", true},
+      {"changed meanwhile, said at the end", message(NLMSG_DONE, bytes(0), NLM_F_DUMP_INTR), 0,
+       true, "", true},
       {"less than a header", std::string(15, '\x10'), EBADMSG, false, ""},
       {"a length below the header", too_short, EBADMSG, false, ""},
       {"a length beyond the datagram", too_long, EBADMSG, false, ""},
@@ -78,7 +82,9 @@ TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
   for (const Row& row : rows) {
     SCOPED_TRACE(row.claim);
     std::string bodies;
-    auto ended = read(row.datagram, &bodies);
+    bool changed = false;
+    auto ended = read(row.datagram, &bodies, changed);
+    EXPECT_EQ(changed, row.changed);
     EXPECT_EQ(bodies, row.bodies);
     ASSERT_EQ(static_cast<bool>(ended), row.error == 0);
     if (ended)
@@ -86,6 +92,14 @@ TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
     else
       EXPECT_EQ(ended.error().os_error, row.error);
   }
+}
+
+TEST(NetlinkAttributes, AreWrittenAsTheyAreRead) {
+  std::string all;
+  append_netlink_text(all, 1, "abcd");
+  append_netlink_attribute(all, 2, netlink_bytes(uint8_t{7}));
+  append_netlink_attribute(all, 3, {});
+  EXPECT_EQ(all, attribute(1, std::string("abcd\0", 5)) + attribute(2, "\7") + attribute(3, ""));
 }
 
 TEST(NetlinkAttributes, AreFoundBetweenOthers) {
@@ -111,12 +125,15 @@ TEST(NetlinkMessages, DamagedInAnyWayAreNotReadOutside) {
     const auto exact = std::make_unique<char[]>(damaged.size());
     std::memcpy(exact.get(), damaged.data(), damaged.size());
     size_t bytes_seen = 0;
+    bool changed = false;
     (void)read_netlink_messages(
-        {exact.get(), damaged.size()}, [&](const nlmsghdr&, std::string_view body) {
+        {exact.get(), damaged.size()},
+        [&](const nlmsghdr&, std::string_view body) {
           bytes_seen += body.size();
           for (int type = 0; type < 4; type++)
             bytes_seen += netlink_text(netlink_attribute(body, type)).size();
-        });
+        },
+        changed);
     ASSERT_LE(bytes_seen, 5 * whole.size());
   }
 }

@@ -17,7 +17,6 @@
 namespace flowmeter::testing {
 namespace {
 
-using Kind = LinkMessage::Kind;
 using Bytes = std::vector<uint8_t>;
 
 template <typename T>
@@ -100,7 +99,7 @@ TEST(Rtnetlink, LinkWithAllThatIsRead) {
                        attribute(IFLA_STATS64, bytes_of(stats)) + attribute(60000, {1}))));
   ASSERT_EQ(messages.size(), 1u);
   const LinkMessage& m = messages[0];
-  EXPECT_EQ(m.kind, Kind::kLink);
+  EXPECT_FALSE(m.is_deleted);
   const Interface expected{
       "eth0", 7, true, false, 9000, true, {"enp0s3", "a-name-of-more-than-15"}};
   EXPECT_EQ(m.interface, expected);
@@ -109,7 +108,6 @@ TEST(Rtnetlink, LinkWithAllThatIsRead) {
   EXPECT_EQ(m.hardware_address, std::string("\2\0\0\0\0\1", 6));
   ASSERT_TRUE(m.counters);
   EXPECT_EQ(*m.counters, (LinkCounters{1, uint64_t{1} << 40, 3, 4}));
-  EXPECT_FALSE(m.is_interrupted);
 }
 
 TEST(Rtnetlink, LinkTypes) {
@@ -174,52 +172,15 @@ TEST(Rtnetlink, MessagesOfOneDatagram) {
   const auto messages = parse_whole(
       message(RTM_NEWLINK, link(1, ARPHRD_LOOPBACK, named("lo"), AF_UNSPEC, 0), NLM_F_MULTI) +
       message(RTM_NEWADDR, Bytes(8)) + message(RTM_DELLINK, link(2, ARPHRD_ETHER, named("b"))) +
-      message(RTM_NEWLINK, link(3, ARPHRD_NONE, named("wg0")), NLM_F_MULTI | NLM_F_DUMP_INTR) +
+      message(RTM_NEWLINK, link(3, ARPHRD_NONE, named("wg0")), NLM_F_MULTI) +
       message(NLMSG_DONE, bytes_of(int32_t{0}), NLM_F_MULTI));
-  ASSERT_EQ(messages.size(), 4u);
-  EXPECT_EQ(messages[0].kind, Kind::kLink);
+  ASSERT_EQ(messages.size(), 3u);
+  EXPECT_FALSE(messages[0].is_deleted);
   EXPECT_TRUE(messages[0].interface.is_loopback);
   EXPECT_FALSE(messages[0].interface.is_up);
-  EXPECT_FALSE(messages[0].is_interrupted);
-  EXPECT_EQ(messages[1].kind, Kind::kDeleted);
+  EXPECT_TRUE(messages[1].is_deleted);
   EXPECT_EQ(messages[1].interface.index, 2u);
   EXPECT_EQ(messages[2].interface.name, "wg0");
-  EXPECT_TRUE(messages[2].is_interrupted);
-  EXPECT_EQ(messages[3].kind, Kind::kDone);
-  EXPECT_EQ(messages[3].os_error, 0);
-}
-
-TEST(Rtnetlink, Ends) {
-  struct Row {
-    const char* claim;
-    Bytes datagram;
-    Kind kind;
-    int os_error;
-    bool is_interrupted;
-  };
-  const Row rows[] = {
-      {"done", message(NLMSG_DONE, bytes_of(int32_t{0})), Kind::kDone, 0, false},
-      {"done, of old kernels", message(NLMSG_DONE, {}), Kind::kDone, 0, false},
-      {"done, the listing was interrupted",
-       message(NLMSG_DONE, bytes_of(int32_t{0}), NLM_F_DUMP_INTR), Kind::kDone, 0, true},
-      {"a listing that failed", message(NLMSG_DONE, bytes_of(int32_t{-EMSGSIZE})), Kind::kError,
-       EMSGSIZE, false},
-      {"an error", message(NLMSG_ERROR, bytes_of(int32_t{-ENODEV}) + Bytes(16)), Kind::kError,
-       ENODEV, false},
-      {"an acknowledgement", message(NLMSG_ERROR, bytes_of(int32_t{0}) + Bytes(16)), Kind::kDone, 0,
-       false},
-      {"an error that is none", message(NLMSG_ERROR, bytes_of(int32_t{5})), Kind::kError, EPROTO,
-       false},
-      {"the least integer", message(NLMSG_ERROR, bytes_of(INT32_MIN)), Kind::kError, EPROTO, false},
-  };
-  for (const Row& row : rows) {
-    SCOPED_TRACE(row.claim);
-    const auto messages = parse_whole(row.datagram);
-    ASSERT_EQ(messages.size(), 1u);
-    EXPECT_EQ(messages[0].kind, row.kind);
-    EXPECT_EQ(messages[0].os_error, row.os_error);
-    EXPECT_EQ(messages[0].is_interrupted, row.is_interrupted);
-  }
 }
 
 TEST(Rtnetlink, DamageKeepsWhatStandsBefore) {
@@ -258,7 +219,6 @@ TEST(Rtnetlink, DamageKeepsWhatStandsBefore) {
       {"a list of names in which one goes beyond it",
        message(RTM_NEWLINK, link(2, ARPHRD_ETHER,
                                  named("x") + attribute(IFLA_PROP_LIST, attribute_of_length(9))))},
-      {"an error without a number", message(NLMSG_ERROR, {1, 2})},
       {"lost messages", message(NLMSG_OVERRUN, {})},
   };
   for (const Row& row : rows) {
@@ -313,8 +273,7 @@ TEST(Rtnetlink, EveryCutAndRandomDamageIsSurvived) {
     bytes.resize(random() % (bytes.size() + 1));
     std::vector<LinkMessage> messages;
     parse(bytes, messages);
-    for (const LinkMessage& m : messages)
-      ASSERT_TRUE(m.kind != Kind::kLink || !m.interface.name.empty());
+    for (const LinkMessage& m : messages) ASSERT_TRUE(m.is_deleted || !m.interface.name.empty());
   }
 }
 
