@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <string_view>
 
 #include "base/host.h"
@@ -60,56 +61,48 @@ Error load_error(int os_error) {
                os_error};
 }
 
-// A hash that changes whenever the layout of the maps' contents changes.
-constexpr uint64_t abi_schema() {
-  const size_t layout[] = {sizeof(fm_flow_key),
-                           sizeof(fm_map_entry),
-                           sizeof(fm_timed_map_entry),
-                           sizeof(fm_sized_map_entry),
-                           sizeof(fm_flow_sizes),
-                           sizeof(fm_flow_counters),
-                           sizeof(fm_flow_timing),
-                           sizeof(fm_direction_counters),
-                           sizeof(fm_direction_timing),
-                           sizeof(fm_state_record),
-                           sizeof(fm_open_record),
-                           sizeof(fm_packet_record),
-                           sizeof(fm_stream),
-                           sizeof(fm_interface),
-                           sizeof(fm_cpu_counters),
-                           sizeof(fm_journal),
-                           sizeof(fm_first_fragment),
-                           offsetof(fm_map_entry, counters),
-                           offsetof(fm_map_entry, point),
-                           offsetof(fm_flow_counters, direction),
-                           offsetof(fm_flow_counters, ece_packets),
-                           offsetof(fm_direction_counters, flag_packets),
-                           offsetof(fm_flow_timing, direction),
-                           offsetof(fm_flow_timing, run),
-                           offsetof(fm_flow_timing, active),
-                           offsetof(fm_interface, hook),
-                           offsetof(fm_journal, departed),
-                           FM_INTERFACE_SLOTS,
-                           FM_PACKET_CLASS_COUNT,
-                           FM_ABI_VERSION};
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const size_t number : layout)
-    for (unsigned shift = 0; shift < 64; shift += 8)
-      hash = (hash ^ (number >> shift & 0xff)) * 0x100000001b3;
-  return hash;
-}
-
-// The maps that the XDP object shares with the other one. A later daemon continues with those that
-// are pinned. The journal is pinned last: if it exists, all of them exist.
+// A map that the XDP object shares with the other one.
 struct SharedMap {
   const char* name;
-  bool pinned;
+  // Sizes and offsets of what it holds. A map with them is pinned: a later daemon goes on with it.
+  std::initializer_list<size_t> layout = {};
+
+  bool pinned() const { return layout.size() > 0; }
 };
+// The journal is the last one that is pinned: where it is, all are.
 constexpr SharedMap kSharedMaps[] = {
-    {"flows", true},   {"fragments", true},    {"interfaces", true},
-    {"streams", true}, {"stream_units", true}, {"cpu_counters", true},
-    {"journal", true}, {"new_entry", false},   {"long_record", false},
+    {"flows",
+     {sizeof(fm_flow_key), sizeof(fm_map_entry), sizeof(fm_timed_map_entry),
+      sizeof(fm_sized_map_entry), sizeof(fm_flow_counters), sizeof(fm_direction_counters),
+      sizeof(fm_flow_timing), sizeof(fm_direction_timing), sizeof(fm_flow_sizes),
+      offsetof(fm_map_entry, counters), offsetof(fm_map_entry, point),
+      offsetof(fm_flow_counters, direction), offsetof(fm_flow_counters, ece_packets),
+      offsetof(fm_direction_counters, flag_packets), offsetof(fm_flow_timing, direction),
+      offsetof(fm_flow_timing, run), offsetof(fm_flow_timing, active)}},
+    {"fragments", {sizeof(fm_fragment_key), sizeof(fm_first_fragment)}},
+    {"interfaces",
+     {FM_INTERFACE_SLOTS, FM_PACKET_CLASS_COUNT, sizeof(fm_interface),
+      offsetof(fm_interface, hook)}},
+    {"streams", {sizeof(fm_stream)}},
+    {"stream_units", {sizeof(fm_packet_record), sizeof(fm_open_record), sizeof(fm_state_record)}},
+    {"cpu_counters", {sizeof(fm_cpu_counters)}},
+    {"journal", {sizeof(fm_journal), offsetof(fm_journal, departed)}},
+    {"new_entry"},
+    {"long_record"},
 };
+
+// Changes whenever a layout does.
+uint64_t abi_schema() {
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  const auto add = [&hash](uint64_t number) {
+    for (unsigned shift = 0; shift < 64; shift += 8)
+      hash = (hash ^ (number >> shift & 0xff)) * 0x100000001b3;
+  };
+  add(FM_ABI_VERSION);
+  for (const SharedMap& map : kSharedMaps)
+    for (const size_t number : map.layout) add(number);
+  return hash;
+}
 
 bpf_map* map_of(const bpf_object* object, const SharedMap& map) {
   return bpf_object__find_map_by_name(object, map.name);
@@ -223,7 +216,7 @@ Status BpfDatapath::resume_pinned(fm_journal& journal) {
   journal = **pinned;
   resumed_ = true;
   for (const SharedMap& map : kSharedMaps)
-    if (map.pinned)
+    if (map.pinned())
       if (Status reused = reuse_pinned_map(pin_directory_, map_of(skeleton_->obj, map)); !reused)
         return reused;
   return Done{};
@@ -264,8 +257,8 @@ Status BpfDatapath::load_xdp(const Config& config, const fm_journal& journal) {
 
 Status BpfDatapath::pin_maps() {
   for (const SharedMap& map : kSharedMaps) {
-    if (!map.pinned) continue;
-    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some pins
+    if (!map.pinned()) continue;
+    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some of them
     if (Status pinned = pin_map(pin_directory_, map_of(skeleton_->obj, map)); !pinned)
       return pinned;
   }
@@ -276,7 +269,7 @@ void BpfDatapath::unpin() {
   if (pin_directory_.empty()) return;
   // The journal first, because its existence says that all others exist.
   for (auto map = std::rbegin(kSharedMaps); map != std::rend(kSharedMaps); ++map)
-    if (map->pinned) remove_pin(pin_directory_, map->name);
+    if (map->pinned()) remove_pin(pin_directory_, map->name);
   remove_pin_directory(pin_directory_);
 }
 
