@@ -90,6 +90,12 @@ class NamespaceLock {
   UniqueFd file_;
 };
 
+// If it fails, the qdisc stays, empty. Requires: we made it; the NamespaceLock.
+void delete_clsact_if_empty(unsigned interface_index) {
+  if (auto empty = clsact_is_empty(interface_index); empty && *empty)
+    (void)delete_clsact(interface_index);
+}
+
 using Which = std::function<bool(const TrafficFilter&, const Ownership&)>;
 
 // Removes those of our filters on an interface that `which` selects and, after the last filter, the
@@ -108,9 +114,7 @@ size_t remove_filters(unsigned interface_index, const Which& which) {
       made_qdisc = made_qdisc || owned->made_qdisc;
     }
   }
-  if (!made_qdisc) return removed;
-  if (auto empty = clsact_is_empty(interface_index); empty && *empty)
-    (void)delete_clsact(interface_index);  // if this fails, an empty qdisc remains
+  if (made_qdisc) delete_clsact_if_empty(interface_index);
   return removed;
 }
 
@@ -309,7 +313,6 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
   // The last of our processes to end removes a qdisc that we made.
   bool made_qdisc = made_now;
   std::vector<TrafficFilter> neighbours;
-  Status added = Done{};
   for (const Direction each : {Direction::kIngress, Direction::kEgress}) {
     auto filters = list_filters(interface.index, each);
     if (!filters) return failed(filters.error());
@@ -318,38 +321,29 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
     if (each == direction) neighbours = std::move(*filters);
   }
 
-  std::unique_ptr<ClsactFilter> self(new ClsactFilter);
-  self->owner_ = *owner;
-  self->interface_index_ = interface.index;
-  self->direction_ = direction;
   TrafficFilter filter;
   filter.interface_index = interface.index;
   filter.direction = direction;
   filter.protocol = ETH_P_ALL;
   filter.kind = "bpf";
   filter.name = (*owner)->name_filter(made_qdisc);
-  auto priority = choose_priority(neighbours, order);
-  if (priority) {
+  Status added = Done{};
+  if (auto priority = choose_priority(neighbours, order); priority) {
     filter.priority = *priority;
     added = add_filter(filter, program_fd);
+    if (!added && added.error().os_error == ENOENT)
+      added = Error{"this kernel has no BPF filters (CONFIG_NET_CLS_BPF); use --hook tcx"};
   } else {
     added = priority.error();
   }
-  if (added) {
-    self->name_ = filter.name;
-    return self;
-  }
-  if (priority && added.error().os_error == ENOENT)
-    added = Error{"this kernel has no BPF filters (CONFIG_NET_CLS_BPF); use --hook tcx"};
-  if (made_now) {
-    if (auto empty = clsact_is_empty(interface.index); empty && *empty)
-      (void)delete_clsact(interface.index);
-  }
+  if (added)
+    return std::unique_ptr<ClsactFilter>(
+        new ClsactFilter(*owner, filter.name, interface.index, direction));
+  if (made_now) delete_clsact_if_empty(interface.index);
   return failed(added.error());
 }
 
 ClsactFilter::~ClsactFilter() {
-  if (name_.empty()) return;
   const NamespaceLock lock;
   remove_filters(interface_index_, [this](const TrafficFilter& filter, const Ownership&) {
     return filter.name == name_;

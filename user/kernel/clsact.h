@@ -38,12 +38,17 @@ class ClsactFilter {
   bool in_place() const;
 
  private:
-  ClsactFilter() = default;
+  ClsactFilter(std::shared_ptr<FilterOwner> owner, std::string name, unsigned interface_index,
+               Direction direction)
+      : owner_(std::move(owner)),
+        name_(std::move(name)),
+        interface_index_(interface_index),
+        direction_(direction) {}
 
-  std::shared_ptr<FilterOwner> owner_;
-  std::string name_;
-  unsigned interface_index_ = 0;
-  Direction direction_ = Direction::kIngress;
+  const std::shared_ptr<FilterOwner> owner_;
+  const std::string name_;
+  const unsigned interface_index_;
+  const Direction direction_;
 };
 
 // Removes the filters of owners that have died without their guardian, on all interfaces of this
