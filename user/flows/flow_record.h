@@ -55,18 +55,6 @@ struct FlowRecord {
   const fm_direction_counters& backward() const {
     return flow.counters.direction[!flow.counters.forward_direction];
   }
-  const fm_direction_timing& forward_timing() const {
-    return flow.timing.direction[flow.counters.forward_direction];
-  }
-  const fm_direction_timing& backward_timing() const {
-    return flow.timing.direction[!flow.counters.forward_direction];
-  }
-  const fm_bulks& forward_bulks() const {
-    return flow.timing.bulks[flow.counters.forward_direction];
-  }
-  const fm_bulks& backward_bulks() const {
-    return flow.timing.bulks[!flow.counters.forward_direction];
-  }
   bool is_icmp() const { return key.protocol == FM_ICMP || key.protocol == FM_ICMPV6; }
   uint64_t duration_ns() const { return flow.counters.last_ns - flow.counters.first_ns; }
 };
