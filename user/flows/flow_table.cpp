@@ -31,6 +31,13 @@ void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inh
   applications_.begin(slot);
 }
 
+// The packet begins the next flow of the key in this slot, because the one in it has ended.
+void FlowTable::begin_next(uint32_t slot, const fm_packet& packet, fm_end_reason ended) {
+  const fm_inheritance inherited = fm_flow_inheritance(&pool_[slot].flow.counters, &packet, ended);
+  write(slot, ended);
+  begin(slot, packet, inherited);
+}
+
 // Inlined: a call would cost 2 ns per packet.
 [[gnu::always_inline]] inline void FlowTable::update(uint32_t slot, const fm_packet& packet,
                                                      std::span<const uint8_t> payload) {
@@ -78,11 +85,7 @@ void FlowTable::add(const fm_packet& packet, uint32_t hash, uint32_t guess,
     const FlowEntry& entry = pool_[slot];
     if (FM_UNLIKELY(many_eras_) && era_ != eras_[slot]) return add_in_era(packet, slot, payload);
     const fm_end_reason ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
-    if (FM_UNLIKELY(ended != FM_END_NONE)) {
-      const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
-      write(slot, ended);
-      begin(slot, packet, inherited);
-    }
+    if (FM_UNLIKELY(ended != FM_END_NONE)) begin_next(slot, packet, ended);
   }
   update(slot, packet, payload);
 }
@@ -98,11 +101,7 @@ void FlowTable::add_in_era(const fm_packet& met, uint32_t slot, std::span<const 
     ended = fm_flow_ended(&entry.flow.counters, &packet, &settings_);
     if (ended != FM_END_NONE) packet.time_ns = met.time_ns;  // the next flow has its own era
   }
-  if (ended != FM_END_NONE) {
-    const fm_inheritance inherited = fm_flow_inheritance(&entry.flow.counters, &packet, ended);
-    write(slot, ended);
-    begin(slot, packet, inherited);
-  }
+  if (ended != FM_END_NONE) begin_next(slot, packet, ended);
   update(slot, packet, payload);
 }
 

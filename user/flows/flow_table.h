@@ -71,6 +71,7 @@ class FlowTable {
 
  private:
   void begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited);
+  void begin_next(uint32_t slot, const fm_packet& packet, fm_end_reason ended);
   void update(uint32_t slot, const fm_packet& packet, std::span<const uint8_t> payload);
   void write(uint32_t slot, fm_end_reason end);
   void add_in_era(const fm_packet& packet, uint32_t slot, std::span<const uint8_t> payload);
