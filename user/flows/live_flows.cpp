@@ -310,17 +310,12 @@ uint64_t LiveFlows::open_packets() const {
   return packets;
 }
 
-// The kernel has the flow if it has reported its state since then.
-LiveFlows::RowOwner LiveFlows::row_owner(const LiveFlow& live, uint64_t since_ns) {
-  if (!live.in_kernel() || live.state_ns < since_ns) return RowOwner::kThisDaemon;
-  return live.lacking > 0 ? RowOwner::kBoth : RowOwner::kNextDaemon;
-}
-
 void LiveFlows::hand_over(uint64_t since_ns) {
   each_open(pool_, [&](uint32_t slot, LiveFlow& live) {
-    const RowOwner owner = row_owner(live, since_ns);
-    if (owner == RowOwner::kNextDaemon) return;
-    if (owner == RowOwner::kBoth) {
+    // The kernel has the flow if it has reported its state since. Then the next daemon writes it,
+    // and this one only the packets that the kernel's entry lacks.
+    if (live.in_kernel() && live.state_ns >= since_ns) {
+      if (live.lacking == 0) return;
       merge_.keep_lacking(live, slot, sizes_[slot]);
       applications_.lost(slot);
     }

@@ -56,9 +56,10 @@ class LiveFlows {
   }
   void set_observer(PacketObserver* observer) { observer_ = observer; }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
-  // While another daemon's flows are taken over, a row is written for the end of a flow that is not
-  // known here.
-  void set_resuming(bool resuming) { resuming_ = resuming; }
+  // Between these two another daemon's flows are taken over: the end of a flow that is not known
+  // here makes a row.
+  void begin_resuming() { resuming_ = true; }
+  void end_resuming() { resuming_ = false; }
 
   // Processes one record of the event streams; packets may wait in a batch until settle().
   void take(const void* record, size_t size);
@@ -126,14 +127,6 @@ class LiveFlows {
  private:
   static constexpr size_t kBatch = 32;
   static constexpr uint32_t kNoSlot = LiveFlowPool::kNone;
-
-  // Which daemon writes the packets of a flow that is open when the daemon is replaced.
-  enum class RowOwner : uint8_t {
-    kThisDaemon,  // the kernel does not have the flow
-    kNextDaemon,  // the kernel has the flow with all its packets
-    kBoth,        // the kernel has the flow; this daemon writes the packets that its entry lacks
-  };
-  static RowOwner row_owner(const LiveFlow& live, uint64_t since_ns);
 
   static uint32_t hash_id(uint64_t id) {
     return static_cast<uint32_t>((id * 0x9e3779b97f4a7c15) >> 32);

@@ -245,7 +245,7 @@ class LiveRun {
   // Takes over another daemon's flows, which continue. The records in the streams are older than
   // the kernel's answers, so they are processed first.
   Status resume() {
-    flows_.set_resuming(true);
+    flows_.begin_resuming();
     Status learned = drain_all();
     // The kernel does not answer for a flow whose lock a packet holds. The request is repeated,
     // because such a flow may never send another record.
@@ -254,7 +254,7 @@ class LiveRun {
       learned = learn_unknown();
       if (requests_.empty()) break;
     }
-    flows_.set_resuming(false);
+    flows_.end_resuming();
     if (!config_.quiet)
       host_.log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " +
                      config_.pin);

@@ -188,11 +188,11 @@ TEST_F(LiveFlowsTest, AFlowWhoseOpeningWasLostIsTakenOver) {
 }
 
 TEST_F(LiveFlowsTest, AnotherDaemonsFlowsGoOn) {
-  flows.set_resuming(true);
-  send(1, packet(1000, 1 * kSecond));  // the state below includes it
+  flows.begin_resuming();
+  send(1, packet(1000, 1 * kSecond));  // of a flow whose state comes below: it has it
   close(2, 1001, 7, FM_END_REOPENED, true);
   state(1, 1000, 3);
-  flows.set_resuming(false);
+  flows.end_resuming();
   ASSERT_EQ(sink.rows.size(), 1u) << "what ended while there was no daemon";
   EXPECT_EQ(sink.rows[0].packets, 7u);
   send(1, packet(1000, 2 * kSecond));
