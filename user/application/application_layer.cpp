@@ -20,7 +20,7 @@ Extent extent_to(uint32_t offset) {
 class ApplicationLayer::Messages final : public TlsReceiver {
  public:
   Messages(ApplicationLayer& layer, Place place) : layer_(layer), place_(place) {}
-  void on_message() override { layer_.details_of(place_.flow)->tls[place_.direction].messages++; }
+  void on_message() override { layer_.details_of(place_.flow).tls[place_.direction].messages++; }
   void on_client_hello(Bytes body) override {
     count([body](TlsCounts& tls) { return tls.add_client_hello(body); });
   }
@@ -31,7 +31,7 @@ class ApplicationLayer::Messages final : public TlsReceiver {
  private:
   template <typename Add>
   void count(Add&& add) {
-    switch (add(layer_.details_of(place_.flow)->tls[place_.direction])) {
+    switch (add(layer_.details_of(place_.flow).tls[place_.direction])) {
       case TlsCounts::Added::kYes:
         break;
       case TlsCounts::Added::kMalformed:
@@ -57,33 +57,6 @@ ApplicationLayer::Statistics ApplicationLayer::statistics() const {
   return all;
 }
 
-// ---- state per flow, created when first needed; these pools have a slot for every flow --------
-
-ApplicationLayer::Details* ApplicationLayer::details_of(Flow& flow) {
-  if (flow.details == kNone) {
-    flow.details = details_.take();
-    details_[flow.details] = {{kNone, kNone}, {kNone, kNone}, {}, {}};
-  }
-  return &details_[flow.details];
-}
-
-HttpCounts* ApplicationLayer::http_of(Flow& flow, unsigned requester) {
-  uint32_t& slot = details_of(flow)->http[requester];
-  if (slot == kNone) {
-    slot = http_.take();
-    http_[slot] = {};
-  }
-  return &http_[slot];
-}
-
-DnsCounts* ApplicationLayer::dns_of(Flow& flow) {
-  if (flow.dns == kNone) {
-    flow.dns = dns_.take();
-    dns_[flow.dns] = {};
-  }
-  return &dns_[flow.dns];
-}
-
 StreamHead* ApplicationLayer::head_of(const Flow& flow, unsigned direction) {
   if (flow.details == kNone) return nullptr;
   const uint32_t head = details_[flow.details].head[direction];
@@ -106,7 +79,7 @@ void ApplicationLayer::udp(Flow& flow, const Payload& payload) noexcept {
   const size_t size =
       std::min({payload.bytes.size(), size_t{payload.length}, size_t{kDatagramBytes}});
   if (parse_dns(payload.bytes.first(size), size, &message) == Verdict::kYes)
-    dns_of(flow)->add(message);
+    dns_of(flow).add(message);
   else
     statistics_.malformed_dns++;
 }
@@ -252,7 +225,7 @@ uint32_t ApplicationLayer::parse(Place place, Bytes bytes, uint32_t base, Candid
     candidates.pop();
   }
   if ((flow.flags[direction] & kTlsWalking) != 0) {
-    TlsWalk& walk = details_of(flow)->walk[direction];
+    TlsWalk& walk = details_of(flow).walk[direction];
     Messages messages(*this, place);
     if (walk.advance(bytes, base, messages) && extent == Extent::kSoFar)
       needed = std::min(needed, walk.needs());
@@ -262,7 +235,7 @@ uint32_t ApplicationLayer::parse(Place place, Bytes bytes, uint32_t base, Candid
   if ((flow.flags[direction] & (kPort53 | kDnsStopped)) == kPort53) {
     walk_dns(place, bytes, base);
     if (extent == Extent::kSoFar && (flow.flags[direction] & kDnsStopped) == 0)
-      needed = std::min(needed, dns_of(flow)->next[direction]);
+      needed = std::min(needed, dns_of(flow).next[direction]);
   }
   return needed;
 }
@@ -278,7 +251,7 @@ Verdict ApplicationLayer::judge(Place place, Bytes bytes, const Candidate& candi
     const Verdict start = tls_start(bytes, TlsStart::kInHead, &skip);
     if (start != Verdict::kYes) return extent == Extent::kAll ? Verdict::kNo : start;
     flow.flags[direction] |= kTlsBegun | kTlsWalking;
-    details_of(flow)->walk[direction] = TlsWalk(candidate.offset + skip);
+    details_of(flow).walk[direction] = TlsWalk(candidate.offset + skip);
     return Verdict::kYes;
   }
   if (first < 'A' || first > 'Z') return Verdict::kNo;
@@ -298,12 +271,12 @@ void ApplicationLayer::judge_copy(Place place, Bytes bytes, const Candidate& can
   judge(place, bytes, candidate, Extent::kAll);
   if (((flow.flags[direction] ^ before) & kTlsWalking) == 0) return;
   Messages messages(*this, place);
-  details_of(flow)->walk[direction].advance(bytes, candidate.offset, messages);
+  details_of(flow).walk[direction].advance(bytes, candidate.offset, messages);
   flow.flags[direction] &= static_cast<uint8_t>(~kTlsWalking);
 }
 
 void ApplicationLayer::walk_dns(Place place, Bytes bytes, uint32_t base) {
-  DnsCounts& dns = *dns_of(place.flow);
+  DnsCounts& dns = dns_of(place.flow);
   uint32_t& next = dns.next[place.direction];
   while (next < base + bytes.size()) {
     const Bytes here = bytes.subspan(next - base);
@@ -393,7 +366,7 @@ void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Bytes bytes
   if (port_53 && (flow.flags[direction] & kDnsStopped) == 0 && bytes.size() > 2) {
     const size_t size = std::min<size_t>(be16(bytes.data()), bytes.size() - 2);
     DnsMessage message;
-    DnsCounts& dns = *dns_of(flow);
+    DnsCounts& dns = dns_of(flow);
     if (parse_dns(bytes.subspan(2, size), size, &message) == Verdict::kYes &&
         message.questions == 1 && !dns.later[direction].covers(sequence)) {
       dns.later[direction].add(sequence, 1);
@@ -408,8 +381,9 @@ void ApplicationLayer::count_http(Place place, const HttpMessage& message, uint3
                                   uint64_t order, uint8_t segment) {
   auto& [flow, direction] = place;
   const unsigned requester = message.request ? direction : !direction;
-  if ((flow.flags[0] & kSettled) != 0 && details_of(flow)->http[!requester] != kNone) return;
-  http_of(flow, requester)->add(message, direction, sequence, order, segment);
+  Details& details = details_of(flow);
+  if ((flow.flags[0] & kSettled) != 0 && details.http[!requester] != kNone) return;
+  made(http_, details.http[requester]).add(message, direction, sequence, order, segment);
 }
 
 // ---- bytes kept -------------------------------------------------------------------------------
@@ -421,7 +395,7 @@ StreamHead* ApplicationLayer::open_head(Place place, uint32_t base) {
     drop_head(flow, direction);
     return nullptr;
   }
-  details_of(flow)->head[direction] = slot;
+  details_of(flow).head[direction] = slot;
   return &heads_[slot];
 }
 

@@ -117,8 +117,8 @@ class ApplicationLayer {
   static bool starts(Bytes bytes, bool port_53);
 
   struct Details {
-    std::array<uint32_t, 2> http;  // [direction that sends the requests]
-    std::array<uint32_t, 2> head;
+    std::array<uint32_t, 2> http{kNone, kNone};  // by the direction that sends the requests
+    std::array<uint32_t, 2> head{kNone, kNone};
     std::array<TlsWalk, 2> walk;
     TlsOfFlow tls;
   };
@@ -130,9 +130,17 @@ class ApplicationLayer {
   };
   class Messages;
 
-  Details* details_of(Flow& flow);
-  HttpCounts* http_of(Flow& flow, unsigned requester);
-  DnsCounts* dns_of(Flow& flow);
+  // The record in this slot, made when it is first needed. These pools have a slot for every flow.
+  template <typename Record>
+  static Record& made(SlotPool<Record>& pool, uint32_t& slot) {
+    if (slot == kNone) {
+      slot = pool.take();
+      pool[slot] = {};
+    }
+    return pool[slot];
+  }
+  Details& details_of(Flow& flow) { return made(details_, flow.details); }
+  DnsCounts& dns_of(Flow& flow) { return made(dns_, flow.dns); }
   StreamHead* head_of(const Flow& flow, unsigned direction);
   void set_unknown(Flow& flow) { flow.flags[0] |= kUnknown; }
 
