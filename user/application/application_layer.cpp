@@ -11,7 +11,7 @@ constexpr uint8_t kTlsAlert = 0x15, kTlsHandshake = 0x16;
 
 // The bytes of a head that has been read up to this offset.
 Extent extent_to(uint32_t offset) {
-  return offset == kHeadBytes ? Extent::kAll : Extent::kSoFar;
+  return offset == FM_HEAD_BYTES ? Extent::kAll : Extent::kSoFar;
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ void ApplicationLayer::udp(Flow& flow, const Payload& payload) noexcept {
   if (payload.length == 0) return;
   DnsMessage message;
   const size_t size =
-      std::min({payload.bytes.size(), size_t{payload.length}, size_t{kDatagramBytes}});
+      std::min({payload.bytes.size(), size_t{payload.length}, size_t{FM_DATAGRAM_BYTES}});
   if (parse_dns(payload.bytes.first(size), size, &message) == Verdict::kYes)
     dns_of(flow).add(message);
   else
@@ -108,7 +108,7 @@ void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payl
   if (payload.length == 0) return;
   const Bytes bytes = payload.bytes.first(std::min(payload.bytes.size(), size_t{payload.length}));
 
-  if ((flags & kClosed) == 0 && segments == kHeadSegments) close_head(flow, direction);
+  if ((flags & kClosed) == 0 && segments == FM_HEAD_SEGMENTS) close_head(flow, direction);
   if ((flags & kClosed) != 0) {
     look_at_start(place, sequence, bytes, uint64_t{flow.packets} << 16 | 0xffff);
     return;
@@ -116,15 +116,15 @@ void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payl
   if (segments == 0 && (flags & kOriginKnown) == 0) flow.origin[direction] = sequence;
   const uint32_t offset = sequence - flow.origin[direction];
   segments++;
-  if (offset < kHeadBytes) {
+  if (offset < FM_HEAD_BYTES) {
     add_to_head(place, offset, bytes);
   } else {
     flow.begins[direction][segments - 1u] = Flow::kNowhere;
     look_at_start(place, sequence, bytes, uint64_t{flow.packets} << 16);
   }
-  if (segments == kHeadSegments && (flags & kClosed) == 0) {
-    // The rest of the head cannot arrive any more. Parked segments wait until the next segment
-    // closes the head.
+  if (segments == FM_HEAD_SEGMENTS && (flags & kClosed) == 0) {
+    // The rest of the head cannot come any more. Parked segments wait until the next segment closes
+    // the head.
     const StreamHead* head = head_of(flow, direction);
     if (head == nullptr || !head->parked_behind(flow.end[direction])) close_head(flow, direction);
   }
@@ -139,7 +139,7 @@ void ApplicationLayer::add_to_head(Place place, uint32_t offset, Bytes bytes) {
 
   uint32_t end = flow.end[direction];
   if (offset <= end) {
-    const size_t size = std::min<size_t>(bytes.size(), kHeadBytes - offset);
+    const size_t size = std::min<size_t>(bytes.size(), FM_HEAD_BYTES - offset);
     add_in_order(place, offset, bytes.first(size), new_begin);
   } else if (!bytes.empty() && (head_of(flow, direction) || open_head(place, end))) {
     keep(place, offset, bytes, &end);
@@ -303,7 +303,7 @@ void ApplicationLayer::close_head(Flow& flow, unsigned direction) {
     if (end > head->base())
       parse(place, head->from_base(end), head->base(), head->candidates, Extent::kAll);
     flow.flags[direction] |= kClosed;
-    uint64_t order = uint64_t{flow.packets} << 16 | kHeadBytes;
+    uint64_t order = uint64_t{flow.packets} << 16 | FM_HEAD_BYTES;
     head->visit_parked(end, [&](uint32_t offset, Bytes bytes) {
       look_at_start(place, flow.origin[direction] + offset, bytes, order++);
     });
@@ -344,7 +344,7 @@ unsigned ApplicationLayer::requester(const Details& details) const {
 
 void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Bytes bytes, uint64_t order) {
   auto& [flow, direction] = place;
-  bytes = bytes.first(std::min<size_t>(bytes.size(), kStartBytes));
+  bytes = bytes.first(std::min<size_t>(bytes.size(), FM_START_BYTES));
   const bool port_53 = (flow.flags[direction] & kPort53) != 0;
   if (!starts(bytes, port_53)) return;
 
@@ -361,7 +361,7 @@ void ApplicationLayer::look_at_start(Place place, uint32_t sequence, Bytes bytes
   } else if (parse_http(bytes, Extent::kAll, &http) == Verdict::kYes) {
     const bool closed = (flow.flags[direction] & kClosed) != 0;
     count_http(place, http, sequence, order,
-               closed ? uint8_t{kHeadSegments + 1} : flow.segments[direction]);
+               closed ? uint8_t{FM_HEAD_SEGMENTS + 1} : flow.segments[direction]);
   }
   if (port_53 && (flow.flags[direction] & kDnsStopped) == 0 && bytes.size() > 2) {
     const size_t size = std::min<size_t>(be16(bytes.data()), bytes.size() - 2);

@@ -25,11 +25,6 @@
 
 namespace flowmeter {
 
-constexpr unsigned kHeadSegments = FM_HEAD_SEGMENTS;
-constexpr unsigned kHeadBytes = FM_HEAD_BYTES;
-constexpr unsigned kStartBytes = FM_START_BYTES;
-constexpr unsigned kDatagramBytes = FM_DATAGRAM_BYTES;
-
 // The payload of a TCP segment or UDP datagram.
 struct Payload {
   uint8_t direction;               // 0 forward, 1 backward of the flow
@@ -64,7 +59,7 @@ struct alignas(64) ApplicationFlow {
   uint32_t details = kNone;
   uint32_t dns = kNone;
   // Where each of the first segments started; kNowhere if outside of the head.
-  std::array<std::array<uint16_t, kHeadSegments>, 2> begins;
+  std::array<std::array<uint16_t, FM_HEAD_SEGMENTS>, 2> begins;
 };
 static_assert(sizeof(ApplicationFlow) == 64, "a cache line for flows with nothing of interest");
 

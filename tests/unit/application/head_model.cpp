@@ -30,8 +30,8 @@ struct DnsEvent {
 };
 
 struct Head {
-  std::vector<std::optional<uint8_t>> bytes = std::vector<std::optional<uint8_t>>(kHeadBytes);
-  std::vector<size_t> came = std::vector<size_t>(kHeadBytes, kNever);  // when, for each byte
+  std::vector<std::optional<uint8_t>> bytes = std::vector<std::optional<uint8_t>>(FM_HEAD_BYTES);
+  std::vector<size_t> came = std::vector<size_t>(FM_HEAD_BYTES, kNever);  // when, for each byte
   size_t end = 0;
 
   // When all bytes before the offset were there.
@@ -130,19 +130,19 @@ class Model {
       if (!origin) origin = sequence;
       const std::string captured = p.captured.substr(0, p.length);
       const uint32_t offset = sequence - *origin;
-      if (++segments > kHeadSegments && closed == at_end) closed = 2 * time - 1;
-      if (segments > kHeadSegments || offset >= kHeadBytes) {
-        add_later({2 * time, kHeadBytes}, direction, sequence, captured);
+      if (++segments > FM_HEAD_SEGMENTS && closed == at_end) closed = 2 * time - 1;
+      if (segments > FM_HEAD_SEGMENTS || offset >= FM_HEAD_BYTES) {
+        add_later({2 * time, FM_HEAD_BYTES}, direction, sequence, captured);
         continue;
       }
       begins.push_back({time, offset, captured});
-      for (size_t i = 0; i < captured.size() && offset + i < kHeadBytes; i++) {
+      for (size_t i = 0; i < captured.size() && offset + i < FM_HEAD_BYTES; i++) {
         if (head.bytes[offset + i]) continue;
         head.bytes[offset + i] = static_cast<uint8_t>(captured[i]);
         head.came[offset + i] = time;
       }
     }
-    while (head.end < kHeadBytes && head.bytes[head.end]) head.end++;
+    while (head.end < FM_HEAD_BYTES && head.bytes[head.end]) head.end++;
     std::string stream;
     for (size_t i = 0; i < head.end; i++) stream += static_cast<char>(*head.bytes[i]);
     add_head(begins, head, stream, direction, origin.value_or(0), closed);
@@ -150,7 +150,7 @@ class Model {
   }
 
   void add_later(When when, unsigned direction, uint32_t sequence, const std::string& captured) {
-    events_.push_back({when, direction, sequence, false, captured.substr(0, kStartBytes)});
+    events_.push_back({when, direction, sequence, false, captured.substr(0, FM_START_BYTES)});
   }
 
   // The starts in the head; those after a hole are looked at by themselves once it is closed.
