@@ -2,8 +2,8 @@
 #include "ops/diagnosis.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <string_view>
+
+#include "base/json_string.h"
 
 namespace flowmeter {
 namespace {
@@ -49,80 +49,7 @@ std::string padded(std::string text, size_t width) {
   return text;
 }
 
-class Table {
- public:
-  Table(const Diagnosis& diagnosis, bool colour) : colour_(colour) {
-    for_each_finding(diagnosis, [this](const Finding& finding) {
-      what_width_ = std::max(what_width_, finding.what.size());
-    });
-  }
-
-  void section(const std::string& title, const std::vector<Finding>& findings) {
-    if (findings.empty()) return;
-    if (!text_.empty()) text_ += "\n";
-    text_ += printable(title) + "\n";
-    for (const Finding& finding : findings) {
-      const StateName state = name_of(finding.state);
-      text_ += "  " + padded(finding.what, what_width_) + "  ";
-      if (colour_) text_ += "\033[" + std::string(state.colour) + "m";
-      text_ += padded(state.text, 7);
-      if (colour_) text_ += "\033[0m";
-      text_ += "  " + printable(finding.meaning) + "\n";
-    }
-  }
-
-  std::string text_;
-
- private:
-  bool colour_;
-  size_t what_width_ = 0;
-};
-
 // ---- JSON ----
-
-// Length of the UTF-8 character at the start of the text; 0 if it is not valid (RFC 3629).
-size_t utf8_length(std::string_view text) {
-  const auto byte = [text](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const unsigned first = byte(0);
-  const auto continues = [&](size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
-    return byte(i) >= low && byte(i) <= high;
-  };
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef)  // neither overlong nor a surrogate
-    return continues(1, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && continues(2)
-               ? 3
-               : 0;
-  if (first >= 0xf0 && first <= 0xf4)  // neither overlong nor above U+10FFFF
-    return continues(1, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf) && continues(2) &&
-                   continues(3)
-               ? 4
-               : 0;
-  return 0;
-}
-
-// A name may contain any bytes. Bytes that are not valid UTF-8 become U+FFFD.
-std::string quoted(std::string_view text) {
-  std::string json = "\"";
-  while (!text.empty()) {
-    const size_t length = utf8_length(text);
-    const auto first = static_cast<unsigned char>(text[0]);
-    if (length == 0) {
-      json += "\\ufffd";
-    } else if (first < 0x20 || first == 0x7f) {
-      char escape[8];
-      std::snprintf(escape, sizeof(escape), "\\u%04x", first);
-      json += escape;
-    } else {
-      if (first == '"' || first == '\\') json += '\\';
-      json += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<size_t>(length, 1));
-  }
-  return json + "\"";
-}
 
 const char* json_bool(bool value) {
   return value ? "true" : "false";
@@ -140,10 +67,10 @@ std::string json_array(const std::vector<Item>& items, const std::string& indent
 
 std::string json_findings(const std::vector<Finding>& findings, const std::string& indent) {
   return json_array(findings, indent, [](const Finding& finding) {
-    return "{\"what\": " + quoted(finding.what) +
-           ", \"state\": " + quoted(name_of(finding.state).text) +
+    return "{\"what\": " + json_string(finding.what) +
+           ", \"state\": " + json_string(name_of(finding.state).text) +
            ", \"required\": " + json_bool(finding.required) +
-           ", \"meaning\": " + quoted(finding.meaning) + "}";
+           ", \"meaning\": " + json_string(finding.meaning) + "}";
   });
 }
 
@@ -163,16 +90,17 @@ std::string json_offloads(const Offloads& offloads) {
   };
   std::string json;
   for (const auto& each : all)
-    json += (json.empty() ? "{" : ", ") + quoted(each.name) + ": " + json_bool(each.on);
+    json += (json.empty() ? "{" : ", ") + json_string(each.name) + ": " + json_bool(each.on);
   return json + "}";
 }
 
 std::string json_interface(const InterfaceDiagnosis& interface) {
   const std::string indent = "     ";
   const auto line = [&](const char* name, const std::string& value) {
-    return ",\n" + indent + quoted(name) + ": " + value;
+    return ",\n" + indent + json_string(name) + ": " + value;
   };
-  return "{\"name\": " + quoted(interface.name) + line("index", std::to_string(interface.index)) +
+  return "{\"name\": " + json_string(interface.name) +
+         line("index", std::to_string(interface.index)) +
          line("mtu", std::to_string(interface.mtu)) +
          line("offloads", interface.offloads ? json_offloads(*interface.offloads) : "null") +
          line("native_xdp", interface.native_xdp ? json_bool(*interface.native_xdp) : "null") +
@@ -181,10 +109,10 @@ std::string json_interface(const InterfaceDiagnosis& interface) {
                   ? "null"
                   : json_array(*interface.attached, indent,
                                [](const AttachedProgram& program) {
-                                 return "{\"hook\": " + quoted(program.hook) +
+                                 return "{\"hook\": " + json_string(program.hook) +
                                         ", \"program_id\": " + std::to_string(program.program_id) +
-                                        ", \"program_name\": " + quoted(program.program_name) +
-                                        ", \"owner\": " + quoted(program.owner) + "}";
+                                        ", \"program_name\": " + json_string(program.program_name) +
+                                        ", \"owner\": " + json_string(program.owner) + "}";
                                })) +
          line("findings", json_findings(interface.findings, indent)) + "}";
 }
@@ -201,22 +129,38 @@ std::string missing_requirements(const Diagnosis& diagnosis) {
 }
 
 std::string diagnosis_table(const Diagnosis& diagnosis, bool colour) {
-  Table table(diagnosis, colour);
-  table.section("kernel " + diagnosis.kernel_release, diagnosis.kernel);
-  table.section("this process", diagnosis.process);
+  size_t what_width = 0;
+  for_each_finding(diagnosis, [&](const Finding& finding) {
+    what_width = std::max(what_width, finding.what.size());
+  });
+  std::string text;
+  const auto section = [&](const std::string& title, const std::vector<Finding>& findings) {
+    if (findings.empty()) return;
+    if (!text.empty()) text += "\n";
+    text += printable(title) + "\n";
+    for (const Finding& finding : findings) {
+      const StateName state = name_of(finding.state);
+      text += "  " + padded(finding.what, what_width) + "  ";
+      if (colour) text += "\033[" + std::string(state.colour) + "m";
+      text += padded(state.text, 7);
+      if (colour) text += "\033[0m";
+      text += "  " + printable(finding.meaning) + "\n";
+    }
+  };
+  section("kernel " + diagnosis.kernel_release, diagnosis.kernel);
+  section("this process", diagnosis.process);
   for (const InterfaceDiagnosis& interface : diagnosis.interfaces)
-    table.section("interface " + interface.name, interface.findings);
+    section("interface " + interface.name, interface.findings);
   const std::string missing = missing_requirements(diagnosis);
-  table.text_ += missing.empty()
+  return text + (missing.empty()
                      ? "\nMetering is possible: nothing that it needs is missing.\n"
-                     : "\nMetering is not possible, because this is missing: " + missing + "\n";
-  return table.text_;
+                     : "\nMetering is not possible, because this is missing: " + missing + "\n");
 }
 
 std::string diagnosis_json(const Diagnosis& diagnosis) {
   return "{\"schema\": " + std::to_string(kDiagnosisSchema) +
-         ",\n \"version\": " + quoted(FLOWMETER_VERSION) +
-         ",\n \"kernel_release\": " + quoted(diagnosis.kernel_release) +
+         ",\n \"version\": " + json_string(FLOWMETER_VERSION) +
+         ",\n \"kernel_release\": " + json_string(diagnosis.kernel_release) +
          ",\n \"can_meter\": " + json_bool(missing_requirements(diagnosis).empty()) +
          ",\n \"kernel\": " + json_findings(diagnosis.kernel, " ") +
          ",\n \"process\": " + json_findings(diagnosis.process, " ") +

@@ -28,8 +28,4 @@ class JsonFormat final : public RowFormat {
   size_t bound_;
 };
 
-// Writes text as a JSON string with its quotes; returns its end. Each byte that is not UTF-8
-// becomes U+FFFD. Requires: 6 bytes of room for each byte of text, and 2 more, at `at`.
-char* put_json_string(char* at, std::string_view text);
-
 }  // namespace flowmeter

@@ -11,35 +11,6 @@
 namespace flowmeter {
 namespace {
 
-using namespace std::string_view_literals;
-
-std::string json_string(std::string_view text) {
-  std::string out(6 * text.size() + 2, '\0');
-  out.resize(static_cast<size_t>(put_json_string(out.data(), text) - out.data()));
-  return out;
-}
-
-TEST(JsonString, EscapesWhatMustBe) {
-  const struct {
-    const char* claim;
-    std::string_view text;
-    const char* expected;
-  } rows[] = {
-      {"empty", "", R"("")"},
-      {"plain", "eth0", R"("eth0")"},
-      {"quote and backslash", R"(a"b\c)", R"("a\"b\\c")"},
-      {"control characters, an escape sequence", "\x1b[2J\n\0\x7f"sv,
-       R"("\u001b[2J\u000a\u0000\u007f")"},
-      {"UTF-8 stays", "é€😀", R"("é€😀")"},
-      {"a lone continuation", "a\x80z", R"("a\ufffdz")"},
-      {"cut short", "a\xe2\x82", R"("a\ufffd\ufffd")"},
-      {"overlong", "\xc0\xaf\xe0\x80\xaf", R"("\ufffd\ufffd\ufffd\ufffd\ufffd")"},
-      {"a surrogate", "\xed\xa0\x80", R"("\ufffd\ufffd\ufffd")"},
-      {"above U+10FFFF", "\xf4\x90\x80\x80", R"("\ufffd\ufffd\ufffd\ufffd")"},
-  };
-  for (const auto& row : rows) EXPECT_EQ(json_string(row.text), row.expected) << row.claim;
-}
-
 TEST(Json, CellsByKind) {
   using Record = const FlowRecord&;
   QuantityOf empty{Unit::kText, "", [](Record) { return std::string_view(); }};
