@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "compat/java_walk.h"
-
 namespace flowmeter {
 namespace {
 
@@ -56,17 +54,9 @@ JavaReason JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet
   // jNetPcap's file reader compares them as Java ints.
   if (static_cast<int32_t>(wire) < static_cast<int32_t>(captured))
     return JavaReason::kWireBelowCaptured;
-  switch (java_walk(frame.data, captured, wire, packet)) {
-    case JavaWalk::kTaken:
-      packet->time_us = time_us(frame);
-      return JavaReason::kTaken;
-    case JavaWalk::kFallback:
-      packet->time_us = time_us(frame);
-      return JavaReason::kTakenAsRawIp;
-    case JavaWalk::kNotIpv4:
-      break;
-  }
-  return JavaReason::kNotIpv4;
+  const JavaReason reason = java_walk(frame.data, captured, wire, packet);
+  if (reason != JavaReason::kNotIpv4) packet->time_us = time_us(frame);
+  return reason;
 }
 
 JavaReason JavaDissector::dissect(const LivePacket& live, JavaPacket* packet) {

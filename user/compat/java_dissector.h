@@ -8,19 +8,11 @@
 #include <string_view>
 
 #include "capture/capture_reader.h"
-#include "compat/java_packet.h"
+#include "compat/java_walk.h"
 #include "compat/live_packet.h"
 
 namespace flowmeter {
 
-// What became of a frame.
-enum class JavaReason : uint8_t {
-  kTaken,              // a packet, by the first walk
-  kTakenAsRawIp,       // a packet, by the walk from the first byte
-  kNotIpv4,            // neither walk found a usable IPv4 header
-  kWireBelowCaptured,  // skipped by the original's reader
-  kCount
-};
 constexpr std::array<std::string_view, static_cast<size_t>(JavaReason::kCount)> kJavaReasonNames{
     "taken", "taken_as_raw_ip", "not_ipv4", "wire_below_captured"};
 

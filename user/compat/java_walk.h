@@ -13,16 +13,18 @@
 
 namespace flowmeter {
 
-// Why the original sees no packet in a frame, or how it found one.
-enum class JavaWalk : uint8_t {
-  kTaken,     // by the first walk
-  kFallback,  // by the second walk
-  kNotIpv4,   // neither walk found a usable IPv4 header
+// What became of a frame.
+enum class JavaReason : uint8_t {
+  kTaken,              // a packet, by the first walk
+  kTakenAsRawIp,       // a packet, by the walk from the first byte
+  kNotIpv4,            // neither walk found a usable IPv4 header
+  kWireBelowCaptured,  // skipped by the original's reader, before any walk
+  kCount
 };
 
-// Fills packet, except time_us, if the frame is taken. Reads at most captured_length bytes at data.
-// wire_length is that of the record, which was not checked.
-JavaWalk java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
-                   JavaPacket* packet);
+// Fills all of packet but time_us if the frame is taken. At most captured_length bytes at data are
+// read. wire_length is taken from the record unchecked.
+JavaReason java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
+                     JavaPacket* packet);
 
 }  // namespace flowmeter

@@ -55,7 +55,7 @@ std::vector<Record> by_libpcap(const std::string& path) {
     JavaPacket packet;
     JavaReason reason = JavaReason::kWireBelowCaptured;
     if (static_cast<int32_t>(header->len) >= static_cast<int32_t>(header->caplen)) {
-      reason = static_cast<JavaReason>(java_walk(data, header->caplen, header->len, &packet));
+      reason = java_walk(data, header->caplen, header->len, &packet);
       if (reason != JavaReason::kNotIpv4)
         packet.time_us = java_add(java_multiply(header->ts.tv_sec, 1'000'000),
                                   static_cast<int32_t>(header->ts.tv_usec));
