@@ -56,7 +56,8 @@ class HeaderWalk {
  private:
   void step(Kind kind);
   void record(Kind kind);
-  Kind by_ether_type(uint32_t type) const;
+  static Kind by_ether_type(uint32_t type);
+  static Kind by_ip_protocol(uint32_t protocol);
 
   void ethernet();
   void vlan();
@@ -173,7 +174,7 @@ void HeaderWalk::record(Kind kind) {
 constexpr uint32_t kLeastEtherType = 0x600;  // below, the field is a length
 
 // The registry's bindings. MPLS, PPPoE and all others are payload.
-Kind HeaderWalk::by_ether_type(uint32_t type) const {
+Kind HeaderWalk::by_ether_type(uint32_t type) {
   switch (type) {
     case 0x0800:
       return Kind::kIpv4;
@@ -185,6 +186,24 @@ Kind HeaderWalk::by_ether_type(uint32_t type) const {
     case 0x88a8:
     case 0x9100:
       return Kind::kVlan;
+    default:
+      return Kind::kPayload;
+  }
+}
+
+// The bindings that IPv4 and IPv6 have in common; IPv4 also has L2TP.
+Kind HeaderWalk::by_ip_protocol(uint32_t protocol) {
+  switch (protocol) {
+    case 1:
+      return Kind::kIcmp;
+    case 4:
+      return Kind::kIpv4;
+    case 6:
+      return Kind::kTcp;
+    case 17:
+      return Kind::kUdp;
+    case 132:
+      return Kind::kSctp;
     default:
       return Kind::kPayload;
   }
@@ -244,26 +263,7 @@ void HeaderWalk::ipv4() {
   const uint32_t fragment = u16(6);
   if (fragment & 0x2000) payload_ = buffer_end_ - offset_ - length_;
   if (fragment & 0x1fff || buffer_end_ == offset_) return;
-  switch (u8(9)) {
-    case 1:
-      next_ = Kind::kIcmp;
-      break;
-    case 4:
-      next_ = Kind::kIpv4;
-      break;
-    case 6:
-      next_ = Kind::kTcp;
-      break;
-    case 17:
-      next_ = Kind::kUdp;
-      break;
-    case 115:
-      next_ = Kind::kL2tp;
-      break;
-    case 132:
-      next_ = Kind::kSctp;
-      break;
-  }
+  next_ = u8(9) == 115 ? Kind::kL2tp : by_ip_protocol(u8(9));
 }
 
 // scan_ip6: an extension header is measured from the wrong place (the offset counts twice). All of
@@ -288,22 +288,8 @@ void HeaderWalk::ipv6() {
         length_ += extension;
         continue;
       }
-      case 1:
-        next_ = Kind::kIcmp;
-        return;
-      case 4:
-        next_ = Kind::kIpv4;
-        return;
-      case 6:
-        next_ = Kind::kTcp;
-        return;
-      case 17:
-        next_ = Kind::kUdp;
-        return;
-      case 132:
-        next_ = Kind::kSctp;
-        return;
       default:
+        next_ = by_ip_protocol(type);
         return;
     }
   }
