@@ -51,7 +51,7 @@ struct JavaDirection {
 };
 
 struct JavaFlow {
-  enum Flag : uint8_t { kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kUrg = 32 };
+  enum Flag : uint8_t { kFin = 1, kRst = 4, kPsh = 8, kUrg = 32 };
 
   // Starts a flow: the packet is its first and counts as forward, whoever sent it.
   JavaFlow(const JavaFlowIdentity& flow_identity, const JavaPacket& packet);

@@ -47,7 +47,6 @@ void JavaFlows::add(const JavaPacket& packet) {
   if (java_subtract(packet.time_us, flow.start_us) > kFlowTimeoutUs) {
     // The next flow keeps the name and the direction of the old one, whoever sent its first packet.
     const JavaFlowIdentity kept = flow.identity;
-    write_or_drop(flow);
     close(slot);
     return open(kept, packet, hash);
   }
@@ -59,7 +58,6 @@ void JavaFlows::add(const JavaPacket& packet) {
   } else if (packet.tcp_flags & (JavaFlow::kFin | JavaFlow::kRst)) {
     // One FIN of the responder or any RST: active and idle are not brought up to date.
     add_to(entry, packet);
-    write_or_drop(flow);
     close(slot);
     return;
   }
@@ -87,25 +85,22 @@ void JavaFlows::open(const JavaFlowIdentity& identity, const JavaPacket& packet,
   open_packets_++;
 }
 
-// Removes a flow from the table. Requires: it has been written, if it has a row.
+// Removes a flow from the table. FlowGenerator writes flows of more than one packet.
 void JavaFlows::close(uint32_t slot) {
   Entry& entry = entries_[slot];
-  open_packets_ -= static_cast<uint64_t>(entry.flow.packets());
+  const auto packets = static_cast<uint64_t>(entry.flow.packets());
+  if (packets > 1) {
+    output_.end_row(put_java_row(output_.at(), entry.flow));
+    rows_++;
+    packets_in_rows_ += packets;
+  } else {
+    single_packets_++;
+  }
+  open_packets_ -= packets;
   index_.erase(entry.hash, slot);
   map_.erased(entry.map_hash);
   entry.inserted = 0;
   entries_.give_back(slot);
-}
-
-// FlowGenerator writes flows of more than one packet.
-void JavaFlows::write_or_drop(const JavaFlow& flow) {
-  if (flow.packets() <= 1) {
-    single_packets_++;
-    return;
-  }
-  output_.end_row(put_java_row(output_.at(), flow));
-  rows_++;
-  packets_in_rows_ += static_cast<uint64_t>(flow.packets());
 }
 
 void JavaFlows::make_room() {
@@ -116,7 +111,6 @@ void JavaFlows::make_room() {
     if (entries_[slot].flow.last_us < entries_[oldest].flow.last_us) oldest = slot;
   }
   forced_out_++;
-  write_or_drop(entries_[oldest].flow);
   close(oldest);
 }
 
@@ -136,10 +130,7 @@ void JavaFlows::end_capture() {
   std::sort(left.begin(), left.end(), [](const Left& a, const Left& b) {
     return std::pair(a.bucket, a.inserted) < std::pair(b.bucket, b.inserted);
   });
-  for (const Left& flow : left) {
-    write_or_drop(entries_[flow.slot].flow);
-    close(flow.slot);
-  }
+  for (const Left& flow : left) close(flow.slot);
   map_ = JavaMapOrder();
 }
 

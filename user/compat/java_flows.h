@@ -62,7 +62,6 @@ class JavaFlows {
   void open(const JavaFlowIdentity& identity, const JavaPacket& packet, uint32_t hash);
   void add_to(Entry& entry, const JavaPacket& packet);
   void close(uint32_t slot);
-  void write_or_drop(const JavaFlow& flow);
   void make_room();
 
   OutputFile output_;

@@ -29,10 +29,6 @@ inline int64_t java_subtract(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
 }
 
-inline int64_t java_multiply(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-}
-
 // The cast (long) of a double: rounds towards zero, turns NaN into 0, and a value that does not fit
 // into the nearest limit.
 inline int64_t java_long(double value) {

@@ -7,7 +7,6 @@ namespace flowmeter {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000;
-constexpr uint8_t kIcmp = 1, kTcp = 6;
 
 // From constants.py and FlowSession.garbage_collect().
 constexpr int64_t kExpiredUpdate = 240 * kSecond, kIcmpExpiredUpdate = 60 * kSecond;
@@ -17,12 +16,12 @@ constexpr uint64_t kPacketsPerCollection = 1000;
 constexpr int64_t kCollectNow = 120 * kSecond;
 
 int64_t idle_timeout(uint8_t protocol) {
-  return protocol == kIcmp ? kIcmpExpiredUpdate : kExpiredUpdate;
+  return protocol == FM_ICMP ? kIcmpExpiredUpdate : kExpiredUpdate;
 }
 
 // The next collection removes every flow that is at least this long.
 int64_t long_flow(uint8_t protocol) {
-  return protocol == kIcmp ? kLongIcmpFlow : kLongFlow;
+  return protocol == FM_ICMP ? kLongIcmpFlow : kLongFlow;
 }
 
 }  // namespace
@@ -91,7 +90,7 @@ void PythonFlows::process(const PythonPacket& packet, uint32_t key_hash) {
   uint32_t slot = find(key, 0, key_hash);
   if (slot == kNone) {
     const PythonPacket::Key other = reverse_key(packet);
-    const uint32_t other_hash = packet.protocol == kIcmp ? hash(other, 0) : key_hash;
+    const uint32_t other_hash = packet.protocol == FM_ICMP ? hash(other, 0) : key_hash;
     slot = find(other, 0, other_hash);
     if (slot != kNone) {
       reverse = true;
@@ -168,7 +167,7 @@ void PythonFlows::append(PythonFlow& flow, const PythonPacket& packet, bool reve
       .flags = packet.flags,
       .ihl = static_cast<uint8_t>(packet.ihl & 0xf),
       .reverse = reverse,
-      .tcp = packet.protocol == kTcp,
+      .tcp = packet.protocol == FM_TCP,
   };
   flow.packets++;
   flow.latest_us = std::max(flow.latest_us, packet.time_us);
@@ -207,15 +206,13 @@ void PythonFlows::collect(int64_t time_us) {
             [](const Due& a, const Due& b) { return a.order < b.order; });
   for (const Due& due : taken_out_) {
     if (is_gone(due)) continue;  // forced out
-    write(due.slot);
-    remove(due.slot);
+    close(due.slot);
   }
   taken_out_.clear();
 }
 
-void PythonFlows::write(uint32_t slot) {
-  const PythonFlow& flow = flows_[slot];
-  // The header is written with the first row: without rows the file stays empty.
+void PythonFlows::write(const PythonFlow& flow) {
+  // The header comes with the first row: without rows the file stays empty.
   char* at = output_.at();
   if (rows_ == 0) at = row_.put_header(at);
   const char* end = row_.put(at, flow, chunks_);
@@ -230,8 +227,10 @@ void PythonFlows::write(uint32_t slot) {
   packets_in_rows_ += flow.packets;
 }
 
-void PythonFlows::remove(uint32_t slot) {
+// Writes the flow's row and takes it out of the table.
+void PythonFlows::close(uint32_t slot) {
   PythonFlow& flow = flows_[slot];
+  write(flow);
   for (uint32_t chunk = flow.first_chunk;;) {
     const uint32_t next = chunks_[chunk].next;
     chunks_.give_back(chunk);
@@ -249,9 +248,7 @@ void PythonFlows::remove(uint32_t slot) {
 void PythonFlows::make_room() {
   while (flows_.in_use() == flows_.capacity() || chunks_.in_use() == chunks_.capacity()) {
     forced_out_++;
-    const uint32_t slot = oldest_;
-    write(slot);
-    remove(slot);
+    close(oldest_);
   }
 }
 
@@ -262,11 +259,7 @@ Status PythonFlows::flush() {
 
 Status PythonFlows::finish() {
   settle();
-  while (oldest_ != kNone) {
-    const uint32_t slot = oldest_;
-    write(slot);
-    remove(slot);
-  }
+  while (oldest_ != kNone) close(oldest_);
   return output_.flush();
 }
 

@@ -65,8 +65,8 @@ class PythonFlows {
                 uint32_t hash);
   void append(PythonFlow& flow, const PythonPacket& packet, bool reverse);
   void collect(int64_t time_us);
-  void write(uint32_t slot);
-  void remove(uint32_t slot);
+  void write(const PythonFlow& flow);
+  void close(uint32_t slot);
   void make_room();
 
   // A flow is due when a collection's time is at least this. A flow that has received packets since

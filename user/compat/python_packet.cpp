@@ -12,7 +12,6 @@ namespace {
 
 constexpr uint16_t kEthertypeIpv4 = 0x0800;
 constexpr uint32_t kFamilyIpv4 = 2;
-constexpr uint8_t kIcmp = 1, kTcp = 6, kUdp = 17;
 constexpr size_t kIpHeader = 20;  // without options
 
 // scapy.data.MTU: utils.RawPcapReader.read_packet() drops captured bytes beyond it.
@@ -153,7 +152,7 @@ bool dissect_transport(Bytes segment, size_t padding, PythonPacket* packet) {
   packet->flags = 0;
   packet->window = 0;
   switch (packet->protocol) {
-    case kTcp:
+    case FM_TCP:
       if (!tcp_dissects(size)) return false;
       packet->key.source_value = be16(at);
       packet->key.destination_value = size >= 4 ? be16(at + 2) : kDefaultTcpDestination;
@@ -161,7 +160,7 @@ bool dissect_transport(Bytes segment, size_t padding, PythonPacket* packet) {
       packet->window = size >= 16 ? be16(at + 14) : kDefaultTcpWindow;
       if (size >= 20) payload = above(size, 4 * std::max<size_t>(5, at[12] >> 4));
       break;
-    case kUdp:
+    case FM_UDP:
       if (!udp_dissects(size)) return false;
       packet->key.source_value = be16(at);
       packet->key.destination_value = be16(at + 2);
@@ -191,7 +190,7 @@ const std::array<const char*, static_cast<size_t>(PythonReason::kCount)> kPython
 PythonPacket::Key reverse_key(const PythonPacket& packet) {
   constexpr uint32_t kEchoReply = 0, kEchoRequest = 8;
   const PythonPacket::Key& key = packet.key;
-  if (packet.protocol == kIcmp)
+  if (packet.protocol == FM_ICMP)
     return {key.destination_ip, key.source_ip,
             key.source_value == kEchoReply ? kEchoRequest : key.source_value,
             key.destination_value};
@@ -241,7 +240,7 @@ PythonReason PythonDissector::dissect(const CapturedFrame& frame, PythonPacket* 
                           file_is_little_endian(capture_ && capture_->byte_swapped()));
   if (!ip || ip->size < kIpHeader) return PythonReason::kNotIpv4;
   packet->protocol = ip->data[9];
-  if (packet->protocol != kTcp && packet->protocol != kUdp && packet->protocol != kIcmp)
+  if (packet->protocol != FM_TCP && packet->protocol != FM_UDP && packet->protocol != FM_ICMP)
     return PythonReason::kOtherProtocol;
   if ((be16(ip->data + 6) & 0x1fff) != 0) return PythonReason::kFragment;
 
@@ -275,12 +274,12 @@ PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* pack
   packet->window = known.window;
   // The lengths of the IP and the TCP header come as one number. IP options are rare, so all
   // options are assumed to be TCP's.
-  const size_t ip_header = packet->protocol == kTcp
+  const size_t ip_header = packet->protocol == FM_TCP
                                ? std::max(kIpHeader, above(known.header_bytes, kMostTcpHeader))
                                : known.header_bytes - kUdpHeader;
   packet->ihl = static_cast<uint8_t>(ip_header / 4);
   size_t headers = known.header_bytes;
-  if (packet->protocol == kIcmp) {
+  if (packet->protocol == FM_ICMP) {
     // The first packet of an echo is assumed to be the request. Identifiers of other types are not
     // known.
     const bool echo = known.key.kind == FM_KEY_ICMP_ECHO;

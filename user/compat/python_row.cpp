@@ -18,7 +18,6 @@ namespace {
 
 constexpr int64_t kSecond = 1'000'000;
 constexpr unsigned kForward = 0, kReverse = 1;
-constexpr uint8_t kIcmp = 1;
 
 double divided(uint64_t a, uint64_t b) {
   return static_cast<double>(a) / static_cast<double>(b);
@@ -232,7 +231,7 @@ class FlowSums {
 // ---- the parts of a row, in their order ----
 
 void put_identity(RowText& row, const PythonFlow& flow) {
-  const bool icmp = flow.protocol == kIcmp;
+  const bool icmp = flow.protocol == FM_ICMP;
   row.text(address(flow.key.source_ip).text());
   row.text(address(flow.key.destination_ip).text());
   row.not_of_icmp(icmp, flow.key.source_value);
@@ -338,7 +337,7 @@ char* PythonRow::put_header(char* at) const {
 char* PythonRow::put(char* at, const PythonFlow& flow, const PythonChunks& chunks) {
   const FlowSums sums(flow, chunks, lists_);
   if (sums.forward().packets == 0) return nullptr;
-  const bool icmp = flow.protocol == kIcmp;
+  const bool icmp = flow.protocol == FM_ICMP;
   RowText row(at, wanted_);
   put_identity(row, flow);
   put_counts(row, sums, seconds(sums.latest_us() - flow.start_us));

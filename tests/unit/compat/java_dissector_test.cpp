@@ -57,8 +57,9 @@ std::vector<Record> by_libpcap(const std::string& path) {
     if (static_cast<int32_t>(header->len) >= static_cast<int32_t>(header->caplen)) {
       reason = java_walk(data, header->caplen, header->len, &packet);
       if (reason != JavaReason::kNotIpv4)
-        packet.time_us = java_add(java_multiply(header->ts.tv_sec, 1'000'000),
-                                  static_cast<int32_t>(header->ts.tv_usec));
+        packet.time_us =
+            java_add(static_cast<int64_t>(static_cast<uint64_t>(header->ts.tv_sec) * 1'000'000),
+                     static_cast<int32_t>(header->ts.tv_usec));
     }
     records.push_back({static_cast<int>(reason), packet.time_us, packet.payload_bytes});
   }
