@@ -36,6 +36,11 @@ std::string row_name(std::string name) {
 
 }  // namespace
 
+bool MeteredInterfaces::Options::has_pattern() const {
+  return std::any_of(selectors.begin(), selectors.end(),
+                     [](const auto& selector) { return selector.is_pattern(); });
+}
+
 Result<std::unique_ptr<MeteredInterfaces>> MeteredInterfaces::open(const Options& options,
                                                                    BpfDatapath& datapath,
                                                                    Host& host) {
@@ -143,12 +148,12 @@ Status MeteredInterfaces::attach(const Interface& interface) {
     if (interface.is_loopback && hook == FM_HOOK_EGRESS) continue;
     auto attachment = attach_hook(interface, hook);
     if (!attachment) {
-      metered.attachments.clear();
+      metered.hooks.clear();
       remove_pins(interface.index);
       datapath_.remove_interface(interface.index);
       return attachment.error();
     }
-    metered.attachments.push_back(std::move(*attachment));
+    metered.hooks.push_back({hook, std::move(*attachment)});
   }
   names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
@@ -199,37 +204,34 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
         host_.log_info("metering " + change.interface.name);
     }
   }
-  const bool may_come = std::any_of(options_.selectors.begin(), options_.selectors.end(),
-                                    [](const auto& selector) { return selector.is_pattern(); });
-  if (metered_.empty() && !may_come) return Error{"interface " + last_gone_ + " has been removed"};
+  if (metered_.empty() && !options_.has_pattern())
+    return Error{"interface " + last_gone_ + " has been removed"};
   return Done{};
 }
 
 void MeteredInterfaces::check(uint64_t grace_ns) {
   std::vector<InterfaceCounters> counters;
   for (auto& [index, metered] : metered_) {
-    for (const Attachment& attachment : metered.attachments) {
-      const fm_hook hook =
-          &attachment == &metered.attachments.front() ? FM_HOOK_INGRESS : FM_HOOK_EGRESS;
-      if (metered.warned[hook]) continue;
+    for (auto& [hook, attachment, moved, warned] : metered.hooks) {
+      if (warned) continue;
       if (!attachment.in_place()) {
-        metered.warned[hook] = true;
-        if (link_counters(index))  // otherwise its kVanished will follow
+        warned = true;
+        if (link_counters(index))  // else the news of its end is on the way
           host_.log_warning(attachment.what() +
                             ": the program has been removed by someone else; its packets "
                             "are no longer metered");
         continue;
       }
-      if (metered.moved[hook]) continue;
+      if (moved) continue;
       if (counters.empty()) counters = datapath_.interface_counters();
       const auto ours = std::find_if(counters.begin(), counters.end(),
                                      [&](const auto& each) { return each.index == index; });
-      metered.moved[hook] = ours == counters.end() || ours->hook[hook].buffers > 0;
-      if (metered.moved[hook] || monotonic_ns() - metered.since_ns < grace_ns) continue;
+      moved = ours == counters.end() || ours->hook[hook].buffers > 0;
+      if (moved || monotonic_ns() - metered.since_ns < grace_ns) continue;
       auto now = link_counters(index);
       if (now &&
           link_packets(*now, hook) - link_packets(metered.at_attach, hook) >= kEnoughToKnow) {
-        metered.warned[hook] = true;
+        warned = true;
         host_.log_warning(
             attachment.what() +
             ": the kernel counts packets, but none reaches the program: another program takes "
@@ -240,7 +242,7 @@ void MeteredInterfaces::check(uint64_t grace_ns) {
 }
 
 void MeteredInterfaces::detach() {
-  for (auto& [index, metered] : metered_) metered.attachments.clear();
+  for (auto& [index, metered] : metered_) metered.hooks.clear();
 }
 
 void MeteredInterfaces::detach_for_good() {

@@ -37,6 +37,9 @@ class MeteredInterfaces final : public InterfaceNames {
     AttachOrder order = AttachOrder::kFirst;
     std::string pin_directory;  // empty: nothing is pinned
     bool verbose = false;
+
+    // Whether interfaces that do not exist yet may be metered.
+    bool has_pattern() const;
   };
 
   // Attaches to all selected interfaces that exist. If one cannot be metered, fails if it was
@@ -63,13 +66,17 @@ class MeteredInterfaces final : public InterfaceNames {
   std::vector<HookAccount> accounts() const;
 
  private:
+  struct MeteredHook {
+    fm_hook hook;
+    Attachment attachment;
+    bool moved = false;  // the program has run
+    bool warned = false;
+  };
   struct Metered {
     Interface interface;
-    std::vector<Attachment> attachments;
+    std::vector<MeteredHook> hooks;
     LinkCounters at_attach;
     uint64_t since_ns = 0;
-    bool moved[FM_HOOK_COUNT] = {};  // the program has counted packets
-    bool warned[FM_HOOK_COUNT] = {};
   };
 
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)

@@ -44,11 +44,6 @@ Result<MeteredInterfaces::Options> interface_options(const Config& config) {
   return options;
 }
 
-bool has_pattern(const MeteredInterfaces::Options& options) {
-  return std::any_of(options.selectors.begin(), options.selectors.end(),
-                     [](const InterfaceSelector& selector) { return selector.is_pattern(); });
-}
-
 // several: more than one interface may be metered.
 BpfDatapath::Config datapath_config(const Config& config, bool several, Host& host) {
   BpfDatapath::Config kernel;
@@ -85,7 +80,7 @@ class LiveRun {
   Status start() {
     auto options = interface_options(config_);
     if (!options) return options.error();
-    const bool patterns = has_pattern(*options);
+    const bool patterns = options->has_pattern();
     const bool several = patterns || options->selectors.size() > 1;
     if (!config_.pin.empty()) {
       auto claimed = claim_pin_directory(config_.pin);
