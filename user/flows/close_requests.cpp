@@ -47,11 +47,6 @@ void CloseRequests::remove(uint32_t slot) {
   leaving_ -= live.state_asked_ns != 0;
 }
 
-void CloseRequests::force(LiveFlow& live, fm_end_reason end, Requests& requests) {
-  set_wanted_end(live, end);
-  requests.push_back({live.key, live.id, fm_close_force(end)});
-}
-
 void CloseRequests::ask(uint32_t slot, fm_end_reason end, uint64_t now_ns, Requests& requests) {
   LiveFlow& live = flows_[slot];
   set_wanted_end(live, end);
@@ -108,14 +103,12 @@ void CloseRequests::ask_for_room(uint64_t now_ns, Requests& requests) {
   }
 }
 
-void CloseRequests::close_all(fm_end_reason end, Requests& requests) {
-  each_open(flows_, [&](uint32_t, LiveFlow& live) { force(live, end, requests); });
-}
-
-void CloseRequests::close_interface(unsigned interface_slot, fm_end_reason end,
-                                    Requests& requests) {
+void CloseRequests::close(std::optional<unsigned> interface_slot, fm_end_reason end,
+                          Requests& requests) {
   each_open(flows_, [&](uint32_t, LiveFlow& live) {
-    if (live.key.interface == interface_slot + 1) force(live, end, requests);
+    if (interface_slot && live.key.interface != *interface_slot + 1) return;
+    set_wanted_end(live, end);
+    requests.push_back({live.key, live.id, fm_close_force(end)});
   });
 }
 

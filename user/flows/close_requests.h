@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -28,11 +29,10 @@ class CloseRequests {
         timing_in_kernel_(timing_in_kernel),
         flows_(flows) {}
 
-  // Each appends requests: for flows that are due by now_ns, all flows, those of one interface slot
-  // (--per-interface), and the state of every flow that the kernel has.
+  // Each appends requests: for flows that are due by now_ns, all flows or those of one interface
+  // slot (--per-interface), and the state of every flow that the kernel has.
   void due(uint64_t now_ns, Requests& requests);
-  void close_all(fm_end_reason end, Requests& requests);
-  void close_interface(unsigned interface_slot, fm_end_reason end, Requests& requests);
+  void close(std::optional<unsigned> interface_slot, fm_end_reason end, Requests& requests);
   void states(Requests& requests) const;
 
   // Asks the kernel about the flow once it may be idle. Call this for a new flow, and when its
@@ -59,7 +59,6 @@ class CloseRequests {
  private:
   uint64_t deadline(const LiveFlow& live) const;
   void set_wanted_end(LiveFlow& live, fm_end_reason end);
-  void force(LiveFlow& live, fm_end_reason end, Requests& requests);
   void ask(uint32_t slot, fm_end_reason end, uint64_t now_ns, Requests& requests);
   void ask_expired(uint64_t now_ns, Requests& requests);
   void ask_forgotten(uint64_t now_ns, Requests& requests);

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/interface_names.h"
@@ -75,13 +76,11 @@ class LiveFlows {
   // Appends a request for the state of every flow. After the answers, open_packets() equals the
   // kernel's count.
   void request_states(std::vector<fm_close_request>& requests) const { requests_.states(requests); }
-  // Appends a request for every flow, idle or not.
-  void request_all(fm_end_reason end, std::vector<fm_close_request>& requests) {
-    requests_.close_all(end, requests);
-  }
-  // The same for the flows whose key names the interface of this slot (--per-interface).
-  void request_slot(unsigned slot, fm_end_reason end, std::vector<fm_close_request>& requests) {
-    requests_.close_interface(slot, end, requests);
+  // Appends a request for every flow, idle or not; with a slot only for the flows whose key names
+  // the interface of this slot (--per-interface).
+  void request_close(fm_end_reason end, std::vector<fm_close_request>& requests,
+                     std::optional<unsigned> interface_slot = {}) {
+    requests_.close(interface_slot, end, requests);
   }
 
   // Writes the flows that are still open from the data known here. For the end of a run, if the

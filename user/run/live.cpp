@@ -191,7 +191,7 @@ class LiveRun {
     Status closed = Done{};
     for (int turn = 0; turn < 3 && closed && flows_.open_flows() > 0; turn++) {
       requests_.clear();
-      flows_.request_all(FM_END_INPUT, requests_);
+      flows_.request_close(FM_END_INPUT, requests_);
       closed = serve_all();
     }
     if (closed) {
@@ -262,7 +262,7 @@ class LiveRun {
     if (departed_.empty()) return followed;
     requests_.clear();
     if (config_.per_interface)
-      for (const unsigned slot : departed_) flows_.request_slot(slot, FM_END_INPUT, requests_);
+      for (const unsigned slot : departed_) flows_.request_close(FM_END_INPUT, requests_, slot);
     if (Status closed = serve_all(); !closed) return closed;
     datapath_->reuse_slots();
     return followed;

@@ -81,7 +81,7 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
     flows.settle();
     datapath.release();
     std::vector<fm_close_request> requests;
-    flows.request_all(FM_END_INPUT, requests);
+    flows.request_close(FM_END_INPUT, requests);
     EXPECT_TRUE(datapath.close_flows(requests));
   };
   while (running > 0) {

@@ -133,7 +133,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
   void finish() {
     drain();
     std::vector<fm_close_request> requests;
-    flows_->request_all(FM_END_INPUT, requests);
+    flows_->request_close(FM_END_INPUT, requests);
     serve(requests);
     requests.clear();
     ASSERT_TRUE(datapath_->list_flows([](uint64_t) { return true; }, requests, [] {}));

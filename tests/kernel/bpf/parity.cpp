@@ -185,7 +185,7 @@ class Run final : public ParityRun {
     drain();
     std::vector<fm_close_request> requests;
     if (records_ == Records::kAll) {
-      flows_.request_all(FM_END_INPUT, requests);
+      flows_.request_close(FM_END_INPUT, requests);
     } else {
       if (Status listed = datapath_->list_flows([](uint64_t) { return true; }, requests, [] {});
           !listed)

@@ -167,7 +167,7 @@ TEST_F(CloseRequestsTest, AtTheEndEveryFlowIsAskedForByForce) {
   open(1, packet(1000, kSecond));
   open(2, packet(1001, kSecond));
   std::vector<fm_close_request> requests;
-  flows.request_all(FM_END_INPUT, requests);
+  flows.request_close(FM_END_INPUT, requests);
   ASSERT_EQ(requests.size(), 2u);
   EXPECT_EQ(requests[1].action, fm_close_force(FM_END_INPUT));
 }
