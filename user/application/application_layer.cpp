@@ -20,27 +20,15 @@ Extent extent_to(uint32_t offset) {
 class ApplicationLayer::Messages final : public TlsReceiver {
  public:
   Messages(ApplicationLayer& layer, Place place) : layer_(layer), place_(place) {}
-  void on_message() override { layer_.details_of(place_.flow).tls[place_.direction].messages++; }
-  void on_client_hello(Bytes body) override {
-    count([body](TlsCounts& tls) { return tls.add_client_hello(body); });
-  }
-  void on_server_hello(Bytes body) override {
-    count([body](TlsCounts& tls) { return tls.add_server_hello(body); });
-  }
+  void on_message() override { counts().messages++; }
+  void on_client_hello(Bytes body) override { note(counts().add_client_hello(body)); }
+  void on_server_hello(Bytes body) override { note(counts().add_server_hello(body)); }
 
  private:
-  template <typename Add>
-  void count(Add&& add) {
-    switch (add(layer_.details_of(place_.flow).tls[place_.direction])) {
-      case TlsCounts::Added::kYes:
-        break;
-      case TlsCounts::Added::kMalformed:
-        layer_.statistics_.malformed_hellos++;
-        break;
-      case TlsCounts::Added::kNoMemory:
-        layer_.set_unknown(place_.flow);
-        break;
-    }
+  TlsCounts& counts() { return layer_.details_of(place_.flow).tls[place_.direction]; }
+  void note(TlsCounts::Added added) {
+    layer_.statistics_.malformed_hellos += added == TlsCounts::Added::kMalformed;
+    if (added == TlsCounts::Added::kNoMemory) layer_.set_unknown(place_.flow);
   }
 
   ApplicationLayer& layer_;
