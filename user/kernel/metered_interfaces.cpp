@@ -64,9 +64,7 @@ Status MeteredInterfaces::begin() {
   if (Status listed = monitor_->poll(changes_); !listed) return listed;
   for (const InterfaceMonitor::Change& change : changes_) {
     bool named = false;
-    if (change.kind == InterfaceMonitor::Change::Kind::kVanished ||
-        !wanted(change.interface, &named) || (!named && !change.is_known_link_type))
-      continue;
+    if (!wanted(change.interface, &named) || (!named && !change.is_known_link_type)) continue;
     if (Status attached = attach(change.interface); !attached) {
       if (named) return attached;
       host_.log_warning(attached.error().message());
