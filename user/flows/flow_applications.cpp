@@ -34,7 +34,9 @@ void FlowApplications::add_payload_of(uint32_t slot, const fm_flow_key& key,
   }
 }
 
-void FlowApplications::describe_state(State& state, FlowRecord& record) noexcept {
+void FlowApplications::describe(uint32_t slot, FlowRecord& record) noexcept {
+  if (!on_) return;
+  State& state = states_[slot];
   for (size_t end = 0; end < 2; end++) finished_[end] = state.bulks[end].finished(settings_);
   record.direction_bulks = finished_.data();
   record.application = &layer_.finish(state.application);

@@ -66,9 +66,7 @@ class FlowApplications {
   }
 
   // Points the record to the flow's results, which are valid until the next call.
-  void describe(uint32_t slot, FlowRecord& record) noexcept {
-    if (on_) describe_state(states_[slot], record);
-  }
+  void describe(uint32_t slot, FlowRecord& record) noexcept;
   // The same for a flow for which nothing was kept.
   void describe_unknown(FlowRecord& record) const noexcept;
   // Removes the flow.
@@ -90,7 +88,6 @@ class FlowApplications {
   }
   void add_payload_of(uint32_t slot, const fm_flow_key& key, const fm_packet& packet,
                       std::span<const uint8_t> payload, uint8_t forward_direction) noexcept;
-  void describe_state(State& state, FlowRecord& record) noexcept;
 
   const fm_settings settings_;
   const bool on_;

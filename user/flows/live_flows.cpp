@@ -87,45 +87,41 @@ void LiveFlows::settle() {
       unplaced_ += fm_packet_segments(&packet);
       continue;
     }
-    LiveFlow& live = pool_[slots[i]];
-    packet.key.protocol = live.key.protocol;
+    packet.key.protocol = pool_[slots[i]].key.protocol;
     fm_packet_from_record(&packet, &batch_[i]);
-    update(live, slots[i], packet);
+    update(slots[i], packet);
   }
   waiting_ = 0;
 }
 
-void LiveFlows::add(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
+// Adds a packet to the flow in slot.
+void LiveFlows::update(uint32_t slot, const fm_packet& packet) {
+  LiveFlow& live = pool_[slot];
+  const bool was_closed = fm_flow_closed(&live.flow.counters);
   sizes_.add(slot, live.flow.counters, packet);
   applications_.add_to_bulks(slot, packet, live.flow.counters);
   fm_flow_update(&live.flow, &packet, &settings_);
   if (observer_) observer_->observe(live.key, packet, live.flow.counters.forward_direction);
-}
-
-void LiveFlows::update(LiveFlow& live, uint32_t slot, const fm_packet& packet) {
-  const bool was_closed = fm_flow_closed(&live.flow.counters);
-  add(live, slot, packet);
-  // Only a close makes a deadline earlier.
+  // A close is the only thing that brings a deadline nearer.
   if (!was_closed && fm_flow_closed(&live.flow.counters)) requests_.watch(slot);
 }
 
-// Adds a new flow. Requires: no flow with this key is known.
-LiveFlow& LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook,
-                           uint32_t* slot) {
-  *slot = pool_.take();
-  if (*slot == kNoSlot) *slot = make_room();
-  LiveFlow& live = pool_[*slot];
+// The slot of a new flow. Requires: no flow with this key is known.
+uint32_t LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook) {
+  uint32_t slot = pool_.take();
+  if (slot == kNoSlot) slot = make_room();
+  LiveFlow& live = pool_[slot];
   live = LiveFlow{};
-  sizes_[*slot] = fm_flow_sizes{};
-  applications_.begin(*slot);
+  sizes_[slot] = fm_flow_sizes{};
+  applications_.begin(slot);
   live.key = key;
   live.id = id;
   live.clock = clock_;
   live.ifindex = ifindex;
   live.hook = hook;
-  by_id_.insert(hash_id(live.id), *slot);
-  by_key_.insert(key_hash_(live.key), *slot);
-  return live;
+  by_id_.insert(hash_id(live.id), slot);
+  by_key_.insert(key_hash_(live.key), slot);
+  return slot;
 }
 
 // The table is full, and a new flow cannot wait for the kernel to close another one, so one is
@@ -151,10 +147,9 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
       inherited = fm_flow_inheritance(&live.flow.counters, &packet, ended);
     end_flow(older, ended == FM_END_NONE ? FM_END_EVICTED : ended);
   }
-  uint32_t slot;
-  LiveFlow& live = begin(record.key, id, record.ifindex, record.hook, &slot);
-  fm_flow_counters_begin(&live.flow.counters, &packet, inherited);
-  add(live, slot, packet);
+  const uint32_t slot = begin(record.key, id, record.ifindex, record.hook);
+  fm_flow_counters_begin(&pool_[slot].flow.counters, &packet, inherited);
+  update(slot, packet);
   requests_.watch(slot);
 }
 
@@ -174,7 +169,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   by_id_.erase(hash_id(live.id), slot);
   live.id = id;
   by_id_.insert(hash_id(live.id), slot);
-  update(live, slot, packet);
+  update(slot, packet);
   return true;
 }
 
@@ -190,7 +185,7 @@ void LiveFlows::uncounted(const fm_open_record& record) {
   LiveFlow& live = pool_[slot];
   applications_.lost(slot);
   if (live.in_kernel()) merge_.add_uncounted(live, slot, packet);
-  update(live, slot, packet);
+  update(slot, packet);
 }
 
 // Adds the payload of a packet. The packet's own record may still wait in the batch, but payload
@@ -221,8 +216,8 @@ void LiveFlows::state(const fm_state_record& record) {
       return;
     if (const uint32_t older = find_key(record.key); older != kNoSlot)
       end_flow(older, FM_END_EVICTED);
-    LiveFlow& live = begin(record.key, record.head.flow_id, record.ifindex, record.hook, &slot);
-    merge_.take(live, record);
+    slot = begin(record.key, record.head.flow_id, record.ifindex, record.hook);
+    merge_.take(pool_[slot], record);
     sizes_[slot] = merge_.sizes_in(record);
     applications_.lost(slot);
   }

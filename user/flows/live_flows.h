@@ -132,11 +132,9 @@ class LiveFlows {
   }
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
-  LiveFlow& begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook,
-                  uint32_t* slot);
+  uint32_t begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook);
   uint32_t make_room();
-  void add(LiveFlow& live, uint32_t slot, const fm_packet& packet);
-  void update(LiveFlow& live, uint32_t slot, const fm_packet& packet);
+  void update(uint32_t slot, const fm_packet& packet);
 
   void open(const fm_open_record& record, uint64_t id);
   bool goes_on(uint32_t slot, const fm_open_record& record, const fm_packet& packet, uint64_t id);
