@@ -42,6 +42,12 @@ FM_INLINE int fm_link_known(__u32 link_type) {
   }
 }
 
+/* Ends a walk at w->offset, where the IP header starts. */
+FM_INLINE enum fm_packet_class fm_found_ip(struct fm_walk* w, __u8 version) {
+  w->ip_version = version;
+  return FM_METERED;
+}
+
 FM_INLINE enum fm_packet_class fm_walk_version_nibble(fm_context* frame, struct fm_walk* w) {
   union fm_scratch scratch;
   const __u8* first = (const __u8*)fm_peek(frame, w->offset, 1, &scratch);
@@ -71,11 +77,9 @@ FM_INLINE enum fm_packet_class fm_walk_ppp(fm_context* frame, struct fm_walk* w)
   w->offset += sizeof(*protocol);
   switch (fm_be16(protocol->value)) {
     case FM_PPP_IPV4:
-      w->ip_version = 4;
-      return FM_METERED;
+      return fm_found_ip(w, 4);
     case FM_PPP_IPV6:
-      w->ip_version = 6;
-      return FM_METERED;
+      return fm_found_ip(w, 6);
     default:
       return FM_NOT_IP;
   }
@@ -102,11 +106,9 @@ FM_SLOW_PATH enum fm_packet_class fm_walk_shims(fm_context* frame, struct fm_wal
   }
   switch (w->ethertype) {
     case FM_ETH_IPV4:
-      w->ip_version = 4;
-      return FM_METERED;
+      return fm_found_ip(w, 4);
     case FM_ETH_IPV6:
-      w->ip_version = 6;
-      return FM_METERED;
+      return fm_found_ip(w, 6);
     case FM_ETH_MPLS:
     case FM_ETH_MPLS_MULTICAST:
       return fm_walk_mpls(frame, w);
@@ -130,8 +132,7 @@ FM_INLINE enum fm_packet_class fm_walk_link_header(fm_context* frame, struct fm_
   w->ethertype = fm_be16(protocol->value);
   if (FM_UNLIKELY(w->ethertype != FM_ETH_IPV4 && w->ethertype != FM_ETH_IPV6))
     return fm_walk_shims(frame, w);
-  w->ip_version = w->ethertype == FM_ETH_IPV4 ? 4 : 6;
-  return FM_METERED;
+  return fm_found_ip(w, w->ethertype == FM_ETH_IPV4 ? 4 : 6);
 }
 
 /* Values of AF_INET and AF_INET6 on the systems that write captures. */
@@ -153,14 +154,12 @@ FM_INLINE enum fm_packet_class fm_walk_family(fm_context* frame, struct fm_walk*
   w->offset = sizeof(*header);
   switch (big > 0xffffff ? __builtin_bswap32(big) : big) {
     case FM_FAMILY_IPV4:
-      w->ip_version = 4;
-      return FM_METERED;
+      return fm_found_ip(w, 4);
     case FM_FAMILY_IPV6_LINUX:
     case FM_FAMILY_IPV6_OPENBSD:
     case FM_FAMILY_IPV6_FREEBSD:
     case FM_FAMILY_IPV6_MACOS:
-      w->ip_version = 6;
-      return FM_METERED;
+      return fm_found_ip(w, 6);
     default:
       return FM_NOT_IP;
   }
@@ -183,11 +182,9 @@ FM_INLINE enum fm_packet_class fm_walk_link(fm_context* frame, __u32 link_type, 
     case FM_LINK_RAW:
       return fm_walk_version_nibble(frame, w);
     case FM_LINK_IPV4:
-      w->ip_version = 4;
-      return FM_METERED;
+      return fm_found_ip(w, 4);
     case FM_LINK_IPV6:
-      w->ip_version = 6;
-      return FM_METERED;
+      return fm_found_ip(w, 6);
     case FM_LINK_NULL:
     case FM_LINK_LOOP:
       return fm_walk_family(frame, w);
