@@ -67,13 +67,7 @@ void KernelMerge::add_uncounted(LiveFlow& live, uint32_t slot, const fm_packet& 
   live.lacking += fm_packet_segments(&packet);
 }
 
-void KernelMerge::note_eviction(LiveFlow& live) {
-  evicted_++;
-  live.evictions++;
-}
-
 void KernelMerge::begin_entry(LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes) {
-  recreated_++;
   live.lacking = fm_flow_packets(&live.flow.counters);
   Lacking& lacking = lacking_[slot];
   lacking = {live.flow.counters, sizes, {}};

@@ -33,8 +33,6 @@ class KernelMerge {
 
   // Adds a packet that the kernel could not count, of a flow that it has.
   void add_uncounted(LiveFlow& live, uint32_t slot, const fm_packet& packet);
-  // Notes that the kernel's map has dropped the flow's entry.
-  void note_eviction(LiveFlow& live);
   // Whether a flow without an entry may continue in a new one.
   bool may_go_on(const LiveFlow& live) const { return !(timing_in_kernel_ && live.in_kernel()); }
   // Continues the flow in a new entry, which lacks all packets so far.
@@ -43,9 +41,6 @@ class KernelMerge {
   void keep_lacking(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes) const;
   // Call this when the flow leaves the table.
   void remove(const LiveFlow& live, uint32_t slot);
-
-  uint64_t evicted() const { return evicted_; }
-  uint64_t recreated() const { return recreated_; }
 
  private:
   struct Lacking {
@@ -58,8 +53,6 @@ class KernelMerge {
   const bool with_sizes_;
   const bool timing_in_kernel_;
   std::unordered_map<uint32_t, Lacking> lacking_;  // [slot]
-  uint64_t evicted_ = 0;
-  uint64_t recreated_ = 0;
 };
 
 }  // namespace flowmeter

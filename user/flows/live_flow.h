@@ -23,8 +23,9 @@ struct alignas(64) LiveFlow {
   uint32_t ifindex;
   uint8_t hook;
 
+  uint32_t evictions;  // how often the kernel's map has dropped its entry
+
   // Kept by KernelMerge.
-  uint32_t evictions;
   uint64_t lacking;  // packets in flow.counters that the kernel's entry lacks
   uint64_t packets_without_timing;
 

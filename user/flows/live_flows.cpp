@@ -164,6 +164,7 @@ bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_pa
   }
   if (!merge_.may_go_on(live)) return false;
   if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_NONE) return false;
+  recreated_++;
   merge_.begin_entry(live, slot, sizes_[slot]);
   requests_.withdraw(live);
   by_id_.erase(hash_id(live.id), slot);
@@ -259,8 +260,9 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
 }
 
 void LiveFlows::note_eviction(uint32_t slot) {
-  merge_.note_eviction(pool_[slot]);
-  applications_.lost(slot);  // without the entry it is not known whether all payload arrived
+  evicted_++;
+  pool_[slot].evictions++;
+  applications_.lost(slot);  // without the entry it is not known whether all payload came
 }
 
 // Writes the flow's row and removes it from the table.

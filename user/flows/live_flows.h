@@ -113,11 +113,11 @@ class LiveFlows {
   // Flows for which records are missing, and packets without one: in the counts, not in the timing.
   uint64_t flows_with_losses() const { return flows_with_losses_; }
   uint64_t packets_without_timing() const { return packets_without_timing_; }
-  // How often the kernel's map dropped a flow for newer ones; how often such a flow continued.
-  uint64_t evicted() const { return merge_.evicted(); }
-  uint64_t recreated() const { return merge_.recreated(); }
-  // Packets whose records are of flows not known here: the flow's opening record was lost, or the
-  // flow was forced out.
+  // How often the kernel's map dropped a flow for newer ones; and how often such a flow came back.
+  uint64_t evicted() const { return evicted_; }
+  uint64_t recreated() const { return recreated_; }
+  // Packets whose records named no flow known here: its opening record was lost, or the flow was
+  // forced out.
   uint64_t unplaced() const { return unplaced_; }
   // Flows that ended early because there were more than max_flows.
   uint64_t forced_out() const { return forced_out_; }
@@ -171,6 +171,8 @@ class LiveFlows {
   uint64_t packets_written_ = 0;
   uint64_t flows_with_losses_ = 0;
   uint64_t packets_without_timing_ = 0;
+  uint64_t evicted_ = 0;
+  uint64_t recreated_ = 0;
   uint64_t unplaced_ = 0;
   uint64_t forced_out_ = 0;
 };
