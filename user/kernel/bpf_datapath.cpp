@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -128,9 +127,6 @@ void BpfDatapath::SkeletonDeleter::operator()(flowmeter_bpf* skeleton) const {
 void BpfDatapath::SkeletonDeleter::operator()(flowmeter_xdp_bpf* skeleton) const {
   flowmeter_xdp_bpf__destroy(skeleton);
 }
-void BpfDatapath::Unmap::operator()(fm_journal* journal) const {
-  ::munmap(journal, sizeof(*journal));
-}
 
 BpfDatapath::~BpfDatapath() {
   libbpf_log = nullptr;
@@ -174,10 +170,9 @@ Status BpfDatapath::prepare(const Config& config) {
   if (config.with_xdp)
     if (Status loaded = load_xdp(config, *journal); !loaded) return loaded;
 
-  void* memory = ::mmap(nullptr, sizeof(fm_journal), PROT_READ | PROT_WRITE, MAP_SHARED,
-                        bpf_map__fd(maps.journal), 0);
-  if (memory == MAP_FAILED) return Error{"cannot map the journal", errno};
-  journal_.reset(static_cast<fm_journal*>(memory));
+  journal_ =
+      map_memory<fm_journal>(bpf_map__fd(maps.journal), sizeof(fm_journal), PROT_READ | PROT_WRITE);
+  if (!journal_) return Error{"cannot map the journal", errno};
   auto streams = EventStreams::map(bpf_map__fd(maps.streams), bpf_map__fd(maps.stream_units), cpus_,
                                    units_per_stream_, state_units, answer_units_);
   if (!streams) return streams.error();

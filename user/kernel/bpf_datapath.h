@@ -18,6 +18,7 @@
 #include "flowmeter/abi.h"
 #include "kernel/event_streams.h"
 #include "kernel/interface.h"
+#include "kernel/map_memory.h"
 
 struct flowmeter_bpf;
 struct flowmeter_xdp_bpf;
@@ -120,13 +121,10 @@ class BpfDatapath {
     void operator()(flowmeter_bpf* skeleton) const;
     void operator()(flowmeter_xdp_bpf* skeleton) const;
   };
-  struct Unmap {
-    void operator()(fm_journal* journal) const;
-  };
 
   std::unique_ptr<flowmeter_bpf, SkeletonDeleter> skeleton_;
   std::unique_ptr<flowmeter_xdp_bpf, SkeletonDeleter> xdp_;
-  std::unique_ptr<fm_journal, Unmap> journal_;
+  MapMemory<fm_journal> journal_;
   std::optional<EventStreams> streams_;
   Consumer consumer_;
   static constexpr unsigned kRetired = ~0u;

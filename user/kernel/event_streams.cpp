@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/event_streams.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 namespace flowmeter {
 namespace {
@@ -24,42 +22,22 @@ Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cp
   EventStreams streams;
   const uint32_t number = cpus + (answer_units > 0);
   streams.state_units_ = state_units;
-  streams.ends_bytes_ = whole_pages(number * sizeof(fm_stream));
-  streams.units_bytes_ =
-      whole_pages((size_t{cpus} * units_per_stream + answer_units) * sizeof(fm_packet_record));
-  const auto map_all = [](int fd, size_t bytes, int protection) {
-    void* memory = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
-    return memory == MAP_FAILED ? nullptr : memory;
-  };
-  streams.ends_memory_ = map_all(streams_fd, streams.ends_bytes_, PROT_READ | PROT_WRITE);
-  streams.units_memory_ = map_all(units_fd, streams.units_bytes_, PROT_READ);
-  if (!streams.ends_memory_ || !streams.units_memory_)
-    return Error{"cannot map the event streams", errno};
+  streams.ends_ = map_memory<fm_stream>(streams_fd, whole_pages(number * sizeof(fm_stream)),
+                                        PROT_READ | PROT_WRITE);
+  streams.units_ = map_memory<const fm_packet_record>(
+      units_fd,
+      whole_pages((size_t{cpus} * units_per_stream + answer_units) * sizeof(fm_packet_record)),
+      PROT_READ);
+  if (!streams.ends_ || !streams.units_) return Error{"cannot map the event streams", errno};
   for (uint32_t i = 0; i < number; i++) {
-    fm_stream* ends = static_cast<fm_stream*>(streams.ends_memory_) + i;
-    const auto* units =
-        static_cast<const fm_packet_record*>(streams.units_memory_) + size_t{i} * units_per_stream;
+    fm_stream* ends = streams.ends_.get() + i;
+    const fm_packet_record* units = streams.units_.get() + size_t{i} * units_per_stream;
     const uint32_t size = i < cpus ? units_per_stream : answer_units;
     streams.cursors_.push_back({ends, units, size - 1, ends->tail, ends->tail, 0});
   }
   streams.active_.reserve(number);
   streams.whole_.resize(std::max(FM_STATE_UNITS_MAX, FM_PAYLOAD_UNITS_MAX));
   return streams;
-}
-
-EventStreams::EventStreams(EventStreams&& other) noexcept
-    : ends_memory_(std::exchange(other.ends_memory_, nullptr)),
-      ends_bytes_(other.ends_bytes_),
-      units_memory_(std::exchange(other.units_memory_, nullptr)),
-      units_bytes_(other.units_bytes_),
-      state_units_(other.state_units_),
-      cursors_(std::move(other.cursors_)),
-      active_(std::move(other.active_)),
-      whole_(std::move(other.whole_)) {}
-
-EventStreams::~EventStreams() {
-  if (ends_memory_) ::munmap(ends_memory_, ends_bytes_);
-  if (units_memory_) ::munmap(units_memory_, units_bytes_);
 }
 
 uint32_t EventStreams::units_of(const fm_packet_record& record) const {

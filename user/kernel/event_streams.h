@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "flowmeter/abi.h"
+#include "kernel/map_memory.h"
 
 namespace flowmeter {
 
@@ -27,9 +28,6 @@ class EventStreams {
   static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
                                   uint32_t units_per_stream, uint32_t state_units,
                                   uint32_t answer_units = 0);
-  EventStreams(EventStreams&& other) noexcept;
-  EventStreams& operator=(EventStreams&&) = delete;
-  ~EventStreams();
 
   // Passes on the records stamped until_ns or earlier, oldest first, at most limit of them. Returns
   // how many. Requires: until_ns (by the kernel's clock) is not in the future.
@@ -54,10 +52,8 @@ class EventStreams {
     return cursor.units[at & cursor.mask];
   }
 
-  void* ends_memory_ = nullptr;
-  size_t ends_bytes_ = 0;
-  void* units_memory_ = nullptr;
-  size_t units_bytes_ = 0;
+  MapMemory<fm_stream> ends_;
+  MapMemory<const fm_packet_record> units_;
   uint32_t state_units_ = 0;
   std::vector<Cursor> cursors_;
   std::vector<Cursor*> active_;          // those with records to pass on, by the time of the next
