@@ -70,15 +70,6 @@ Status add_tcx(const Interface& interface, bpf_attach_type type, const std::stri
   return Done{};
 }
 
-// The qdisc that holds filters of received packets: "clsact", "ingress", or "" if there is neither.
-Result<std::string> filter_qdisc(const Interface& interface) {
-  auto qdiscs = list_ingress_qdiscs();
-  if (!qdiscs) return Error{"cannot list the qdiscs of " + interface.name, qdiscs.error().os_error};
-  for (const IngressQdisc& qdisc : *qdiscs)
-    if (qdisc.interface_index == interface.index) return qdisc.kind;
-  return std::string();
-}
-
 Status add_filters(const Interface& interface, Direction direction, const std::string& hook,
                    std::vector<AttachedProgram>& programs) {
   auto filters = list_filters(interface.index, direction);
@@ -150,8 +141,8 @@ void find_owners(std::vector<AttachedProgram>& programs) {
 Result<std::vector<AttachedProgram>> attached_programs(const Interface& interface) {
   std::vector<AttachedProgram> programs;
   if (Status xdp = add_xdp(interface, programs); !xdp) return xdp.error();
-  auto qdisc = filter_qdisc(interface);
-  if (!qdisc) return qdisc.error();
+  auto qdisc = ingress_qdisc(interface.index);
+  if (!qdisc) return Error{"cannot list the qdiscs of " + interface.name, qdisc.error().os_error};
   for (const Direction direction : {Direction::kIngress, Direction::kEgress}) {
     const bool ingress = direction == Direction::kIngress;
     const std::string way = ingress ? "/ingress" : "/egress";

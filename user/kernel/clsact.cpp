@@ -280,14 +280,11 @@ Status ensure_clsact(unsigned interface_index, bool& made_now) {
   if (created.error().os_error == ENOENT)
     return Error{"this kernel has no clsact qdisc (CONFIG_NET_SCH_INGRESS); use --hook tcx"};
   if (created.error().os_error != EEXIST) return created;
-  auto qdiscs = list_ingress_qdiscs();
-  if (!qdiscs) return qdiscs.error();
-  for (const IngressQdisc& qdisc : *qdiscs)
-    if (qdisc.interface_index == interface_index && qdisc.kind != "clsact")
-      return Error{"its qdisc of kind " + qdisc.kind +
-                   " belongs to another program and excludes a clsact qdisc; --hook tcx "
-                   "needs none"};
-  return Done{};
+  auto qdisc = ingress_qdisc(interface_index);
+  if (!qdisc) return qdisc.error();
+  if (qdisc->empty() || *qdisc == "clsact") return Done{};
+  return Error{"its qdisc of kind " + *qdisc +
+               " belongs to another program and excludes a clsact qdisc; --hook tcx needs none"};
 }
 
 }  // namespace

@@ -74,6 +74,14 @@ Result<std::vector<IngressQdisc>> list_ingress_qdiscs() {
   return qdiscs;
 }
 
+Result<std::string> ingress_qdisc(unsigned interface_index) {
+  auto qdiscs = list_ingress_qdiscs();
+  if (!qdiscs) return qdiscs.error();
+  for (const IngressQdisc& qdisc : *qdiscs)
+    if (qdisc.interface_index == interface_index) return qdisc.kind;
+  return std::string();
+}
+
 Result<std::vector<TrafficFilter>> list_filters(unsigned interface_index, Direction direction) {
   std::vector<TrafficFilter> filters;
   Status status = dump(

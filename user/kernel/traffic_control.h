@@ -34,6 +34,8 @@ struct TrafficFilter {
 
 // Lists those of all interfaces.
 Result<std::vector<IngressQdisc>> list_ingress_qdiscs();
+// The kind of an interface's; "" if it has none.
+Result<std::string> ingress_qdisc(unsigned interface_index);
 // Lists the filters of one direction in the order in which they run. Empty if there is no qdisc or
 // no interface.
 Result<std::vector<TrafficFilter>> list_filters(unsigned interface_index, Direction direction);
