@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 
 #include "flowmeter/application.h"
 
@@ -18,10 +17,6 @@ constexpr std::string_view kMethods[] = {
     "GET",   "HEAD",   "POST",     "PUT",       "DELETE", "CONNECT",   "OPTIONS",
     "TRACE", "PATCH",  "PROPFIND", "PROPPATCH", "MKCOL",  "COPY",      "MOVE",
     "LOCK",  "UNLOCK", "REPORT",   "SEARCH",    "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE"};
-
-std::string_view text_of(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -75,7 +70,7 @@ Verdict request_start(std::string_view text, Extent extent, HttpMethod* method) 
     if (extent == Extent::kSoFar) return Verdict::kMore;
     if (std::ranges::find(kMethods, name) == std::end(kMethods)) return Verdict::kNo;
   }
-  *method = HttpMethod({reinterpret_cast<const uint8_t*>(name.data()), name.size()});
+  *method = HttpMethod(name);
   return Verdict::kYes;
 }
 
@@ -104,10 +99,9 @@ bool content_length(std::string_view line, uint64_t* value) {
 
 }  // namespace
 
-HttpMethod::HttpMethod(Bytes text) : letters_{} {
+HttpMethod::HttpMethod(std::string_view text) : letters_{} {
   unsigned __int128 bits = 0;
-  for (size_t i = text.size(); i-- > 0;)
-    bits = bits << 5 | (kAlphabet.find(static_cast<char>(text[i])) + 1);
+  for (size_t i = text.size(); i-- > 0;) bits = bits << 5 | (kAlphabet.find(text[i]) + 1);
   for (uint16_t& word : letters_) {
     word = static_cast<uint16_t>(bits);
     bits >>= 16;
@@ -123,7 +117,7 @@ std::string HttpMethod::text() const {
 }
 
 Verdict parse_http(Bytes bytes, Extent extent, HttpMessage* message) {
-  const std::string_view text = text_of(bytes);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   *message = {};
   Verdict start = response_start(text);
   if (start == Verdict::kYes) {

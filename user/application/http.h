@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "application/verdict.h"
 
@@ -18,7 +19,7 @@ class HttpMethod {
 
   HttpMethod() = default;
   // Requires: at most kMaxLength characters of A-Z, - and _.
-  explicit HttpMethod(Bytes text);
+  explicit HttpMethod(std::string_view text);
   std::string text() const;
   bool operator==(const HttpMethod&) const = default;
 

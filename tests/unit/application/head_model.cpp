@@ -102,7 +102,7 @@ class Model {
   }
 
   ApplicationSummary summary() {
-    if (const auto method = most(methods_, 8)) summary_.http_method = HttpMethod(bytes(*method));
+    if (const auto method = most(methods_, 8)) summary_.http_method = HttpMethod(*method);
     summary_.http_code = most(codes_, 8).value_or(0);
     summarise_tls();
     summarise_dns();

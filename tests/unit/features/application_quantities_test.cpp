@@ -29,7 +29,7 @@ TEST(ApplicationQuantities, WhatWasFound) {
   a.http_requests = 11;
   a.http_responses = 12;
   a.http_content_length = 123'456'789'012'345'678;
-  a.http_method = HttpMethod(Bytes(reinterpret_cast<const uint8_t*>(method.data()), method.size()));
+  a.http_method = HttpMethod(method);
   a.http_code = 204;
   a.tls_version_known = true;
   a.tls_version = 0x7f1c;

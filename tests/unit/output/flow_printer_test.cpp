@@ -14,7 +14,7 @@ ApplicationSummary with_http(std::string_view method, uint64_t requests, uint64_
   ApplicationSummary a{};
   a.http_requests = requests;
   a.http_responses = responses;
-  a.http_method = HttpMethod(Bytes(reinterpret_cast<const uint8_t*>(method.data()), method.size()));
+  a.http_method = HttpMethod(method);
   a.http_code = responses ? 200 : 0;
   return a;
 }
