@@ -3,18 +3,13 @@
 // lengths), then the header walk. The original ignores the link type.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <string_view>
 
 #include "capture/capture_reader.h"
 #include "compat/java_walk.h"
 #include "compat/live_packet.h"
 
 namespace flowmeter {
-
-constexpr std::array<std::string_view, static_cast<size_t>(JavaReason::kCount)> kJavaReasonNames{
-    "taken", "taken_as_raw_ip", "not_ipv4", "wire_below_captured"};
 
 class JavaDissector {
  public:

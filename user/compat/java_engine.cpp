@@ -37,8 +37,7 @@ void JavaEngine::add(const LivePacket& live) {
 }
 
 void JavaEngine::count(JavaReason reason, const JavaPacket& packet) {
-  seen_++;
-  by_reason_[static_cast<size_t>(reason)]++;
+  account_.count(reason);
   if (reason == JavaReason::kTaken || reason == JavaReason::kTakenAsRawIp) flows_.add(packet);
 }
 
@@ -48,19 +47,14 @@ Status JavaEngine::finish() {
 }
 
 bool JavaEngine::balanced() const {
-  uint64_t sum = 0;
-  for (const uint64_t packets : by_reason_) sum += packets;
-  const uint64_t taken = by_reason_[static_cast<size_t>(JavaReason::kTaken)] +
-                         by_reason_[static_cast<size_t>(JavaReason::kTakenAsRawIp)];
-  return seen_ == sum && taken == flows_.packets() &&
+  const uint64_t taken = account_.of(JavaReason::kTaken) + account_.of(JavaReason::kTakenAsRawIp);
+  return account_.balanced() && taken == flows_.packets() &&
          taken == flows_.packets_in_rows() + flows_.single_packets() + flows_.repeated_fins() +
                       flows_.open_packets();
 }
 
 std::string JavaEngine::account() const {
-  std::string text = "seen=" + std::to_string(seen_);
-  for (size_t i = 0; i < by_reason_.size(); i++)
-    text += ' ' + std::string(kJavaReasonNames[i]) + '=' + std::to_string(by_reason_[i]);
+  std::string text = account_.text({"taken", "taken_as_raw_ip", "not_ipv4", "wire_below_captured"});
   text += " one_packet_flows=" + std::to_string(flows_.single_packets()) +
           " repeated_fins=" + std::to_string(flows_.repeated_fins()) +
           " flows=" + std::to_string(flows_.rows());

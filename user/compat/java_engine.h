@@ -4,12 +4,12 @@
 // into the next, and all their rows are under one header.
 #pragma once
 
-#include <array>
 #include <memory>
 
 #include "compat/compat_engine.h"
 #include "compat/java_dissector.h"
 #include "compat/java_flows.h"
+#include "flows/account.h"
 
 namespace flowmeter {
 
@@ -39,8 +39,7 @@ class JavaEngine final : public CompatEngine {
 
   JavaDissector dissector_;
   JavaFlows flows_;
-  uint64_t seen_ = 0;
-  std::array<uint64_t, static_cast<size_t>(JavaReason::kCount)> by_reason_{};
+  AccountBy<JavaReason, JavaReason::kCount> account_;
 };
 
 }  // namespace flowmeter

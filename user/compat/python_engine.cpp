@@ -33,22 +33,18 @@ void PythonEngine::add(const LivePacket& live) {
 }
 
 void PythonEngine::count(PythonReason reason, const PythonPacket& packet) {
-  seen_++;
-  by_reason_[static_cast<size_t>(reason)]++;
+  account_.count(reason);
   if (reason == PythonReason::kTaken) flows_.add(packet);
 }
 
 bool PythonEngine::balanced() const {
-  uint64_t sum = 0;
-  for (const uint64_t packets : by_reason_) sum += packets;
-  return seen_ == sum && of(PythonReason::kTaken) == flows_.packets_taken() &&
+  return account_.balanced() && account_.of(PythonReason::kTaken) == flows_.packets_taken() &&
          flows_.packets_taken() == flows_.packets_in_rows() + flows_.packets_left_out();
 }
 
 std::string PythonEngine::account() const {
-  std::string text = "seen=" + std::to_string(seen_);
-  for (size_t i = 0; i < by_reason_.size(); i++)
-    text += ' ' + std::string(kPythonReasonNames[i]) + '=' + std::to_string(by_reason_[i]);
+  std::string text = account_.text(
+      {"taken", "link_type", "not_ipv4", "other_protocol", "later_fragment", "not_dissected"});
   text += " flows=" + std::to_string(flows_.rows());
   if (flows_.rows_left_out()) text += " left_out=" + std::to_string(flows_.rows_left_out());
   if (flows_.forced_out()) text += " forced_out=" + std::to_string(flows_.forced_out());
@@ -56,7 +52,7 @@ std::string PythonEngine::account() const {
 }
 
 void PythonEngine::report(Host& host) const {
-  if (const uint64_t frames = of(PythonReason::kLinkType))
+  if (const uint64_t frames = account_.of(PythonReason::kLinkType))
     host.log_warning(std::to_string(frames) +
                      " packets are of a link type that the Python program cannot filter; it writes "
                      "no flow of such a capture");

@@ -3,11 +3,11 @@
 // (docs/compat.md).
 #pragma once
 
-#include <array>
 #include <memory>
 
 #include "compat/compat_engine.h"
 #include "compat/python_flows.h"
+#include "flows/account.h"
 
 namespace flowmeter {
 
@@ -35,13 +35,11 @@ class PythonEngine final : public CompatEngine {
       : flows_(max_flows, std::move(row), std::move(output)) {}
 
   void count(PythonReason reason, const PythonPacket& packet);
-  uint64_t of(PythonReason reason) const { return by_reason_[static_cast<size_t>(reason)]; }
 
   const CaptureReader* capture_ = nullptr;
   PythonDissector dissector_;
   PythonFlows flows_;
-  uint64_t seen_ = 0;
-  std::array<uint64_t, static_cast<size_t>(PythonReason::kCount)> by_reason_{};
+  AccountBy<PythonReason, PythonReason::kCount> account_;
 };
 
 }  // namespace flowmeter

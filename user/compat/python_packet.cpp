@@ -184,9 +184,6 @@ bool dissect_transport(Bytes segment, size_t padding, PythonPacket* packet) {
 
 }  // namespace
 
-const std::array<const char*, static_cast<size_t>(PythonReason::kCount)> kPythonReasonNames = {
-    "taken", "link_type", "not_ipv4", "other_protocol", "later_fragment", "not_dissected"};
-
 PythonPacket::Key reverse_key(const PythonPacket& packet) {
   constexpr uint32_t kEchoReply = 0, kEchoRequest = 8;
   const PythonPacket::Key& key = packet.key;

@@ -4,7 +4,6 @@
 // pass.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "capture/capture_reader.h"
@@ -49,7 +48,6 @@ enum class PythonReason : uint8_t {
   kNotDissected,   // so short that scapy does not make it a TCP, UDP or ICMP layer
   kCount
 };
-extern const std::array<const char*, static_cast<size_t>(PythonReason::kCount)> kPythonReasonNames;
 
 // Walks frames' headers.
 class PythonDissector {
