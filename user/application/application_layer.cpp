@@ -111,8 +111,8 @@ void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payl
     look_at_start(place, sequence, bytes, uint64_t{flow.packets} << 16);
   }
   if (segments == FM_HEAD_SEGMENTS && (flags & kClosed) == 0) {
-    // The rest of the head cannot come any more. Parked segments wait until the next segment closes
-    // the head.
+    // The rest of the head cannot arrive any more. Parked segments wait until the next segment
+    // closes the head.
     const StreamHead* head = head_of(flow, direction);
     if (head == nullptr || !head->parked_behind(flow.end[direction])) close_head(flow, direction);
   }

@@ -112,7 +112,7 @@ class ApplicationLayer {
   static bool starts(Bytes bytes, bool port_53);
 
   struct Details {
-    std::array<uint32_t, 2> http{kNone, kNone};  // by the direction that sends the requests
+    std::array<uint32_t, 2> http{kNone, kNone};  // [direction that sends the requests]
     std::array<uint32_t, 2> head{kNone, kNone};
     std::array<TlsWalk, 2> walk;
     TlsOfFlow tls;

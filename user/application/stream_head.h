@@ -4,8 +4,9 @@
 //
 // Positions are offsets from the stream's origin. From base() to the stream's end nothing is
 // missing; segments after a hole are parked. The first copy of a byte wins. A parked segment may
-// have to be read by itself at the end, so its first FM_START_BYTES are kept even if they lie
-// beyond the head or differ from the copy that came first. The owner limits what a flow may hold.
+// have to be read by itself at the end, so its first FM_START_BYTES are kept even if they are
+// beyond the head or differ from the copy that arrived first. The owner limits the memory of a
+// flow.
 #pragma once
 
 #include <array>

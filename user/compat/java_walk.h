@@ -22,8 +22,8 @@ enum class JavaReason : uint8_t {
   kCount
 };
 
-// Fills all of packet but time_us if the frame is taken. At most captured_length bytes at data are
-// read. wire_length is taken from the record unchecked.
+// Fills packet, except time_us, if the frame is taken. Reads at most captured_length bytes at data.
+// wire_length is that of the record, which was not checked.
 JavaReason java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
                      JavaPacket* packet);
 

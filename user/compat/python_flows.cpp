@@ -212,7 +212,7 @@ void PythonFlows::collect(int64_t time_us) {
 }
 
 void PythonFlows::write(const PythonFlow& flow) {
-  // The header comes with the first row: without rows the file stays empty.
+  // The header is written with the first row: without rows the file stays empty.
   char* at = output_.at();
   if (rows_ == 0) at = row_.put_header(at);
   const char* end = row_.put(at, flow, chunks_);

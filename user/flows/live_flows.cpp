@@ -102,11 +102,11 @@ void LiveFlows::update(uint32_t slot, const fm_packet& packet) {
   applications_.add_to_bulks(slot, packet, live.flow.counters);
   fm_flow_update(&live.flow, &packet, &settings_);
   if (observer_) observer_->observe(live.key, packet, live.flow.counters.forward_direction);
-  // A close is the only thing that brings a deadline nearer.
+  // Only a close makes a deadline earlier.
   if (!was_closed && fm_flow_closed(&live.flow.counters)) requests_.watch(slot);
 }
 
-// The slot of a new flow. Requires: no flow with this key is known.
+// Adds a new flow and returns its slot. Requires: no flow with this key is known.
 uint32_t LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook) {
   uint32_t slot = pool_.take();
   if (slot == kNoSlot) slot = make_room();
@@ -262,7 +262,7 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
 void LiveFlows::note_eviction(uint32_t slot) {
   evicted_++;
   pool_[slot].evictions++;
-  applications_.lost(slot);  // without the entry it is not known whether all payload came
+  applications_.lost(slot);  // without the entry it is not known whether all payload arrived
 }
 
 // Writes the flow's row and removes it from the table.
@@ -309,8 +309,8 @@ uint64_t LiveFlows::open_packets() const {
 
 void LiveFlows::hand_over(uint64_t since_ns) {
   each_open(pool_, [&](uint32_t slot, LiveFlow& live) {
-    // The kernel has the flow if it has reported its state since. Then the next daemon writes it,
-    // and this one only the packets that the kernel's entry lacks.
+    // The kernel has the flow if it has reported its state since then. In that case the next daemon
+    // writes it, and this one only the packets that the kernel's entry lacks.
     if (live.in_kernel() && live.state_ns >= since_ns) {
       if (live.lacking == 0) return;
       merge_.keep_lacking(live, slot, sizes_[slot]);

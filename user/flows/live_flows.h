@@ -57,8 +57,8 @@ class LiveFlows {
   }
   void set_observer(PacketObserver* observer) { observer_ = observer; }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
-  // Between these two another daemon's flows are taken over: the end of a flow that is not known
-  // here makes a row.
+  // Between these two calls another daemon's flows are taken over: a row is written for the end of
+  // a flow that is not known here.
   void begin_resuming() { resuming_ = true; }
   void end_resuming() { resuming_ = false; }
 
@@ -113,11 +113,11 @@ class LiveFlows {
   // Flows for which records are missing, and packets without one: in the counts, not in the timing.
   uint64_t flows_with_losses() const { return flows_with_losses_; }
   uint64_t packets_without_timing() const { return packets_without_timing_; }
-  // How often the kernel's map dropped a flow for newer ones; and how often such a flow came back.
+  // How often the kernel's map dropped a flow for newer ones; how often such a flow continued.
   uint64_t evicted() const { return evicted_; }
   uint64_t recreated() const { return recreated_; }
-  // Packets whose records named no flow known here: its opening record was lost, or the flow was
-  // forced out.
+  // Packets whose records are of flows not known here: the flow's opening record was lost, or the
+  // flow was forced out.
   uint64_t unplaced() const { return unplaced_; }
   // Flows that ended early because there were more than max_flows.
   uint64_t forced_out() const { return forced_out_; }

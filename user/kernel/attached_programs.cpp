@@ -76,8 +76,8 @@ Status add_filters(const Interface& interface, Direction direction, const std::s
   if (!filters)
     return Error{"cannot list the filters of " + interface.name, filters.error().os_error};
   for (const TrafficFilter& filter : *filters) {
-    // The head of a priority comes first, without a handle, then its filters. For a kind other than
-    // BPF the head tells everything.
+    // The head of a priority comes first, without a handle, then its filters. For kinds other than
+    // BPF the head is sufficient.
     const bool is_bpf = filter.kind == "bpf", is_head = filter.handle == 0;
     if (is_bpf == is_head) continue;
     std::string name = is_bpf ? program_name(filter.program_id) : filter.kind;

@@ -63,12 +63,13 @@ Error load_error(int os_error) {
 // A map that the XDP object shares with the other one.
 struct SharedMap {
   const char* name;
-  // Sizes and offsets of what it holds. A map with them is pinned: a later daemon goes on with it.
+  // Sizes and offsets of what it holds. A map with a layout is pinned: a later daemon continues
+  // with it.
   std::initializer_list<size_t> layout = {};
 
   bool pinned() const { return layout.size() > 0; }
 };
-// The journal is the last one that is pinned: where it is, all are.
+// The journal is pinned last: if it exists, all of them exist.
 constexpr SharedMap kSharedMaps[] = {
     {"flows",
      {sizeof(fm_flow_key), sizeof(fm_map_entry), sizeof(fm_timed_map_entry),
@@ -90,7 +91,7 @@ constexpr SharedMap kSharedMaps[] = {
     {"long_record"},
 };
 
-// Changes whenever a layout does.
+// A hash that changes whenever a layout changes.
 uint64_t abi_schema() {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   const auto add = [&hash](uint64_t number) {
@@ -253,7 +254,7 @@ Status BpfDatapath::load_xdp(const Config& config, const fm_journal& journal) {
 Status BpfDatapath::pin_maps() {
   for (const SharedMap& map : kSharedMaps) {
     if (!map.pinned()) continue;
-    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some of them
+    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some pins
     if (Status pinned = pin_map(pin_directory_, map_of(skeleton_->obj, map)); !pinned)
       return pinned;
   }

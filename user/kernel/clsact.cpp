@@ -90,7 +90,7 @@ class NamespaceLock {
   UniqueFd file_;
 };
 
-// If it fails, the qdisc stays, empty. Requires: we made it; the NamespaceLock.
+// If this fails, an empty qdisc remains. Requires: we made it; the NamespaceLock.
 void delete_clsact_if_empty(unsigned interface_index) {
   if (auto empty = clsact_is_empty(interface_index); empty && *empty)
     (void)delete_clsact(interface_index);

@@ -214,7 +214,7 @@ void MeteredInterfaces::check(uint64_t grace_ns) {
       if (warned) continue;
       if (!attachment.in_place()) {
         warned = true;
-        if (link_counters(index))  // else the news of its end is on the way
+        if (link_counters(index))  // otherwise its kVanished will follow
           host_.log_warning(attachment.what() +
                             ": the program has been removed by someone else; its packets "
                             "are no longer metered");

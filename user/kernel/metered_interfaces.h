@@ -69,7 +69,7 @@ class MeteredInterfaces final : public InterfaceNames {
   struct MeteredHook {
     fm_hook hook;
     Attachment attachment;
-    bool moved = false;  // the program has run
+    bool moved = false;  // the program has counted packets
     bool warned = false;
   };
   struct Metered {

@@ -22,7 +22,7 @@ std::string explanation(const nlmsghdr& header, std::string_view body) {
   return netlink_text(netlink_attribute(netlink_after(body, kEcho), NLMSGERR_ATTR_MSG));
 }
 
-// Sends one request and hands over the answers, to their end.
+// Sends one request and passes on the answers, to their end.
 Status exchange(int protocol, uint16_t type, unsigned flags, std::string_view body,
                 const TakeNetlinkMessage& take) {
   nlmsghdr header{};

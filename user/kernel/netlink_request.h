@@ -18,21 +18,21 @@ namespace flowmeter {
 
 using TakeNetlinkMessage = std::function<void(const nlmsghdr& header, std::string_view body)>;
 
-// Sends one request and hands over the answers. body: what follows the message's header. flags:
+// Sends one request and passes on the answers. body: what follows the message's header. flags:
 // besides NLM_F_REQUEST and NLM_F_ACK.
 Status netlink_request(
     int protocol, uint16_t type, unsigned flags, std::string_view body,
     const TakeNetlinkMessage& take = [](const nlmsghdr&, std::string_view) {});
 
 // Asks for a list. If something changes meanwhile, the list may not be whole: calls `begin`, which
-// forgets what `take` was given, and asks again. After some attempts fails with EINTR, and `take`
-// has what was there.
+// discards everything passed to `take`, and asks again. After some attempts fails with EINTR, and
+// `take` has received what there was.
 Status netlink_dump(int protocol, uint16_t type, std::string_view body,
                     const std::function<void()>& begin, const TakeNetlinkMessage& take);
 
-// Hands over the messages of one datagram; true once it has the end of the answer. Sets changed if
-// something changed during a dump. Fails with the kernel's error, and with EBADMSG on lengths that
-// cannot be.
+// Passes on the messages of one datagram. True if it has the end of the answer. Sets changed if
+// something changed during a dump. Fails with the kernel's error, or with EBADMSG if a length is
+// impossible.
 Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkMessage& take,
                                    bool& changed);
 

@@ -36,7 +36,7 @@ Result<Offloads> read_offloads(const std::string& interface) {
   const UniqueFd socket = control_socket();
   if (!socket) return failed();
 
-  // The commands end in arrays, so they are given as words. The numbers of features differ between
+  // The commands end in arrays, so they are passed as words. The numbers of features differ between
   // kernels, their names do not.
   std::vector<uint32_t> count = {ETHTOOL_GSSET_INFO, 0, 1u << ETH_SS_FEATURES, 0, 0};
   if (!ethtool(socket, interface, count.data())) return failed();

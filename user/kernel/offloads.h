@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What ethtool tells of an interface: what it merges and splits (why the buffers that the meter
-// sees are not the packets on the wire, and whether their form on the wire is certain), and its
-// driver.
+// What ethtool says about an interface: its driver, and its offloads (ETHTOOL_GFEATURES), which
+// merge and split packets: because of them, the buffers that the meter sees are not the packets on
+// the wire, whose form may be uncertain.
 #pragma once
 
 #include <string>

@@ -106,7 +106,7 @@ RtnetlinkSocket::RtnetlinkSocket(UniqueFd fd) : fd_(std::move(fd)), buffer_(kBuf
 Result<RtnetlinkSocket> RtnetlinkSocket::open() {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd) return rtnetlink_error("read", errno);
-  // More than net.core.rmem_max if that is permitted; if not, a flood overflows a little earlier.
+  // More than net.core.rmem_max if permitted; otherwise the buffer only overflows a little earlier.
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes,
                    sizeof(kNotificationBytes)) != 0)
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kNotificationBytes, sizeof(kNotificationBytes));
@@ -143,7 +143,7 @@ Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessag
 
 namespace {
 
-// Asks for one link, or for all of them (index 0). filter: what to leave out (RTEXT_FILTER_…).
+// Requests one link, or all of them (index 0). filter: what to leave out (RTEXT_FILTER_…).
 std::string link_request(unsigned index, uint32_t filter) {
   struct ifinfomsg link {};
   link.ifi_family = AF_UNSPEC;
@@ -172,7 +172,7 @@ Result<LinkList> list_links() {
 }
 
 Result<LinkMessage> read_link(unsigned index) {
-  if (index == 0) return rtnetlink_error("read", ENODEV);  // asks for all of them
+  if (index == 0) return rtnetlink_error("read", ENODEV);  // 0 would request all links
   std::vector<LinkMessage> links;
   const Status read = netlink_request(
       NETLINK_ROUTE, RTM_GETLINK, 0, link_request(index, 0),

@@ -18,7 +18,7 @@
 namespace flowmeter {
 
 struct LinkMessage {
-  bool is_deleted = false;  // is gone from this network namespace; only interface.index is set
+  bool is_deleted = false;  // it is gone from this network namespace; only interface.index is set
   Interface interface;
   unsigned short link_type = 0;  // ARPHRD_…
   bool is_known_link_type = false;

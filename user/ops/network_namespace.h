@@ -9,14 +9,16 @@
 namespace flowmeter {
 
 // Moves the calling thread into a network namespace: interfaces, sockets and attachments made
-// afterwards belong to it. `which` is
-//   a path if it contains a slash: /proc/PID/ns/net, /run/netns/NAME, a container's file;
-//   else a name of /run/netns (`ip netns`);
-//   else a PID if it is all digits. Names take precedence, because a process can always be named by
-//   its path.
+// afterwards belong to it. `which` is one of
+//
+//  - a path, if it contains a slash: /proc/PID/ns/net, /run/netns/NAME, a container's file,
+//  - a name in /run/netns (`ip netns`),
+//  - a PID, if it is all digits and not a name in /run/netns. (Names take precedence, because a
+//    process can also be given by its path.)
+//
 // Fails, naming the namespace, if it does not exist or CAP_SYS_ADMIN is missing. Requires: the
-// process has no other threads, which would stay where they are. /sys/class/net still shows the
-// namespace in which it was mounted.
+// process has no other threads, because they would stay in the old namespace. /sys/class/net still
+// shows the namespace in which it was mounted.
 Status enter_network_namespace(const std::string& which);
 
 }  // namespace flowmeter

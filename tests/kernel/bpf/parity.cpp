@@ -115,9 +115,9 @@ class Run final : public ParityRun {
         replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
         flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
     flows_.set_clock(ClockOrigin{});
-    // Flows of which only the end is known make rows.
+    // Flows of which only the end is known get rows, too.
     if (records == Records::kFinal) flows_.begin_resuming();
-    // One CPU, one event stream: with injected times the streams of several could not be merged.
+    // One CPU has one event stream. Streams of several CPUs cannot be merged by injected times.
     ::sched_getaffinity(0, sizeof(affinity_), &affinity_);
     cpu_set_t here;
     CPU_ZERO(&here);

@@ -189,7 +189,7 @@ TEST_F(LiveFlowsTest, AFlowWhoseOpeningWasLostIsTakenOver) {
 
 TEST_F(LiveFlowsTest, AnotherDaemonsFlowsGoOn) {
   flows.begin_resuming();
-  send(1, packet(1000, 1 * kSecond));  // of a flow whose state comes below: it has it
+  send(1, packet(1000, 1 * kSecond));  // the state below includes it
   close(2, 1001, 7, FM_END_REOPENED, true);
   state(1, 1000, 3);
   flows.end_resuming();

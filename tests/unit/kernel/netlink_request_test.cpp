@@ -36,7 +36,7 @@ std::string end(int error = 0) {
   return message(NLMSG_DONE, bytes(error));
 }
 
-// Read from memory that ends where the datagram does.
+// Reads from memory that ends where the datagram does.
 Result<bool> read(const std::string& datagram, std::string* bodies, bool& changed) {
   const auto exact = std::make_unique<char[]>(datagram.size());
   std::memcpy(exact.get(), datagram.data(), datagram.size());
