@@ -29,7 +29,7 @@ Result<Config> Metering::configure(const Keywords& keywords) {
   GivenOptions given;
   for (const auto& [name, values] : keywords) {
     const Option* const option = find_option(options, name);
-    if (!option) return Error{"there is no option \"" + name + "\"", 0, true};
+    if (!option) return usage_error("there is no option \"" + name + "\"");
     given[option] = {values, ""};
   }
   if (Status set = set_options(options, given); !set) return set.error();
@@ -40,7 +40,7 @@ Result<Config> Metering::configure(const Keywords& keywords) {
 
 Result<std::unique_ptr<Metering>> Metering::start(Config config) {
   if (config.compat != Compat::kNone)
-    return Error{"the compatibility modes are available on the command line only", 0, true};
+    return usage_error("the compatibility modes are available on the command line only");
   auto columns =
       select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
   if (!columns) return columns.error();

@@ -19,6 +19,10 @@ struct Error {
   std::string message() const { return os_error ? doing + ": " + std::strerror(os_error) : doing; }
 };
 
+inline Error usage_error(std::string what) {
+  return {std::move(what), 0, true};
+}
+
 template <typename T>
 class [[nodiscard]] Result {
  public:

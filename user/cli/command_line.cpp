@@ -93,7 +93,7 @@ Asked<CommandLine> read_command_line(const CommandSyntax& syntax, int argc,
     std::reverse(words.begin(), words.end());  // the order that CLI11 expects
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) return Error{error.what(), 0, true};
+    if (error.get_exit_code() != 0) return usage_error(error.what());
     std::ostringstream text;
     app.exit(error, text, text);
     return text.str();

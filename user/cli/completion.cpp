@@ -80,7 +80,7 @@ ExitCode run_completion(int argc, const char* const* argv, Host& host) {
   if (!asked) return answer(host, asked.answer());
   const std::vector<std::string>& shell = asked->values[0];
   if (shell.empty() || shell[0] != "bash")
-    return answer(host, Error{"give the name of a shell: flowmeter-ebpf completion bash", 0, true});
+    return answer(host, usage_error("give the name of a shell: flowmeter-ebpf completion bash"));
   return print_out(host, bash_completion());
 }
 

@@ -19,7 +19,7 @@ constexpr char kPrefix[] = "FLOWMETER_";
 constexpr char kFileVariable[] = "FLOWMETER_CONFIG";
 
 Error fail(const std::string& source, const std::string& what) {
-  return Error{source + ": " + what, 0, true};
+  return usage_error(source + ": " + what);
 }
 
 // "https://user:password@host" without the password, "https://token@host" without the token.
@@ -121,7 +121,7 @@ Status OptionSources::from_environment() {
 
 Status OptionSources::from_file(const std::string& path) {
   auto entries = read_configuration(path);
-  if (!entries) return Error{entries.error().message(), 0, true};
+  if (!entries) return usage_error(entries.error().message());
   std::set<const Option*> met;
   for (const ConfigurationEntry& entry : *entries) {
     const std::string source = path + ":" + std::to_string(entry.line);

@@ -52,10 +52,6 @@ CommandSyntax syntax_of(const std::vector<Option>& options) {
   return syntax;
 }
 
-Error usage(std::string what) {
-  return Error{std::move(what), 0, true};
-}
-
 // In the Python cicflowmeter, -c is a flag, and the output file is a separate argument anywhere.
 Status take_rest(const std::vector<std::string>& rest, std::vector<OutputTarget>& targets) {
   const size_t bare = std::erase_if(targets, [](const OutputTarget& target) {
@@ -63,8 +59,8 @@ Status take_rest(const std::vector<std::string>& rest, std::vector<OutputTarget>
   });
   const bool is_file = bare > 0 && rest.size() == 1 && !(rest[0].size() > 1 && rest[0][0] == '-');
   if (!rest.empty() && !is_file)
-    return usage("unknown option or argument \"" + rest.back() + "\"; see --help");
-  if (bare > rest.size()) return usage("-c needs a file name (- is standard output)");
+    return usage_error("unknown option or argument \"" + rest.back() + "\"; see --help");
+  if (bare > rest.size()) return usage_error("-c needs a file name (- is standard output)");
   if (is_file) targets.push_back({&kCsvOutput, rest[0]});
   return Done{};
 }
@@ -73,7 +69,7 @@ Status take_rest(const std::vector<std::string>& rest, std::vector<OutputTarget>
 Status name_output(Config& config) {
   OutputOptions& outputs = config.outputs;
   if (config.compat != Compat::kNone) {
-    if (config.top) return usage("--top with --compat needs an output: -c FILE");
+    if (config.top) return usage_error("--top with --compat needs an output: -c FILE");
     outputs.targets.push_back({&kCsvOutput, "-"});
   } else if (config.top) {
     outputs.targets.push_back({&kCsvOutput, "/dev/null"});

@@ -11,8 +11,8 @@ Result<std::unique_ptr<CompatEngine>> JavaEngine::open(const std::string& path,
                                                        const std::string& fields,
                                                        uint32_t max_flows) {
   if (!fields.empty())
-    return Error{"--compat java writes all columns, as the original does: leave out --fields", 0,
-                 true};
+    return usage_error(
+        "--compat java writes all columns, as the original does: leave out --fields");
   auto output = OutputFile::open(path, std::max(kMaxJavaRow, kJavaHeader.size() + 1));
   if (!output) return output.error();
   return std::unique_ptr<CompatEngine>(new JavaEngine(max_flows, std::move(*output)));

@@ -57,10 +57,8 @@ Status append_columns(std::span<const Column> all, const std::string& names, con
         std::find_if(all.begin(), all.end(), [&](const Column& c) { return c.name == name; });
     if (column == all.end()) {
       const std::string near = near_names(all, name);
-      Error error{option + (": no column \"" + std::string(name) + "\"") +
-                  (near.empty() ? " (--list-fields shows all)" : "; near: " + near)};
-      error.usage = true;
-      return error;
+      return usage_error(option + (": no column \"" + std::string(name) + "\"") +
+                         (near.empty() ? " (--list-fields shows all)" : "; near: " + near));
     }
     columns.push_back(*column);
     if (comma == std::string_view::npos) return Done{};

@@ -13,9 +13,7 @@ namespace {
 constexpr size_t kMaxExpression = 1024;
 
 Error wrong(const std::string& text, const std::string& why) {
-  Error error{"-i \"" + text + "\": " + why};
-  error.usage = true;
-  return error;
+  return usage_error("-i \"" + text + "\": " + why);
 }
 
 int compile(const std::string& expression, regex_t* compiled) {

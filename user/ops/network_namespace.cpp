@@ -39,11 +39,8 @@ bool exists(const std::string& path) {
 }  // namespace
 
 Status enter_network_namespace(const std::string& which) {
-  if (which.empty()) {
-    Error error{"--netns needs the name, the path or the PID of a network namespace"};
-    error.usage = true;
-    return error;
-  }
+  if (which.empty())
+    return usage_error("--netns needs the name, the path or the PID of a network namespace");
   const std::string named = std::string(kNamed) + "/" + which;
   const bool is_path = which.find('/') != std::string::npos;
   const bool is_pid =

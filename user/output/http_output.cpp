@@ -86,9 +86,8 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
 Status check(std::vector<std::string> urls) {
   std::sort(urls.begin(), urls.end());
   if (const auto twice = std::adjacent_find(urls.begin(), urls.end()); twice != urls.end())
-    return Error{"-u " + twice->substr(0, twice->find('?')) +  // the query may be secret
-                     " is named twice",
-                 0, true};
+    return usage_error("-u " + twice->substr(0, twice->find('?')) +  // the query may be secret
+                       " is named twice");
   for (const std::string& url : urls)
     if (Status usable = HttpWriter::check_url(url); !usable) return usable;
   return Done{};

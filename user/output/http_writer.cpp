@@ -25,12 +25,6 @@ Duration seconds(double s) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
 }
 
-Error usage_error(const std::string& text) {
-  Error error{text};
-  error.usage = true;
-  return error;
-}
-
 struct Url {
   std::string name, host;  // name: without query; host: for the directory name
   bool encrypted = false;

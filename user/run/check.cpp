@@ -25,7 +25,7 @@ Status check_capture(const std::string& path, const std::vector<std::string>& ou
     if (each == "-" || ::stat(each.c_str(), &output) != 0 || !S_ISREG(input.st_mode) ||
         input.st_dev != output.st_dev || input.st_ino != output.st_ino)
       continue;
-    return Error{"output " + each + " is also an input", 0, true};
+    return usage_error("output " + each + " is also an input");
   }
   return Done{};
 }

@@ -9,10 +9,6 @@
 namespace flowmeter {
 namespace {
 
-Error usage(std::string what) {
-  return Error{std::move(what), 0, true};
-}
-
 // A flag with the value false counts as not given.
 bool was_given(const std::vector<Option>& options, const GivenOptions& given,
                std::string_view spoken_name) {
@@ -61,20 +57,22 @@ std::string check_compat_output(const Config& config) {
 Status check_options(const std::vector<Option>& options, const GivenOptions& given,
                      const Config& config) {
   if (config.captures.empty() && config.interfaces.empty())
-    return usage("give a capture (-f) or an interface (-i); see --help");
-  if (!config.captures.empty() && config.live()) return usage("-f and -i cannot be used together");
+    return usage_error("give a capture (-f) or an interface (-i); see --help");
+  if (!config.captures.empty() && config.live())
+    return usage_error("-f and -i cannot be used together");
   for (const Option& option : options) {
     const std::string name = option.spoken_name();
     if (!was_given(options, given, name)) continue;
-    if (option.rules.live_only && !config.live()) return usage(name + " can only be used with -i");
+    if (option.rules.live_only && !config.live())
+      return usage_error(name + " can only be used with -i");
     for (const std::string_view needed : option.rules.needs)
       if (!was_given(options, given, needed))
-        return usage(name + " can only be used with " + std::string(needed));
+        return usage_error(name + " can only be used with " + std::string(needed));
     for (const auto& [excluded, why] : option.rules.excludes)
-      if (was_given(options, given, excluded)) return usage(std::string(why));
+      if (was_given(options, given, excluded)) return usage_error(std::string(why));
   }
   for (const auto& rule : {check_compat_output, check_datapath, check_pin})
-    if (std::string wrong = rule(config); !wrong.empty()) return usage(std::move(wrong));
+    if (std::string wrong = rule(config); !wrong.empty()) return usage_error(std::move(wrong));
   return Done{};
 }
 

@@ -334,9 +334,8 @@ Status set_options(const std::vector<Option>& options, const GivenOptions& given
     if (found == given.end()) continue;
     const auto& [values, source] = found->second;
     if (Status set = option.value.set(values); !set)
-      return Error{
-          (source.empty() ? "" : source + ": ") + option.spoken_name() + ": " + set.error().doing,
-          0, true};
+      return usage_error((source.empty() ? "" : source + ": ") + option.spoken_name() + ": " +
+                         set.error().doing);
   }
   return Done{};
 }

@@ -14,10 +14,6 @@
 namespace flowmeter {
 namespace {
 
-Error usage(std::string what) {
-  return Error{std::move(what), 0, true};
-}
-
 // Whether a write never blocks, because it goes to the page cache or to /dev/null.
 bool waits_for_nobody(const std::string& path) {
   struct stat status {};
@@ -36,7 +32,7 @@ Status check_different(std::vector<std::string> paths) {
   }
   std::sort(paths.begin(), paths.end());
   const auto twice = std::adjacent_find(paths.begin(), paths.end());
-  if (twice != paths.end()) return usage("output " + *twice + " is named twice");
+  if (twice != paths.end()) return usage_error("output " + *twice + " is named twice");
   return Done{};
 }
 
@@ -102,9 +98,9 @@ class Opening {
 Status check_outputs(const OutputOptions& options) {
   const std::vector<std::string> paths = options.paths();
   if (std::find(paths.begin(), paths.end(), "") != paths.end())
-    return usage("an output needs a file name (- is standard output)");
+    return usage_error("an output needs a file name (- is standard output)");
   if (std::count_if(paths.begin(), paths.end(), is_stdout) > 1)
-    return usage("only one output can use standard output: give files to the others");
+    return usage_error("only one output can use standard output: give files to the others");
   if (Status different = check_different(paths); !different) return different;
   for (const OutputKind* kind : output_kinds()) {
     if (!kind->check) continue;
@@ -112,7 +108,7 @@ Status check_outputs(const OutputOptions& options) {
   }
   if (options.rotation &&
       std::all_of(paths.begin(), paths.end(), [](const std::string& path) { return path == "-"; }))
-    return usage("--rotate needs a file: -c FILE or --json FILE");
+    return usage_error("--rotate needs a file: -c FILE or --json FILE");
   return Done{};
 }
 
