@@ -42,46 +42,38 @@ bool is_c1_control(std::string_view character) {
          static_cast<unsigned char>(character[1]) < 0xa0;
 }
 
-// The escapes that JSON and logfmt have in common.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const size_t length = utf8_length(text);
-    const std::string_view character = text.substr(0, length);
-    if (length == 0) {
-      out += "\\ufffd";
-    } else if (character == "\"" || character == "\\") {
-      (out += '\\') += character;
-    } else if (is_control(character[0]) || is_c1_control(character)) {
-      char escape[8];
-      std::snprintf(escape, sizeof(escape), "\\u%04x",
-                    static_cast<unsigned char>(character.back()));
-      out += escape;
-    } else {
-      out += character;
-    }
-    text.remove_prefix(std::max<size_t>(length, 1));
-  }
-  return out += '"';
-}
+enum class Escapes { kForTerminal, kForQuotes };
 
-// A message for a terminal. Control characters are replaced by escapes.
-std::string harmless(std::string_view text) {
+// Replaces control characters and invalid UTF-8 by escapes. kForQuotes: by the escapes that JSON
+// and logfmt have in common, also quotes and backslashes.
+std::string escaped(std::string_view text, Escapes escapes) {
+  const bool in_quotes = escapes == Escapes::kForQuotes;
   std::string out;
   while (!text.empty()) {
     const size_t length = utf8_length(text);
     const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
-    if (length == 0 || is_control(character[0]) || is_c1_control(character)) {
+    if (length == 0 && in_quotes) {
+      out += "\\ufffd";
+    } else if (length == 0 || is_control(character[0]) || is_c1_control(character)) {
       char escape[8];
-      std::snprintf(escape, sizeof(escape), "\\x%02x",
+      std::snprintf(escape, sizeof(escape), in_quotes ? "\\u%04x" : "\\x%02x",
                     static_cast<unsigned char>(character.back()));
       out += escape;
     } else {
+      if (in_quotes && (character == "\"" || character == "\\")) out += '\\';
       out += character;
     }
     text.remove_prefix(character.size());
   }
   return out;
+}
+
+std::string quoted(std::string_view text) {
+  return '"' + escaped(text, Escapes::kForQuotes) + '"';
+}
+
+std::string harmless(std::string_view text) {
+  return escaped(text, Escapes::kForTerminal);
 }
 
 // Calls take(name, value) for each "name=value" of fields.
@@ -109,12 +101,6 @@ std::string with_suppressed(std::string_view message, uint64_t suppressed) {
 
 const char* log_level_name(LogLevel level) {
   return kLevels[static_cast<size_t>(level)];
-}
-
-std::optional<LogLevel> log_level_of(std::string_view name) {
-  const auto found = std::find(std::begin(kLevels), std::end(kLevels), name);
-  if (found == std::end(kLevels)) return std::nullopt;
-  return static_cast<LogLevel>(found - std::begin(kLevels));
 }
 
 std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
@@ -177,8 +163,8 @@ void Log::line(LogLevel level, std::string_view message) {
   const std::lock_guard lock(mutex_);
   if (level > level_) return;
   uint64_t suppressed = 0;
-  std::string key = log_level_name(level);
-  key.append(" ").append(message);
+  std::string key(1, static_cast<char>(level));  // the same text at two levels is two lines
+  key.append(message);
   if (!limit_.admit(key, monotonic_ns(), &suppressed)) return;
   print(level, suppressed ? with_suppressed(message, suppressed) : std::string(message));
 }
@@ -190,11 +176,8 @@ void Log::account(std::string_view counters, std::string_view of) {
 
 void Log::suppressed() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [key, times] : limit_.take_suppressed()) {
-    const size_t blank = key.find(' ');
-    print(*log_level_of(std::string_view(key).substr(0, blank)),
-          with_suppressed(std::string_view(key).substr(blank + 1), times));
-  }
+  for (const auto& [key, times] : limit_.take_suppressed())
+    print(static_cast<LogLevel>(key[0]), with_suppressed(std::string_view(key).substr(1), times));
 }
 
 }  // namespace flowmeter

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,7 +19,6 @@ enum class LogLevel { kError, kWarning, kInfo, kDebug };
 enum class LogFormat { kText, kLogfmt, kJson };
 
 const char* log_level_name(LogLevel level);
-std::optional<LogLevel> log_level_of(std::string_view name);
 
 class Log {
  public:

@@ -61,11 +61,6 @@ TEST(LogLine, NothingCommandsATerminalOrEndsTheLine) {
   }
 }
 
-TEST(LogNames, AreKnown) {
-  EXPECT_EQ(log_level_of("debug"), LogLevel::kDebug);
-  EXPECT_EQ(log_level_of("loud"), std::nullopt);
-}
-
 // Collects what the log would print to standard error.
 struct ObservedLog : Log {
   ObservedLog() {
