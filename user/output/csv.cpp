@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/csv.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "output/cell_text.h"
@@ -44,12 +43,7 @@ CsvFormat::CsvFormat(const std::vector<Column>& columns, RowStyle style)
   header_.push_back('\n');
   row_end_.push_back('\n');
   // put_cell copies a constant size, so the last cell of a row needs that space, too.
-  bound_ = std::max(getters_.size() * (Cell::kMaxText + 1) + row_end_.size(), header_.size());
-}
-
-char* CsvFormat::put_header(char* at) const {
-  std::memcpy(at, header_.data(), header_.size());
-  return at + header_.size();
+  bound_ = getters_.size() * (Cell::kMaxText + 1) + row_end_.size();
 }
 
 char* CsvFormat::put_row(char* at, const FlowRecord& record) const {

@@ -16,7 +16,7 @@ class CsvFormat final : public RowFormat {
  public:
   explicit CsvFormat(const std::vector<Column>& columns, RowStyle style = {});
 
-  char* put_header(char* at) const override;
+  std::string header() const override { return header_; }
   char* put_row(char* at, const FlowRecord& record) const override;
   size_t bound() const override { return bound_; }
 

@@ -4,6 +4,7 @@
 // program is killed.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -21,11 +22,12 @@ class FileSink final : public RecordSink {
                                                 std::unique_ptr<RowFormat> format,
                                                 size_t buffer_bytes = OutputFile::kDefaultBuffer,
                                                 bool append = false) {
-    std::string header(format->bound(), '\0');
-    header.resize(static_cast<size_t>(format->put_header(header.data()) - header.data()));
-    auto file = append ? OutputFile::open_to_append(path, header, format->bound(), buffer_bytes)
-                       : OutputFile::open(path, format->bound(), buffer_bytes);
+    const std::string header = format->header();
+    const size_t bound = header.size() + format->bound();
+    auto file = append ? OutputFile::open_to_append(path, header, bound, buffer_bytes)
+                       : OutputFile::open(path, bound, buffer_bytes);
     if (!file) return file.error();
+    if (!file->has_header()) file->end_header(std::copy(header.begin(), header.end(), file->at()));
     return std::unique_ptr<FileSink>(new FileSink(std::move(*file), std::move(format)));
   }
 
@@ -40,9 +42,7 @@ class FileSink final : public RecordSink {
 
  private:
   FileSink(OutputFile file, std::unique_ptr<RowFormat> format)
-      : file_(std::move(file)), format_(std::move(format)) {
-    if (!file_.has_header()) file_.end_header(format_->put_header(file_.at()));
-  }
+      : file_(std::move(file)), format_(std::move(format)) {}
 
   OutputFile file_;
   std::unique_ptr<RowFormat> format_;

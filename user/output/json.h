@@ -16,7 +16,6 @@ class JsonFormat final : public RowFormat {
  public:
   explicit JsonFormat(std::vector<Column> columns, RowStyle style = {});
 
-  char* put_header(char* at) const override { return at; }
   char* put_row(char* at, const FlowRecord& record) const override;
   size_t bound() const override { return bound_; }
 

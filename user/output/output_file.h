@@ -18,8 +18,8 @@ namespace flowmeter {
 class OutputFile {
  public:
   // Creates path, or replaces its contents at the first flush ("-" is standard output). row_bound:
-  // bytes of the longest row or header. buffer_bytes: bytes of rows that may wait for the operating
-  // system (and one row).
+  // bytes of the header and the longest row. buffer_bytes: bytes of rows that may wait for the
+  // operating system (and one row).
   static Result<OutputFile> open(const std::string& path, size_t row_bound,
                                  size_t buffer_bytes = kDefaultBuffer);
   static constexpr size_t kDefaultBuffer = 256 * 1024;

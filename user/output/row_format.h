@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "flows/flow_record.h"
 
@@ -13,11 +14,11 @@ class RowFormat {
  public:
   virtual ~RowFormat() = default;
 
-  // Writes the start of a file, if the format has one. Returns its end.
-  virtual char* put_header(char* at) const = 0;
+  // The start of a file; empty: the format has none.
+  virtual std::string header() const { return ""; }
   // Writes a row; returns its end.
   virtual char* put_row(char* at, const FlowRecord& record) const = 0;
-  // The most bytes that a header or a row can have.
+  // The most bytes that a row can have.
   virtual size_t bound() const = 0;
 };
 

@@ -16,9 +16,7 @@ Result<std::unique_ptr<StreamWriter>> StreamWriter::open(const std::string& path
                              : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return Error{"cannot write output " + path, errno};
   auto writer = std::unique_ptr<StreamWriter>(new StreamWriter(UniqueFd(fd), path));
-  writer->header_.resize(format.bound());
-  char* begin = writer->header_.data();
-  writer->header_.resize(static_cast<size_t>(format.put_header(begin) - begin));
+  writer->header_ = format.header();
   return writer;
 }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <string>
 
 #include "features/identity.h"
@@ -91,13 +90,6 @@ std::string laid_out(const Line& line, unsigned columns) {
          right(line.forward_bytes, 7) + " " + right(line.backward_bytes, 7);
 }
 
-char* put(char* at, const std::string& line) {
-  std::memcpy(at, line.data(), line.size());
-  at += line.size();
-  *at++ = '\n';
-  return at;
-}
-
 }  // namespace
 
 std::string human_bytes(uint64_t bytes) {
@@ -138,16 +130,17 @@ TableFormat::Size TableFormat::size() const {
   return {window.ws_col, window.ws_row};
 }
 
-char* TableFormat::put_header(char* at) const {
+std::string TableFormat::header() const {
   const Size now = size();
   columns_ = now.columns;
   lines_left_ = now.lines > 4 ? now.lines - 2 : 0;  // 0: no pages
-  return put(at, laid_out(names(), columns_));
+  return laid_out(names(), columns_) + '\n';
 }
 
 char* TableFormat::put_row(char* at, const FlowRecord& f) const {
   const bool page_ends = lines_left_ > 0 && --lines_left_ == 0;
-  if (page_ends || size().columns != columns_) at = put_header(at);
+  std::string text;
+  if (page_ends || size().columns != columns_) text = header();
   const fm_direction_counters &forward = f.forward(), &backward = f.backward();
   const unsigned side = f.flow.counters.forward_direction;
   const Cell stamp = time_text(f.clock, f.flow.counters.first_ns);
@@ -164,7 +157,8 @@ char* TableFormat::put_row(char* at, const FlowRecord& f) const {
   line.forward_bytes = human_bytes(forward.length.sum);
   line.backward_bytes = human_bytes(backward.length.sum);
   line.bytes = human_bytes(forward.length.sum + backward.length.sum);
-  return put(at, laid_out(line, columns_));
+  text += laid_out(line, columns_) + '\n';
+  return std::copy(text.begin(), text.end(), at);
 }
 
 constinit const OutputKind kTableOutput = {

@@ -15,7 +15,7 @@ class TableFormat final : public RowFormat {
   // terminal_fd: the terminal that the table has to fit. -1, or not a terminal: wide, one header.
   explicit TableFormat(int terminal_fd) : terminal_fd_(terminal_fd) {}
 
-  char* put_header(char* at) const override;
+  std::string header() const override;
   char* put_row(char* at, const FlowRecord& record) const override;
   size_t bound() const override { return 2 * kMaxLine; }  // a row may come after a header
 

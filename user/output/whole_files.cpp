@@ -79,9 +79,7 @@ Result<std::unique_ptr<WholeFiles>> WholeFiles::open(const std::string& path,
     return Error{"cannot write output " + path +
                  ": it is not a regular file, so it can be neither "
                  "compressed nor replaced"};
-  std::string header(format.bound(), '\0');
-  header.resize(static_cast<size_t>(format.put_header(header.data()) - header.data()));
-  auto files = std::unique_ptr<WholeFiles>(new WholeFiles(path, rotation, std::move(header)));
+  auto files = std::unique_ptr<WholeFiles>(new WholeFiles(path, rotation, format.header()));
   auto compressor = compressor_for(path);
   if (!compressor) return compressor.error();
   files->compressor_ = std::move(*compressor);

@@ -51,11 +51,7 @@ TEST(Rotation, Limits) {
 
 class Line final : public RowFormat {
  public:
-  char* put_header(char* at) const override {
-    *at++ = 'h';
-    *at++ = '\n';
-    return at;
-  }
+  std::string header() const override { return "h\n"; }
   char* put_row(char* at, const FlowRecord&) const override { return at; }
   size_t bound() const override { return 10; }
 };
