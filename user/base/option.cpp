@@ -128,20 +128,6 @@ Result<uint64_t> to_count(const std::string& text, uint64_t least, uint64_t most
                std::to_string(most)};
 }
 
-OptionValue mebibytes(uint64_t& bytes, uint64_t least, uint64_t most) {
-  OptionValue value = custom(
-      "N",
-      [&bytes, least, most](const std::string& text) -> Status {
-        auto number = to_count(text, least, most);
-        if (!number) return number.error();
-        bytes = *number << 20;
-        return Done{};
-      },
-      [&bytes] { return std::to_string(bytes >> 20); });
-  value.is_number = true;
-  return value;
-}
-
 Error unknown_choice(const std::string& text, std::string_view noun,
                      const std::vector<std::string>& words) {
   std::string all;

@@ -105,9 +105,6 @@ OptionValue count(Number& variable, uint64_t least, uint64_t most) {
   return value;
 }
 
-// A number of MiB, kept as bytes.
-OptionValue mebibytes(uint64_t& bytes, uint64_t least, uint64_t most);
-
 // "\"x\" is not a hook (there are: …)"
 Error unknown_choice(const std::string& text, std::string_view noun,
                      const std::vector<std::string>& words);

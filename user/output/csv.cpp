@@ -57,19 +57,14 @@ char* CsvFormat::put_row(char* at, const FlowRecord& record) const {
 }
 
 constinit const OutputKind kCsvOutput = {
-    .is_file = true,
-    .naming_option = [](OutputOptions& options) -> Option {
-      Option option{"-c,--csv", OptionGroup::kOutput, targets(options, kCsvOutput, "FILE"),
-                    "Write the flows as CSV; - is standard output, the\n"
-                    "default if it is not a terminal (realtime97: append\n"
-                    "to output/live_flow_features.csv)"};
-      option.value.may_be_bare = true;  // a flag of the Python cicflowmeter
-      return option;
-    },
-    .format = [](const OutputOptions& options,
-                 const std::vector<Column>& columns) -> std::unique_ptr<RowFormat> {
-      return std::make_unique<CsvFormat>(columns, options.style);
-    },
+    .names = "-c,--csv",
+    .type = "FILE",
+    .help =
+        "Write the flows as CSV; - is standard output, the\n"
+        "default if it is not a terminal (realtime97: append\n"
+        "to output/live_flow_features.csv)",
+    .may_be_bare = true,  // a flag of the Python cicflowmeter
+    .format = format_of<CsvFormat>,
 };
 
 }  // namespace flowmeter

@@ -17,11 +17,6 @@ namespace {
 
 constexpr std::string_view kSchemes[] = {"http", "https"};
 
-struct Settings {
-  HttpOptions http;
-  std::string authorization_file;
-};
-
 // The value of the Authorization header, which is never given on the command line.
 Result<std::string> read_authorization(const std::string& file, Host& host) {
   std::string value = host.take_secret(kAuthorizationVariable);
@@ -46,41 +41,36 @@ Result<std::string> read_authorization(const std::string& file, Host& host) {
   return value;
 }
 
-Option naming_option(OutputOptions& options) {
-  return {"-u,--url", OptionGroup::kOutput, url_targets(options),
-          "Send them by HTTP POST, one JSON object per flow.\n"
-          "-c, --json and -u may be given several times"};
-}
-
 void add_options(OutputOptions& options, std::vector<Option>& table) {
   constexpr OptionGroup kOutput = OptionGroup::kOutput;
   const OptionRules with_url{.needs = {"-u"}};
-  auto& [http, authorization_file] = options.settings<Settings>();
-  table.insert(table.end(),
-               {
-                   {"--url-batch", kOutput, count(http.batch, 1, 100'000),
-                    "Most flows per request; above 1, as a JSON array", with_url},
-                   {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, 86400),
-                    "Longest time for one request", with_url},
-                   {"--url-retry", kOutput, seconds(http.retry_s, 0, 86400),
-                    "With --on-full block and no spool: how long a server\nmay fail before its "
-                    "rows are given up",
-                    with_url},
-                   {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
-                    "Trust only these certificate authorities (PEM)", with_url},
-                   {"--url-auth-file", kOutput, text(authorization_file, "FILE", "needs a value"),
-                    "Read the Authorization header from this file, such as\n\"Bearer ...\" "
-                    "(default: from FLOWMETER_URL_AUTH)",
-                    with_url},
-                   {"--url-spool", kOutput, text(http.spool, "DIR", "needs a value"),
-                    "Keep unsent rows in this directory and send them\nlater, also in the next run",
-                    with_url},
-                   {"--url-spool-limit",
-                    kOutput,
-                    mebibytes(http.spool_limit_bytes, 1, 1 << 20),
-                    "Most MiB that the spool of a URL may take",
-                    {.needs = {"-u", "--url-spool"}}},
-               });
+  HttpOptions& http = options.http;
+  table.insert(
+      table.end(),
+      {
+          {"--url-batch", kOutput, count(http.batch, 1, 100'000),
+           "Most flows per request; above 1, as a JSON array", with_url},
+          {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, 86400),
+           "Longest time for one request", with_url},
+          {"--url-retry", kOutput, seconds(http.retry_s, 0, 86400),
+           "With --on-full block and no spool: how long a server\nmay fail before its "
+           "rows are given up",
+           with_url},
+          {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
+           "Trust only these certificate authorities (PEM)", with_url},
+          {"--url-auth-file", kOutput, text(http.authorization_file, "FILE", "needs a value"),
+           "Read the Authorization header from this file, such as\n\"Bearer ...\" "
+           "(default: from FLOWMETER_URL_AUTH)",
+           with_url},
+          {"--url-spool", kOutput, text(http.spool, "DIR", "needs a value"),
+           "Keep unsent rows in this directory and send them\nlater, also in the next run",
+           with_url},
+          {"--url-spool-limit",
+           kOutput,
+           count(http.spool_limit_mib, 1, 1 << 20),
+           "Most MiB that the spool of a URL may take",
+           {.needs = {"-u", "--url-spool"}}},
+      });
 }
 
 Status check(std::vector<std::string> urls) {
@@ -95,8 +85,8 @@ Status check(std::vector<std::string> urls) {
 
 Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>& urls,
                                                      const OutputOptions& options, Host& host) {
-  auto [http, authorization_file] = options.settings<Settings>();
-  auto authorization = read_authorization(authorization_file, host);
+  HttpOptions http = options.http;
+  auto authorization = read_authorization(http.authorization_file, host);
   if (!authorization) return authorization.error();
   http.authorization = std::move(*authorization);
   std::vector<std::unique_ptr<RowWriter>> writers;
@@ -111,14 +101,15 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
 }  // namespace
 
 constinit const OutputKind kHttpOutput = {
-    .naming_option = naming_option,
+    .names = "-u,--url",
+    .type = "URL",
+    .help =
+        "Send them by HTTP POST, one JSON object per flow.\n"
+        "-c, --json and -u may be given several times",
     .schemes = kSchemes,
     .add_options = add_options,
     .check = check,
-    .format = [](const OutputOptions& options,
-                 const std::vector<Column>& columns) -> std::unique_ptr<RowFormat> {
-      return std::make_unique<JsonFormat>(columns, options.style);
-    },
+    .format = format_of<JsonFormat>,
     .open = open,
 };
 

@@ -215,7 +215,8 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
   if (const std::string& directory = writer->options_.spool; !directory.empty()) {
     if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
       return Error{"cannot create the spool " + directory, errno};
-    auto spool = Spool::open(spool_of(directory, url, *parsed), writer->options_.spool_limit_bytes);
+    auto spool = Spool::open(spool_of(directory, url, *parsed),
+                             uint64_t{writer->options_.spool_limit_mib} << 20);
     if (!spool) return spool.error();
     writer->spool_ = std::move(*spool);
     writer->spooled_ = writer->spool_->rows();

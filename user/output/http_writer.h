@@ -23,11 +23,12 @@ namespace flowmeter {
 struct HttpOptions {
   uint32_t batch = 1;  // most rows per request; above 1, a request is an array
   double timeout_s = 10;
-  double retry_s = 60;        // with OnFull::kBlock and no spool: rows are lost after this
-  std::string ca_file;        // PEM; empty: the system's
-  std::string authorization;  // value of that header; empty: none
-  std::string spool;          // directory; empty: none
-  uint64_t spool_limit_bytes = uint64_t{1} << 30;
+  double retry_s = 60;             // with OnFull::kBlock and no spool: rows are lost after this
+  std::string ca_file;             // PEM; empty: the system's
+  std::string authorization;       // value of that header; empty: none
+  std::string authorization_file;  // from which it is read; empty: from the environment
+  std::string spool;               // directory; empty: none
+  uint32_t spool_limit_mib = 1024;
 };
 
 class HttpWriter final : public RowWriter {

@@ -44,15 +44,10 @@ char* JsonFormat::put_row(char* at, const FlowRecord& record) const {
 }
 
 constinit const OutputKind kJsonOutput = {
-    .is_file = true,
-    .naming_option = [](OutputOptions& options) -> Option {
-      return {"--json", OptionGroup::kOutput, targets(options, kJsonOutput, "FILE"),
-              "Write them as NDJSON, one object per line"};
-    },
-    .format = [](const OutputOptions& options,
-                 const std::vector<Column>& columns) -> std::unique_ptr<RowFormat> {
-      return std::make_unique<JsonFormat>(columns, options.style);
-    },
+    .names = "--json",
+    .type = "FILE",
+    .help = "Write them as NDJSON, one object per line",
+    .format = format_of<JsonFormat>,
 };
 
 }  // namespace flowmeter

@@ -3,20 +3,17 @@
 // one file, and registry.cpp lists them.
 #pragma once
 
-#include <any>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <typeindex>
 #include <vector>
 
 #include "base/host.h"
 #include "base/option.h"
 #include "features/column.h"
-#include "output/queued_sink.h"
+#include "output/http_writer.h"
 #include "output/row_format.h"
 #include "output/row_style.h"
 #include "output/whole_files.h"
@@ -45,52 +42,45 @@ struct OutputOptions {
   double drain_s = 10;
   RowStyle style;
 
-  // The settings of one kind of output: its own struct, with its defaults.
-  template <typename Settings>
-  Settings& settings() {
-    std::any& slot = settings_[typeid(Settings)];
-    if (!slot.has_value()) slot = Settings{};
-    return std::any_cast<Settings&>(slot);
-  }
-  template <typename Settings>
-  Settings settings() const {
-    const auto slot = settings_.find(typeid(Settings));
-    return slot == settings_.end() ? Settings{} : std::any_cast<const Settings&>(slot->second);
-  }
+  // The settings of one kind of output each.
+  HttpOptions http;
 
   // Where the targets of this kind write.
   std::vector<std::string> of_kind(const OutputKind& kind) const;
   // All that are files or standard output.
   std::vector<std::string> paths() const;
   bool uses_stdout() const;
-
- private:
-  std::map<std::type_index, std::any> settings_;  // options are bound to the values, so a map
 };
 
 struct OutputKind {
-  // Such an output needs only a format: its rows go to a file or to standard output.
-  bool is_file = false;
-  // The option that selects an output, bound to options.targets. Null: -u selects it, by a scheme.
-  Option (*naming_option)(OutputOptions& options) = nullptr;
-  // The URL schemes by which -u finds this kind.
+  // The option that selects an output (base/option.h). Null: -u selects it, by a scheme.
+  const char* names = nullptr;
+  const char* type = "";  // of its value; empty: a flag, for standard output
+  const char* help = "";
+  bool may_be_bare = false;
+  // The URL schemes by which -u finds this kind. None: the option's value is a path.
   std::span<const std::string_view> schemes = {};
-  // Its other options, bound to options.settings<…>(). Null: there are none.
+  // Its other options. Null: there are none.
   void (*add_options)(OutputOptions& options, std::vector<Option>& table) = nullptr;
   // Checks these targets. Null: they are always valid.
   Status (*check)(std::vector<std::string> where) = nullptr;
   std::unique_ptr<RowFormat> (*format)(const OutputOptions& options,
                                        const std::vector<Column>& columns) = nullptr;
-  // Makes a writer for each of these targets. Null if is_file.
+  // Makes a writer for each of these targets. Null: such an output needs only a format, as its rows
+  // go to a file or to standard output.
   Result<std::vector<std::unique_ptr<RowWriter>>> (*open)(const std::vector<std::string>& where,
                                                           const OutputOptions& options,
                                                           Host& host) = nullptr;
+
+  bool is_file() const { return open == nullptr; }
 };
 
-// The value of an option that names outputs of this kind.
-OptionValue targets(OutputOptions& options, const OutputKind& kind, std::string type);
-// The value of -u: each URL names an output of the kind that has its scheme.
-OptionValue url_targets(OutputOptions& options);
+// The usual OutputKind::format.
+template <typename Format>
+std::unique_ptr<RowFormat> format_of(const OutputOptions& options,
+                                     const std::vector<Column>& columns) {
+  return std::make_unique<Format>(columns, options.style);
+}
 
 bool is_stdout(const std::string& path);
 

@@ -23,18 +23,6 @@ OptionValue rotation(OutputOptions& options) {
   });
 }
 
-template <typename KindOf>
-OptionValue targets_by(OutputOptions& options, std::string type, KindOf kind_of) {
-  OptionValue value;
-  value.type = std::move(type);
-  value.is_list = true;
-  value.set = [&options, kind_of](const std::vector<std::string>& texts) -> Status {
-    for (const std::string& text : texts) options.targets.push_back({kind_of(text), text});
-    return Done{};
-  };
-  return value;
-}
-
 // A URL without a known scheme goes to HTTP, which refuses it.
 const OutputKind* kind_of_url(const std::string& url) {
   const std::string_view scheme = std::string_view(url).substr(0, url.find("://"));
@@ -42,6 +30,24 @@ const OutputKind* kind_of_url(const std::string& url) {
     if (std::find(kind->schemes.begin(), kind->schemes.end(), scheme) != kind->schemes.end())
       return kind;
   return &kHttpOutput;
+}
+
+Option naming_option(OutputOptions& options, const OutputKind& kind) {
+  OptionValue value;
+  value.type = kind.type;
+  value.is_list = !value.is_flag();
+  value.may_be_bare = kind.may_be_bare;
+  value.set = [&options, &kind](const std::vector<std::string>& texts) -> Status {
+    for (const std::string& text : texts)
+      options.targets.push_back({kind.schemes.empty() ? &kind : kind_of_url(text), text});
+    return Done{};
+  };
+  if (value.is_flag())
+    value.set = [&options, &kind](const std::vector<std::string>& texts) -> Status {
+      if (texts.at(0) == "true") options.targets.push_back({&kind, "-"});
+      return Done{};
+    };
+  return {kind.names, OptionGroup::kOutput, std::move(value), kind.help};
 }
 
 }  // namespace
@@ -64,7 +70,7 @@ std::vector<std::string> OutputOptions::of_kind(const OutputKind& kind) const {
 std::vector<std::string> OutputOptions::paths() const {
   std::vector<std::string> all;
   for (const OutputTarget& target : targets)
-    if (target.kind->is_file) all.push_back(target.where);
+    if (target.kind->is_file()) all.push_back(target.where);
   return all;
 }
 
@@ -73,18 +79,10 @@ bool OutputOptions::uses_stdout() const {
   return std::any_of(all.begin(), all.end(), is_stdout);
 }
 
-OptionValue targets(OutputOptions& options, const OutputKind& kind, std::string type) {
-  return targets_by(options, std::move(type), [&kind](const std::string&) { return &kind; });
-}
-
-OptionValue url_targets(OutputOptions& options) {
-  return targets_by(options, "URL", kind_of_url);
-}
-
 void add_output_options(OutputOptions& options, std::vector<Option>& table) {
   constexpr OptionGroup kOutput = OptionGroup::kOutput;
   for (const OutputKind* kind : output_kinds())
-    if (kind->naming_option) table.push_back(kind->naming_option(options));
+    if (kind->names) table.push_back(naming_option(options, *kind));
   table.insert(table.end(),
                {
                    {"--rotate", kOutput, rotation(options),

@@ -162,16 +162,8 @@ char* TableFormat::put_row(char* at, const FlowRecord& f) const {
 }
 
 constinit const OutputKind kTableOutput = {
-    .is_file = true,
-    .naming_option = [](OutputOptions& options) -> Option {
-      OptionValue value;
-      value.set = [&options](const std::vector<std::string>& texts) -> Status {
-        if (texts.at(0) == "true") options.targets.push_back({&kTableOutput, "-"});
-        return Done{};
-      };
-      return {"--table", OptionGroup::kOutput, std::move(value),
-              "Show them as a table (the default on a terminal)"};
-    },
+    .names = "--table",
+    .help = "Show them as a table (the default on a terminal)",
     .format = [](const OutputOptions&, const std::vector<Column>&) -> std::unique_ptr<RowFormat> {
       return std::make_unique<TableFormat>(STDOUT_FILENO);
     },

@@ -74,7 +74,7 @@ class Opening {
   Status open_kind(const OutputKind& kind, const std::vector<Column>& columns) {
     const std::vector<std::string> targets = options_.of_kind(kind);
     if (targets.empty()) return Done{};
-    if (kind.is_file) {
+    if (kind.is_file()) {
       for (const std::string& path : targets)
         if (Status opened = open_path(path, kind.format(options_, columns)); !opened) return opened;
       return Done{};
@@ -120,7 +120,7 @@ Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
   // Checks that may fail come before files are created.
   for (const bool files : {false, true})
     for (const OutputKind* kind : output_kinds())
-      if (kind->is_file == files)
+      if (kind->is_file() == files)
         if (Status opened = opening.open_kind(*kind, columns); !opened) return opened.error();
   return group;
 }
