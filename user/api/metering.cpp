@@ -50,8 +50,7 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
       return Error{"metering an interface needs " + missing, EPERM};
   std::unique_ptr<Metering> run(new Metering(std::move(config), std::move(*columns)));
   if (!run->config_.outputs.targets.empty()) {
-    auto sinks =
-        open_outputs(run->config_.outputs, run->columns_, live, /*quiet=*/true, run->host_);
+    auto sinks = open_outputs(run->config_.outputs, run->columns_, run->host_);
     if (!sinks) return sinks.error();
     run->sinks_ = std::move(*sinks);
   } else {

@@ -15,17 +15,21 @@ namespace flowmeter {
 
 class FileSink final : public RecordSink {
  public:
-  // Creates path, or replaces its contents at the first flush ("-" is standard output). The
-  // format's header comes first. buffer_bytes: bytes of rows that may wait for the operating system
-  // (and one row). append: rows are appended to those that path holds (OutputFile::open_to_append).
+  // What happens to the rows that are in the file: the first flush replaces them, or new rows are
+  // appended to them (OutputFile::open_to_append).
+  enum class OldRows { kReplaced, kKept };
+
+  // Creates or opens path ("-" is standard output). The format's header comes first.
+  // buffer_bytes: bytes of rows that may wait for the operating system (and one row).
   static Result<std::unique_ptr<FileSink>> open(const std::string& path,
                                                 std::unique_ptr<RowFormat> format,
                                                 size_t buffer_bytes = OutputFile::kDefaultBuffer,
-                                                bool append = false) {
+                                                OldRows old_rows = OldRows::kReplaced) {
     const std::string header = format->header();
     const size_t bound = header.size() + format->bound();
-    auto file = append ? OutputFile::open_to_append(path, header, bound, buffer_bytes)
-                       : OutputFile::open(path, bound, buffer_bytes);
+    auto file = old_rows == OldRows::kKept
+                    ? OutputFile::open_to_append(path, header, bound, buffer_bytes)
+                    : OutputFile::open(path, bound, buffer_bytes);
     if (!file) return file.error();
     if (!file->has_header()) file->end_header(std::copy(header.begin(), header.end(), file->at()));
     return std::unique_ptr<FileSink>(new FileSink(std::move(*file), std::move(format)));

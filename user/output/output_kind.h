@@ -36,7 +36,7 @@ struct OutputOptions {
   bool overwrite = false;  // it; else rows are appended to those that it holds
 
   std::optional<Rotation> rotation;
-  std::optional<OnFull> on_full;  // none: block in replay, drop live
+  std::optional<OnFull> on_full;  // settle_options() sets the default: block in replay, drop live
   uint32_t buffer_kib = 256;
   uint32_t queue_mib = 16;
   double drain_s = 10;

@@ -31,7 +31,7 @@ Status SinkGroup::finish() {
     member.told = true;
     host_.log_error(finished.error().message());
   }
-  if (!quiet_)
+  if (logs_accounts_)
     for (const std::string& account : accounts()) host_.log_info(account);
   return Done{};
 }

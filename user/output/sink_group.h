@@ -13,9 +13,9 @@ namespace flowmeter {
 
 class SinkGroup final : public RecordSink {
  public:
-  // quiet: finish() does not log the accounts.
-  SinkGroup(Host& host, bool quiet) : host_(host), quiet_(quiet) {}
+  explicit SinkGroup(Host& host) : host_(host) {}
 
+  void log_accounts_at_end() { logs_accounts_ = true; }
   void add(std::unique_ptr<RecordSink> sink) { members_.push_back({std::move(sink)}); }
 
   void write(const FlowRecord& record) override {
@@ -24,7 +24,7 @@ class SinkGroup final : public RecordSink {
   bool failed() const override;
   // The error of the last sink to fail, once all have failed; earlier errors are logged.
   Status flush() override;
-  // Logs the errors and the accounts.
+  // Logs the errors, and the accounts if that was asked for.
   Status finish() override;
   std::vector<std::string> accounts() const override;
 
@@ -38,7 +38,7 @@ class SinkGroup final : public RecordSink {
   };
 
   Host& host_;
-  const bool quiet_;
+  bool logs_accounts_ = false;
   std::vector<Member> members_;
 };
 

@@ -345,6 +345,8 @@ void settle_options(Config& config) {
     config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
   config.verbose = config.verbose || config.log_level == LogLevel::kDebug;
   if (config.max_flows == 0) config.max_flows = default_max_flows(config);
+  if (!config.outputs.on_full)
+    config.outputs.on_full = config.live() ? OnFull::kDrop : OnFull::kBlock;
 }
 
 }  // namespace flowmeter

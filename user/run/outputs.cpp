@@ -39,14 +39,11 @@ Status check_different(std::vector<std::string> paths) {
 // Adds the sinks to a group. Their kind depends on whether writes may block.
 class Opening {
  public:
-  Opening(const OutputOptions& options, bool live, SinkGroup& group, Host& host)
-      : options_(options),
-        on_full_(options.on_full.value_or(live ? OnFull::kDrop : OnFull::kBlock)),
-        group_(group),
-        host_(host) {}
+  Opening(const OutputOptions& options, SinkGroup& group, Host& host)
+      : options_(options), group_(group), host_(host) {}
 
   void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, double drain_s) {
-    const QueuedSink::Options how{size_t{options_.queue_mib} << 20, on_full_, drain_s};
+    const QueuedSink::Options how{size_t{options_.queue_mib} << 20, *options_.on_full, drain_s};
     group_.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
   }
 
@@ -56,10 +53,12 @@ class Opening {
       auto files = WholeFiles::open(path, *format, options_.rotation);
       if (!files) return files.error();
       queue(std::move(format), std::move(*files), -1);
-    } else if (on_full_ == OnFull::kBlock || waits_for_nobody(path)) {
-      const bool append = options_.is_default_file && !options_.overwrite;
+    } else if (options_.on_full == OnFull::kBlock || waits_for_nobody(path)) {
+      const auto old_rows = options_.is_default_file && !options_.overwrite
+                                ? FileSink::OldRows::kKept
+                                : FileSink::OldRows::kReplaced;
       auto sink =
-          FileSink::open(path, std::move(format), size_t{options_.buffer_kib} << 10, append);
+          FileSink::open(path, std::move(format), size_t{options_.buffer_kib} << 10, old_rows);
       if (!sink) return sink.error();
       group_.add(std::move(*sink));
     } else {
@@ -88,7 +87,6 @@ class Opening {
 
  private:
   const OutputOptions& options_;
-  const OnFull on_full_;
   SinkGroup& group_;
   Host& host_;
 };
@@ -113,10 +111,9 @@ Status check_outputs(const OutputOptions& options) {
 }
 
 Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
-                                                const std::vector<Column>& columns, bool live,
-                                                bool quiet, Host& host) {
-  auto group = std::make_unique<SinkGroup>(host, quiet);
-  Opening opening(options, live, *group, host);
+                                                const std::vector<Column>& columns, Host& host) {
+  auto group = std::make_unique<SinkGroup>(host);
+  Opening opening(options, *group, host);
   // Checks that may fail come before files are created.
   for (const bool files : {false, true})
     for (const OutputKind* kind : output_kinds())

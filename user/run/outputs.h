@@ -14,10 +14,9 @@ namespace flowmeter {
 // Checks the outputs as a whole; fails with a usage error. Requires: at least one is named.
 Status check_outputs(const OutputOptions& options);
 
-// Opens all of them. Requires: no privilege has been given up, no thread is running, and host
-// outlives them.
+// Opens all of them. Requires: settle_options() was called, no privilege has been given up, no
+// thread is running, and host outlives them.
 Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
-                                                const std::vector<Column>& columns, bool live,
-                                                bool quiet, Host& host);
+                                                const std::vector<Column>& columns, Host& host);
 
 }  // namespace flowmeter

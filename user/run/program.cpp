@@ -55,8 +55,9 @@ ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Hos
         !prepared)
       return fail(host, prepared.error());
   handle_signals();
-  auto sinks = open_outputs(config.outputs, columns, config.live(), config.quiet, host);
+  auto sinks = open_outputs(config.outputs, columns, host);
   if (!sinks) return fail(host, sinks.error());
+  if (!config.quiet) (*sinks)->log_accounts_at_end();
   FlowPrinter printer(**sinks);
   const ExitCode code = !config.live() ? run_replay(config, **sinks, host)
                         : config.print ? run_live(config, printer, host)

@@ -168,7 +168,7 @@ TEST(SinkGroup, FailsWithTheLastOfThem) {
   unsigned rows[2] = {};
   bool broken[2] = {};
   EmbeddedHost host;
-  SinkGroup group(host, true);
+  SinkGroup group(host);
   for (int i = 0; i < 2; i++) group.add(std::make_unique<FakeSink>(&rows[i], &broken[i]));
   group.write(any_record());
   EXPECT_TRUE(group.flush());
