@@ -2,11 +2,12 @@
 #include "output/output_file.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+
+#include "output/row_text.h"
 
 namespace flowmeter {
 namespace {
@@ -77,7 +78,6 @@ void OutputFile::end_row(const char* end) {
 // After an error nothing more is written, because the file would have a hole if a full disk gets
 // space again.
 void OutputFile::drain() {
-  size_t done = 0;
   if (!begun_ && path_ != "-") {
     struct stat status {};
     if (::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode) &&
@@ -85,33 +85,27 @@ void OutputFile::drain() {
       write_error_ = errno;
   }
   begun_ = true;
-  while (done < filled_ && write_error_ == 0) {
-    const ssize_t put = ::write(fd_.get(), buffer_.get() + done, filled_ - done);
-    if (put >= 0) {
-      done += static_cast<size_t>(put);
-    } else if (errno == EAGAIN) {  // another process has made the pipe non-blocking
-      struct pollfd writable {
-        fd_.get(), POLLOUT, 0
-      };
-      ::poll(&writable, 1, -1);
-    } else if (errno != EINTR) {
-      write_error_ = errno;
-    }
+  std::string_view written(buffer_.get(), filled_);
+  if (write_error_ == 0) {
+    written = written.substr(0, write_all(fd_.get(), written));
+    if (written.size() < filled_) write_error_ = errno;
+  } else {
+    written = "";
   }
   if (write_error_ == 0) {
     rows_written_ += rows_buffered_;
   } else {
     // If possible, the incomplete row at the end of the file is removed.
-    size_t whole = done;
-    while (whole > 0 && buffer_[whole - 1] != '\n') whole--;
+    const std::string_view whole = whole_rows(written);
+    const size_t cut = written.size() - whole.size();
     struct stat status {};
-    if (done > whole && ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode))
-      (void)!::ftruncate(fd_.get(), status.st_size - static_cast<off_t>(done - whole));
-    auto whole_rows = static_cast<uint64_t>(std::count(buffer_.get(), buffer_.get() + whole, '\n'));
-    if (header_buffered_ && whole_rows > 0) whole_rows--;
-    whole_rows = std::min(whole_rows, rows_buffered_);  // a table repeats its header
-    rows_written_ += whole_rows;
-    rows_lost_ += rows_buffered_ - whole_rows;
+    if (cut > 0 && ::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode))
+      (void)!::ftruncate(fd_.get(), status.st_size - static_cast<off_t>(cut));
+    uint64_t rows = count_rows(whole);
+    if (header_buffered_ && rows > 0) rows--;
+    rows = std::min(rows, rows_buffered_);  // a table repeats its header
+    rows_written_ += rows;
+    rows_lost_ += rows_buffered_ - rows;
   }
   filled_ = 0;
   rows_buffered_ = 0;

@@ -13,6 +13,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "output/row_text.h"
+
 namespace flowmeter {
 namespace {
 
@@ -30,10 +32,6 @@ Result<std::string> read_file(const std::string& path) {
   }
   if (got < 0) return Error{"cannot read " + path, errno};
   return text;
-}
-
-uint64_t count_rows(std::string_view text) {
-  return static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
 }  // namespace
@@ -100,23 +98,14 @@ size_t Spool::keep(uint64_t number, std::string_view rows) {
   const uint64_t room = limit_ - std::min(limit_, bytes_);
   if (rows.size() > room) {
     error_ = "the spool " + directory_ + " is full (--url-spool-limit)";
-    rows = rows.substr(0, room == 0 ? 0 : rows.rfind('\n', room - 1) + 1);
+    rows = whole_rows(rows.substr(0, room));
   }
   if (rows.empty()) return 0;
   const std::string whole = path(number, 0), part = whole + kPart;
   const UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return fail();
-  for (size_t done = 0; done < rows.size();) {
-    const ssize_t put = ::write(fd.get(), rows.data() + done, rows.size() - done);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) {
-      fail();
-      ::unlink(part.c_str());
-      return 0;
-    }
-    done += static_cast<size_t>(put);
-  }
-  if (::fsync(fd.get()) != 0 || ::rename(part.c_str(), whole.c_str()) != 0) {
+  if (write_all(fd.get(), rows) < rows.size() || ::fsync(fd.get()) != 0 ||
+      ::rename(part.c_str(), whole.c_str()) != 0) {
     fail();
     ::unlink(part.c_str());
     return 0;

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <climits>
 
+#include "output/row_text.h"
+
 namespace flowmeter {
 
 Result<std::unique_ptr<StreamWriter>> StreamWriter::open(const std::string& path,
@@ -41,9 +43,8 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
     else if (errno != EINTR && errno != EAGAIN)
       error.os_error = errno;
   }
-  const auto end = text.begin() + static_cast<std::ptrdiff_t>(done);
   // Each line is a row, except the headers that a table repeats.
-  const auto lines = static_cast<uint64_t>(std::count(text.begin(), end, '\n'));
+  const uint64_t lines = count_rows(text.substr(0, done));
   const uint64_t whole = done == text.size() ? rows : std::min(lines, rows);
   written_ += whole;
   lost_ += rows - whole;

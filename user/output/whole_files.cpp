@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "output/row_text.h"
+
 namespace flowmeter {
 namespace {
 
@@ -29,6 +31,15 @@ size_t suffix_at(const std::string& path) {
 std::string directory_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+uint64_t now_s() {
+  return static_cast<uint64_t>(std::time(nullptr));
+}
+
+// The next time that is a multiple of this since 1970.
+uint64_t next_multiple_s(uint64_t seconds) {
+  return (now_s() / seconds + 1) * seconds;
 }
 
 bool exists(const std::string& path) {
@@ -100,47 +111,36 @@ std::string WholeFiles::rotated_name() const {
 }
 
 Status WholeFiles::begin_file(unsigned tries) {
-  int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
-  if (rotation_) {
-    do {
-      final_name_ = rotated_name();
-    } while (exists(final_name_) && ++number_ > 0);
-    flags |= O_EXCL;
-  } else {
-    final_name_ = path_;
+  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (rotation_ ? O_EXCL : 0);
+  std::string part;
+  for (;; number_++) {
+    final_name_ = rotation_ ? rotated_name() : path_;
+    if (rotation_ && exists(final_name_)) continue;
+    part = final_name_ + kPart;
+    fd_ = UniqueFd(::open(part.c_str(), flags, 0666));
+    // With rotation, an existing file belongs to another run or was left by a killed run.
+    if (fd_ || !rotation_ || errno != EEXIST) break;
   }
-  fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
-  while (!fd_ && errno == EEXIST && rotation_) {  // another run's, or left by a killed run
-    number_++;
-    final_name_ = rotated_name();
-    fd_ = UniqueFd(::open((final_name_ + kPart).c_str(), flags, 0666));
-  }
-  if (!fd_) return Error{"cannot write output " + final_name_ + kPart, errno};
-  // A file that a killed run left is replaced; one that another run is writing is not. (Some file
-  // systems have no locks.)
-  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (!fd_) return Error{"cannot write output " + part, errno};
+  const auto in_use = [this] {
     fd_ = UniqueFd();
     return Error{"output " + final_name_ + " is being written by another run"};
-  }
+  };
+  // A file that a killed run left is replaced; one that another run is writing is not. (Some file
+  // systems have no locks.)
+  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return in_use();
   struct stat ours {};
   struct stat there {};
-  if (::fstat(fd_.get(), &ours) != 0 || ::stat((final_name_ + kPart).c_str(), &there) != 0 ||
+  if (::fstat(fd_.get(), &ours) != 0 || ::stat(part.c_str(), &there) != 0 ||
       ours.st_ino != there.st_ino) {
     // Another run has just renamed it to its final name. (The number of attempts is limited because
     // some file systems have no stable inode numbers.)
-    if (tries > 0) return begin_file(tries - 1);
-    fd_ = UniqueFd();
-    return Error{"output " + final_name_ + " is being written by another run"};
+    return tries > 0 ? begin_file(tries - 1) : in_use();
   }
-  if (::ftruncate(fd_.get(), 0) != 0)
-    return Error{"cannot write output " + final_name_ + kPart, errno};
+  if (::ftruncate(fd_.get(), 0) != 0) return Error{"cannot write output " + part, errno};
   number_++;
   file_bytes_ = file_rows_ = 0;
-  ends_at_s_ = 0;
-  if (rotation_ && rotation_->seconds > 0) {
-    const auto now = static_cast<uint64_t>(std::time(nullptr));
-    ends_at_s_ = now - now % rotation_->seconds + rotation_->seconds;
-  }
+  ends_at_s_ = rotation_ && rotation_->seconds > 0 ? next_multiple_s(rotation_->seconds) : 0;
   return put(header_);
 }
 
@@ -165,16 +165,11 @@ Status WholeFiles::put(std::string_view rows) {
 }
 
 Status WholeFiles::write(std::string_view bytes) {
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t put = ::write(fd_.get(), bytes.data() + done, bytes.size() - done);
-    if (put >= 0) {
-      done += static_cast<size_t>(put);
-    } else if (errno != EINTR) {
-      const int os_error = errno;
-      if (!compressor_) remove_cut_row(bytes.substr(0, done));
-      return failed(os_error);
-    }
+  const size_t done = write_all(fd_.get(), bytes);
+  if (done < bytes.size()) {
+    const int os_error = errno;
+    if (!compressor_) remove_cut_row(bytes.substr(0, done));
+    return failed(os_error);
   }
   file_bytes_ += bytes.size();
   return Done{};
@@ -183,14 +178,18 @@ Status WholeFiles::write(std::string_view bytes) {
 // After an error, only whole rows stay in the file. (A compressed file may then end anywhere, but
 // does not get its final name.)
 void WholeFiles::remove_cut_row(std::string_view written) {
-  const std::string_view whole = written.substr(0, written.rfind('\n') + 1);
+  const std::string_view whole = whole_rows(written);
   const bool is_header = file_bytes_ == 0;
   file_bytes_ += whole.size();
   (void)!::ftruncate(fd_.get(), static_cast<off_t>(file_bytes_));
   if (is_header) return;
-  const auto rows = static_cast<uint64_t>(std::count(whole.begin(), whole.end(), '\n'));
-  file_rows_ += rows;
-  written_ += rows;
+  note_rows(whole);
+}
+
+void WholeFiles::note_rows(std::string_view rows) {
+  const uint64_t count = count_rows(rows);
+  file_rows_ += count;
+  written_ += count;
 }
 
 Status WholeFiles::add(std::string_view rows) {
@@ -203,9 +202,8 @@ Status WholeFiles::add(std::string_view rows) {
         // Their compressed size is not known, so check again after a few rows.
         piece =
             piece.substr(0, std::max<size_t>(piece.find('\n') + 1, piece.rfind('\n', 4096) + 1));
-      } else if (room < piece.size()) {
-        const size_t fits = room == 0 ? 0 : piece.rfind('\n', room - 1) + 1;
-        piece = piece.substr(0, fits);
+      } else {
+        piece = whole_rows(piece.substr(0, room));
       }
       const bool full = compressor_ ? room == 0 : piece.empty();
       if (full && file_rows_ > 0) {
@@ -216,9 +214,7 @@ Status WholeFiles::add(std::string_view rows) {
       if (piece.empty()) piece = rows.substr(0, rows.find('\n') + 1);
     }
     if (Status status = put(piece); !status) return status;
-    const auto count = static_cast<uint64_t>(std::count(piece.begin(), piece.end(), '\n'));
-    file_rows_ += count;
-    written_ += count;
+    note_rows(piece);
     rows.remove_prefix(piece.size());
   }
   return Done{};
@@ -249,10 +245,9 @@ Status WholeFiles::end_file() {
 
 // Ends the file when its time has passed.
 Status WholeFiles::look_at_clock() {
-  const auto now = static_cast<uint64_t>(std::time(nullptr));
-  if (ends_at_s_ == 0 || now < ends_at_s_) return Done{};
+  if (ends_at_s_ == 0 || now_s() < ends_at_s_) return Done{};
   if (file_rows_ == 0) {  // continues this file, because empty files are not written
-    ends_at_s_ = now - now % rotation_->seconds + rotation_->seconds;
+    ends_at_s_ = next_multiple_s(rotation_->seconds);
     return Done{};
   }
   if (Status ended = end_file(); !ended) return ended;
@@ -270,10 +265,8 @@ Status WholeFiles::run(RowQueue& queue) {
   Status status = Done{};
   while (status && !queue.finished()) {
     auto until = RowQueue::Time::max();
-    if (ends_at_s_ > 0) {
-      const auto now = static_cast<uint64_t>(std::time(nullptr));
-      until = RowQueue::now() + std::chrono::seconds(ends_at_s_ - std::min(now, ends_at_s_));
-    }
+    if (ends_at_s_ > 0)
+      until = RowQueue::now() + std::chrono::seconds(ends_at_s_ - std::min(now_s(), ends_at_s_));
     const bool some = queue.take(&rows, until);
     status = look_at_clock();
     if (status && some) status = add(rows.text);

@@ -47,6 +47,7 @@ class WholeFiles final : public RowWriter {
   Status put(std::string_view rows);
   Status write(std::string_view bytes);
   void remove_cut_row(std::string_view written);
+  void note_rows(std::string_view rows);
   Status failed(int os_error);
   std::string rotated_name() const;
 
