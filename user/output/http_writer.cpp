@@ -16,14 +16,8 @@
 namespace flowmeter {
 namespace {
 
-using Duration = std::chrono::steady_clock::duration;
-
 constexpr long kContentTooLarge = 413;
 constexpr double kFirstPause = 0.5, kLongestPause = 30, kLongestRetryAfter = 600;
-
-Duration seconds(double s) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
-}
 
 struct Url {
   std::string name, host;  // name: without query; host: for the directory name
@@ -297,7 +291,7 @@ void HttpWriter::send_from_spool() {
 bool HttpWriter::wait_to_retry() {
   // The metering thread must not wait forever. With kDrop the queue limits the waiting rows.
   if (queue_->on_full() == OnFull::kBlock &&
-      RowQueue::now() >= failing_since_ + seconds(options_.retry_s))
+      RowQueue::now() >= failing_since_ + RowQueue::seconds(options_.retry_s))
     return false;
   queue_->pause(next_try_);
   next_try_ = RowQueue::now();  // also if the end of the run ended the pause
@@ -366,8 +360,8 @@ void HttpWriter::note_answer(Answer answer, const std::string& reason, double re
     attempts_++;
     // Meters that lost the same server should not all retry at the same moment.
     const double jitter = std::uniform_real_distribution<double>(0.5, 1)(random_);
-    next_try_ =
-        now + seconds(std::max(pause * jitter, std::min(retry_after_s, kLongestRetryAfter)));
+    next_try_ = now + RowQueue::seconds(
+                          std::max(pause * jitter, std::min(retry_after_s, kLongestRetryAfter)));
     return;
   }
   if (failing_) {

@@ -70,7 +70,7 @@ void QueuedSink::start() {
   });
 }
 
-void QueuedSink::stop(std::chrono::steady_clock::duration patience) {
+void QueuedSink::stop(RowQueue::Duration patience) {
   queue_.close(patience);
   if (thread_.joinable()) thread_.join();
 }
@@ -83,10 +83,7 @@ Status QueuedSink::flush() {
 
 Status QueuedSink::finish() {
   if (Status handed = flush(); !handed) return handed;
-  using std::chrono::duration_cast;
-  const auto patience = duration_cast<std::chrono::steady_clock::duration>(
-      std::chrono::duration<double>(options_.drain_s));
-  stop(options_.drain_s < 0 ? RowQueue::kForEver : patience);
+  stop(options_.patience);
   if (!result_) return result_;
   if (dropped_ > 0)
     return Error{

@@ -36,7 +36,7 @@ class QueuedSink final : public RecordSink {
   struct Options {
     size_t queue_bytes;
     OnFull on_full;
-    double drain_s;  // for RowQueue::close(); negative: without a limit
+    RowQueue::Duration patience;  // at the end: RowQueue::close()
   };
 
   QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, Options options);
@@ -54,7 +54,7 @@ class QueuedSink final : public RecordSink {
  private:
   void hand_over();
   void start();
-  void stop(std::chrono::steady_clock::duration patience);
+  void stop(RowQueue::Duration patience);
 
   const std::unique_ptr<RowFormat> format_;
   const std::unique_ptr<RowWriter> writer_;

@@ -26,7 +26,7 @@ bool RowQueue::append(std::string_view text, uint64_t rows) {
   return true;
 }
 
-void RowQueue::close(std::chrono::steady_clock::duration patience) {
+void RowQueue::close(Duration patience) {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   patience_ = patience;

@@ -25,8 +25,12 @@ struct Rows {
 class RowQueue {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  static constexpr auto kForEver = std::chrono::steady_clock::duration::max();
+  using Duration = std::chrono::steady_clock::duration;
+  static constexpr Duration kForEver = Duration::max();
   static Time now() { return std::chrono::steady_clock::now(); }
+  static Duration seconds(double s) {
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
+  }
 
   RowQueue(size_t limit, OnFull on_full) : limit_(limit), on_full_(on_full) {}
 
@@ -38,7 +42,7 @@ class RowQueue {
   bool append(std::string_view text, uint64_t rows);
   // Declares that no more rows follow. The other side has this much time for the rest. With kBlock,
   // this is the time without progress.
-  void close(std::chrono::steady_clock::duration patience);
+  void close(Duration patience);
 
   // ---- the output's thread ----
   // Takes all rows; waits for some until `until`. False: none arrived, or the queue is closed and
@@ -66,7 +70,7 @@ class RowQueue {
   size_t taken_bytes_ = 0;
   bool closed_ = false;
   bool abandoned_ = false;
-  std::chrono::steady_clock::duration patience_{};
+  Duration patience_{};
   Time deadline_ = Time::max();
 };
 

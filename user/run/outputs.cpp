@@ -42,8 +42,9 @@ class Opening {
   Opening(const OutputOptions& options, SinkGroup& group, Host& host)
       : options_(options), group_(group), host_(host) {}
 
-  void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, double drain_s) {
-    const QueuedSink::Options how{size_t{options_.queue_mib} << 20, *options_.on_full, drain_s};
+  void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer,
+             RowQueue::Duration patience) {
+    const QueuedSink::Options how{size_t{options_.queue_mib} << 20, *options_.on_full, patience};
     group_.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
   }
 
@@ -52,7 +53,7 @@ class Opening {
       // Compression and synchronising to the disk take time, so it gets a separate thread.
       auto files = WholeFiles::open(path, *format, options_.rotation);
       if (!files) return files.error();
-      queue(std::move(format), std::move(*files), -1);
+      queue(std::move(format), std::move(*files), RowQueue::kForEver);
     } else if (options_.on_full == OnFull::kBlock || waits_for_nobody(path)) {
       const auto old_rows = options_.is_default_file && !options_.overwrite
                                 ? FileSink::OldRows::kKept
@@ -65,7 +66,7 @@ class Opening {
       // The metering must not wait for the reader.
       auto stream = StreamWriter::open(path, *format);
       if (!stream) return stream.error();
-      queue(std::move(format), std::move(*stream), options_.drain_s);
+      queue(std::move(format), std::move(*stream), RowQueue::seconds(options_.drain_s));
     }
     return Done{};
   }
@@ -81,7 +82,7 @@ class Opening {
     auto writers = kind.open(targets, options_, host_);
     if (!writers) return writers.error();
     for (std::unique_ptr<RowWriter>& writer : *writers)
-      queue(kind.format(options_, columns), std::move(writer), options_.drain_s);
+      queue(kind.format(options_, columns), std::move(writer), RowQueue::seconds(options_.drain_s));
     return Done{};
   }
 

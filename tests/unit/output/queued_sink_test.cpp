@@ -64,7 +64,7 @@ struct Held {
     sink = std::make_unique<QueuedSink>(
         std::make_unique<Row1000>(),
         std::make_unique<HeldWriter>(go.get_future().share(), std::move(result)),
-        QueuedSink::Options{queue_bytes, on_full, 10});
+        QueuedSink::Options{queue_bytes, on_full, seconds(10)});
   }
 };
 
