@@ -18,13 +18,9 @@ class Zstd final : public Compressor {
            !ZSTD_isError(ZSTD_CCtx_setParameter(stream_, ZSTD_c_checksumFlag, 1));
   }
 
-  Status add(std::string_view bytes, std::string* out) override {
-    return compress(bytes, ZSTD_e_continue, out);
-  }
-  Status end_file(std::string* out) override { return compress({}, ZSTD_e_end, out); }
-
  private:
-  Status compress(std::string_view bytes, ZSTD_EndDirective directive, std::string* out) {
+  Status compress(std::string_view bytes, End end, std::string* out) override {
+    const auto directive = end == End::kOfFile ? ZSTD_e_end : ZSTD_e_continue;
     ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
     size_t left = 0;
     do {
@@ -51,17 +47,9 @@ class Gzip final : public Compressor {
   }
   bool made() const { return made_; }
 
-  Status add(std::string_view bytes, std::string* out) override {
-    return compress(bytes, Z_NO_FLUSH, out);
-  }
-  Status end_file(std::string* out) override {
-    Status ended = compress({}, Z_FINISH, out);
-    deflateReset(&stream_);
-    return ended;
-  }
-
  private:
-  Status compress(std::string_view bytes, int flush, std::string* out) {
+  Status compress(std::string_view bytes, End end, std::string* out) override {
+    const int flush = end == End::kOfFile ? Z_FINISH : Z_NO_FLUSH;
     // zlib does not modify its input.
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
     stream_.avail_in = static_cast<uInt>(bytes.size());
@@ -75,6 +63,7 @@ class Gzip final : public Compressor {
       out->resize(out->size() - stream_.avail_out);
       if (state == Z_STREAM_ERROR) return Error{"zlib: the stream is damaged"};
     } while (flush == Z_FINISH ? state != Z_STREAM_END : stream_.avail_in > 0);
+    if (flush == Z_FINISH) deflateReset(&stream_);
     return Done{};
   }
 

@@ -14,10 +14,14 @@ class Compressor {
  public:
   virtual ~Compressor() = default;
   // Appends the bytes that are ready to out. The rest is kept inside.
-  virtual Status add(std::string_view bytes, std::string* out) = 0;
+  Status add(std::string_view bytes, std::string* out) { return compress(bytes, End::kNo, out); }
   // Appends the remaining bytes and the end of the file to out. The next bytes added start a new
   // file.
-  virtual Status end_file(std::string* out) = 0;
+  Status end_file(std::string* out) { return compress({}, End::kOfFile, out); }
+
+ protected:
+  enum class End { kNo, kOfFile };
+  virtual Status compress(std::string_view bytes, End end, std::string* out) = 0;
 };
 
 // The suffix of the path if it selects compression (".zst", ".gz"), else "".
