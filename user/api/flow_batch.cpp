@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "output/number.h"
+#include "output/cell_text.h"
 
 namespace flowmeter {
 
@@ -14,37 +14,25 @@ CellArray::CellArray(ColumnType type, size_t expected_rows) : type_(type) {
 }
 
 void CellArray::put(const Cell& cell) {
+  const Cell::Kind kind = cell.kind();
   if (type_ == ColumnType::kText) return put_text(cell);
   if (type_ == ColumnType::kInteger) {
-    if (cell.kind() == Cell::Kind::kInteger) return integers_.push_back(cell.integer());
+    if (kind == Cell::Kind::kInteger) return integers_.push_back(cell.integer());
     become_real();
   }
-  switch (cell.kind()) {
-    case Cell::Kind::kInteger:
-      return reals_.push_back(static_cast<double>(cell.integer()));
-    case Cell::Kind::kReal:
-    case Cell::Kind::kNanoseconds:
-      return reals_.push_back(cell.real());
-    case Cell::Kind::kText:
-      return reals_.push_back(std::numeric_limits<double>::quiet_NaN());
-  }
+  reals_.push_back(kind == Cell::Kind::kText      ? std::numeric_limits<double>::quiet_NaN()
+                   : kind == Cell::Kind::kInteger ? static_cast<double>(cell.integer())
+                                                  : cell.real());
 }
 
 // A number in a text column has the same text as in a CSV.
 void CellArray::put_text(const Cell& cell) {
-  char number[kMaxRealText];
-  switch (cell.kind()) {
-    case Cell::Kind::kInteger:
-      text_ += std::to_string(cell.integer());
-      break;
-    case Cell::Kind::kReal:
-    case Cell::Kind::kNanoseconds:
-      text_.append(number, put_real(number, cell.real()));
-      break;
-    case Cell::Kind::kText:
-      text_ += cell.text();
-      break;
-  }
+  static const RowStyle kUsual{};
+  char number[Cell::kMaxText];
+  if (cell.kind() == Cell::Kind::kText)
+    text_ += cell.text();
+  else
+    text_.append(number, put_number(number, cell, kUsual));
   text_ends_.push_back(text_.size());
 }
 
@@ -55,15 +43,12 @@ void CellArray::become_real() {
 }
 
 FlowBatchQueue::FlowBatchQueue(std::vector<Column> columns, size_t expected_rows)
-    : columns_(std::move(columns)), expected_rows_(expected_rows) {
-  for (const Column& column : columns_) types_.push_back(column.type);
-  filling_ = empty_batch();
-}
+    : columns_(std::move(columns)), expected_rows_(expected_rows), filling_(empty_batch()) {}
 
 std::unique_ptr<FlowBatch> FlowBatchQueue::empty_batch() const {
   auto batch = std::make_unique<FlowBatch>();
-  batch->columns.reserve(types_.size());
-  for (const ColumnType type : types_) batch->columns.emplace_back(type, expected_rows_);
+  batch->columns.reserve(columns_.size());
+  for (const Column& column : columns_) batch->columns.emplace_back(column.type, expected_rows_);
   return batch;
 }
 

@@ -78,15 +78,11 @@ class FlowBatchQueue final : public RecordSink {
   // Declares that no more batches will be taken: rows written from now on are dropped.
   void abandon();
 
-  const std::vector<Column>& columns() const { return columns_; }
-  const std::vector<ColumnType>& types() const { return types_; }
-
  private:
   std::unique_ptr<FlowBatch> empty_batch() const;
   void hand_over();
 
   const std::vector<Column> columns_;
-  std::vector<ColumnType> types_;
   const size_t expected_rows_;
   std::unique_ptr<FlowBatch> filling_;  // the meter's thread only
   std::atomic<bool> abandoned_ = false;

@@ -44,7 +44,7 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
   auto columns =
       select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
   if (!columns) return columns.error();
-  const bool live = !config.interfaces.empty();
+  const bool live = config.live();
   if (live)
     if (const std::string missing = missing_capabilities(); !missing.empty())
       return Error{"metering an interface needs " + missing, EPERM};
@@ -103,17 +103,15 @@ void Metering::run() {
 }
 
 ExitCode Metering::meter() {
-  const auto fail = [this](const Error& error) {
-    host_.log_error(error.message());
+  Status ready = config_.netns.empty() ? Done{} : enter_network_namespace(config_.netns);
+  if (ready) ready = check_interfaces(config_);
+  if (!ready) {
+    host_.log_error(ready.error().message());
     return kRunFailed;
-  };
-  if (!config_.netns.empty())
-    if (Status entered = enter_network_namespace(config_.netns); !entered)
-      return fail(entered.error());
-  if (Status there = check_interfaces(config_); !there) return fail(there.error());
+  }
   RecordSink& sink = queue_ ? static_cast<RecordSink&>(*queue_) : *sinks_;
-  const ExitCode code = config_.interfaces.empty() ? run_replay(config_, sink, host_)
-                                                   : run_live(config_, sink, host_);
+  const ExitCode code =
+      config_.live() ? run_live(config_, sink, host_) : run_replay(config_, sink, host_);
   return code == kOk && sinks_ && !sinks_->complete() ? kRunFailed : code;
 }
 

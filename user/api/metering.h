@@ -60,7 +60,6 @@ class Metering {
   bool outputs_complete() const { return !sinks_ || sinks_->complete(); }
 
   const std::vector<Column>& columns() const { return columns_; }
-  const std::vector<ColumnType>& types() const { return queue_->types(); }
 
  private:
   Metering(Config config, std::vector<Column> columns);
