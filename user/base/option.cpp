@@ -63,8 +63,6 @@ OptionValue flag(bool& variable) {
     variable = texts.at(0) == "true";
     return Done{};
   };
-  value.in_force = [&variable] { return std::string(variable ? "true" : "false"); };
-  value.is_number = true;
   return value;
 }
 

@@ -42,7 +42,7 @@ struct OptionRules {
   bool live_only = false;                    // allowed with -i only
   std::vector<std::string_view> needs = {};  // allowed with these only
   struct Exclusion {
-    std::string_view option;
+    std::vector<std::string_view> options;
     std::string_view why;  // the error
   };
   std::vector<Exclusion> excludes = {};

@@ -42,7 +42,7 @@ Result<std::string> read_authorization(const std::string& file, Host& host) {
 }
 
 void add_options(OutputOptions& options, std::vector<Option>& table) {
-  constexpr OptionGroup kOutput = OptionGroup::kOutput;
+  using enum OptionGroup;
   const OptionRules with_url{.needs = {"-u"}};
   HttpOptions& http = options.http;
   table.insert(

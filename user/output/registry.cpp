@@ -80,7 +80,7 @@ bool OutputOptions::uses_stdout() const {
 }
 
 void add_output_options(OutputOptions& options, std::vector<Option>& table) {
-  constexpr OptionGroup kOutput = OptionGroup::kOutput;
+  using enum OptionGroup;
   for (const OutputKind* kind : output_kinds())
     if (kind->names) table.push_back(naming_option(options, *kind));
   table.insert(table.end(),

@@ -69,7 +69,8 @@ Status check_options(const std::vector<Option>& options, const GivenOptions& giv
       if (!was_given(options, given, needed))
         return usage_error(name + " can only be used with " + std::string(needed));
     for (const auto& [excluded, why] : option.rules.excludes)
-      if (was_given(options, given, excluded)) return usage_error(std::string(why));
+      for (const std::string_view each : excluded)
+        if (was_given(options, given, each)) return usage_error(std::string(why));
   }
   for (const auto& rule : {check_compat_output, check_datapath, check_pin})
     if (std::string wrong = rule(config); !wrong.empty()) return usage_error(std::move(wrong));

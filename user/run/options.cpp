@@ -19,10 +19,7 @@ constexpr uint32_t kLiveMaxFlows = 120'000;
 constexpr uint32_t kLiveTimedMaxFlows = 80'000;
 constexpr uint32_t kMostFlows = 64 * 1024 * 1024;
 
-constexpr OptionGroup kInput = OptionGroup::kInput, kOutput = OptionGroup::kOutput,
-                      kStop = OptionGroup::kStop, kTimes = OptionGroup::kTimes,
-                      kLimits = OptionGroup::kLimits, kLive = OptionGroup::kLive,
-                      kOther = OptionGroup::kOther;
+using enum OptionGroup;
 
 const OptionRules kKeyword{.is_keyword = true};
 const OptionRules kLiveOnly{.live_only = true};
@@ -30,17 +27,15 @@ const OptionRules kLiveKeyword{.live_only = true, .is_keyword = true};
 const OptionRules kCommandLineOnly{.command_line_only = true};
 
 const std::vector<OptionRules::Exclusion> kExcludedByCompat = {
-    {"--extra", "--compat writes the other program's columns: leave out --extra and --quality"},
-    {"--quality", "--compat writes the other program's columns: leave out --extra and --quality"},
-    {"--label", "--compat writes what the other program does: leave out --label"},
-    {"--float-format", "--compat writes what the other program does: leave out --float-format"},
-    {"--lowercase-columns",
+    {{"--extra", "--quality"},
+     "--compat writes the other program's columns: leave out --extra and --quality"},
+    {{"--label"}, "--compat writes what the other program does: leave out --label"},
+    {{"--float-format"}, "--compat writes what the other program does: leave out --float-format"},
+    {{"--lowercase-columns"},
      "--compat writes what the other program does: leave out --lowercase-columns"},
-    {"--features", "--compat has its own columns: leave out --features"},
-    {"--print", "--compat prints no flows: leave out --print"},
-    {"--per-interface",
-     "--compat keeps one table of flows, in this process: leave out --per-interface and --pin"},
-    {"--pin",
+    {{"--features"}, "--compat has its own columns: leave out --features"},
+    {{"--print"}, "--compat prints no flows: leave out --print"},
+    {{"--per-interface", "--pin"},
      "--compat keeps one table of flows, in this process: leave out --per-interface and --pin"},
 };
 
