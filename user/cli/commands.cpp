@@ -4,8 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "cli/options.h"
-#include "run/program.h"
+#include "run/run.h"
 
 namespace flowmeter {
 namespace {

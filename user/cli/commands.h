@@ -22,6 +22,10 @@ struct Command {
 };
 std::span<const Command> commands();
 
+// Returns the run that command line, environment and configuration file ask for; or a text to
+// print: help, a list of columns, the values in force. host: gets the format and level of the log.
+Asked<Config> parse_options(int argc, const char* const* argv, Host& host);
+
 // Reports what kernel, capabilities and interfaces allow.
 ExitCode run_doctor(int argc, const char* const* argv, Host& host);
 // Prints the feature sets and their columns.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "cli/options.h"
-
+// The command line, the environment and the configuration file become a Config.
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "cli/commands.h"
 #include "cli/option_sources.h"
 #include "features/columns_extra.h"
 #include "features/listing.h"

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "run/program.h"
-
 #include <sys/stat.h>
 
 #include <cerrno>

@@ -10,6 +10,9 @@
 
 namespace flowmeter {
 
+// A run of the program: checks, outputs, then replay or live. It handles the process's signals.
+ExitCode run_program(const Config& config, Host& host);
+
 // Meters captures.
 ExitCode run_replay(const Config& config, RecordSink& sink, Host& host);
 ExitCode run_replay(const Config& config, CompatEngine& engine, Host& host);
