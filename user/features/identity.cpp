@@ -53,6 +53,13 @@ Cell address_text(const fm_address& address, uint8_t ip_version) {
   return std::string_view(text);
 }
 
+std::string endpoint_text(const fm_flow_key& key, unsigned end) {
+  std::string text(address_text(key.address[end], key.ip_version).text());
+  if (key.kind != FM_KEY_PORTS) return text;
+  if (key.ip_version == 6) text = '[' + text + ']';
+  return text + ':' + std::to_string(key.port[end]);
+}
+
 std::string_view protocol_name(uint8_t protocol) {
   switch (protocol) {
     case FM_TCP:

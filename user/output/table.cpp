@@ -53,14 +53,6 @@ std::string scaled(uint64_t value, const char* unit) {
   return decimal(number, decimals) + " " + kPrefixes[prefix] + unit;
 }
 
-std::string endpoint(const FlowRecord& f, unsigned side) {
-  const Cell address = address_text(f.key.address[side], f.key.ip_version);
-  std::string name(address.text());
-  if (f.is_icmp()) return name;
-  if (f.key.ip_version == 6) name.insert(0, 1, '[').push_back(']');
-  return name + ":" + std::to_string(f.key.port[side]);
-}
-
 // The cells of a flow, or the names in the header.
 struct Line {
   std::string time, protocol, source, target, duration, packets, forward_packets, backward_packets,
@@ -148,8 +140,8 @@ char* TableFormat::put_row(char* at, const FlowRecord& f) const {
   Line line;
   line.time = full.size() == 26 ? full.substr(11, 8) : full.substr(0, 8);
   line.protocol = protocol_name(f.key.protocol);
-  line.source = endpoint(f, side);
-  line.target = endpoint(f, !side);
+  line.source = endpoint_text(f.key, side);
+  line.target = endpoint_text(f.key, !side);
   line.duration = human_duration(f.duration_ns());
   line.forward_packets = human_count(forward.length.count);
   line.backward_packets = human_count(backward.length.count);

@@ -73,13 +73,6 @@ std::string protocol_text(const fm_flow_key& key) {
   }
 }
 
-std::string end_text(const fm_flow_key& key, int end) {
-  std::string text(address_text(key.address[end], key.ip_version).text());
-  if (key.kind != FM_KEY_PORTS) return text;
-  if (key.ip_version == 6) text = '[' + text + ']';
-  return text + ':' + std::to_string(key.port[end]);
-}
-
 double rate(uint64_t now, uint64_t before, double seconds) {
   return seconds > 0 && now > before ? static_cast<double>(now - before) / seconds : 0;
 }
@@ -178,8 +171,9 @@ void add_flows(std::vector<std::string>& lines, const TopFlows& top, uint64_t no
                       size.columns));
   for (size_t i = 0; i < top.flows().size() && i + 1 < room; i++) {
     const TopFlow& flow = top.flows()[i];
-    lines.push_back(line_of(protocol_text(flow.key), end_text(flow.key, flow.forward_direction),
-                            end_text(flow.key, !flow.forward_direction),
+    lines.push_back(line_of(protocol_text(flow.key),
+                            endpoint_text(flow.key, flow.forward_direction),
+                            endpoint_text(flow.key, !flow.forward_direction),
                             short_number(static_cast<double>(flow.bytes)),
                             short_number(static_cast<double>(flow.packets)),
                             flow.bits_per_s ? short_number(*flow.bits_per_s) : "-",
