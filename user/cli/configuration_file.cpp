@@ -20,17 +20,11 @@ bool is_name(char c) {
 }
 
 void append_utf8(std::string& out, uint32_t c) {
-  const auto put = [&out](uint32_t byte) { out += static_cast<char>(byte); };
-  if (c < 0x80) {
-    put(c);
-  } else if (c < 0x800) {
-    put(0xc0 | c >> 6), put(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    put(0xe0 | c >> 12), put(0x80 | (c >> 6 & 0x3f)), put(0x80 | (c & 0x3f));
-  } else {
-    put(0xf0 | c >> 18), put(0x80 | (c >> 12 & 0x3f)), put(0x80 | (c >> 6 & 0x3f)),
-        put(0x80 | (c & 0x3f));
-  }
+  constexpr uint32_t kLead[] = {0, 0xc0, 0xe0, 0xf0};
+  const unsigned following = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+  out += static_cast<char>(kLead[following] | c >> 6 * following);
+  for (unsigned left = following; left-- > 0;)
+    out += static_cast<char>(0x80 | (c >> 6 * left & 0x3f));
 }
 
 // Functions return false once there is an error.

@@ -21,12 +21,10 @@ struct Power {
   uint64_t high, low;
 };
 
-// The powers of ten needed for doubles of 1e-4 … 2^53: 10^k for k in kFirstPower … kLastPower.
-constexpr int kFirstPower = 0, kLastPower = 22;
-
-// 10^k (exact for these k), shifted to 128 bits, plus one: the upper bound that the algorithm uses.
-constexpr std::array<Power, kLastPower - kFirstPower + 1> make_powers() {
-  std::array<Power, kLastPower - kFirstPower + 1> powers{};
+// The powers of ten needed for doubles of 1e-4 … 2^53: 10^0 … 10^22. Each is exact, shifted to 128
+// bits, plus one: the upper bound that the algorithm uses.
+constexpr auto kPowers = [] {
+  std::array<Power, 23> powers{};
   unsigned __int128 power = 1;
   for (Power& p : powers) {
     unsigned __int128 normalized = power;
@@ -36,8 +34,7 @@ constexpr std::array<Power, kLastPower - kFirstPower + 1> make_powers() {
     power *= 10;
   }
   return powers;
-}
-constexpr auto kPowers = make_powers();
+}();
 
 // Exactly 8 digits as text, the first in the lowest byte. Both halves of the value, then quarters
 // and eighths, are computed in parallel in one register. Requires: value < 10^8.
@@ -80,7 +77,7 @@ Decimal shortest(double value) {
   // floor(log10(2^q)), or of 3/4 2^q; floor(log2(10^-k)).
   const int k = (q * 1262611 - (closer_below ? 524031 : 0)) >> 22;
   const int h = q + ((-k * 1741647) >> 19) + 1;
-  const Power g = kPowers[static_cast<size_t>(-k - kFirstPower)];
+  const Power g = kPowers[static_cast<size_t>(-k)];
 
   const uint64_t lower = round_to_odd(g, (4 * c - 2 + closer_below) << h) + odd;
   const uint64_t middle = round_to_odd(g, 4 * c << h);
