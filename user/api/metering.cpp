@@ -105,10 +105,7 @@ void Metering::run() {
 ExitCode Metering::meter() {
   Status ready = config_.netns.empty() ? Done{} : enter_network_namespace(config_.netns);
   if (ready) ready = check_interfaces(config_);
-  if (!ready) {
-    host_.log_error(ready.error().message());
-    return kRunFailed;
-  }
+  if (!ready) return fail(host_, ready.error());
   RecordSink& sink = queue_ ? static_cast<RecordSink&>(*queue_) : *sinks_;
   const ExitCode code =
       config_.live() ? run_live(config_, sink, host_) : run_replay(config_, sink, host_);

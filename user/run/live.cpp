@@ -385,19 +385,15 @@ bool meter(const Config& config, LiveRun& live, LiveRows& rows, std::unique_ptr<
 }
 
 ExitCode run(const Config& config, LiveRows& rows, Host& host) {
-  const auto fail = [&host](const Error& error) {
-    host.log_error(error.message());
-    return kRunFailed;
-  };
   std::unique_ptr<LiveView> view;
   if (config.top) {
     auto opened = LiveView::open(config.outputs.uses_stdout(), host);
-    if (!opened) return fail(opened.error());
+    if (!opened) return fail(host, opened.error());
     view = std::move(*opened);
   }
   LiveRun live(config, rows, host);
-  if (Status started = live.start(); !started) return fail(started.error());
-  if (Status header = rows.sink().flush(); !header) return fail(header.error());
+  if (Status started = live.start(); !started) return fail(host, started.error());
+  if (Status header = rows.sink().flush(); !header) return fail(host, header.error());
   return meter(config, live, rows, std::move(view), host) ? kOk : kRunFailed;
 }
 

@@ -17,11 +17,6 @@
 namespace flowmeter {
 namespace {
 
-ExitCode fail(Host& host, const Error& error) {
-  host.log_error(error.message());
-  return error.usage ? kUsage : kRunFailed;
-}
-
 Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
   const auto open = config.compat == Compat::kPython ? PythonEngine::open : JavaEngine::open;
   return open(config.outputs.targets.front().where, config.fields, config.max_flows);
@@ -64,6 +59,11 @@ ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Hos
 }
 
 }  // namespace
+
+ExitCode fail(Host& host, const Error& error) {
+  host.log_error(error.message());
+  return error.usage ? kUsage : kRunFailed;
+}
 
 ExitCode run_program(const Config& config, Host& host) {
   if (!config.netns.empty())

@@ -13,6 +13,9 @@ namespace flowmeter {
 // A run of the program: checks, outputs, then replay or live. It handles the process's signals.
 ExitCode run_program(const Config& config, Host& host);
 
+// Logs the error; returns the exit code that it means.
+ExitCode fail(Host& host, const Error& error);
+
 // Meters captures.
 ExitCode run_replay(const Config& config, RecordSink& sink, Host& host);
 ExitCode run_replay(const Config& config, CompatEngine& engine, Host& host);
