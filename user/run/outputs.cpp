@@ -37,59 +37,54 @@ Status check_different(std::vector<std::string> paths) {
 }
 
 // Adds the sinks to a group. Their kind depends on whether writes may block.
-class Opening {
- public:
-  Opening(const OutputOptions& options, SinkGroup& group, Host& host)
-      : options_(options), group_(group), host_(host) {}
+struct Opening {
+  const OutputOptions& options;
+  SinkGroup& group;
+  Host& host;
 
   void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer,
              RowQueue::Duration patience) {
-    const QueuedSink::Options how{size_t{options_.queue_mib} << 20, *options_.on_full, patience};
-    group_.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
+    const QueuedSink::Options how{size_t{options.queue_mib} << 20, *options.on_full, patience};
+    group.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
   }
 
   Status open_path(const std::string& path, std::unique_ptr<RowFormat> format) {
-    if (path != "-" && (options_.rotation || !compression_suffix(path).empty())) {
+    if (path != "-" && (options.rotation || !compression_suffix(path).empty())) {
       // Compression and synchronising to the disk take time, so it gets a separate thread.
-      auto files = WholeFiles::open(path, *format, options_.rotation);
+      auto files = WholeFiles::open(path, *format, options.rotation);
       if (!files) return files.error();
       queue(std::move(format), std::move(*files), RowQueue::kForEver);
-    } else if (options_.on_full == OnFull::kBlock || waits_for_nobody(path)) {
-      const auto old_rows = options_.is_default_file && !options_.overwrite
+    } else if (options.on_full == OnFull::kBlock || waits_for_nobody(path)) {
+      const auto old_rows = options.is_default_file && !options.overwrite
                                 ? FileSink::OldRows::kKept
                                 : FileSink::OldRows::kReplaced;
       auto sink =
-          FileSink::open(path, std::move(format), size_t{options_.buffer_kib} << 10, old_rows);
+          FileSink::open(path, std::move(format), size_t{options.buffer_kib} << 10, old_rows);
       if (!sink) return sink.error();
-      group_.add(std::move(*sink));
+      group.add(std::move(*sink));
     } else {
       // The metering must not wait for the reader.
       auto stream = StreamWriter::open(path, *format);
       if (!stream) return stream.error();
-      queue(std::move(format), std::move(*stream), RowQueue::seconds(options_.drain_s));
+      queue(std::move(format), std::move(*stream), RowQueue::seconds(options.drain_s));
     }
     return Done{};
   }
 
   Status open_kind(const OutputKind& kind, const std::vector<Column>& columns) {
-    const std::vector<std::string> targets = options_.of_kind(kind);
+    const std::vector<std::string> targets = options.of_kind(kind);
     if (targets.empty()) return Done{};
     if (kind.is_file()) {
       for (const std::string& path : targets)
-        if (Status opened = open_path(path, kind.format(options_, columns)); !opened) return opened;
+        if (Status opened = open_path(path, kind.format(options, columns)); !opened) return opened;
       return Done{};
     }
-    auto writers = kind.open(targets, options_, host_);
+    auto writers = kind.open(targets, options, host);
     if (!writers) return writers.error();
     for (std::unique_ptr<RowWriter>& writer : *writers)
-      queue(kind.format(options_, columns), std::move(writer), RowQueue::seconds(options_.drain_s));
+      queue(kind.format(options, columns), std::move(writer), RowQueue::seconds(options.drain_s));
     return Done{};
   }
-
- private:
-  const OutputOptions& options_;
-  SinkGroup& group_;
-  Host& host_;
 };
 
 }  // namespace
@@ -114,7 +109,7 @@ Status check_outputs(const OutputOptions& options) {
 Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,
                                                 const std::vector<Column>& columns, Host& host) {
   auto group = std::make_unique<SinkGroup>(host);
-  Opening opening(options, *group, host);
+  Opening opening{options, *group, host};
   // Checks that may fail come before files are created.
   for (const bool files : {false, true})
     for (const OutputKind* kind : output_kinds())
