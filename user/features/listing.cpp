@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/json_string.h"
 #include "features/columns_extra.h"
 
 namespace flowmeter {
@@ -15,17 +16,12 @@ std::string padded(std::string_view text, size_t width) {
   return all;
 }
 
-// Requires: no quote, backslash or control character in the text. (All texts are this program's.)
-std::string quoted(std::string_view text) {
-  return '"' + std::string(text) + '"';
-}
-
 std::string columns_json(FeatureSet columns, const std::string& indent) {
   std::string json = "[";
   for (const Column& column : columns)
-    json += (json.size() > 1 ? ",\n" : "\n") + indent + "  {\"name\": " + quoted(column.name) +
-            ", \"unit\": " + quoted(unit_name(column.unit)) +
-            ", \"definition\": " + quoted(column.definition()) + "}";
+    json += (json.size() > 1 ? ",\n" : "\n") + indent + "  {\"name\": " + json_string(column.name) +
+            ", \"unit\": " + json_string(unit_name(column.unit)) +
+            ", \"definition\": " + json_string(column.definition()) + "}";
   return json + "\n" + indent + "]";
 }
 
@@ -48,11 +44,11 @@ std::string set_json(const NamedFeatureSet& set, const std::string& indent) {
       std::pair{"fragment_memory_s", seconds_text(s.fragment_memory_ns)},
   };
   const std::string inside = indent + "  ";
-  std::string json = "{\n" + inside + "\"name\": " + quoted(set.name) + ",\n" + inside +
-                     "\"description\": " + quoted(set.description) + ",\n" + inside +
+  std::string json = "{\n" + inside + "\"name\": " + json_string(set.name) + ",\n" + inside +
+                     "\"description\": " + json_string(set.description) + ",\n" + inside +
                      "\"defaults\": {";
   for (const auto& [name, value] : defaults)
-    json += (json.back() == '{' ? "" : ", ") + quoted(name) + ": " + value;
+    json += (json.back() == '{' ? "" : ", ") + json_string(name) + ": " + value;
   return json + "},\n" + inside + "\"columns\": " + columns_json(set.columns, inside) + "\n" +
          indent + "}";
 }
