@@ -77,7 +77,7 @@ struct Direction {
   int64_t latest_listed_us = 0;  // time of the previous packet in the list
   Bulk bulk;
 
-  uint64_t with_flag(uint8_t flag) const { return flags[std::countr_zero(flag)]; }
+  uint64_t with_flag(unsigned bit) const { return flags[bit]; }
   double mean_length() const { return packets > 0 ? divided(bytes, packets) : 0; }
 };
 
@@ -285,10 +285,11 @@ void put_gaps(RowText& row, PythonLists& lists) {
 
 void put_flags(RowText& row, const FlowSums& sums, bool icmp) {
   const Direction &f = sums.forward(), &b = sums.reverse();
-  for (const uint8_t flag : {FM_PSH, FM_URG})
-    for (const Direction* d : {&f, &b}) row.not_of_icmp(icmp, d->with_flag(flag));
-  for (const uint8_t flag : {FM_FIN, FM_SYN, FM_RST, FM_PSH, FM_ACK, FM_URG, FM_ECE})
-    row.not_of_icmp(icmp, f.with_flag(flag) + b.with_flag(flag));
+  for (const unsigned bit : {FM_PSH_BIT, FM_URG_BIT})
+    for (const Direction* d : {&f, &b}) row.not_of_icmp(icmp, d->with_flag(bit));
+  for (const unsigned bit :
+       {FM_FIN_BIT, FM_SYN_BIT, FM_RST_BIT, FM_PSH_BIT, FM_ACK_BIT, FM_URG_BIT, FM_ECE_BIT})
+    row.not_of_icmp(icmp, f.with_flag(bit) + b.with_flag(bit));
   row.real(divided(b.packets, f.packets));
   row.real(divided(sums.bytes(), sums.packets()));
   row.not_of_icmp(icmp, f.initial_window);
@@ -311,7 +312,7 @@ void put_duplicated(RowText& row, const FlowSums& sums, bool icmp) {
   const Direction &f = sums.forward(), &b = sums.reverse();
   row.real(f.mean_length());
   row.real_or_zero(b.packets > 0, b.mean_length());
-  row.not_of_icmp(icmp, f.with_flag(FM_URG));
+  row.not_of_icmp(icmp, f.with_flag(FM_URG_BIT));
   for (const uint64_t count : {f.packets, b.packets, f.bytes, b.bytes}) row.integer(count);
 }
 
