@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureError", "Error", "Feature", "FeatureSet", "Flow", "Flows", "MeterWarning", "Settings",
-    "__version__", "feature_sets", "features", "further_columns", "meter", "read", "read_frame",
+    "feature_sets", "features", "further_columns", "meter", "read", "read_frame",
 ]
 
 _MODULES = {
@@ -52,4 +52,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"} - {"TYPE_CHECKING"})

@@ -226,7 +226,7 @@ def _keywords() -> dict[str, tuple[str, str, bool]]:
 def options(function: str, live: bool, features: str, fields: Names | None, extra: Names | None, quality: bool,
             strict: bool, verbose: bool, settings: Mapping[str, object]) -> Options:
     """The options of a run, except input and output."""
-    chosen: Options = {"features": [features]}
+    chosen: Options = {"features": [str(features)]}
     chosen |= {name: [_names(name, value)] for name, value in (("fields", fields), ("extra", extra))
                if value is not None}
     chosen |= {name: ["true"] for name, value in (("quality", quality), ("strict", strict), ("verbose", verbose))
@@ -240,9 +240,7 @@ def options(function: str, live: bool, features: str, fields: Names | None, extr
             raise TypeError(f"{name} cannot be {value}")
         if value is None or value is False:
             continue
-        if not kind:
-            chosen[option] = ["true" if value else "false"]
-        elif isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
             chosen[option] = [repr(float(value))]
         else:
             chosen[option] = [str(value)]

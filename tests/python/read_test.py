@@ -118,12 +118,15 @@ def test_account(small, caplog):
 def test_refused_settings(small):
     for wrong, words in (({"features": "cic81"}, "cic81.*cic82"), ({"idle_timeout": -1}, "idle-timeout"),
                          ({"bulk_min_packets": 0}, "bulk-min-packets"), ({"fields": "src_ipp"}, "src_ip"),
-                         ({"fields": []}, "fields"), ({"max_flows": "many"}, "max-flows")):
+                         ({"fields": []}, "fields"), ({"max_flows": "many"}, "max-flows"),
+                         ({"features": None}, "\"None\".*cic82"), ({"features": b"cic82"}, "cic82")):
         with pytest.raises(ValueError, match=words):
             flowmeter.read(small, **wrong)
     for switch in (True, False):
         with pytest.raises(TypeError, match="idle_timeout"):
             flowmeter.read(small, idle_timeout=switch)
+    with pytest.raises(ValueError, match="per-interface.*neither true nor false"):
+        flowmeter.meter("lo", per_interface="perhaps")
     with pytest.raises(ValueError, match="no capture"):
         flowmeter.read([])
     for unknown in ("duration", "idle", "compat"):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "base/option.h"
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -57,10 +58,20 @@ std::string Option::long_name() const {
   return long_names().front();
 }
 
+Result<bool> to_truth(std::string text) {
+  const std::string given = text;
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (text == "true" || text == "1" || text == "yes" || text == "on") return true;
+  if (text == "false" || text == "0" || text == "no" || text == "off") return false;
+  return Error{"\"" + given + "\" is neither true nor false"};
+}
+
 OptionValue flag(bool& variable) {
   OptionValue value;
   value.set = [&variable](const std::vector<std::string>& texts) -> Status {
-    variable = texts.at(0) == "true";
+    auto truth = to_truth(texts.at(0));
+    if (!truth) return truth.error();
+    variable = *truth;
     return Done{};
   };
   return value;

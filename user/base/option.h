@@ -67,6 +67,9 @@ struct Option {
   std::vector<std::string> long_names() const;
 };
 
+// true, 1, yes, on, or false, 0, no, off; or what is wrong with the text.
+Result<bool> to_truth(std::string text);
+
 OptionValue flag(bool& variable);
 
 // needs: the error for an empty text; if empty, the text may be empty.

@@ -5,7 +5,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
-#include <set>
+#include <map>
 
 #include "cli/configuration_file.h"
 #include "output/registry.h"
@@ -48,14 +48,6 @@ std::vector<std::string> split(const std::string& list) {
   return parts;
 }
 
-// "true" or "false"; "" if the text is neither.
-std::string truth(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (text == "true" || text == "1" || text == "yes" || text == "on") return "true";
-  if (text == "false" || text == "0" || text == "no" || text == "off") return "false";
-  return "";
-}
-
 }  // namespace
 
 std::string environment_name(const std::string& long_name) {
@@ -84,11 +76,9 @@ Status OptionSources::give(const Option& option, std::vector<std::string> values
                            const std::string& source) {
   if (given_.count(&option) > 0) return Done{};  // another source takes precedence
   if (option.value.is_flag()) {
-    const std::string meant = truth(values.at(0));
-    if (meant.empty())
-      return fail(source,
-                  "--" + option.long_name() + ": \"" + values[0] + "\" is neither true nor false");
-    values = {meant};
+    auto truth = to_truth(values.at(0));
+    if (!truth) return fail(source, "--" + option.long_name() + ": " + truth.error().doing);
+    values = {*truth ? "true" : "false"};
   }
   given_[&option] = {std::move(values), source};
   return Done{};
@@ -122,7 +112,7 @@ Status OptionSources::from_environment() {
 Status OptionSources::from_file(const std::string& path) {
   auto entries = read_configuration(path);
   if (!entries) return usage_error(entries.error().message());
-  std::set<const Option*> met;
+  std::map<const Option*, std::string> met;  // and the name by which the file sets it
   for (const ConfigurationEntry& entry : *entries) {
     const std::string source = path + ":" + std::to_string(entry.line);
     const Option* const option = find_option(options_, entry.name);
@@ -132,9 +122,9 @@ Status OptionSources::from_file(const std::string& path) {
     if (!option)
       return fail(source,
                   "unknown option \"" + entry.name + "\" (--print-config lists all options)");
-    if (!met.insert(option).second)
-      return fail(source, "\"" + entry.name + "\" is already set above by its other name, --" +
-                              option->long_name());
+    if (const auto [above, is_new] = met.emplace(option, entry.name); !is_new)
+      return fail(source, "\"" + entry.name + "\" is already set above by its other name, \"" +
+                              above->second + '"');
     if (entry.values.empty() || (entry.is_array && !option->value.is_list))
       return fail(source, "\"" + entry.name + "\" takes one value");
     if (Status given = give(*option, entry.values, source); !given) return given;

@@ -109,6 +109,10 @@ class Order(Configured):
         for given in (("--ring-size", "8"), ("--ring-size=8",)):
             self.assertEqual(self.in_force(*given, environment=environment)["event-memory"][0], "8")
 
+    def test_two_names_of_one_option_in_a_file(self):
+        path = self.write("ring-size = 3\nevent-memory = 4\n")
+        self.assert_usage(run("--config", path, "--print-config"), f"{path}:2:", '"event-memory"', '"ring-size"')
+
     def test_a_list_is_replaced(self):
         path = self.write('iface = ["a", "b"]\n')
         self.assertEqual(self.in_force("--config", path)["iface"][0], '["a", "b"]')
