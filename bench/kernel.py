@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import json
 
-from .rounds import DATAPATHS, Part, note, output, ratios, spread, table
+from .rounds import DATAPATHS, TO_BASELINE, Part, note, output, ratios, rotated, spread, table
 
 PACKETS = {
     "bulk": "TCP, 1400 bytes that do not start like a message",
@@ -10,9 +10,17 @@ PACKETS = {
 }
 
 
-def samples_of(context, *arguments):
-    return [json.loads(line)
-            for line in output(context.tools / "datapath_bench", *arguments, context.rounds).splitlines()]
+def samples_of(context, key, *arguments):
+    """{key(sample): {program: samples, one per round}} of this commit, and of the baseline if there is one."""
+    samples = {tools: {} for tools in context.compared_tools}
+    for turn in range(context.rounds):
+        for tools in rotated(samples, turn):
+            for line in output(tools / "datapath_bench", *arguments, 1).splitlines():
+                sample = json.loads(line)
+                group, program = key(sample)
+                samples[tools].setdefault(group, {}).setdefault(program, []).append(sample)
+        note(f"kernel: round {turn + 1} of {context.rounds}")
+    return list(samples.values())
 
 
 def net_ns(of_program):
@@ -21,10 +29,13 @@ def net_ns(of_program):
             for program, samples in of_program.items()}
 
 
+def compared(net, group, program, others):
+    """The ratios to the baseline as the last cells of a row: one, or none."""
+    return [ratios(net[program], net_ns(other[group])[program]) for other in others]
+
+
 def bench_datapaths(context):
-    samples = {}
-    for sample in samples_of(context):
-        samples.setdefault(sample["flows"], {}).setdefault(sample["program"], []).append(sample)
+    samples, *others = samples_of(context, lambda sample: (sample["flows"], sample["program"]))
     lines = []
     for flows, of_flows in samples.items():
         net = net_ns(of_flows)
@@ -32,9 +43,9 @@ def bench_datapaths(context):
             last = of_flows[program][-1]
             lines.append([f"{flows:,}", program, spread(net[program], 1, 0), ratios(net[program], net["prototype"]),
                           f"{last['counted']:,} of {last['sent']:,}", f"{last['entries'] - flows:,}",
-                          last["events_lost"]])
+                          last["events_lost"], *compared(net, flows, program, others)])
         lines.append([f"{flows:,}", "(empty, not net)", spread([one["ns"] for one in of_flows["empty"]], 1, 0),
-                      "-", "-", "-", "-"])
+                      "-", "-", "-", "-", *["-" for _ in others]])
     return ("BPF_PROG_TEST_RUN on a TCP packet of 100 bytes, minus the same run with an empty program. Flows come in "
             "pseudo-random order. Each packet writes one event into the event stream (prototype: ring buffer), which is "
             "drained between the timed runs. The prototype (`bench/prototype.bpf.c`) is the smallest program that does "
@@ -42,14 +53,11 @@ def bench_datapaths(context):
             "Programs take turns in short slices; a round is the median of its slices, and the ratio is that within one "
             "round. Target: at most 1.3.\n\n" +
             table(["flows", "program", "ns/packet", "ratio to prototype", "packets counted", "entries evicted",
-                   "events lost"], lines))
+                   "events lost", *[TO_BASELINE for _ in others]], lines))
 
 
 def bench_feature_sets(context):
-    samples = {}
-    for sample in samples_of(context, "--sets"):
-        kind, program = sample["program"].split()
-        samples.setdefault(kind, {}).setdefault(program, []).append(sample)
+    samples, *others = samples_of(context, lambda sample: sample["program"].split(), "--sets")
     lines = []
     for kind, of_kind in samples.items():
         net = net_ns(of_kind)
@@ -58,15 +66,15 @@ def bench_feature_sets(context):
                 continue
             last = of_kind[program][-1]
             lines.append([PACKETS[kind], program, spread(net[program], 1, 0), ratios(net[program], net["cic82"]),
-                          f"{last['stream_bytes']:.0f}", last["events_lost"] + last["payload_lost"]])
+                          f"{last['stream_bytes']:.0f}", last["events_lost"] + last["payload_lost"],
+                          *compared(net, kind, program, others)])
     return ('The same with datapath "events" and 1024 flows, after the first 8 segments of each flow, for packets that the '
             "kernel hands over with realtime97 and for packets that it does not.\n\n" +
-            table(["packets", "feature set", "ns/packet", "ratio to cic82", "stream bytes per packet", "records lost"],
-                  lines))
+            table(["packets", "feature set", "ns/packet", "ratio to cic82", "stream bytes per packet", "records lost",
+                   *[TO_BASELINE for _ in others]], lines))
 
 
 def bench(context):
-    note("kernel")
     return [bench_datapaths(context), bench_feature_sets(context)]
 
 

@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLOWS = [("1k", 1_000), ("100k", 100_000), ("1M", 1_000_000)]
 PYTHON = "/usr/bin/python3"  # has the packages that install-dependencies installs
 DATAPATHS = ["events", "kernel"]  # values of --datapath
+TO_BASELINE = "time, ratio to baseline"
 
 
 @dataclasses.dataclass
@@ -25,6 +26,7 @@ class Context:
     quick: bool
     build: pathlib.Path
     directory: pathlib.Path  # temporary
+    baseline: pathlib.Path | None = None  # the build directory of another commit
     captures: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
 
     @property
@@ -34,6 +36,11 @@ class Context:
     @property
     def tools(self):
         return self.build / "bench"
+
+    @property
+    def compared_tools(self):
+        """The tools of this commit and, if there is a baseline, of that one."""
+        return [self.tools] + ([self.baseline / "bench"] if self.baseline else [])
 
     @property
     def live_frames(self):

@@ -116,6 +116,9 @@ def parse_arguments():
     parser.add_argument("--seconds", type=int, help="length of the long runs of load: default 60, with --quick 5")
     parser.add_argument("--max-flows", type=int, default=120000, help="for memory: default 120000")
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build-bench")
+    parser.add_argument("--baseline", type=pathlib.Path, metavar="DIR",
+                        help="also run the steps and the kernel part of this build directory of another commit (built by its "
+                             "scripts/bench), in the same rounds, and print ratios")
     parser.add_argument("--write-doc", action="store_true", help="write the results of these parts into docs/benchmarks.md")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
@@ -127,8 +130,10 @@ def parse_arguments():
         parser.error("--seconds must be at least 1")
     if not 2048 <= options.max_flows <= 1 << 24:
         parser.error("--max-flows must be from 2048 to 16777216")
-    if options.write_doc and options.quick:
-        parser.error("--write-doc cannot be used with --quick")
+    if options.write_doc and (options.quick or options.baseline):
+        parser.error("--write-doc cannot be used with --quick or --baseline")
+    if options.baseline and not (options.baseline / "bench" / "replay_bench").exists():
+        parser.error(f"{options.baseline} holds no built benchmarks")
     return options
 
 
@@ -154,7 +159,8 @@ def run_parts(options):
         context = Context(rounds=2 if options.quick else options.rounds,
                           packets=1_000_000 if options.quick else 6_000_000,
                           seconds=options.seconds or (5 if options.quick else 60), max_flows=options.max_flows,
-                          quick=options.quick, build=options.build_dir.resolve(), directory=pathlib.Path(directory))
+                          quick=options.quick, build=options.build_dir.resolve(), directory=pathlib.Path(directory),
+                          baseline=options.baseline and options.baseline.resolve())
         report = machine(context.rounds, context.packets) + "\n"
         if any(part.needs_captures for part in parts):
             make_captures(context)
