@@ -132,8 +132,12 @@ def parse_arguments():
         parser.error("--max-flows must be from 2048 to 16777216")
     if options.write_doc and (options.quick or options.baseline):
         parser.error("--write-doc cannot be used with --quick or --baseline")
-    if options.baseline and not (options.baseline / "bench" / "replay_bench").exists():
-        parser.error(f"{options.baseline} holds no built benchmarks")
+    if options.baseline:
+        for tool in ("replay_bench", "datapath_bench"):
+            if not (options.baseline / "bench" / tool).exists():
+                parser.error(f"{options.baseline} has no bench/{tool}: build it there with scripts/bench")
+        if options.baseline.resolve() == options.build_dir.resolve():
+            parser.error("--baseline is the build directory of this commit")
     return options
 
 

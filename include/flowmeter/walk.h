@@ -9,8 +9,8 @@
 /* fm_context is where the bytes come from: the program's own context in BPF, memory in user space.
  *
  * A function marked FM_SLOW_PATH is not inlined in BPF, so the verifier checks it once; loops
- * inlined into each other would multiply the states to check beyond its limit. The verifier allows
- * only a context and plain memory as arguments of such a function. */
+ * inlined into each other would multiply the states to check beyond its limit. Its
+ * arguments are the context and plain memory, as the verifier allows no pointers of other kinds. */
 #ifndef __bpf__
 struct fm_captured {
   const __u8* data;

@@ -226,7 +226,7 @@ def _keywords() -> dict[str, tuple[str, str, bool]]:
 def options(function: str, live: bool, features: str, fields: Names | None, extra: Names | None, quality: bool,
             strict: bool, verbose: bool, settings: Mapping[str, object]) -> Options:
     """The options of a run, except input and output."""
-    chosen: Options = {"features": [str(features)]}
+    chosen: Options = {"features": [features if isinstance(features, str) else str(features)]}
     chosen |= {name: [_names(name, value)] for name, value in (("fields", fields), ("extra", extra))
                if value is not None}
     chosen |= {name: ["true"] for name, value in (("quality", quality), ("strict", strict), ("verbose", verbose))

@@ -306,13 +306,17 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
                  [](const TrafficFilter&, const Ownership& owned) { return is_dead(owned.token); });
   bool made_now = false;
   if (Status ready = ensure_clsact(interface.index, made_now); !ready) return failed(ready.error());
+  const auto give_up = [&](const Error& error) {
+    if (made_now) delete_clsact_if_empty(interface.index);
+    return failed(error);
+  };
 
   // The last of our processes to end removes a qdisc that we made.
   bool made_qdisc = made_now;
   std::vector<TrafficFilter> neighbours;
   for (const Direction each : {Direction::kIngress, Direction::kEgress}) {
     auto filters = list_filters(interface.index, each);
-    if (!filters) return failed(filters.error());
+    if (!filters) return give_up(filters.error());
     for (const TrafficFilter& filter : *filters)
       if (const auto owned = ownership(filter)) made_qdisc = made_qdisc || owned->made_qdisc;
     if (each == direction) neighbours = std::move(*filters);
@@ -333,11 +337,9 @@ Result<std::unique_ptr<ClsactFilter>> ClsactFilter::attach(int program_fd,
   } else {
     added = priority.error();
   }
-  if (added)
-    return std::unique_ptr<ClsactFilter>(
-        new ClsactFilter(*owner, filter.name, interface.index, direction));
-  if (made_now) delete_clsact_if_empty(interface.index);
-  return failed(added.error());
+  if (!added) return give_up(added.error());
+  return std::unique_ptr<ClsactFilter>(
+      new ClsactFilter(*owner, filter.name, interface.index, direction));
 }
 
 ClsactFilter::~ClsactFilter() {

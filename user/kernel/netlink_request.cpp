@@ -32,10 +32,11 @@ Status exchange(int protocol, uint16_t type, unsigned flags, std::string_view bo
   const std::string request = std::string(netlink_bytes(header)).append(body);
 
   const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (!socket) return Error{"cannot open a netlink socket", errno};
   const int on = 1;  // explanations of errors, without a copy of the whole request
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-  if (!socket || ::send(socket.get(), request.data(), request.size(), 0) < 0)
+  if (::send(socket.get(), request.data(), request.size(), 0) < 0)
     return Error{"cannot send a netlink request", errno};
   std::vector<char> buffer(kDatagramBytes);
   for (bool changed = false;;) {

@@ -87,9 +87,11 @@ Result<std::vector<TrafficFilter>> list_filters(unsigned interface_index, Direct
   Status status = dump(
       RTM_GETTFILTER, tc_message(interface_index, parent_of(direction)), [&] { filters.clear(); },
       [&](const tcmsg& message, std::string_view attributes) {
+        // Filters of a block that several interfaces share have no interface of their own.
+        const auto index = static_cast<unsigned>(message.tcm_ifindex);
+        if (index != interface_index && index != TCM_IFINDEX_MAGIC_BLOCK) return;
         TrafficFilter filter;
-        filter.interface_index = static_cast<unsigned>(message.tcm_ifindex);
-        if (filter.interface_index != interface_index) return;
+        filter.interface_index = interface_index;
         filter.direction = direction;
         filter.chain = netlink_number<uint32_t>(netlink_attribute(attributes, TCA_CHAIN));
         filter.priority = static_cast<uint16_t>(TC_H_MAJ(message.tcm_info) >> 16);

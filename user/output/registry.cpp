@@ -44,8 +44,10 @@ Option naming_option(OutputOptions& options, const OutputKind& kind) {
   };
   if (value.is_flag())
     value.set = [&options, &kind](const std::vector<std::string>& texts) -> Status {
-      if (texts.at(0) == "true") options.targets.push_back({&kind, "-"});
-      return Done{};
+      bool is_wanted = false;
+      Status read = flag(is_wanted).set(texts);
+      if (is_wanted) options.targets.push_back({&kind, "-"});
+      return read;
     };
   return {kind.names, OptionGroup::kOutput, std::move(value), kind.help};
 }

@@ -9,13 +9,13 @@
 namespace flowmeter {
 namespace {
 
-// A flag with the value false counts as not given.
+// A flag with the value false counts as not given. Requires: set_options() took the values.
 bool was_given(const std::vector<Option>& options, const GivenOptions& given,
                std::string_view spoken_name) {
   return std::any_of(options.begin(), options.end(), [&](const Option& option) {
     const auto found = given.find(&option);
     return found != given.end() && option.spoken_name() == spoken_name &&
-           !(option.value.is_flag() && found->second.values.at(0) == "false");
+           !(option.value.is_flag() && !*to_truth(found->second.values.at(0)));
   });
 }
 

@@ -14,7 +14,7 @@ _STATISTICS = ("max", "min", "mean", "std")
 
 
 def _scale(deviation, n):
-    """Converts a population variance to a sample variance."""
+    """Converts a standard deviation of a population to that of a sample."""
     return deviation * math.sqrt(n / (n - 1)) if n > 1 else deviation
 
 

@@ -129,6 +129,15 @@ class Doctor(cases.Case):
                          [("xdp", xdp.id), ("ingress/ingress", filter_program.id)])
         self.assertIs(interface["native_xdp"], True)
 
+    def test_filters_of_a_shared_block(self):
+        shared = foreign_programs.Program(self, SCHED_CLS, "others_shared", TCX_NEXT)
+        self.namespace.run("tc", "qdisc", "add", "dev", "veth0", "ingress_block", "7", "clsact")
+        self.namespace.run("tc", "filter", "add", "block", "7", "bpf", "da", "object-pinned",
+                           foreign_programs.pin(self, shared))
+        (interface,) = self.diagnosis(0, "veth0")["interfaces"]
+        self.assertEqual([(each["hook"], each["program_id"]) for each in interface["attached"]],
+                         [("clsact/ingress", shared.id)])
+
     def test_nobody_is_told_what_is_missing(self):
         diagnosis = self.diagnosis(1, "veth0", prefix=self.as_nobody())
         states = self.states(diagnosis["kernel"] + diagnosis["process"])
