@@ -47,8 +47,8 @@ PyObject* new_value(const CellArray& cells, size_t row) {
 // a Row is made for every flow.
 
 struct Row {
-  PyObject_HEAD  //
-      SharedBatch batch;
+  PyObject ob_base;  // what PyObject_HEAD declares
+  SharedBatch batch;
   size_t row;
   PyObject* names;  // dict: name -> index of the column
 };

@@ -19,7 +19,7 @@ using Record = const FlowRecord&;
 
 // The end of the key that sends in this direction. Requires: not kBoth.
 inline unsigned sender(Record f, Way way) {
-  return f.flow.counters.forward_direction ^ unsigned { way == Way::kBackward };
+  return f.flow.counters.forward_direction ^ static_cast<unsigned>(way == Way::kBackward);
 }
 inline const fm_direction_counters& counters(Record f, Way way) {
   return f.flow.counters.direction[sender(f, way)];

@@ -79,7 +79,10 @@ Result<bool> read_netlink_messages(std::string_view datagram, const TakeNetlinkM
       return Error{"a netlink answer is damaged", EBADMSG};
     changed = changed || (header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
     if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
-      // Both start with an error, a negative errno value; 0 acknowledges.
+      // Both start with an error, a negative errno value; 0 acknowledges. Old kernels end a dump
+      // without one.
+      if (header.nlmsg_type == NLMSG_ERROR && body.size() < sizeof(int32_t))
+        return Error{"a netlink answer is damaged", EBADMSG};
       const int error = netlink_number<int32_t>(body);
       if (error == 0) return true;
       const std::string words = explanation(header, body);

@@ -119,11 +119,9 @@ Result<RtnetlinkSocket> RtnetlinkSocket::open() {
 }
 
 Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessage>& messages) {
-  struct sockaddr_nl sender {};
-  struct iovec part {
-    buffer_.data(), buffer_.size()
-  };
-  struct msghdr datagram {};
+  sockaddr_nl sender{};
+  iovec part{buffer_.data(), buffer_.size()};
+  msghdr datagram{};
   datagram.msg_name = &sender;
   datagram.msg_namelen = sizeof(sender);
   datagram.msg_iov = &part;

@@ -24,9 +24,7 @@ size_t write_all(int fd, std::string_view text) {
     if (put >= 0) {
       done += static_cast<size_t>(put);
     } else if (errno == EAGAIN) {
-      struct pollfd writable {
-        fd, POLLOUT, 0
-      };
+      pollfd writable{fd, POLLOUT, 0};
       ::poll(&writable, 1, -1);
     } else if (errno != EINTR) {
       break;

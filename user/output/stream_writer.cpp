@@ -26,9 +26,7 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
   size_t done = 0;
   Error error{"cannot write output " + path_};
   while (done < text.size() && error.os_error == 0) {
-    struct pollfd writable {
-      fd_.get(), POLLOUT, 0
-    };
+    pollfd writable{fd_.get(), POLLOUT, 0};
     const int ready = ::poll(&writable, 1, 100);
     if (ready == 0 && queue.overdue()) {
       error.doing = "output " + path_ + ": its reader accepts nothing";

@@ -23,9 +23,7 @@ namespace {
 constexpr uint64_t kMillisecond = 1'000'000;
 
 void sleep_ns(uint64_t ns) {
-  const struct timespec time {
-    static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)
-  };
+  const timespec time{static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)};
   ::nanosleep(&time, nullptr);  // a signal ends it early; the caller checks the stop flag
 }
 

@@ -126,9 +126,7 @@ void Terminal::leave() {
   for (size_t i = 0; i < std::size(kFatal); i++) ::sigaction(kFatal[i], &fatal_before[i], nullptr);
   // A slow terminal gets some time for the last frame; a stuck one does not block the program.
   constexpr int kPatienceMs = 500;
-  struct pollfd ready {
-    fd_.get(), POLLOUT, 0
-  };
+  pollfd ready{fd_.get(), POLLOUT, 0};
   for (int turn = 0; turn < 10 && !pending_.empty(); turn++) {
     if (::poll(&ready, 1, kPatienceMs / 10) > 0) write_pending();
   }

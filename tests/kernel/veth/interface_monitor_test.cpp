@@ -182,9 +182,7 @@ TEST_F(InterfaceMonitorTest, EachChangeIsToldOnce) {
 TEST_F(InterfaceMonitorTest, DescriptorIsReadableWhenThereIsNews) {
   Follower follower;
   follower.poll();
-  struct pollfd wait {
-    follower.monitor().fd(), POLLIN, 0
-  };
+  pollfd wait{follower.monitor().fd(), POLLIN, 0};
   EXPECT_EQ(::poll(&wait, 1, 0), 0);
   run("ip link add one type veth peer two");
   EXPECT_EQ(::poll(&wait, 1, 0), 1);

@@ -262,8 +262,7 @@ volatile std::sig_atomic_t interrupted = 0;
 
 TEST(CaptureReader, SignalEndsAReadFromAPipe) {
   interrupted = 0;
-  struct sigaction action {
-  }, old{};
+  struct sigaction action = {}, old = {};
   action.sa_handler = [](int) { interrupted = 1; };  // without SA_RESTART: read(2) returns EINTR
   ::sigaction(SIGALRM, &action, &old);
   int ends[2];

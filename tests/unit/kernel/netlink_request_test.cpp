@@ -74,6 +74,8 @@ TEST(NetlinkMessages, AreReadToTheEndOfTheAnswer) {
        "20:abcd;21:e;", true},
       {"changed meanwhile, said at the end", message(NLMSG_DONE, bytes(0), NLM_F_DUMP_INTR), 0,
        true, "", true},
+      {"the end, of old kernels", message(NLMSG_DONE, ""), 0, true, ""},
+      {"an error without a number", message(NLMSG_ERROR, "ab"), EBADMSG, false, ""},
       {"less than a header", std::string(15, '\x10'), EBADMSG, false, ""},
       {"a length below the header", too_short, EBADMSG, false, ""},
       {"a length beyond the datagram", too_long, EBADMSG, false, ""},
