@@ -9,7 +9,7 @@
 namespace flowmeter::testing {
 namespace {
 
-TEST(ApplicationLayer, DnsVectors) {
+TEST(ApplicationLayerDns, Vectors) {
   check_conversations({
       {"a query and its answer",
        [](Conversation& c) { c.datagram(0, query(1)).datagram(1, response(1)); }, "DNS 1/1 1 0"},
@@ -29,7 +29,7 @@ TEST(ApplicationLayer, DnsVectors) {
   });
 }
 
-TEST(ApplicationLayer, Dns) {
+TEST(ApplicationLayerDns, Conversations) {
   const std::string q = framed(query(1));
   const auto size = static_cast<uint32_t>(q.size());
   check_conversations({

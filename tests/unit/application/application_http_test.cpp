@@ -9,7 +9,7 @@
 namespace flowmeter::testing {
 namespace {
 
-TEST(ApplicationLayer, HttpVectors) {
+TEST(ApplicationLayerHttp, Vectors) {
   check_conversations({
       {"two exchanges on one connection",
        [](Conversation& c) {
@@ -40,7 +40,7 @@ TEST(ApplicationLayer, HttpVectors) {
   });
 }
 
-TEST(ApplicationLayer, Roles) {
+TEST(ApplicationLayerHttp, Roles) {
   check_conversations({
       {"only one side sends requests",
        [](Conversation& c) {
@@ -88,7 +88,7 @@ TEST(ApplicationLayer, Roles) {
   });
 }
 
-TEST(ApplicationLayer, Http) {
+TEST(ApplicationLayerHttp, Conversations) {
   check_conversations({
       {"one start per segment",
        [](Conversation& c) { c.syn(0).send(0, kGet + kGet).send(0, kGet); }, "HTTP 2/0 GET 0 0"},

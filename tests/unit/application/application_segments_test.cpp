@@ -11,7 +11,7 @@
 namespace flowmeter::testing {
 namespace {
 
-TEST(ApplicationLayer, Head) {
+TEST(ApplicationLayerSegments, Head) {
   const auto split = [](size_t n) {
     return [n](Conversation& c) {
       c.syn(0);
@@ -197,7 +197,7 @@ TEST(ApplicationLayer, Head) {
   });
 }
 
-TEST(ApplicationLayer, LaterSegments) {
+TEST(ApplicationLayerSegments, LaterSegments) {
   check_conversations({
       {"each by itself",
        [](Conversation& c) {
@@ -287,7 +287,7 @@ TEST(ApplicationLayer, LaterSegments) {
   });
 }
 
-TEST(ApplicationLayer, WhatIsLostIsUnknown) {
+TEST(ApplicationLayerSegments, WhatIsLostIsUnknown) {
   check_conversations({
       {"a record was lost", [](Conversation& c) { c.syn(0).send(0, kGet).lost(); },
        "HTTP 1/0 GET 0 0, unknown"},
@@ -295,7 +295,7 @@ TEST(ApplicationLayer, WhatIsLostIsUnknown) {
   });
 }
 
-TEST(ApplicationLayer, GivesUpTheOldestHead) {
+TEST(ApplicationLayerSegments, GivesUpTheOldestHead) {
   const std::string begun = "GET /" + std::string(1300, 'x');
   ApplicationLayer layer(4, 4096);
   {
@@ -312,7 +312,7 @@ TEST(ApplicationLayer, GivesUpTheOldestHead) {
   EXPECT_EQ(layer.statistics().head_bytes, 0u);
 }
 
-TEST(ApplicationLayer, KeepsOnlyWhatIsUnfinished) {
+TEST(ApplicationLayerSegments, KeepsOnlyWhatIsUnfinished) {
   ApplicationLayer layer(4);
   Conversation c(layer);
   c.syn(0).syn(1).send(0, std::string(1460, '.')).send(0, kGet + std::string(1400, 'b'));
@@ -325,7 +325,7 @@ TEST(ApplicationLayer, KeepsOnlyWhatIsUnfinished) {
   EXPECT_EQ(layer.statistics().heads, 0u);
 }
 
-TEST(ApplicationLayer, AFlowHoldsAtMost16KiB) {
+TEST(ApplicationLayerSegments, AFlowHoldsAtMost16KiB) {
   ApplicationLayer layer(4);
   Conversation c(layer);
   // Copies that differ, all after a hole.
@@ -340,7 +340,7 @@ TEST(ApplicationLayer, AFlowHoldsAtMost16KiB) {
   EXPECT_EQ(c.result(), "unknown");
 }
 
-TEST(ApplicationLayer, AFlowMayHoldTwoWholeHeads) {
+TEST(ApplicationLayerSegments, AFlowMayHoldTwoWholeHeads) {
   ApplicationLayer layer(4);
   Conversation c(layer);
   const std::string behind_a_hole(FM_HEAD_BYTES - 1, 'x');
@@ -349,7 +349,7 @@ TEST(ApplicationLayer, AFlowMayHoldTwoWholeHeads) {
   EXPECT_EQ(c.result(), "HTTP 0/1 NONE 200 0");
 }
 
-TEST(ApplicationLayer, FreesItsMemoryWhenAHeadIsDroppedInTheMiddle) {
+TEST(ApplicationLayerSegments, FreesItsMemoryWhenAHeadIsDroppedInTheMiddle) {
   // Every new head drops an older one, of other flows and of its own.
   ApplicationLayer layer(64, 1200);
   std::vector<std::unique_ptr<Conversation>> all;

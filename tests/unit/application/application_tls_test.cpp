@@ -18,7 +18,7 @@ std::string hello_retry_request() {
   return hello.replace(4 + 2, 32, kRetryRandom);
 }
 
-TEST(ApplicationLayer, TlsVectors) {
+TEST(ApplicationLayerTls, Vectors) {
   check_conversations({
       {"TLS 1.3",
        [](Conversation& c) {
@@ -82,7 +82,7 @@ TEST(ApplicationLayer, TlsVectors) {
   });
 }
 
-TEST(ApplicationLayer, Tls) {
+TEST(ApplicationLayerTls, Conversations) {
   const std::string hello = client_hello({5, 6}, {{1, "x"}, {2, "y"}});
   const std::string reply = server_hello(5, {{1, "x"}});
   check_conversations({
