@@ -8,15 +8,15 @@ import struct
 
 import packets
 
-ETHERNET = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01"
 IPV4, IPV6, ARP, VLAN, QINQ, MPLS, PPPOE = 0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x8847, 0x8864
 
 
-def tcp(r, ends):
+def tcp(r, ends, payload):
     options = r.choice([b"", b"", b"\x02\x04\x05\xb4", b"\x01\x01\x08\x0a" + r.randbytes(8)])
     flags = r.choice([2, 18, 16, 16, 16, 24, 24, 17, 4, 20, 0x29, 0, 0xFF, 0xC2])
-    return 6, struct.pack(">HHIIBBHHH", *ends, r.getrandbits(32), r.getrandbits(32), 5 + len(options) // 4 << 4, flags,
-                          r.choice([0, 1, 502, 65535]), 0, r.choice([0, 7])) + options
+    return packets.tcp(flags, payload, *ends, sequence=r.getrandbits(32), acknowledgment=r.getrandbits(32),
+                       data_offset=5 + len(options) // 4, window=r.choice([0, 1, 502, 65535]), urgent=r.choice([0, 7]),
+                       options=options)
 
 
 def transport(r, ends):
@@ -24,13 +24,12 @@ def transport(r, ends):
     payload = r.randbytes(r.choice([0, 0, 1, 3, 18, 64, 200, 1200]))
     kind = r.randrange(12)
     if kind < 5:
-        protocol, head = tcp(r, ends)
-        return protocol, head + payload
+        return 6, tcp(r, ends, payload)
     if kind < 9:
-        return 17, struct.pack(">4H", *ends, r.choice([8 + len(payload), 8 + len(payload), 0, 8]), 0) + payload
+        return 17, packets.udp(payload, *ends, r.choice([8 + len(payload), 8 + len(payload), 0, 8]))
     if kind == 9:
-        head = struct.pack(">BBHHH", r.choice([0, 8, 8, 0, 13, 14, 17, 18, 9, 5]), 0, 0, r.choice([1, 80, 7000]), 1)
-        return 1, head + payload
+        return 1, packets.icmp(r.choice([0, 8, 8, 0, 13, 14, 17, 18, 9, 5]), payload,
+                               identifier=r.choice([1, 80, 7000]), sequence=1)
     if kind == 10:  # SCTP: a data chunk or another one
         chunk = struct.pack(">BBH", r.choice([0, 1, 3, 10]), 3, 16 + len(payload)) + bytes(12) + payload
         return 132, struct.pack(">HHII", *ends, 1, 0) + chunk + bytes(-len(chunk) % 4)
@@ -39,8 +38,8 @@ def transport(r, ends):
 
 def ipv4(r, hosts, protocol, body, fragment=0, identification=1):
     options = r.choice([b""] * 9 + [b"\x94\x04\0\0", b"\x01\x01\x01\0", b"\x07\x07\x04" + bytes(5)])
-    return struct.pack(">BBHHHBBH", 0x45 + len(options) // 4, 0, 20 + len(options) + len(body), identification, fragment,
-                       64, protocol, 0) + hosts[0] + hosts[1] + options + body
+    return packets.ipv4(protocol, body, *hosts, 5 + len(options) // 4, fragment=fragment, options=options,
+                        identification=identification)
 
 
 def ipv6(r, hosts, protocol, body):
@@ -55,8 +54,7 @@ def ipv6(r, hosts, protocol, body):
             extra = r.randrange(3)
             head = bytes([protocol, extra]) + bytes(6 + 8 * extra)
         protocol, body = number, head + body
-    addresses = b"".join(b"\x20\x01\x0d\xb8" + bytes(8) + host for host in hosts)
-    return struct.pack(">IHBB", 6 << 28, len(body) & 0xFFFF, protocol, 64) + addresses + body
+    return packets.ipv6(protocol, body, *(f"2001:db8::{host}" for host in hosts))
 
 
 def fragments(r, hosts, protocol, body):
@@ -70,8 +68,9 @@ def fragments(r, hosts, protocol, body):
 
 
 def gre(r, hosts, packet):
-    head = r.choice([b"\0\0\x08\0", b"\x20\0\x08\0\0\0\0\x09", b"\x20\0\x65\x58\0\0\0\x09" + ETHERNET + b"\x08\0"])
-    return ipv4(r, hosts, 47, head + packet)
+    body = r.choice([b"\0\0\x08\0" + packet, b"\x20\0\x08\0\0\0\0\x09" + packet,
+                     b"\x20\0\x65\x58\0\0\0\x09" + packets.ethernet(packet)])
+    return ipv4(r, hosts, 47, body)
 
 
 def under_link(r, packet, ether_type=IPV4):
@@ -91,9 +90,9 @@ def under_link(r, packet, ether_type=IPV4):
         packet = struct.pack(">BBHHH", 0x11, 0, 1, len(packet) + 2, 0x21 if ether_type == IPV4 else 0x57) + packet
         ether_type = PPPOE
     elif way == 4:  # 802.3 with LLC and SNAP
-        packet = b"\xaa\xaa\x03\0\0\0" + struct.pack(">H", ether_type) + packet
+        packet = packets.llc(packets.snap(packet, ether_type))
         ether_type = len(packet) if len(packet) < 0x600 else ether_type
-    frame = ETHERNET + struct.pack(">H", ether_type) + packet
+    frame = packets.ethernet(packet, ether_type)
     if r.random() < 0.5:
         frame = frame.ljust(60, b"\0")
     return frame + (r.randbytes(4) if r.random() < 0.05 else b"")
@@ -101,7 +100,7 @@ def under_link(r, packet, ether_type=IPV4):
 
 def frames(r, count):
     """(microseconds, frame, length on the wire), …"""
-    hosts = [bytes([192, 0, 2, i]) for i in range(1, 4)]
+    hosts = [f"192.0.2.{i}" for i in range(1, 4)]
     ports = r.sample([0, 1, 53, 80, 80, 443, 1701, 4789, 5004, 5060, 40000, 65535], 4)
     steps = r.choice([[0, 1, 100, 70_000], [0, 10_000, 999_999, 1_000_001, 5_000_001], [0, 1000, 31_000_000, 120_000_001],
                       [1000, 400_000, -1, -350_000, -2_000_000]])
@@ -114,15 +113,16 @@ def frames(r, count):
         protocol, body = transport(r, ends)
         way = r.randrange(20)
         if way == 0:
-            made = [under_link(r, struct.pack(">HHBBH", 1, 0x0800, 6, 4, r.choice([1, 2])) + ETHERNET[6:] + pair[0] +
-                               bytes(6) + pair[1], ARP)]
+            sender, target = map(packets.address, pair)
+            made = [under_link(r, struct.pack(">HHBBH", 1, 0x0800, 6, 4, r.choice([1, 2])) + packets.MAC_A + sender +
+                               bytes(6) + target, ARP)]
         elif way < 4:
             made = [under_link(r, ipv6(r, pair, protocol, body), IPV6)]
         elif way < 6:
             made = [under_link(r, packet) for packet in fragments(r, pair, protocol, body)]
         elif way == 6 and sent:
             about = r.choice(sent)[:r.choice([28, 28, 48, 576])]
-            made = [under_link(r, ipv4(r, pair, 1, struct.pack(">BBHI", r.choice([3, 3, 11, 12, 4]), 1, 0, 0) + about))]
+            made = [under_link(r, ipv4(r, pair, 1, packets.icmp(r.choice([3, 3, 11, 12, 4]), about, code=1)))]
         elif way == 7:
             made = [under_link(r, gre(r, pair, ipv4(r, pair, protocol, body)))]
         elif way == 8:
@@ -148,12 +148,11 @@ def pcapng(timed, order="<", interfaces=3):
     digits = [6, 9, 7, 8][:interfaces]
     out = [packets.pcapng_section(order)]
     for digit in digits:
-        out.append(packets.pcapng_block(1, struct.pack(order + "HHIHHB3xHH", 1, 0, 262144, 9, 1, digit, 0, 0), order))
+        out.append(packets.pcapng_interface(1, 262144, order, resolution=digit))
     for i, (time, frame, wire) in enumerate(timed):
         number = i * 7 % len(digits)
         stamp = time * 10 ** (digits[number] - 6) + (i % 10 if digits[number] > 6 else 0)
-        head = struct.pack(order + "5I", number, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), wire)
-        out.append(packets.pcapng_block(6, head + frame, order))
+        out.append(packets.pcapng_packet(frame, stamp, number, wire, order))
     return b"".join(out)
 
 

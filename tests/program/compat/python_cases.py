@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Shared by the tests of --compat python: packets and files of packets, and their rows."""
-import struct
-
 import capture
 import cases
 import meter
@@ -27,7 +25,7 @@ def udp(payload=10, back=False, ports=(4000, 53)):
 
 def icmp(kind, identifier=7, back=False, payload=0):
     source, target, _ = ends(back, (0, 0))
-    return capture.ipv4(1, struct.pack(">BBHHH", kind, 0, 0, identifier, 1) + bytes(payload), source, target)
+    return capture.ipv4(1, packets.icmp(kind, bytes(payload), identifier=identifier, sequence=1), source, target)
 
 
 def changed(packet, **fields):
@@ -45,14 +43,11 @@ def pcap(frames, link_type=1, order="<", **header):
 
 
 def interface(link_type=1, snap=0, offset=0, resolution=6, order="<"):
-    options = struct.pack(order + "HHqHHB3xHH", 14, 8, offset, 9, 1, resolution, 0, 0)
-    return packets.pcapng_block(1, struct.pack(order + "HHI", link_type, 0, snap) + options, order)
+    return packets.pcapng_interface(link_type, snap, order, offset=offset, resolution=resolution)
 
 
 def enhanced(seconds, frame, order="<"):
-    stamp = int(seconds * 1e6)
-    head = struct.pack(order + "5I", 0, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), len(frame))
-    return packets.pcapng_block(6, head + frame, order)
+    return packets.pcapng_packet(frame, int(seconds * 1e6), order=order)
 
 
 class PythonCase(cases.Case):

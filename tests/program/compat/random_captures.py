@@ -6,7 +6,7 @@ import struct
 
 import packets
 
-ADDRESSES = [b"\x0a\0\0\x01", b"\x0a\0\0\x02", b"\xc0\xa8\xff\x09"]
+ADDRESSES = ["10.0.0.1", "10.0.0.2", "192.168.255.9"]
 # Used as ports, ICMP types and identifiers.
 VALUES = [0, 3, 8, 11, 13, 17, 80, 300]
 LINKS = [0, 1, 1, 1, 12, 108, 113, 228, 276, 14, 101]
@@ -27,7 +27,7 @@ def frame_of(r, link, order, tidy):
         body = packets.udp(payload, first, second)
     else:
         kind = r.choice([0, 8, 3, 11, 12, 13, 14, 15, 16, 17, 18, 5, 255])
-        body = struct.pack(">BBHHH", kind, 0, 0, r.choice(VALUES), 1) + payload
+        body = packets.icmp(kind, payload, identifier=r.choice(VALUES), sequence=1)
     if r.random() > tidy:
         body = body[:r.randrange(24)]
     options = bytes(4 * r.choice([0, 0, 0, 1, 10])) if r.random() > tidy else b""
@@ -36,8 +36,8 @@ def frame_of(r, link, order, tidy):
     fragment = 0 if r.random() < tidy else r.choice([0x2000, 0x4000, 1, 0x2001, 0x1FFF])
     version = 4 if r.random() < tidy else r.randrange(16)
     ends = [r.choice(ADDRESSES), r.choice(ADDRESSES)]
-    ip = struct.pack(">BBHHHBBH4s4s", version << 4 | ihl, 0, total & 0xFFFF, 1, fragment, 64, protocol, 0, *ends)
-    packet = ip + options + body + bytes(r.choice([0, 0, 0, 6, 18]))
+    packet = packets.ipv4(protocol, body, *ends, ihl, total, fragment, options, version=version)
+    packet += bytes(r.choice([0, 0, 0, 6, 18]))
     kind = 0x0800 if r.random() < tidy else r.choice([0x86DD, 0x8100, 0x8847, 0x0800])
     ethertype = struct.pack(">H", kind)
     family = 2 if kind == 0x0800 else 24
@@ -81,18 +81,11 @@ def pcapng(r):
     order = r.choice("<>")
     link = r.choice(LINKS)
 
-    def block(kind, body):
-        return packets.pcapng_block(kind, body, order)
-
-    def option(code, value):
-        return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
-
     def interface(link, snap):
         resolution = r.choice([6, 6, 0, 3, 9, 12, 0x80 + 10, 0x80 + 30])
         offset = r.choice([0, 0, 0, -1_600_000_100, 5, 1 << 33])
         resolutions.append((2 ** (resolution - 0x80) if resolution & 0x80 else 10 ** resolution, offset))
-        return block(1, struct.pack(order + "HHI", link, 0, snap) + option(2, b"if") +
-                     option(9, bytes([resolution])) + option(14, struct.pack(order + "q", offset)) + option(0, b""))
+        return packets.pcapng_interface(link, snap, order, name=b"if", resolution=resolution, offset=offset)
 
     snap = r.choice([0, 262144, 65535, 60])
     resolutions = []
@@ -107,17 +100,15 @@ def pcapng(r):
             resolutions.clear()
             out += [packets.pcapng_section(order), interface(link, snap)]
         elif chance < 0.01:
-            out.append(block(5, bytes(8)))
+            out.append(packets.pcapng_block(5, bytes(8), order))
         number = r.randrange(len(resolutions))
         per_second, offset = resolutions[number]
         stamp = max(0, (time - offset * 1_000_000) * per_second // 1_000_000) & (1 << 64) - 1
         kind = r.choice([6, 6, 6, 6, 2, 3] if r.random() < 0.05 else [6])
         if kind == 3:
-            out.append(block(3, struct.pack(order + "I", len(frame)) + frame[:snap or None]))
+            out.append(packets.pcapng_block(3, struct.pack(order + "I", len(frame)) + frame[:snap or None], order))
         else:
-            head = struct.pack(order + "I", number) if kind == 6 else struct.pack(order + "HH", number, 0)
-            out.append(block(kind, head + struct.pack(order + "4I", stamp >> 32, stamp & 0xFFFFFFFF, len(frame),
-                                                      len(frame)) + frame))
+            out.append(packets.pcapng_packet(frame, stamp, number, order=order, obsolete=kind == 2))
     return b"".join(out)
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The table for people, on pseudo-terminals of several widths and without a terminal."""
 import fcntl
-import ipaddress
 import os
 import pty
 import struct
@@ -11,20 +10,14 @@ import termios
 import capture
 import cases
 import meter
-
-
-def udp6(payload, source, target, ports):
-    body = struct.pack(">4H", *ports, 8 + len(payload), 0) + payload
-    address = ipaddress.ip_address
-    return struct.pack(">IHBB16s16s", 6 << 28, len(body), 17, 64, address(source).packed, address(target).packed) + body
+import packets
 
 
 class Table(cases.Case):
     def setUp(self):
         super().setUp()
-        frames = capture.conversation() + [
-            (4 + i, capture.ethernet(udp6(b"z" * 1400, "2001:db8:1:2:3:4:5:6", "2001:db8::53", (40000, 443)), 0x86DD))
-            for i in range(100)]
+        packet = packets.ipv6(17, packets.udp(b"z" * 1400, 40000, 443), "2001:db8:1:2:3:4:5:6", "2001:db8::53")
+        frames = capture.conversation() + [(4 + i, packets.ethernet(packet, 0x86DD)) for i in range(100)]
         with open(self.path("x.pcap"), "wb") as file:
             file.write(capture.pcap(frames))
 
