@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 0) std::memcpy(frame.get(), data + sizeof(wire_length), size);
   JavaPacket packet;
   if (java_walk(frame.get(), static_cast<uint32_t>(size), wire_length, &packet) ==
-      JavaReason::kNotIpv4)
+      JavaPacketClass::kNotIpv4)
     return 0;
   require(packet.protocol == 0 || packet.protocol == 6 || packet.protocol == 17);
   require(packet.header_bytes >= 0 && packet.payload_bytes >= 0);

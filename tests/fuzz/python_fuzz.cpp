@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (*engine)->begin(*reader);
   for (CapturedFrame frame; reader->next(&frame);) {
     PythonPacket packet;
-    if (dissector.dissect(frame, &packet) == PythonReason::kTaken) {
+    if (dissector.dissect(frame, &packet) == PythonPacketClass::kTaken) {
       require(packet.length <= frame.captured_length);
       require(packet.payload <= packet.length);
       require(packet.time_us >= 0);

@@ -44,7 +44,7 @@ int64_t JavaDissector::time_us(const CapturedFrame& frame) const {
   return static_cast<int64_t>(us);
 }
 
-JavaReason JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet) const {
+JavaPacketClass JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet) const {
   uint32_t captured = frame.captured_length;
   uint32_t wire = frame.wire_length;
   if (capture_) {
@@ -53,15 +53,15 @@ JavaReason JavaDissector::dissect(const CapturedFrame& frame, JavaPacket* packet
   }
   // jNetPcap's file reader compares them as Java ints.
   if (static_cast<int32_t>(wire) < static_cast<int32_t>(captured))
-    return JavaReason::kWireBelowCaptured;
-  const JavaReason reason = java_walk(frame.data, captured, wire, packet);
-  if (reason != JavaReason::kNotIpv4) packet->time_us = time_us(frame);
-  return reason;
+    return JavaPacketClass::kWireBelowCaptured;
+  const JavaPacketClass packet_class = java_walk(frame.data, captured, wire, packet);
+  if (packet_class != JavaPacketClass::kNotIpv4) packet->time_us = time_us(frame);
+  return packet_class;
 }
 
-JavaReason JavaDissector::dissect(const LivePacket& live, JavaPacket* packet) {
+JavaPacketClass JavaDissector::dissect(const LivePacket& live, JavaPacket* packet) {
   const fm_packet& known = live.packet;
-  if (known.key.ip_version != 4) return JavaReason::kNotIpv4;
+  if (known.key.ip_version != 4) return JavaPacketClass::kNotIpv4;
   *packet = JavaPacket{};
   packet->time_us = live.time_us;
   packet->source = live.source_ip();
@@ -81,8 +81,8 @@ JavaReason JavaDissector::dissect(const LivePacket& live, JavaPacket* packet) {
     packet->payload_bytes =
         known.payload_bytes + (known.has_shims ? live.padding_behind_shims() : 0);
   }
-  return !known.has_shims && live.link_bytes() == 0 ? JavaReason::kTakenAsRawIp
-                                                    : JavaReason::kTaken;
+  return !known.has_shims && live.link_bytes() == 0 ? JavaPacketClass::kTakenAsRawIp
+                                                    : JavaPacketClass::kTaken;
 }
 
 }  // namespace flowmeter

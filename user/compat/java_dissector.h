@@ -20,9 +20,9 @@ class JavaDissector {
   bool ends_before(const CapturedFrame& frame) const;
 
   // Fills packet if the frame is one. Requires: the frame is the last one read.
-  JavaReason dissect(const CapturedFrame& frame, JavaPacket* packet) const;
+  JavaPacketClass dissect(const CapturedFrame& frame, JavaPacket* packet) const;
   // The same for a packet of a live run.
-  static JavaReason dissect(const LivePacket& live, JavaPacket* packet);
+  static JavaPacketClass dissect(const LivePacket& live, JavaPacket* packet);
 
  private:
   int64_t time_us(const CapturedFrame& frame) const;

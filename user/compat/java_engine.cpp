@@ -36,9 +36,10 @@ void JavaEngine::add(const LivePacket& live) {
   count(JavaDissector::dissect(live, &packet), packet);
 }
 
-void JavaEngine::count(JavaReason reason, const JavaPacket& packet) {
-  account_.count(reason);
-  if (reason == JavaReason::kTaken || reason == JavaReason::kTakenAsRawIp) flows_.add(packet);
+void JavaEngine::count(JavaPacketClass packet_class, const JavaPacket& packet) {
+  account_.count(packet_class);
+  if (packet_class == JavaPacketClass::kTaken || packet_class == JavaPacketClass::kTakenAsRawIp)
+    flows_.add(packet);
 }
 
 Status JavaEngine::finish() {
@@ -47,7 +48,8 @@ Status JavaEngine::finish() {
 }
 
 bool JavaEngine::balanced() const {
-  const uint64_t taken = account_.of(JavaReason::kTaken) + account_.of(JavaReason::kTakenAsRawIp);
+  const uint64_t taken =
+      account_.of(JavaPacketClass::kTaken) + account_.of(JavaPacketClass::kTakenAsRawIp);
   return account_.balanced() && taken == flows_.packets() &&
          taken == flows_.packets_in_rows() + flows_.single_packets() + flows_.repeated_fins() +
                       flows_.open_packets();

@@ -35,11 +35,11 @@ class JavaEngine final : public CompatEngine {
  private:
   JavaEngine(uint32_t max_flows, OutputFile output) : flows_(max_flows, std::move(output)) {}
 
-  void count(JavaReason reason, const JavaPacket& packet);
+  void count(JavaPacketClass packet_class, const JavaPacket& packet);
 
   JavaDissector dissector_;
   JavaFlows flows_;
-  AccountBy<JavaReason, JavaReason::kCount> account_;
+  AccountBy<JavaPacketClass, JavaPacketClass::kCount> account_;
 };
 
 }  // namespace flowmeter

@@ -454,15 +454,15 @@ bool take_as_tunnel(const uint8_t* data, int32_t captured, int32_t wire, JavaPac
 
 }  // namespace
 
-JavaReason java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
-                     JavaPacket* packet) {
+JavaPacketClass java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
+                          JavaPacket* packet) {
   const auto captured = static_cast<int32_t>(captured_length);
   const auto wire = static_cast<int32_t>(wire_length);
   HeaderWalk walk(data, captured, wire);
   walk.run(Kind::kEthernet);
-  if (take_ipv4(data, captured, walk, packet)) return JavaReason::kTaken;
-  if (take_as_tunnel(data, captured, wire, packet)) return JavaReason::kTakenAsRawIp;
-  return JavaReason::kNotIpv4;
+  if (take_ipv4(data, captured, walk, packet)) return JavaPacketClass::kTaken;
+  if (take_as_tunnel(data, captured, wire, packet)) return JavaPacketClass::kTakenAsRawIp;
+  return JavaPacketClass::kNotIpv4;
 }
 
 }  // namespace flowmeter

@@ -14,7 +14,7 @@
 namespace flowmeter {
 
 // What became of a frame.
-enum class JavaReason : uint8_t {
+enum class JavaPacketClass : uint8_t {
   kTaken,              // a packet, by the first walk
   kTakenAsRawIp,       // a packet, by the walk from the first byte
   kNotIpv4,            // neither walk found a usable IPv4 header
@@ -24,7 +24,7 @@ enum class JavaReason : uint8_t {
 
 // Fills packet, except time_us, if the frame is taken. Reads at most captured_length bytes at data.
 // wire_length is that of the record, which was not checked.
-JavaReason java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
-                     JavaPacket* packet);
+JavaPacketClass java_walk(const uint8_t* data, uint32_t captured_length, uint32_t wire_length,
+                          JavaPacket* packet);
 
 }  // namespace flowmeter

@@ -32,13 +32,13 @@ void PythonEngine::add(const LivePacket& live) {
   count(PythonDissector::dissect(live, &packet), packet);
 }
 
-void PythonEngine::count(PythonReason reason, const PythonPacket& packet) {
-  account_.count(reason);
-  if (reason == PythonReason::kTaken) flows_.add(packet);
+void PythonEngine::count(PythonPacketClass packet_class, const PythonPacket& packet) {
+  account_.count(packet_class);
+  if (packet_class == PythonPacketClass::kTaken) flows_.add(packet);
 }
 
 bool PythonEngine::balanced() const {
-  return account_.balanced() && account_.of(PythonReason::kTaken) == flows_.packets_taken() &&
+  return account_.balanced() && account_.of(PythonPacketClass::kTaken) == flows_.packets_taken() &&
          flows_.packets_taken() == flows_.packets_in_rows() + flows_.packets_left_out();
 }
 
@@ -52,7 +52,7 @@ std::string PythonEngine::account() const {
 }
 
 void PythonEngine::report(Host& host) const {
-  if (const uint64_t frames = account_.of(PythonReason::kLinkType))
+  if (const uint64_t frames = account_.of(PythonPacketClass::kLinkType))
     host.log_warning(std::to_string(frames) +
                      " packets are of a link type that the Python program cannot filter; it writes "
                      "no flow of such a capture");

@@ -34,12 +34,12 @@ class PythonEngine final : public CompatEngine {
   PythonEngine(uint32_t max_flows, PythonRow row, OutputFile output)
       : flows_(max_flows, std::move(row), std::move(output)) {}
 
-  void count(PythonReason reason, const PythonPacket& packet);
+  void count(PythonPacketClass packet_class, const PythonPacket& packet);
 
   const CaptureReader* capture_ = nullptr;
   PythonDissector dissector_;
   PythonFlows flows_;
-  AccountBy<PythonReason, PythonReason::kCount> account_;
+  AccountBy<PythonPacketClass, PythonPacketClass::kCount> account_;
 };
 
 }  // namespace flowmeter

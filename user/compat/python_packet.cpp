@@ -229,17 +229,17 @@ int64_t PythonDissector::time_us(const CapturedFrame& frame) const {
   return static_cast<int64_t>(us < 0 ? us + kWrap : us);
 }
 
-PythonReason PythonDissector::dissect(const CapturedFrame& frame, PythonPacket* packet) const {
-  if (!can_filter(frame.link_type)) return PythonReason::kLinkType;
+PythonPacketClass PythonDissector::dissect(const CapturedFrame& frame, PythonPacket* packet) const {
+  if (!can_filter(frame.link_type)) return PythonPacketClass::kLinkType;
   uint32_t length = std::min(frame.captured_length, kScapyMtu);
   if (capture_) length = std::min(length, capture_->snap_length());
   const auto ip = ipv4_of({frame.data, length}, frame.link_type,
                           file_is_little_endian(capture_ && capture_->byte_swapped()));
-  if (!ip || ip->size < kIpHeader) return PythonReason::kNotIpv4;
+  if (!ip || ip->size < kIpHeader) return PythonPacketClass::kNotIpv4;
   packet->protocol = ip->data[9];
   if (packet->protocol != FM_TCP && packet->protocol != FM_UDP && packet->protocol != FM_ICMP)
-    return PythonReason::kOtherProtocol;
-  if ((be16(ip->data + 6) & 0x1fff) != 0) return PythonReason::kFragment;
+    return PythonPacketClass::kOtherProtocol;
+  if ((be16(ip->data + 6) & 0x1fff) != 0) return PythonPacketClass::kLaterFragment;
 
   packet->ihl = ip->data[0] & 0xf;
   packet->key.source_ip = be32(ip->data + 12);
@@ -253,17 +253,17 @@ PythonReason PythonDissector::dissect(const CapturedFrame& frame, PythonPacket* 
     padding = above(segment.size, total_length - header);
     segment = segment.first(total_length - header);
   }
-  if (!dissect_transport(segment, padding, packet)) return PythonReason::kNotDissected;
+  if (!dissect_transport(segment, padding, packet)) return PythonPacketClass::kNotDissected;
   packet->length = static_cast<uint16_t>(length);
   packet->time_us = time_us(frame);
-  return PythonReason::kTaken;
+  return PythonPacketClass::kTaken;
 }
 
-PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* packet) {
+PythonPacketClass PythonDissector::dissect(const LivePacket& live, PythonPacket* packet) {
   constexpr uint32_t kUdpHeader = 8, kMostTcpHeader = 60;
   const fm_packet& known = live.packet;
-  if (known.key.ip_version != 4 || known.has_shims) return PythonReason::kNotIpv4;
-  if (live.is_later_fragment()) return PythonReason::kFragment;
+  if (known.key.ip_version != 4 || known.has_shims) return PythonPacketClass::kNotIpv4;
+  if (live.is_later_fragment()) return PythonPacketClass::kLaterFragment;
   packet->protocol = known.key.protocol;
   packet->key.source_ip = live.source_ip();
   packet->key.destination_ip = live.destination_ip();
@@ -286,7 +286,7 @@ PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* pack
                                     : icmp_has_identifier(type) ? 0
                                                                 : PythonPacket::kNoIdentifier;
     const size_t size = known.header_bytes - ip_header + known.payload_bytes;
-    if (!icmp_dissects(type, size)) return PythonReason::kNotDissected;
+    if (!icmp_dissects(type, size)) return PythonPacketClass::kNotDissected;
     headers = ip_header + icmp_header(type);
   } else {
     packet->key.source_value = live.source_port();
@@ -297,7 +297,7 @@ PythonReason PythonDissector::dissect(const LivePacket& live, PythonPacket* pack
   // Includes padding: everything that was captured after the headers.
   packet->payload = static_cast<uint16_t>(above(length, live.link_bytes() + headers));
   packet->time_us = live.time_us;
-  return PythonReason::kTaken;
+  return PythonPacketClass::kTaken;
 }
 
 }  // namespace flowmeter

@@ -39,12 +39,12 @@ struct PythonPacket {
 PythonPacket::Key reverse_key(const PythonPacket& packet);
 
 // What became of a frame: kTaken, or why the original never counts it.
-enum class PythonReason : uint8_t {
+enum class PythonPacketClass : uint8_t {
   kTaken,
   kLinkType,       // all frames of a capture that tcpdump or scapy cannot filter
   kNotIpv4,        // no IPv4 directly after the link header, with 20 bytes captured
   kOtherProtocol,  // not TCP, UDP, ICMP
-  kFragment,       // not the first of its datagram
+  kLaterFragment,  // not the first of its datagram
   kNotDissected,   // so short that scapy does not make it a TCP, UDP or ICMP layer
   kCount
 };
@@ -54,10 +54,10 @@ class PythonDissector {
  public:
   void begin(const CaptureReader& capture) { capture_ = &capture; }
 
-  PythonReason dissect(const CapturedFrame& frame, PythonPacket* packet) const;
+  PythonPacketClass dissect(const CapturedFrame& frame, PythonPacket* packet) const;
   // The same for a packet of a live run.
-  static PythonReason dissect(const LivePacket& live, PythonPacket* packet);
-  // Whether the capture's frames cannot be filtered at all (PythonReason::kLinkType).
+  static PythonPacketClass dissect(const LivePacket& live, PythonPacket* packet);
+  // Whether the capture's frames cannot be filtered at all (PythonPacketClass::kLinkType).
   bool can_filter(uint32_t link_type) const;
 
  private:

@@ -19,9 +19,9 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// Reason, time and payload length of each record.
+// Packet class, time and payload length of each record.
 struct Record {
-  int reason;
+  int packet_class;
   int64_t time_us;
   int64_t payload_bytes;
   bool operator==(const Record&) const = default;
@@ -36,8 +36,8 @@ std::vector<Record> by_dissector(const std::string& path) {
   dissector.begin(*reader);
   for (CapturedFrame frame; reader->next(&frame) && !dissector.ends_before(frame);) {
     JavaPacket packet;
-    const JavaReason reason = dissector.dissect(frame, &packet);
-    records.push_back({static_cast<int>(reason), packet.time_us, packet.payload_bytes});
+    const JavaPacketClass packet_class = dissector.dissect(frame, &packet);
+    records.push_back({static_cast<int>(packet_class), packet.time_us, packet.payload_bytes});
   }
   return records;
 }
@@ -53,15 +53,15 @@ std::vector<Record> by_libpcap(const std::string& path) {
   const u_char* data;
   while (::pcap_next_ex(capture, &header, &data) == 1) {
     JavaPacket packet;
-    JavaReason reason = JavaReason::kWireBelowCaptured;
+    JavaPacketClass packet_class = JavaPacketClass::kWireBelowCaptured;
     if (static_cast<int32_t>(header->len) >= static_cast<int32_t>(header->caplen)) {
-      reason = java_walk(data, header->caplen, header->len, &packet);
-      if (reason != JavaReason::kNotIpv4)
+      packet_class = java_walk(data, header->caplen, header->len, &packet);
+      if (packet_class != JavaPacketClass::kNotIpv4)
         packet.time_us =
             java_add(static_cast<int64_t>(static_cast<uint64_t>(header->ts.tv_sec) * 1'000'000),
                      static_cast<int32_t>(header->ts.tv_usec));
     }
-    records.push_back({static_cast<int>(reason), packet.time_us, packet.payload_bytes});
+    records.push_back({static_cast<int>(packet_class), packet.time_us, packet.payload_bytes});
   }
   ::pcap_close(capture);
   return records;

@@ -115,9 +115,9 @@ const std::vector<Packet>& same_packets() {
 
 void expect_same(const Frame& frame, const LivePacket& packet, const std::string& what) {
   PythonPacket python{}, python_live{};
-  const PythonReason reason = PythonDissector().dissect(captured(frame), &python);
-  ASSERT_EQ(PythonDissector::dissect(packet, &python_live), reason) << what;
-  if (reason == PythonReason::kTaken) {
+  const PythonPacketClass python_class = PythonDissector().dissect(captured(frame), &python);
+  ASSERT_EQ(PythonDissector::dissect(packet, &python_live), python_class) << what;
+  if (python_class == PythonPacketClass::kTaken) {
     EXPECT_EQ(python_live.time_us, python.time_us) << what;
     EXPECT_EQ(python_live.key, python.key) << what;
     EXPECT_EQ(python_live.length, python.length) << what;
@@ -128,9 +128,9 @@ void expect_same(const Frame& frame, const LivePacket& packet, const std::string
     EXPECT_EQ(python_live.protocol, python.protocol) << what;
   }
   JavaPacket java, java_live;
-  const JavaReason java_reason = JavaDissector().dissect(captured(frame), &java);
-  ASSERT_EQ(JavaDissector::dissect(packet, &java_live), java_reason) << what;
-  if (java_reason == JavaReason::kNotIpv4) return;
+  const JavaPacketClass java_class = JavaDissector().dissect(captured(frame), &java);
+  ASSERT_EQ(JavaDissector::dissect(packet, &java_live), java_class) << what;
+  if (java_class == JavaPacketClass::kNotIpv4) return;
   EXPECT_EQ(java_live.time_us, java.time_us) << what;
   EXPECT_EQ(java_live.source, java.source) << what;
   EXPECT_EQ(java_live.destination, java.destination) << what;
