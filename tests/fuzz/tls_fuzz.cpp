@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(skip < size);
   Found expected, found;
   TlsWalk walk(skip);
-  const bool goes_on = walk.advance({whole.get(), size}, 0, expected);
+  const bool continues = walk.advance({whole.get(), size}, 0, expected);
 
   TlsWalk growing(skip);
   bool on = true;
@@ -66,6 +66,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     on = growing.advance({part.get(), end - base}, base, found);
     if (end == size) break;
   }
-  require(on == goes_on && found.text == expected.text);
+  require(on == continues && found.text == expected.text);
   return 0;
 }

@@ -114,7 +114,7 @@ void ApplicationLayer::add_segment(Flow& flow, bool port_53, const Payload& payl
     // The rest of the head cannot arrive any more. Parked segments wait until the next segment
     // closes the head.
     const StreamHead* head = head_of(flow, direction);
-    if (head == nullptr || !head->parked_behind(flow.end[direction])) close_head(flow, direction);
+    if (head == nullptr || !head->parked_after(flow.end[direction])) close_head(flow, direction);
   }
 }
 
@@ -177,7 +177,7 @@ void ApplicationLayer::add_in_order(Place place, uint32_t offset, Bytes bytes, b
   push_begins(place, from, to, &head->candidates);
   const uint32_t needed =
       parse(place, head->from_base(to), head->base(), head->candidates, extent_to(to));
-  if (needed >= to && !head->parked_behind(to)) free_head(flow, direction);
+  if (needed >= to && !head->parked_after(to)) free_head(flow, direction);
 }
 
 // Adds as candidates the segments so far that started between from and to, the part of the stream

@@ -55,9 +55,9 @@ void StreamHead::visit_pieces(uint32_t from, uint32_t to, uint32_t end, Visit&& 
   while (from < to) {
     uint32_t there_to = from < end ? end : from, next = to;
     for (unsigned i = 0; i < parked_count_; i++) {
-      const uint32_t begin = parked_[i].offset, behind = begin + parked_[i].length;
+      const uint32_t begin = parked_[i].offset, after = begin + parked_[i].length;
       if (begin <= from) {
-        there_to = std::max(there_to, behind);
+        there_to = std::max(there_to, after);
       } else {
         next = std::min(next, begin);
       }
@@ -103,10 +103,9 @@ bool StreamHead::add(uint32_t offset, Bytes bytes, uint32_t* end) {
                                 static_cast<uint16_t>(bytes.size())};
   }
   for (unsigned i = 0; i < parked_count_;) {
-    const uint32_t behind =
-        std::min<uint32_t>(parked_[i].offset + parked_[i].length, FM_HEAD_BYTES);
-    if (parked_[i].offset <= *end && behind > *end) {
-      *end = behind;
+    const uint32_t after = std::min<uint32_t>(parked_[i].offset + parked_[i].length, FM_HEAD_BYTES);
+    if (parked_[i].offset <= *end && after > *end) {
+      *end = after;
       i = 0;
     } else {
       i++;
@@ -115,7 +114,7 @@ bool StreamHead::add(uint32_t offset, Bytes bytes, uint32_t* end) {
   return true;
 }
 
-bool StreamHead::parked_behind(uint32_t end) const {
+bool StreamHead::parked_after(uint32_t end) const {
   for (unsigned i = 0; i < parked_count_; i++)
     if (parked_[i].offset > end) return true;
   return false;

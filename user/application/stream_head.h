@@ -56,7 +56,7 @@ class StreamHead {
   // the stream's first hole. False if there is no memory.
   bool add(uint32_t offset, Bytes bytes, uint32_t* end);
   // Whether a segment is parked after a hole at end.
-  bool parked_behind(uint32_t end) const;
+  bool parked_after(uint32_t end) const;
   // Calls visit(offset, first bytes) for each of those, in the order of their arrival.
   template <typename Visit>
   void visit_parked(uint32_t end, Visit&& visit) const {

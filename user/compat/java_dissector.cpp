@@ -78,8 +78,7 @@ JavaPacketClass JavaDissector::dissect(const LivePacket& live, JavaPacket* packe
     packet->header_bytes = packet->protocol == FM_UDP
                                ? kUdpHeader
                                : std::min<int>(known.header_bytes - kIpHeader, kMostTcpHeader);
-    packet->payload_bytes =
-        known.payload_bytes + (known.has_shims ? live.padding_behind_shims() : 0);
+    packet->payload_bytes = known.payload_bytes + (known.has_shims ? live.padding_with_shims() : 0);
   }
   return !known.has_shims && live.link_bytes() == 0 ? JavaPacketClass::kTakenAsRawIp
                                                     : JavaPacketClass::kTaken;

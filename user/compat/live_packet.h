@@ -33,7 +33,7 @@ struct LivePacket {
   uint32_t link_bytes() const { return outside_ip() < kEthernet ? 0 : kEthernet; }
   // Bytes after the IP packet if there are shims. The number of shims is not known, so a frame of
   // minimum size is assumed to have one VLAN tag, and a longer one to have no padding.
-  uint32_t padding_behind_shims() const {
+  uint32_t padding_with_shims() const {
     constexpr uint32_t kTag = 4, kLeastFrame = 60;
     const uint32_t other = outside_ip();
     return packet.wire_length <= kLeastFrame + kTag && other > kEthernet + kTag

@@ -81,7 +81,7 @@ std::optional<Bytes> ipv4_of(Bytes frame, uint32_t link_type, bool little_endian
 // scapy.layers.inet.IP: its options field takes 4 * IHL - 20 bytes of what follows the first 20.
 // With an IHL below 5 that number is negative, and Python's slices then count from the end: the
 // "options" are all but the last bytes.
-Bytes behind_ip_header(Bytes rest, unsigned ihl) {
+Bytes after_ip_header(Bytes rest, unsigned ihl) {
   const size_t header = size_t{4} * ihl;
   return header >= kIpHeader ? rest.from(header - kIpHeader) : rest.last(kIpHeader - header);
 }
@@ -244,7 +244,7 @@ PythonPacketClass PythonDissector::dissect(const CapturedFrame& frame, PythonPac
   packet->ihl = ip->data[0] & 0xf;
   packet->key.source_ip = be32(ip->data + 12);
   packet->key.destination_ip = be32(ip->data + 16);
-  Bytes segment = behind_ip_header(ip->from(kIpHeader), packet->ihl);
+  Bytes segment = after_ip_header(ip->from(kIpHeader), packet->ihl);
   // scapy.layers.inet.IP.extract_padding(): the bytes after the total length. If that length is
   // less than the header (0 before segmentation), there is no padding.
   size_t padding = 0;

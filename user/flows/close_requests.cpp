@@ -30,7 +30,7 @@ void CloseRequests::set_wanted_end(LiveFlow& live, fm_end_reason end) {
   leaving_ += live.wanted_end == FM_END_RESOURCES;
 }
 
-void CloseRequests::lives_on(uint32_t slot, uint64_t time_ns) {
+void CloseRequests::continues(uint32_t slot, uint64_t time_ns) {
   LiveFlow& live = flows_[slot];
   live.state_ns = time_ns;
   leaving_ -= live.state_asked_ns != 0;

@@ -39,7 +39,7 @@ class CloseRequests {
   // deadline becomes earlier.
   void watch(uint32_t slot) { wheel_.schedule(slot, deadline(flows_[slot])); }
   // Call this when the kernel has reported the flow's state at time_ns, so the flow continues.
-  void lives_on(uint32_t slot, uint64_t time_ns);
+  void continues(uint32_t slot, uint64_t time_ns);
   // Call this when the flow continues under another id; requests for the old id no longer count.
   void withdraw(LiveFlow& live) { set_wanted_end(live, FM_END_NONE); }
   // Call this when the flow leaves the table.

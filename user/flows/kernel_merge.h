@@ -34,7 +34,7 @@ class KernelMerge {
   // Adds a packet that the kernel could not count, of a flow that it has.
   void add_uncounted(LiveFlow& live, uint32_t slot, const fm_packet& packet);
   // Whether a flow without an entry may continue in a new one.
-  bool may_go_on(const LiveFlow& live) const { return !(timing_in_kernel_ && live.in_kernel()); }
+  bool may_continue(const LiveFlow& live) const { return !(timing_in_kernel_ && live.in_kernel()); }
   // Continues the flow in a new entry, which lacks all packets so far.
   void begin_entry(LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes);
   // Reduces the flow to the packets that the kernel's entry lacks. Requires: there are some.

@@ -140,7 +140,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   // The kernel never has two flows of one key: the older one left its map without a record.
   const uint32_t older = find_key(record.key);
   if (older != kNoSlot) {
-    if (goes_on(older, record, packet, id)) return;
+    if (continues(older, record, packet, id)) return;
     const LiveFlow& live = pool_[older];
     const fm_end_reason ended = fm_flow_ended(&live.flow.counters, &packet, &settings_);
     if (record.packet.what & FM_RECORD_NEW_ENTRY)
@@ -155,14 +155,14 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
 
 // Whether the packet that opens an entry of the kernel's map belongs to the flow in slot, which the
 // map has dropped (or never had room for). If so, the flow continues under the new id.
-bool LiveFlows::goes_on(uint32_t slot, const fm_open_record& record, const fm_packet& packet,
-                        uint64_t id) {
+bool LiveFlows::continues(uint32_t slot, const fm_open_record& record, const fm_packet& packet,
+                          uint64_t id) {
   LiveFlow& live = pool_[slot];
   if (live.in_kernel()) {
     if (!(record.packet.what & FM_RECORD_NEW_ENTRY)) return false;  // the kernel has ended it
     note_eviction(slot);
   }
-  if (!merge_.may_go_on(live)) return false;
+  if (!merge_.may_continue(live)) return false;
   if (fm_flow_ended(&live.flow.counters, &packet, &settings_) != FM_END_NONE) return false;
   recreated_++;
   merge_.begin_entry(live, slot, sizes_[slot]);
@@ -222,7 +222,7 @@ void LiveFlows::state(const fm_state_record& record) {
     sizes_[slot] = merge_.sizes_in(record);
     applications_.lost(slot);
   }
-  requests_.lives_on(slot, record.head.time_ns);
+  requests_.continues(slot, record.head.time_ns);
 }
 
 void LiveFlows::closed(const fm_state_record& record) {

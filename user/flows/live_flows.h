@@ -137,7 +137,7 @@ class LiveFlows {
   void update(uint32_t slot, const fm_packet& packet);
 
   void open(const fm_open_record& record, uint64_t id);
-  bool goes_on(uint32_t slot, const fm_open_record& record, const fm_packet& packet, uint64_t id);
+  bool continues(uint32_t slot, const fm_open_record& record, const fm_packet& packet, uint64_t id);
   void uncounted(const fm_open_record& record);
   void payload(const fm_payload_record& record);
   void state(const fm_state_record& record);

@@ -98,7 +98,7 @@ void for_each_entry(const std::string& directory, Take take) {
 }
 
 // The id of the program that a file descriptor refers to, directly or by its link; otherwise 0.
-uint32_t program_behind(const std::string& process, const std::string& fd) {
+uint32_t program_of(const std::string& process, const std::string& fd) {
   char target[32];
   const ssize_t length = ::readlink((process + "/fd/" + fd).c_str(), target, sizeof(target));
   if (length <= 0) return 0;
@@ -122,7 +122,7 @@ void find_owners(std::vector<AttachedProgram>& programs) {
     const std::string process = "/proc/" + pid;
     std::vector<uint32_t> seen;  // often both the program and its link are open
     for_each_entry(process + "/fd", [&](const std::string& fd) {
-      const uint32_t id = program_behind(process, fd);
+      const uint32_t id = program_of(process, fd);
       const auto owner = owners.find(id);
       if (owner == owners.end() || std::find(seen.begin(), seen.end(), id) != seen.end()) return;
       seen.push_back(id);

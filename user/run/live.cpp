@@ -151,7 +151,7 @@ class LiveRun {
   // continues for the next daemon, only processes the records.
   Status finish() {
     interfaces_->check(/*grace_ns=*/0);
-    if (kernel_goes_on(config_)) return hand_over();
+    if (kernel_continues(config_)) return hand_over();
     interfaces_->detach_for_good();
     // A program that was running when its link was removed may still write a record.
     sleep_ns(10 * kMillisecond);

@@ -13,7 +13,7 @@
 namespace flowmeter {
 
 // Whether the kernel continues when the run ends, for the next daemon (--pin).
-inline bool kernel_goes_on(const Config& config) {
+inline bool kernel_continues(const Config& config) {
   return !config.pin.empty() && !config.unpin;
 }
 

@@ -131,7 +131,7 @@ class Talkers:
 
 
 class Restart(Pinned):
-    def goes_on(self, interrupt, *arguments):
+    def continues(self, interrupt, *arguments):
         """With events, the times that only the first program knew are lost, and a warning says of how many packets: at
         least of those that it had drained, at most of all that were sent before the second program started."""
         in_kernel = "kernel" in arguments
@@ -162,19 +162,19 @@ class Restart(Pinned):
         self.same_as_reference(rows, reference, live_cases.TIMES if in_kernel else ("flow_duration",))
 
     def test_killed(self):
-        self.goes_on(self.kill)
+        self.continues(self.kill)
 
     def test_killed_datapath_kernel(self):
-        self.goes_on(self.kill, "--datapath", "kernel")
+        self.continues(self.kill, "--datapath", "kernel")
 
     def test_stopped(self):
-        self.goes_on(self.stop)
+        self.continues(self.stop)
 
     def test_stopped_datapath_kernel(self):
-        self.goes_on(self.stop, "--datapath", "kernel")
+        self.continues(self.stop, "--datapath", "kernel")
 
     def test_killed_xdp(self):
-        self.goes_on(self.kill, "--hook", "xdp-generic")
+        self.continues(self.kill, "--hook", "xdp-generic")
 
     def under_load(self, *arguments):
         """Killed and started again, over and over, while packets are sent both ways."""

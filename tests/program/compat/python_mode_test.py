@@ -379,16 +379,16 @@ class Quirks(PythonCase):
             done = self.run_on(octets)
             rows = done.csv.decode().split("\r\n")
             return int(rows[1].split(",")[COLUMNS.index("tot_fwd_pkts")]), len(done.warnings)
-        goes_on, ends = (3, 0), (2, 1)
-        self.assertEqual(packets(interface()), goes_on)
-        self.assertEqual(packets(interface(snap=262144)), goes_on)
-        self.assertEqual(packets(section(), interface()), goes_on)
+        continues, ends = (3, 0), (2, 1)
+        self.assertEqual(packets(interface()), continues)
+        self.assertEqual(packets(interface(snap=262144)), continues)
+        self.assertEqual(packets(section(), interface()), continues)
         # Even if no packet belongs to that interface.
         self.assertEqual(packets(interface(113)), ends)
         self.assertEqual(packets(interface(snap=100)), ends)
         self.assertEqual(packets(section(), interface(113), section(), interface()), ends)
         self.assertEqual(packets(section(">"), interface(order=">"), order=">"), ends)
-        for resolution, outcome in ((19, goes_on), (20, ends), (0x80 + 63, goes_on), (0x80 + 64, ends)):
+        for resolution, outcome in ((19, continues), (20, ends), (0x80 + 63, continues), (0x80 + 64, ends)):
             self.assertEqual(packets(interface(resolution=resolution)), outcome, resolution)
 
     def test_files_that_libpcap_refuses(self):

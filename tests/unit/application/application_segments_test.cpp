@@ -343,8 +343,8 @@ TEST(ApplicationLayerSegments, AFlowHoldsAtMost16KiB) {
 TEST(ApplicationLayerSegments, AFlowMayHoldTwoWholeHeads) {
   ApplicationLayer layer(4);
   Conversation c(layer);
-  const std::string behind_a_hole(FM_HEAD_BYTES - 1, 'x');
-  c.syn(0).at(0, 1, behind_a_hole).syn(1).at(1, 1, behind_a_hole).at(0, 0, "y");
+  const std::string after_a_hole(FM_HEAD_BYTES - 1, 'x');
+  c.syn(0).at(0, 1, after_a_hole).syn(1).at(1, 1, after_a_hole).at(0, 0, "y");
   c.at(1, FM_HEAD_BYTES, kOk);
   EXPECT_EQ(c.result(), "HTTP 0/1 NONE 200 0");
 }
