@@ -28,7 +28,7 @@ struct fm_direction_counters {
   __u64 data_packets;                  /* packets with payload */
   __u64 flag_packets[FM_COMMON_FLAGS]; /* [n]: packets with flag bit n */
 };
-FM_STATIC_ASSERT(sizeof(struct fm_direction_counters) == 128, "two cache lines a packet");
+FM_STATIC_ASSERT(sizeof(struct fm_direction_counters) == 128, "two cache lines per packet");
 
 struct fm_flow_counters {
   __u64 first_ns;

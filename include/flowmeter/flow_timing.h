@@ -4,7 +4,7 @@
  * event per packet, or with datapath "kernel" in the map entry.
  *
  * Fields are grouped by cache line. Only long gaps touch the first one and a half lines. Then come
- * the fields that every packet touches, one line per direction, and bulks. So behind the key and
+ * the fields that every packet touches, one line per direction, and bulks. So after the key and
  * the counters (five and a half lines), all hot fields are aligned to cache lines. */
 #ifndef FLOWMETER_FLOW_TIMING_H
 #define FLOWMETER_FLOW_TIMING_H

@@ -77,7 +77,7 @@ Number netlink_number(std::string_view value) {
   return number;
 }
 
-// The other way round: what follows a message's header, as bytes. Requires: value lives on.
+// The opposite: a number or structure as bytes. Requires: value outlives the result.
 template <typename Value>
 std::string_view netlink_bytes(const Value& value) {
   return {reinterpret_cast<const char*>(&value), sizeof(value)};

@@ -27,7 +27,7 @@ struct TrafficFilter {
   uint16_t protocol = 0;  // ETH_P_…
   uint32_t handle = 0;
   std::string kind;  // "bpf", "u32", …
-  // Of a BPF filter.
+  // Only for BPF filters:
   std::string name;
   uint32_t program_id = 0;
 };

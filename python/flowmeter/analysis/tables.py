@@ -140,7 +140,7 @@ class ClassifiedFlows:
         self._stays = [i for i, name in enumerate(titles) if name.strip() not in classes.COLUMNS]
         self._all_stay = len(self._stays) == len(titles)
         self._header = flows.line_of([titles[i] for i in self._stays] + list(classes.COLUMNS)) + "\n"
-        # One text for each combination of classes: some hundred, looked up by one number a flow.
+        # One text for each combination of classes: some hundred, looked up by one number per flow.
         names = [(*classes.FLOW_TYPES, ""), (*classes.TIMINGS, ""), (*classes.PATTERNS, ""), ("False", "True")]
         self._radix = [len(of_kind) for of_kind in names]
         self._endings = [f",{','.join(of_flow)}\n" for of_flow in itertools.product(*names)]

@@ -103,7 +103,7 @@ TEST(ApplicationQuantities, DnsFromFrames) {
   expected["DNS Most Common Query Type"] = "1";
   expected["Flow Duration"] = "20000";
   expect_cells(rows[0], expected);
-  // Of two equally common values, the one seen first.
+  // If two values are equally common, the one seen first counts.
   rows = rows_of({resolver(dns(28), false).at(0), resolver(dns(28, true, 3), true).at(.1),
                   resolver(dns(1), false).at(.2), resolver(dns(1, true), true).at(.3)});
   expect_cells(rows[0], {{"DNS Query Count", "2"},
