@@ -93,10 +93,10 @@ def test_what_cannot_be(small, tmp_path):
             create_sniffer(*arguments)
     with pytest.raises(FileNotFoundError):
         create_sniffer(str(tmp_path / "none.pcap"), None, "csv", output)
-    octets = small.read_bytes()
+    content = small.read_bytes()
     with pytest.raises(ValueError, match="also an input"):
         create_sniffer(small, None, "csv", str(small))
-    assert small.read_bytes() == octets
+    assert small.read_bytes() == content
     sniffer, _ = create_sniffer(small, None, "csv", output, fields="src_ipp")
     with pytest.raises(ValueError, match="src_ip"):
         sniffer.start()

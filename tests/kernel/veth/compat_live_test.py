@@ -77,9 +77,9 @@ class CompatLive(cases.Case):
         server, client = self.server(pair, socket.SOCK_DGRAM, theirs, 53), self.client(pair, socket.SOCK_DGRAM, ours, port)
         for size in sizes:
             client.sendto(bytes(size), (theirs, 53))
-            octets, who = server.recvfrom(20000)
+            data, who = server.recvfrom(20000)
             time.sleep(PAUSE_S)
-            server.sendto(bytes(len(octets) // 2), who)
+            server.sendto(bytes(len(data) // 2), who)
             client.recv(20000)
             time.sleep(PAUSE_S)
         server.close()
@@ -230,8 +230,8 @@ class CompatLive(cases.Case):
         sender = threading.Thread(target=lambda: (client.sendall(bytes(3_000_000)), client.shutdown(socket.SHUT_WR)))
         sender.start()
         received = 0
-        while octets := there.recv(1 << 20):
-            received += len(octets)
+        while data := there.recv(1 << 20):
+            received += len(data)
         sender.join()
         there.close()
         self.assertEqual(received, 3_000_000)

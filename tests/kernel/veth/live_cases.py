@@ -38,8 +38,8 @@ class UdpSocket(socket.socket):
 
     target = None
 
-    def send(self, octets):
-        return self.sendto(octets, self.target)
+    def send(self, data):
+        return self.sendto(data, self.target)
 
 
 class Live(cases.Case):
@@ -126,7 +126,7 @@ class AgainstTcpdump(Live):
         self.agrees_with_link_counters(done, expected, after[0] - before[0], after[1] - before[1])
         return found
 
-    def agrees_with_link_counters(self, done, rows, packets, octets):
+    def agrees_with_link_counters(self, done, rows, packets, byte_count):
         """Compares with the kernel's own counters (ip -s link), if nothing but our flows was on the wire."""
         if any(key[1].startswith("ff") for key in rows) or done.account["not_ip"]:
             print("not compared with the interface's counters: there were other packets")
@@ -134,7 +134,7 @@ class AgainstTcpdump(Live):
         self.assertEqual(done.account["seen"], packets)
         if not all("totlen_fwd_pkts" in row for row in rows.values()):
             return
-        self.assertEqual(sum(int(row["totlen_fwd_pkts"]) + int(row["totlen_bwd_pkts"]) for row in rows.values()), octets)
+        self.assertEqual(sum(int(row["totlen_fwd_pkts"]) + int(row["totlen_bwd_pkts"]) for row in rows.values()), byte_count)
 
     def by_flow(self, rows):
         """Rows by 5-tuple and occurrence, because ICMP flows of two addresses have the same 5-tuple."""

@@ -34,8 +34,8 @@ class Screen:
         self.row = self.column = 0
         self.overflows = 0  # characters beyond the right edge, lines beyond the last
 
-    def feed(self, octets):
-        text = self.rest + octets
+    def feed(self, data):
+        text = self.rest + data
         self.rest = b""
         while text:
             found = re.match(rb"\x1b\[(\??[0-9;]*)([A-Za-z])", text)

@@ -25,10 +25,10 @@ class OffloadAgainstTheWire(live_cases.AgainstTcpdump):
     def captured(self, pair, side):
         return pair.b
 
-    def agrees_with_link_counters(self, done, rows, packets, octets):
+    def agrees_with_link_counters(self, done, rows, packets, byte_count):
         # A veth with GRO counts the bytes that it receives without their Ethernet headers.
         received = hooks(done.err)["veth0", "ingress"]["seen"]
-        super().agrees_with_link_counters(done, rows, packets, octets + 14 * received)
+        super().agrees_with_link_counters(done, rows, packets, byte_count + 14 * received)
 
     def transfer(self, datapath, *arguments):
         self.arguments = ("--datapath", datapath)
@@ -65,11 +65,11 @@ class UdpSegmentation(Limits):
             client = self.udp(pair.a, ours, 40000, (theirs, 7000))
             client.setsockopt(socket.SOL_UDP, UDP_SEGMENT, segment)
             sizes[ours] = []
-            for octets in (30 * segment, 30 * segment + 1, segment, 2 * segment - 1, 1):
-                client.send(bytes(octets))
-                while octets > 0:  # the last one is shorter
+            for remaining in (30 * segment, 30 * segment + 1, segment, 2 * segment - 1, 1):
+                client.send(bytes(remaining))
+                while remaining > 0:  # the last one is shorter
                     sizes[ours].append(len(server.recv(2000)))
-                    octets -= sizes[ours][-1]
+                    remaining -= sizes[ours][-1]
         self.assertEqual([len(each) for each in sizes.values()], [65, 65])
         pair.wait_quiet()
         done, rows = self.finish(live)

@@ -38,8 +38,8 @@ class Printed(live_cases.Live):
 
         def listen():
             try:
-                while octets := os.read(read, 4096):
-                    self.said.extend(octets)
+                while data := os.read(read, 4096):
+                    self.said.extend(data)
             except OSError:  # a terminal whose other end is gone
                 pass
 

@@ -375,14 +375,14 @@ class Refused(Pinned):
         journal = self.pins + "/journal"
         zero = ("key", "hex", "00", "00", "00", "00")
         found = json.loads(namespaces.run("bpftool", "-j", "map", "lookup", "pinned", journal, *zero))
-        value = found["value"] if isinstance(found["value"], list) else found["formatted"]["value"]
-        octets = [f"{int(octet, 16):02x}" for octet in value]
-        octets[0] = f"{int(octets[0], 16) ^ 1:02x}"  # another version of the schema
-        namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *octets)
+        stored = found["value"] if isinstance(found["value"], list) else found["formatted"]["value"]
+        value = [f"{int(byte, 16):02x}" for byte in stored]
+        value[0] = f"{int(value[0], 16) ^ 1:02x}"  # another version of the schema
+        namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *value)
         self.refused("incompatible version", self.pins)
         self.assertTrue(os.path.exists(journal), "it is left as it is")
-        octets[0] = f"{int(octets[0], 16) ^ 1:02x}"
-        namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *octets)
+        value[0] = f"{int(value[0], 16) ^ 1:02x}"
+        namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *value)
         self.end(self.pinned("second", "--unpin").wait_attached())
 
     def test_not_a_bpf_file_system(self):

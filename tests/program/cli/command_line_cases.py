@@ -14,9 +14,9 @@ class CommandLine(cases.Case):
         self.output = self.path("flows.csv")
         self.capture = self.write("x.pcap", capture.pcap(capture.conversation()))
 
-    def write(self, name, octets):
+    def write(self, name, data):
         with open(self.path(name), "wb") as file:
-            file.write(octets)
+            file.write(data)
         return self.path(name)
 
     def text(self, path=None):

@@ -154,10 +154,10 @@ class Captures(CommandLine):
                 self.assert_fails(meter.run("-f", short, "-c", self.output), FAILED, short)
 
     def test_truncated_capture_gives_its_flows(self):
-        octets = capture.pcap(capture.conversation())
+        data = capture.pcap(capture.conversation())
         for cut in (1, 20, 60):
             with self.subTest(cut):
-                short = self.write("cut.pcap", octets[:-cut])
+                short = self.write("cut.pcap", data[:-cut])
                 done = meter.run("-f", short, "-c", self.output)
                 self.assert_replayed(done, 2, 6)
                 self.assertEqual(len(done.warnings), 1, done.err)
@@ -171,8 +171,8 @@ class Captures(CommandLine):
         self.assertEqual(len(meter.rows_of(self.text())), 2, "its flows are written all the same")
 
     def test_absurd_record_length(self):
-        octets = capture.pcap(capture.conversation()) + b"\xff" * 64
-        done = meter.run("-f", self.write("odd.pcap", octets), "-c", self.output)
+        data = capture.pcap(capture.conversation()) + b"\xff" * 64
+        done = meter.run("-f", self.write("odd.pcap", data), "-c", self.output)
         self.assert_replayed(done)
         self.assertEqual(len(done.warnings), 1, done.err)
 
@@ -217,8 +217,8 @@ class Captures(CommandLine):
 
 class StandardInput(CommandLine):
     def test_pipe(self):
-        octets = open(self.capture, "rb").read()
-        self.assert_replayed(meter.run("-f", "-", "-c", self.output, stdin=octets))
+        data = open(self.capture, "rb").read()
+        self.assert_replayed(meter.run("-f", "-", "-c", self.output, stdin=data))
         piped = self.text()
         self.assert_replayed(meter.run("-f", self.capture, "-c", self.output))
         self.assertEqual(piped, self.text())
@@ -228,10 +228,10 @@ class StandardInput(CommandLine):
         self.assert_fails(done, FAILED, "-")
 
     def test_pipe_in_small_pieces(self):
-        octets = open(self.capture, "rb").read()
+        data = open(self.capture, "rb").read()
         process = self.start("-f", "-")
-        for i in range(0, len(octets), 7):
-            process.stdin.write(octets[i:i + 7])
+        for i in range(0, len(data), 7):
+            process.stdin.write(data[i:i + 7])
             process.stdin.flush()
         self.assertEqual(self.end(process).code, OK)
         self.assertEqual(len(meter.rows_of(self.text())), 3)

@@ -19,9 +19,9 @@ class JavaCase(cases.Case):
         self.addCleanup(lambda: os.environ.pop("TZ") if zone is None else os.environ.update(TZ=zone))
         os.environ["TZ"] = "UTC"
 
-    def run_on(self, octets, *arguments, name="x.pcap"):
+    def run_on(self, data, *arguments, name="x.pcap"):
         with open(self.path(name), "wb") as file:
-            file.write(octets)
+            file.write(data)
         done = meter.run("--compat", "java", "-f", self.path(name), *arguments)
         self.assertEqual(done.code, 0, done.err)
         return done

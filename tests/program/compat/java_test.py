@@ -305,11 +305,11 @@ class JavaRandom(JavaCase):
     def test_random_captures(self):
         rows = 0
         for seed in range(self.SEEDS):
-            octets = random_capture(seed)
-            expected = java_cicflowmeter.rows(octets)
+            data = random_capture(seed)
+            expected = java_cicflowmeter.rows(data)
             rows += expected.count("\n") - 1
-            if self.run_on(octets).out != expected:
-                got = self.run_on(octets).out.split("\n")
+            if self.run_on(data).out != expected:
+                got = self.run_on(data).out.split("\n")
                 different = [(a, b) for a, b in zip(got, expected.split("\n")) if a != b][:1]
                 self.fail(f"seed {seed}: {len(got) - 2} rows, {expected.count(chr(10)) - 1} expected: {different}")
         self.assertGreater(rows, 20 * self.SEEDS)

@@ -183,9 +183,9 @@ class JavaWalk(JavaCase):
 
     def test_link_type_is_ignored(self):
         frame = ethernet(ipv4(6, tcp(ACK, b"abc")))
-        octets = bytearray(pcap([(START, frame), (START + 1, frame)]))
-        octets[20] = 113
-        self.assertEqual(len(self.run_on(bytes(octets)).out.splitlines()), 2)
+        data = bytearray(pcap([(START, frame), (START + 1, frame)]))
+        data[20] = 113
+        self.assertEqual(len(self.run_on(bytes(data)).out.splitlines()), 2)
 
     def test_wire_below_captured(self):
         frame = ethernet(ipv4(6, tcp(ACK, b"abc")))

@@ -21,8 +21,8 @@ class Protocols(cases.Case):
             files = protocol_captures.files(seed)
             expected = model(files["pcap"])
             rows += max(0, expected.count(b"\n") - 1)
-            for name, octets in files.items():
-                done = meter.run("-f", "-", "--compat", mode, "-c", self.path("out.csv"), stdin=octets)
+            for name, data in files.items():
+                done = meter.run("-f", "-", "--compat", mode, "-c", self.path("out.csv"), stdin=data)
                 self.assertEqual((done.code, done.errors), (0, []), done.err)
                 with open(self.path("out.csv"), "rb") as file:
                     found = file.read()
@@ -37,4 +37,4 @@ class Protocols(cases.Case):
         self.of_all_files("python", python_cicflowmeter.csv_of, 15)
 
     def test_java(self):
-        self.of_all_files("java", lambda octets: java_cicflowmeter.rows(octets).encode(), 15)
+        self.of_all_files("java", lambda data: java_cicflowmeter.rows(data).encode(), 15)

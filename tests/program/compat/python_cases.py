@@ -51,11 +51,11 @@ def enhanced(seconds, frame, order="<"):
 
 
 class PythonCase(cases.Case):
-    def run_on(self, octets, *arguments):
+    def run_on(self, data, *arguments):
         """The finished run on a capture; the bytes of its output are in .csv."""
         path = self.path("x.pcap")
         with open(path, "wb") as file:
-            file.write(octets)
+            file.write(data)
         output = self.path("x.csv")
         done = meter.run("-f", path, "--compat", "python", "-c", output, *arguments)
         self.assertEqual(done.code, 0, done.err)
@@ -63,8 +63,8 @@ class PythonCase(cases.Case):
             done.csv = file.read()
         return done
 
-    def rows_of(self, octets, *arguments):
-        text = self.run_on(octets, *arguments).csv.decode()
+    def rows_of(self, data, *arguments):
+        text = self.run_on(data, *arguments).csv.decode()
         rows = text.split("\r\n")
         self.assertEqual(rows.pop(), "", "the last line has no CR LF")
         if rows:

@@ -25,14 +25,14 @@ class CommandLine(PythonCase):
                       done.err)
 
     def test_standard_output_and_pipe(self):
-        octets = capture.pcap(capture.conversation())
-        want = python_cicflowmeter.csv_of(octets).decode()
-        done = meter.run("-f", "-", "--compat", "python", stdin=octets)
+        data = capture.pcap(capture.conversation())
+        want = python_cicflowmeter.csv_of(data).decode()
+        done = meter.run("-f", "-", "--compat", "python", stdin=data)
         self.assertEqual((done.code, done.out), (0, want))
 
     def test_fields_keep_the_programs_order(self):
-        octets = capture.pcap([(1, ethernet(udp()))])
-        done = self.run_on(octets, "--fields", "tot_fwd_pkts,src_ip,subflow_bwd_byts")
+        data = capture.pcap([(1, ethernet(udp()))])
+        done = self.run_on(data, "--fields", "tot_fwd_pkts,src_ip,subflow_bwd_byts")
         self.assertEqual(done.csv, f"src_ip,tot_fwd_pkts,subflow_bwd_byts\r\n{CLIENT},2,0\r\n".encode())
 
     def test_several_captures_are_one_stream(self):
@@ -60,10 +60,10 @@ class CommandLine(PythonCase):
         self.assertIn("No space left on device", done.err)
 
     def test_damage_ends_the_reading(self):
-        octets = capture.pcap([(1, ethernet(udp())), (2, ethernet(udp(20)))])[:-1]
-        done = self.run_on(octets)
+        data = capture.pcap([(1, ethernet(udp())), (2, ethernet(udp(20)))])[:-1]
+        done = self.run_on(data)
         self.assertIn("earlier packets were used", "\n".join(done.warnings))
-        self.assertEqual(done.csv, python_cicflowmeter.csv_of(octets))
+        self.assertEqual(done.csv, python_cicflowmeter.csv_of(data))
 
     def test_number_of_packets(self):
         done = self.run_on(capture.pcap([(i, ethernet(udp())) for i in range(9)]), "--packets", "4")

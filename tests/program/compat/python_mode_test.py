@@ -190,8 +190,8 @@ class Quirks(PythonCase):
         self.expect_flows(rows, (4000, 80, 2, 1), (4000, 80, 1, 2))
 
     def test_flow_without_forward_packets_is_left_out(self):
-        octets = capture.pcap([(t, ethernet(p)) for t, p in [(1, tcp()), (300, tcp(back=True)), (301, udp())]])
-        done = self.run_on(octets)
+        data = capture.pcap([(t, ethernet(p)) for t, p in [(1, tcp()), (300, tcp(back=True)), (301, udp())]])
+        done = self.run_on(data)
         self.assertEqual(done.csv.count(b"\r\n"), 1 + 2)
         self.assertIn("left_out=1", done.err)
         self.assertIn("1 flows without a forward packet were left out (1 packets)", "\n".join(done.warnings))
@@ -317,8 +317,8 @@ class Quirks(PythonCase):
         self.assertEqual(sizes, [6, 8, 9, 10, 11])
 
         def sizes_of(kind):
-            octets = icmp(kind, payload=20)
-            return [n for n in range(22) if self.taken(ethernet(octets[:20 + n]))[0]]
+            data = icmp(kind, payload=20)
+            return [n for n in range(22) if self.taken(ethernet(data[:20 + n]))[0]]
         whole = list(range(8, 22))
         self.assertEqual(sizes_of(8), [1, 2, 4, 6] + whole)
         self.assertEqual(sizes_of(3), [1, 2, 4, 5, 6] + whole)
@@ -355,8 +355,8 @@ class Quirks(PythonCase):
         frame = ethernet(udp())
 
         def duration(second, third):
-            octets = pcap([(1, 0, frame), (*second, frame), (*third, frame)], nanoseconds=True)
-            return self.rows_of(octets)[0]["flow_duration"]
+            data = pcap([(1, 0, frame), (*second, frame), (*third, frame)], nanoseconds=True)
+            return self.rows_of(data)[0]["flow_duration"]
         self.assertEqual(duration((1, 1999), (1, 1000)), "1e-06")
         self.assertEqual(duration((1, 999), (1, 1)), "0.0")
         # -1 / 1000 is 0; -2000 / 1000 is -2, which as an unsigned number is 4294.967294 s.
@@ -366,17 +366,17 @@ class Quirks(PythonCase):
 
     def test_pcapng_seconds_have_32_bits(self):
         frame = ethernet(udp())
-        octets = section() + interface(offset=-10) + enhanced(3.5, frame)
-        self.expect(self.rows_of(octets)[0], timestamp="2106-02-07 06:28:09")  # 2^32 - 7 s
-        octets = section() + interface(offset=1 << 33) + enhanced(3.5, frame)
-        self.expect(self.rows_of(octets)[0], timestamp="1970-01-01 00:00:03")
+        data = section() + interface(offset=-10) + enhanced(3.5, frame)
+        self.expect(self.rows_of(data)[0], timestamp="2106-02-07 06:28:09")  # 2^32 - 7 s
+        data = section() + interface(offset=1 << 33) + enhanced(3.5, frame)
+        self.expect(self.rows_of(data)[0], timestamp="1970-01-01 00:00:03")
 
     def test_pcapng_ends_where_libpcap_does(self):
         frame = ethernet(udp())
 
         def packets(*between, order="<"):
-            octets = section() + interface() + enhanced(1, frame) + b"".join(between) + enhanced(2, frame, order)
-            done = self.run_on(octets)
+            data = section() + interface() + enhanced(1, frame) + b"".join(between) + enhanced(2, frame, order)
+            done = self.run_on(data)
             rows = done.csv.decode().split("\r\n")
             return int(rows[1].split(",")[COLUMNS.index("tot_fwd_pkts")]), len(done.warnings)
         continues, ends = (3, 0), (2, 1)
@@ -406,8 +406,8 @@ class Arithmetic(PythonCase):
             for _ in range(packets):
                 time += r.randrange(4000)
                 frames.append((*divmod(time, 1_000_000), ethernet(udp(r.randrange(1000), r.random() < 0.4))))
-            octets = pcap(frames)
-            self.assertEqual(self.run_on(octets).csv, python_cicflowmeter.csv_of(octets), f"{packets} packets")
+            data = pcap(frames)
+            self.assertEqual(self.run_on(data).csv, python_cicflowmeter.csv_of(data), f"{packets} packets")
 
 
 class RandomCaptures(PythonCase):
@@ -415,12 +415,12 @@ class RandomCaptures(PythonCase):
         first = int(os.environ.get("FLOWMETER_SEED", random.SystemRandom().randrange(1 << 32)))
         rows = left_out = 0
         for seed in range(first, first + 60):
-            octets = random_captures.capture(seed)
-            session = python_cicflowmeter.session_of(octets)
+            data = random_captures.capture(seed)
+            session = python_cicflowmeter.session_of(data)
             rows += len(session.rows)
             left_out += session.left_out
-            done = self.run_on(octets)
-            self.assertEqual(done.csv, python_cicflowmeter.csv_of(octets), f"FLOWMETER_SEED={seed}")
+            done = self.run_on(data)
+            self.assertEqual(done.csv, python_cicflowmeter.csv_of(data), f"FLOWMETER_SEED={seed}")
             self.assertEqual(f"left_out={session.left_out}" in done.err, session.left_out > 0, done.err)
         print(f"{rows} rows, {left_out} left out, of 60 captures from FLOWMETER_SEED={first}")
         self.assertGreater(rows, 1000)

@@ -16,7 +16,7 @@ def first_difference(ours, theirs):
     for number, (a, b) in enumerate(zip(ours.split(b"\r\n"), theirs.split(b"\r\n")), 1):
         if a != b:
             return f"line {number}:\n  {a.decode()}\n  {b.decode()}"
-    return f"{len(ours)} octets, not {len(theirs)}"
+    return f"{len(ours)} bytes, not {len(theirs)}"
 
 
 class PythonReferences(cases.Case):

@@ -34,7 +34,7 @@ class Files(cases.Case):
             file.write(capture.pcap(capture.conversation()))
         return path
 
-    def octets(self, path):
+    def content(self, path):
         """The content of the file, decompressed. An incomplete compressed file is an error."""
         if path.endswith(".zst"):
             return subprocess.run(["zstd", "-dcq", path], check=True, capture_output=True, timeout=60).stdout
@@ -49,10 +49,10 @@ class Files(cases.Case):
         if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, timeout=60).returncode != 0:
             self.skipTest("needs root to mount a tmpfs")
 
-    def assert_whole_csv(self, octets):
+    def assert_whole_csv(self, data):
         """There must be a header, and whole rows with as many cells. Returns the rows."""
-        self.assertTrue(octets.endswith(b"\n"))
-        rows = list(csv.reader(io.StringIO(octets.decode())))
+        self.assertTrue(data.endswith(b"\n"))
+        rows = list(csv.reader(io.StringIO(data.decode())))
         self.assertEqual(rows[0][:3], ["src_ip", "dst_ip", "src_port"])
         self.assertEqual({len(row) for row in rows}, {82})
         return rows[1:]
@@ -71,10 +71,10 @@ class Formats(Files):
                 done = meter.run("-f", self.conversation(), "--features", features, "-c", self.path("x.csv"), "--json",
                                  self.path("x.json"), "--extra", "interface,end_reason")
                 self.assertEqual((done.code, done.errors), (OK, []), done.err)
-                rows = meter.rows_of(self.octets(self.path("x.csv")).decode())
+                rows = meter.rows_of(self.content(self.path("x.csv")).decode())
                 # Keeps the text of numbers, because the way they are written is compared, too.
                 objects = [json.loads(line, parse_float=str, parse_int=lambda n: int(n))
-                           for line in self.octets(self.path("x.json")).decode().splitlines()]
+                           for line in self.content(self.path("x.json")).decode().splitlines()]
                 self.assertEqual(len(objects), 3)
                 self.assertEqual([{name: str(value) for name, value in each.items()} for each in objects], rows)
                 self.assertEqual(list(objects[0]), list(rows[0]))
@@ -98,10 +98,10 @@ class Formats(Files):
         done = meter.run("-f", self.flows(3000), *arguments)
         self.assertEqual((done.code, done.errors), (OK, []), done.err)
         for plain in ("x.csv", "y.json"):
-            expected = self.octets(self.path(plain))
+            expected = self.content(self.path(plain))
             self.assertEqual(expected.count(b"\n"), 3000 + (plain == "x.csv"))
             for suffix in (".gz", ".zst"):
-                self.assertEqual(self.octets(self.path(plain + suffix)), expected, plain + suffix)
+                self.assertEqual(self.content(self.path(plain + suffix)), expected, plain + suffix)
         self.assertEqual([name for name in os.listdir(self.directory) if name.endswith(".part")], [])
 
     def test_two_runs_at_once(self):
@@ -112,14 +112,14 @@ class Formats(Files):
         with open(self.path("pipe"), "wb") as pipe:
             meter.wait_for("the first writes", lambda: os.path.exists(output + ".part"))
             with open(pcap, "rb") as file:
-                octets = file.read()
-            pipe.write(octets[:len(octets) // 2])
+                data = file.read()
+            pipe.write(data[:len(data) // 2])
             pipe.flush()
             done = meter.run("-f", pcap, "-c", output, "--json", self.path("y.json"))
             self.one_error(done, output, "another run")
-            pipe.write(octets[len(octets) // 2:])
+            pipe.write(data[len(data) // 2:])
         self.assertEqual(first.wait().code, OK, first.err())
-        self.assertEqual(len(self.assert_whole_csv(self.octets(output))), 20)
+        self.assertEqual(len(self.assert_whole_csv(self.content(output))), 20)
         self.assertEqual(meter.run("-f", pcap, "-c", output).code, OK)
 
     def test_a_run_that_fails_at_its_start_leaves_files_alone(self):
@@ -139,8 +139,8 @@ class Formats(Files):
             file.write(capture.pcap([]))
         done = meter.run("-f", self.path("x.pcap"), "-c", self.path("x.csv.gz"), "--json", self.path("x.json.gz"))
         self.assertEqual(done.code, OK, done.err)
-        self.assertEqual(self.assert_whole_csv(self.octets(self.path("x.csv.gz"))), [])
-        self.assertEqual(self.octets(self.path("x.json.gz")), b"")
+        self.assertEqual(self.assert_whole_csv(self.content(self.path("x.csv.gz"))), [])
+        self.assertEqual(self.content(self.path("x.json.gz")), b"")
 
 
 class Several(Files):
@@ -150,8 +150,8 @@ class Several(Files):
         done = meter.run("-f", self.flows(3000), "-c", "/dev/full", "-c", self.path("x.csv"), "--json",
                          self.path("x.json.gz"))
         self.one_error(done, "/dev/full", "No space left", "3000 are lost")
-        self.assertEqual(len(self.assert_whole_csv(self.octets(self.path("x.csv")))), 3000)
-        self.assertEqual(self.octets(self.path("x.json.gz")).count(b"\n"), 3000)
+        self.assertEqual(len(self.assert_whole_csv(self.content(self.path("x.csv")))), 3000)
+        self.assertEqual(self.content(self.path("x.json.gz")).count(b"\n"), 3000)
 
     def test_standard_output_is_one_output_s(self):
         x = self.conversation()
@@ -176,7 +176,7 @@ class Several(Files):
             done = meter.run("-f", pcap, "-c", "x.csv", "--json", other, cwd=self.directory)
             self.assertEqual((done.code, len(done.errors)), (USAGE, 1), (other, done.err))
             self.assertIn("x.csv is named twice", done.errors[0])
-            self.assertEqual(self.octets(self.path("x.csv")), b"kept")
+            self.assertEqual(self.content(self.path("x.csv")), b"kept")
 
     def test_an_output_that_is_an_input(self):
         x = self.conversation()
@@ -199,7 +199,7 @@ class Rotation(Files):
         for path in files:
             self.assertRegex(os.path.basename(path), r"^flows-\d{8}T\d{6}Z-\d{6}\.csv$")
             self.assertLessEqual(os.path.getsize(path), 100_000)
-            ports += [int(row[2]) for row in self.assert_whole_csv(self.octets(path))]
+            ports += [int(row[2]) for row in self.assert_whole_csv(self.content(path))]
         self.assertEqual(ports, list(range(1000, 4000)))
         for path in files[:-1]:
             self.assertGreater(os.path.getsize(path), 99_000, "ended early")
@@ -208,7 +208,7 @@ class Rotation(Files):
     def test_a_row_longer_than_the_limit(self):
         done = meter.run("-f", self.flows(5), "--json", self.path("flows.json"), "--rotate", "1KB")
         self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assertEqual([self.octets(path).count(b"\n") for path in self.files(".json")], [1] * 5)
+        self.assertEqual([self.content(path).count(b"\n") for path in self.files(".json")], [1] * 5)
 
     def test_compressed(self):
         self.needs_zstd()
@@ -217,14 +217,14 @@ class Rotation(Files):
             self.assertEqual((done.code, done.errors), (OK, []), done.err)
             files = self.files(suffix)
             self.assertGreater(len(files), 1)
-            ports = [json.loads(line)["src_port"] for path in files for line in self.octets(path).splitlines()]
+            ports = [json.loads(line)["src_port"] for path in files for line in self.content(path).splitlines()]
             self.assertEqual(ports, list(range(1000, 21000)))
 
     def test_replaces_nothing(self):
         for _ in range(2):
             done = meter.run("-f", self.flows(500), "-c", self.path("flows.csv"), "--rotate", "100KB")
             self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assertEqual(sum(len(self.assert_whole_csv(self.octets(path))) for path in self.files(".csv")), 1000)
+        self.assertEqual(sum(len(self.assert_whole_csv(self.content(path))) for path in self.files(".csv")), 1000)
 
     def test_killed(self):
         """At any moment, files with final names are whole, and hold the first rows without a gap."""
@@ -247,10 +247,10 @@ class Rotation(Files):
                 process.wait()
             moments += running
             ports = [int(row[2]) + 50000 * (int(row[3]) - 53) for path in self.files(".csv")
-                     for row in self.assert_whole_csv(self.octets(path))]
+                     for row in self.assert_whole_csv(self.content(path))]
             self.assertEqual(ports, list(range(1000, 1000 + len(ports))))
             for path in self.files(".zst"):
-                for line in self.octets(path).splitlines():
+                for line in self.content(path).splitlines():
                     json.loads(line)
         self.assertGreater(moments, 2, "it had mostly ended before it was killed")
 
@@ -274,7 +274,7 @@ class Failing(Files):
                 self.one_error(done, disk + "/flows", "No space left", "rows are in it")
                 ports = []
                 for each in sorted(os.listdir(disk + ".out")):
-                    text = self.octets(f"{disk}.out/{each}")
+                    text = self.content(f"{disk}.out/{each}")
                     if each.endswith(".csv"):
                         ports += [int(row[2]) for row in self.assert_whole_csv(text)]
                     elif each.endswith(".json"):
@@ -283,7 +283,7 @@ class Failing(Files):
                 self.assertEqual(ports, list(range(1000, 1000 + len(ports))), "earlier rows are intact")
                 # With --rotate the other file is rotated as well.
                 others = [self.path(each) for each in os.listdir(self.directory) if each.startswith("other")]
-                rows = [row for path in others for row in self.assert_whole_csv(self.octets(path))]
+                rows = [row for path in others for row in self.assert_whole_csv(self.content(path))]
                 self.assertEqual(len(rows), 3000, "the other output has all rows")
                 for path in others:
                     os.unlink(path)
@@ -297,7 +297,7 @@ class Failing(Files):
         done = meter.run("-f", self.flows(20000), "--json", disk + "/flows.json.gz",
                          prefix=("unshare", "-m", "sh", "-c", script, disk))
         self.one_error(done, disk + "/flows.json.gz.part", "No space left")
-        self.assertEqual(self.octets(disk + ".ls"), b"flows.json.gz.part\n")
+        self.assertEqual(self.content(disk + ".ls"), b"flows.json.gz.part\n")
 
     def test_closed_directory(self):
         if os.geteuid() != 0:

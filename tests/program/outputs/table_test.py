@@ -30,7 +30,7 @@ class Table(cases.Case):
             done = subprocess.Popen([cases.meter_path, "-f", self.path("x.pcap"), *arguments], stdin=subprocess.DEVNULL,
                                     stdout=theirs, stderr=log, preexec_fn=meter.die_with_parent)
         os.close(theirs)
-        octets = b""
+        data = b""
         while True:
             try:
                 some = os.read(ours, 65536)
@@ -38,9 +38,9 @@ class Table(cases.Case):
                 break
             if not some:
                 break
-            octets += some
+            data += some
         self.assertEqual(done.wait(timeout=60), 0)
-        return octets.decode("ascii").replace("\r\n", "\n").splitlines()
+        return data.decode("ascii").replace("\r\n", "\n").splitlines()
 
     def test_is_the_default_on_a_terminal(self):
         lines = self.on_terminal(100, 50)

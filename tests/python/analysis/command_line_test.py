@@ -47,8 +47,8 @@ class CommandLine(analyzer.AnalyzerCase):
                 os.close(its_end)
                 said = b""
                 try:
-                    while octets := os.read(terminal, 4096):
-                        said += octets
+                    while data := os.read(terminal, 4096):
+                        said += data
                 except OSError:  # Linux reports the end of a terminal in this way
                     pass
                 self.assertEqual(process.wait(60), 0)

@@ -33,12 +33,12 @@ class Pictures(analyzer.AnalyzerCase):
         import numpy as np
 
         for name, figure in figures.items():
-            octets = io.BytesIO()
-            figure.savefig(octets, format="png", dpi=50)
-            size = struct.unpack(">II", octets.getvalue()[16:24])
+            png = io.BytesIO()
+            figure.savefig(png, format="png", dpi=50)
+            size = struct.unpack(">II", png.getvalue()[16:24])
             self.assertEqual(size, tuple(int(50 * inches) for inches in figure.get_size_inches()), name)
-            octets.seek(0)
-            inked = np.mean(np.any(matplotlib.image.imread(octets)[:, :, :3] < .95, axis=2))
+            png.seek(0)
+            inked = np.mean(np.any(matplotlib.image.imread(png)[:, :, :3] < .95, axis=2))
             self.assertGreater(inked, least, name)
             self.assert_within(figure, name)
 

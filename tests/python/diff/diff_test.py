@@ -121,14 +121,14 @@ ELSEWHERE = {"whole-seconds", "python-link-type", "python-undissected", "other-c
              "parts-add-up", "repeated-row"}  # these have their own cases
 
 
-def csv_of(program, octets):
+def csv_of(program, data):
     """The rows of a capture, from the independent models."""
     if program == "python":
-        return python_cicflowmeter.csv_of(octets).decode()
+        return python_cicflowmeter.csv_of(data).decode()
     if program == "java":
-        return java_cicflowmeter.rows(octets)
+        return java_cicflowmeter.rows(data)
     lines = [",".join(cic82.COLUMNS_82)]
-    for flow in cic82.meter(octets)[0]:
+    for flow in cic82.meter(data)[0]:
         of_flow = cic82.columns(flow)
         lines.append(",".join(cic82.cell_text(of_flow[name]) for name in cic82.COLUMNS_82))
     return "\n".join(lines) + "\n"
@@ -146,9 +146,9 @@ class DiffCase(cases.Case):
             file.write(content.encode() if isinstance(content, str) else content)
         return self.path(name)
 
-    def compared(self, a, b, octets=None):
+    def compared(self, a, b, data=None):
         tables = [table.read(self.write(name, content)) for name, content in (("a.csv", a), ("b.csv", b))]
-        return compare.compare(*tables, flows.Capture(self.write("x.pcap", octets)) if octets else None)
+        return compare.compare(*tables, flows.Capture(self.write("x.pcap", data)) if data else None)
 
     def run_diff(self, *arguments):
         return subprocess.run([sys.executable, "-B", DIFF, *arguments], capture_output=True, text=True, timeout=120, check=False)
@@ -184,10 +184,10 @@ class DiffQuirks(DiffCase):
             identity = {**ICMP, "java": (A, B, 7, 9, 6)}
         if records[0][0] == START + SECOND:  # starts a second later
             stamp = {"correct": "2020-09-13 12:26:41.250000", "python": "2020-09-13 12:26:41", "java": "13/09/2020 12:26:41 PM"}
-        octets = pcap(records, nanoseconds=rule == "microseconds")
+        data = pcap(records, nanoseconds=rule == "microseconds")
         of = lambda who, length, value: hand_row(who, identity.get(who, identity["correct"]), counts, length, column, value,
                                                  stamp and stamp[who])
-        return self.compared(of("correct", durations[0], correct), of(program, durations[1], cell), octets)
+        return self.compared(of("correct", durations[0], correct), of(program, durations[1], cell), data)
 
     def test_each_explains_its_cell_and_not_another(self):
         for case in QUIRKS:
@@ -221,8 +221,8 @@ class DiffQuirks(DiffCase):
 
 class DiffBoundaries(DiffCase):
     def result_of(self, records, program, **options):
-        octets = pcap(records, **options)
-        return self.compared(csv_of("correct", octets), csv_of(program, octets), octets)
+        data = pcap(records, **options)
+        return self.compared(csv_of("correct", data), csv_of(program, data), data)
 
     def test_each_is_named_where_it_holds_and_only_there(self):
         for rule, program, records, others in BOUNDARIES:
@@ -235,25 +235,25 @@ class DiffBoundaries(DiffCase):
                 self.assertEqual((other.unexplained(), other.not_in_capture), (0, {"A": 0, "B": 0}))
 
     def test_link_type_that_python_does_not_read(self):
-        octets = bytearray(pcap(at((0, b"\xff\x03\0\x21" + ipv4(17, udp())))))
-        octets[20:24] = struct.pack("<I", 9)
-        result = self.compared(csv_of("correct", bytes(octets)), "", bytes(octets))
+        data = bytearray(pcap(at((0, b"\xff\x03\0\x21" + ipv4(17, udp())))))
+        data[20:24] = struct.pack("<I", 9)
+        result = self.compared(csv_of("correct", bytes(data)), "", bytes(data))
         self.assertEqual([side.rules for side in result.sides], [("python-link-type",)])
 
     def test_icmp_that_python_cannot_dissect(self):
         # A timestamp message has 20 bytes. The correct mode needs only 8 of them, but the Python program cannot dissect 9.
-        octets = pcap(at((0, ethernet(ipv4(1, icmp(13, b"\0"))))))
-        result = self.compared(csv_of("correct", octets), "", octets)
+        data = pcap(at((0, ethernet(ipv4(1, icmp(13, b"\0"))))))
+        result = self.compared(csv_of("correct", data), "", data)
         self.assertEqual([side.rules for side in result.sides], [("python-undissected",)])
 
     def test_rows_that_were_collected_at_another_moment(self):
-        octets = pcap(at((0, ufwd(1)), (1, ufwd(1)), (2, ubwd(1)), (3, ufwd(1))))
+        data = pcap(at((0, ufwd(1)), (1, ufwd(1)), (2, ubwd(1)), (3, ufwd(1))))
         correct = hand_row("correct", (A, B, 4000, 53, 17), (3, 1), 3)
         first = hand_row("python", (A, B, 4000, 53, 17), (2, 0), 1)
         for identity, counts, left in (((B, A, 53, 4000, 17), (1, 1), 0), ((B, A, 53, 4000, 17), (2, 1), 1),
                                        ((A, B, 4000, 53, 17), (1, 1), 1)):
             second = hand_row("python", identity, counts, 1, stamp="2020-09-13 12:26:42").splitlines()[1]
-            result = self.compared(correct, first + second + "\n", octets)
+            result = self.compared(correct, first + second + "\n", data)
             self.assertEqual(result.not_in_capture, {"A": 0, "B": left})
             self.assertEqual(result.columns["tot_fwd_pkts"].unexplained, [])
             if not left:
@@ -261,28 +261,28 @@ class DiffBoundaries(DiffCase):
                 self.assertEqual([side.rules for side in result.sides], [("other-collection",)])
 
     def test_a_packet_is_in_one_row(self):
-        octets = pcap(at((0, ufwd(1)), (1, ufwd(1)), (0, ufwd(1)), (1, ufwd(1))))  # the same stamps twice
+        data = pcap(at((0, ufwd(1)), (1, ufwd(1)), (0, ufwd(1)), (1, ufwd(1))))  # the same stamps twice
         row = hand_row("python", (A, B, 4000, 53, 17), (2, 0), 1)
         again = row.splitlines(keepends=True)[1]
         for rows, left in ((row + again, 0), (row + again * 2, 1)):
-            result = self.compared(hand_row("correct", (A, B, 4000, 53, 17), (4, 0), 1), rows, octets)
+            result = self.compared(hand_row("correct", (A, B, 4000, 53, 17), (4, 0), 1), rows, data)
             self.assertEqual(result.not_in_capture, {"A": 0, "B": left})
             self.assertEqual([side.rules for side in result.sides][1:], [("repeated-row",)] * left)
 
     def test_a_file_without_icmp(self):
-        octets = pcap(at((0, ufwd(1)), (1, ethernet(ipv4(1, icmp(8))))))
-        lines = csv_of("python", octets).splitlines(keepends=True)
+        data = pcap(at((0, ufwd(1)), (1, ethernet(ipv4(1, icmp(8))))))
+        lines = csv_of("python", data).splitlines(keepends=True)
         for python, sides in (("".join(lines), []), ("".join(lines[:2]), [("python-without-icmp",)]),
                               ("".join(lines[::2]), [()])):  # a missing row of another protocol has no reason
-            result = self.compared(csv_of("correct", octets), python, octets)
+            result = self.compared(csv_of("correct", data), python, data)
             self.assertEqual([side.rules for side in result.sides], sides)
 
     def test_a_row_that_the_capture_does_not_give_is_not_explained(self):
-        octets = pcap(VECTOR)
-        other = java_cicflowmeter.rows(octets).splitlines()
+        data = pcap(VECTOR)
+        other = java_cicflowmeter.rows(data).splitlines()
         cells = other[1].split(",")
         cells[8] = "4"  # one forward packet too many
-        result = self.compared(csv_of("correct", octets), other[0] + "\n" + ",".join(cells) + "\n", octets)
+        result = self.compared(csv_of("correct", data), other[0] + "\n" + ",".join(cells) + "\n", data)
         self.assertEqual(result.not_in_capture, {"A": 0, "B": 1})
         self.assertEqual(len(result.columns["tot_fwd_pkts"].unexplained), 1)
 
@@ -291,7 +291,7 @@ class DiffRows(DiffCase):
     """Without a capture."""
 
     def test_rows_explain_what_they_tell_and_no_other_cell(self):
-        octets = pcap(VECTOR)
+        data = pcap(VECTOR)
         for program, expected in (
                 ("python", {"tot_fwd_pkts": "first-packet-twice", "flow_iat_mean": "first-packet-twice", "flow_iat_std": "first-packet-twice",
                             "fwd_iat_min": "first-packet-twice", "bwd_iat_tot": "short-lists-zero", "active_max": "active-idle-zero",
@@ -301,7 +301,7 @@ class DiffRows(DiffCase):
                 ("java", {"flow_duration": "microseconds-unit", "totlen_fwd_pkts": "payload-length", "bwd_header_len": "transport-header",
                           "flow_iat_std": "sample-deviation", "down_up_ratio": "integer-quotients", "active_max": "last-active-left-out",
                           "subflow_fwd_pkts": "subflow-per-gap", "bwd_psh_flags": "first-flags-only", "flow_byts_s": "payload-length"})):
-            correct, other = csv_of("correct", octets), csv_of(program, octets)
+            correct, other = csv_of("correct", data), csv_of(program, data)
             result = self.compared(correct, other)
             for column, rule in expected.items():
                 with self.subTest(program=program, column=column):
@@ -318,10 +318,10 @@ class DiffRows(DiffCase):
 
     def test_a_list_that_is_not_short(self):
         for more, explained in (((), 1), ([(2.5, bwd(ACK))], 0)):
-            octets = pcap([*VECTOR, *at(*more)])
-            head, row = (line.split(",") for line in csv_of("python", octets).splitlines())
+            data = pcap([*VECTOR, *at(*more)])
+            head, row = (line.split(",") for line in csv_of("python", data).splitlines())
             row[head.index("bwd_iat_tot")] = "0"
-            column = self.compared(csv_of("correct", octets), ",".join(head) + "\n" + ",".join(row) + "\n").columns["bwd_iat_tot"]
+            column = self.compared(csv_of("correct", data), ",".join(head) + "\n" + ",".join(row) + "\n").columns["bwd_iat_tot"]
             self.assertEqual((column.explained[("short-lists-zero",)], len(column.unexplained)), (explained, 1 - explained))
 
     def test_a_quotient_of_its_own_row(self):
@@ -357,14 +357,14 @@ class DiffRandom(DiffCase):
     def test_random_captures_leave_nothing_unexplained(self):
         explained = captures = 0
         for seed in range(self.SEEDS):
-            octets = random_capture(seed)
-            if any(time >= 2**31 * 10**9 for time, *_ in cic82.frames(octets)):
+            data = random_capture(seed)
+            if any(time >= 2**31 * 10**9 for time, *_ in cic82.frames(data)):
                 continue  # the Java program's seconds are signed
             captures += 1
-            texts = {program: csv_of(program, octets) for program in ("correct", "python", "java")}
+            texts = {program: csv_of(program, data) for program in ("correct", "python", "java")}
             for first, second in (("correct", "python"), ("correct", "java"), ("python", "java")):
                 with self.subTest(seed=seed, first=first, second=second):
-                    result = self.compared(texts[first], texts[second], octets)
+                    result = self.compared(texts[first], texts[second], data)
                     left = [(c.column, c.a.text[c.column], c.b.text[c.column]) for x in result.columns.values() for c in x.unexplained]
                     self.assertEqual(left[:5], [])
                     self.assertEqual([s.row for s in result.sides if not s.rules][:1], [])
@@ -381,10 +381,10 @@ class DiffRandom(DiffCase):
 class DiffCommand(DiffCase):
     def setUp(self):
         super().setUp()
-        octets = pcap(VECTOR)
-        self.a = self.write("a.csv", csv_of("correct", octets))
-        self.b = self.write("b.csv.gz", gzip.compress(csv_of("java", octets).encode()))
-        self.capture = self.write("x.pcap", octets)
+        data = pcap(VECTOR)
+        self.a = self.write("a.csv", csv_of("correct", data))
+        self.b = self.write("b.csv.gz", gzip.compress(csv_of("java", data).encode()))
+        self.capture = self.write("x.pcap", data)
 
     def test_text(self):
         done = self.run_diff(self.a, self.b, "--capture", self.capture)
