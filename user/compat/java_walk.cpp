@@ -6,6 +6,9 @@
 
 #include <algorithm>
 
+#include "flowmeter/packet.h"
+#include "flowmeter/wire_headers.h"
+
 namespace flowmeter {
 namespace {
 
@@ -176,15 +179,15 @@ constexpr uint32_t kLeastEtherType = 0x600;  // below, the field is a length
 // The registry's bindings. MPLS, PPPoE and all others are payload.
 Kind HeaderWalk::by_ether_type(uint32_t type) {
   switch (type) {
-    case 0x0800:
+    case FM_ETH_IPV4:
       return Kind::kIpv4;
     case 0x0806:
       return Kind::kArp;
-    case 0x86dd:
+    case FM_ETH_IPV6:
       return Kind::kIpv6;
-    case 0x8100:
-    case 0x88a8:
-    case 0x9100:
+    case FM_ETH_VLAN:
+    case FM_ETH_QINQ:
+    case FM_ETH_QINQ_OLD:
       return Kind::kVlan;
     default:
       return Kind::kPayload;
@@ -194,13 +197,13 @@ Kind HeaderWalk::by_ether_type(uint32_t type) {
 // The bindings that IPv4 and IPv6 have in common; IPv4 also has L2TP.
 Kind HeaderWalk::by_ip_protocol(uint32_t protocol) {
   switch (protocol) {
-    case 1:
+    case FM_ICMP:
       return Kind::kIcmp;
     case 4:
       return Kind::kIpv4;
-    case 6:
+    case FM_TCP:
       return Kind::kTcp;
-    case 17:
+    case FM_UDP:
       return Kind::kUdp;
     case 132:
       return Kind::kSctp;
@@ -417,7 +420,7 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
     const Header& header = walk.first_tcp();
     const HeaderView tcp(data, header);
     if (!tcp.has(15) || !tcp_options_decode(tcp)) return false;
-    packet->protocol = 6;
+    packet->protocol = FM_TCP;
     packet->source_port = static_cast<uint16_t>(tcp.u16(0));
     packet->destination_port = static_cast<uint16_t>(tcp.u16(2));
     packet->tcp_flags = static_cast<uint8_t>(tcp.u8(13));
@@ -427,7 +430,7 @@ bool take_ipv4(const uint8_t* data, int32_t captured, const HeaderWalk& walk, Ja
   } else if (walk.seen(walk.first_udp())) {
     const Header& header = walk.first_udp();
     const HeaderView udp(data, header);
-    packet->protocol = 17;
+    packet->protocol = FM_UDP;
     packet->source_port = static_cast<uint16_t>(udp.u16(0));
     packet->destination_port = static_cast<uint16_t>(udp.u16(2));
     packet->header_bytes = header.length;
