@@ -90,6 +90,11 @@ struct Quantity {
   std::string_view note = {};  // appended to the text
 };
 
+constexpr Quantity with_note(Quantity quantity, std::string_view note) {
+  quantity.note = note;
+  return quantity;
+}
+
 // The type of the cells that are made from a getter's result. A getter that returns a Cell has
 // written text into it.
 template <typename Value>

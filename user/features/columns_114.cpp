@@ -125,9 +125,7 @@ constexpr Column kColumns[] = {
     {"bwd_packets_rate", kPacketRate.backward},
     {"fwd_packets_rate", kPacketRate.forward},
     {"down_up_rate", kDownUpRatio},
-    {"avg_fwd_bytes_per_bulk", kBulkBytesMean.forward,
-     "payload bytes per {}bulk (4 or more payload packets without one of the other direction, gaps "
-     "up to 1 s)"},
+    {"avg_fwd_bytes_per_bulk", with_note(kBulkBytesMean.forward, kDefaultBulkNote)},
     {"avg_fwd_packets_per_bulk", kBulkPacketsMean.forward},
     {"avg_fwd_bulk_rate", kBulkRate.forward},
     {"avg_bwd_bytes_per_bulk", kBulkBytesMean.backward},

@@ -141,9 +141,7 @@ constexpr Column kColumns[] = {
     {"Init_Win_bytes_backward", kInitialWindow.backward},
     {"act_data_pkt_fwd", kDataPacketCount.forward},
     {"min_seg_size_forward", kPayloadMin.forward},
-    {"Active Mean", kActiveMean,
-     "mean active period longer than 0: the time between idle periods, including the flow's "
-     "last one"},
+    {"Active Mean", with_note(kActiveMean, kActivePeriodNote)},
     {"Active Std", kActiveDeviation},
     {"Active Max", kActiveMax},
     {"Active Min", kActiveMin},

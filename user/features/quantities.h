@@ -241,6 +241,9 @@ inline constexpr EachWay kGapDeviation{
 
 // ---- active and idle periods ----
 
+// What an active period is, for the first such column of a set (with_note).
+inline constexpr std::string_view kActivePeriodNote =
+    " longer than 0: the time between idle periods, including the flow's last one";
 inline constexpr QuantityOf kActiveMax{kSeconds, "largest active period",
                                        [](Record f) { return Nanoseconds{active_periods(f).max}; }};
 inline constexpr QuantityOf kActiveMin{kSeconds, "smallest active period",
@@ -262,6 +265,9 @@ inline constexpr QuantityOf kIdleDeviation{
 
 // ---- bulks, which a payload packet of the other direction ends ----
 
+// What a bulk is in a set with the default settings.
+inline constexpr std::string_view kDefaultBulkNote =
+    " (4 or more payload packets without one of the other direction, gaps up to 1 s)";
 inline constexpr Directed kBulkCount{kNone, "{}bulks",
                                      [](Record f, Way way) { return bulks(f, way).count; }};
 inline constexpr Directed kBulkBytes{kBytes, "payload bytes of the {}bulks",
