@@ -30,10 +30,7 @@ class FragmentTable {
       next_ = static_cast<uint32_t>(ring_.size()) - 1;
     }
     Entry& entry = ring_[next_];
-    if (entry.live) {
-      index_.erase(entry.hash, next_);
-      forgotten_++;
-    }
+    if (entry.live) index_.erase(entry.hash, next_);
     entry = {key, fm_fragment_remember(&first), era, hash, true};
     index_.insert(hash, next_);
     next_ = next_ + 1 == capacity_ ? 0 : next_ + 1;
@@ -44,9 +41,6 @@ class FragmentTable {
     const uint32_t slot = slot_of(key, hash_(key));
     return slot == HashIndex::kNone || ring_[slot].era != era ? nullptr : &ring_[slot].first;
   }
-
-  // First fragments displaced by newer ones; most of their datagrams were complete.
-  uint64_t forgotten() const { return forgotten_; }
 
  private:
   struct Entry {
@@ -67,7 +61,6 @@ class FragmentTable {
   std::vector<Entry> ring_;
   uint32_t capacity_;
   uint32_t next_ = 0;
-  uint64_t forgotten_ = 0;
 };
 
 }  // namespace flowmeter

@@ -81,12 +81,9 @@ void LiveFlows::settle() {
     applications_.prefetch(slots[i], end);
   }
   for (size_t i = 0; i < waiting_; i++) {
+    // Unknown: the flow's opening record was lost, or the flow was forced out.
+    if (slots[i] == kNoSlot) continue;
     fm_packet packet{};
-    if (slots[i] == kNoSlot) {
-      fm_packet_from_record(&packet, &batch_[i]);
-      unplaced_ += fm_packet_segments(&packet);
-      continue;
-    }
     packet.key.protocol = pool_[slots[i]].key.protocol;
     fm_packet_from_record(&packet, &batch_[i]);
     update(slots[i], packet);

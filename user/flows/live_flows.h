@@ -116,9 +116,6 @@ class LiveFlows {
   // How often the kernel's map dropped a flow for newer ones; how often such a flow continued.
   uint64_t evicted() const { return evicted_; }
   uint64_t recreated() const { return recreated_; }
-  // Packets whose records are of flows not known here: the flow's opening record was lost, or the
-  // flow was forced out.
-  uint64_t unplaced() const { return unplaced_; }
   // Flows that ended early because there were more than max_flows.
   uint64_t forced_out() const { return forced_out_; }
   const FlowApplications& applications() const { return applications_; }
@@ -173,7 +170,6 @@ class LiveFlows {
   uint64_t packets_without_timing_ = 0;
   uint64_t evicted_ = 0;
   uint64_t recreated_ = 0;
-  uint64_t unplaced_ = 0;
   uint64_t forced_out_ = 0;
 };
 

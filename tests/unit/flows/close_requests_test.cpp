@@ -148,7 +148,7 @@ TEST_F(CloseRequestsTest, AFullTableKeepsTheFlowsThatTheKernelCounts) {
   close(1, 1000, 2, FM_END_INPUT);
   ASSERT_EQ(sink.rows.size(), 2u);
   EXPECT_EQ(sink.rows[1].packets, 2u);
-  EXPECT_EQ(flows.unplaced(), 0u);
+  EXPECT_EQ(flows.packets_without_timing(), 0u);
 }
 
 TEST_F(CloseRequestsTest, AnUncountedPacketOfNoKnownFlowIsAFlow) {

@@ -53,7 +53,6 @@ TEST(FragmentTable, ANewFirstReplacesTheOld) {
   table.remember(key(1), first(10));
   table.remember(key(1), first(20));
   EXPECT_EQ(table.find(key(1))->time_ns, 20u);
-  EXPECT_EQ(table.forgotten(), 0u);
 }
 
 TEST(FragmentTable, FullForgetsTheOldest) {
@@ -65,7 +64,6 @@ TEST(FragmentTable, FullForgetsTheOldest) {
     ASSERT_NE(table.find(key(id)), nullptr) << id;
     EXPECT_EQ(table.find(key(id))->time_ns, id);
   }
-  EXPECT_EQ(table.forgotten(), 2u);
 }
 
 TEST(FragmentTable, ReplacedOnesAreNotForgottenTwice) {
@@ -73,12 +71,12 @@ TEST(FragmentTable, ReplacedOnesAreNotForgottenTwice) {
   table.remember(key(1), first(1));
   table.remember(key(1), first(2));  // its old place stays empty
   table.remember(key(2), first(3));  // takes it
-  EXPECT_EQ(table.forgotten(), 0u);
   EXPECT_EQ(table.find(key(1))->time_ns, 2u);
   EXPECT_EQ(table.find(key(2))->time_ns, 3u);
   table.remember(key(3), first(4));
-  EXPECT_EQ(table.forgotten(), 1u);
   EXPECT_EQ(table.find(key(1)), nullptr);
+  EXPECT_NE(table.find(key(2)), nullptr);
+  EXPECT_NE(table.find(key(3)), nullptr);
 }
 
 TEST(FragmentTable, OfOneEntry) {
@@ -89,7 +87,6 @@ TEST(FragmentTable, OfOneEntry) {
     EXPECT_EQ(table.find(key(id))->time_ns, 100 + id);
     EXPECT_EQ(table.find(key(id - 1)), nullptr);
   }
-  EXPECT_EQ(table.forgotten(), 8u);
 }
 
 TEST(FragmentTable, StaysBounded) {
