@@ -79,6 +79,7 @@ OptionValue list(std::vector<std::string>& variable, std::string type);
 OptionValue custom(std::string type, std::function<Status(const std::string&)> set,
                    std::function<std::string()> in_force = {});
 
+inline constexpr double kDayInSeconds = 86'400;
 // Ten years. Longer times would not overflow, but are surely typing errors.
 inline constexpr double kTenYearsInSeconds = 315'360'000;
 

@@ -8,7 +8,9 @@
 #include "cli/option_sources.h"
 #include "features/columns_extra.h"
 #include "features/listing.h"
-#include "output/registry.h"
+#include "output/csv.h"
+#include "output/output_kind.h"
+#include "output/table.h"
 #include "run/options.h"
 #include "run/outputs.h"
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "output/cell_text.h"
-#include "output/registry.h"
+#include "output/output_kind.h"
 
 namespace flowmeter {
 namespace {

@@ -12,6 +12,9 @@
 
 namespace flowmeter {
 
+struct OutputKind;
+extern const OutputKind kCsvOutput;
+
 class CsvFormat final : public RowFormat {
  public:
   explicit CsvFormat(const std::vector<Column>& columns, RowStyle style = {});

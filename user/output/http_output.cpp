@@ -13,6 +13,9 @@
 #include "output/registry.h"
 
 namespace flowmeter {
+
+extern const OutputKind kHttpOutput;
+
 namespace {
 
 constexpr std::string_view kSchemes[] = {"http", "https"};
@@ -44,15 +47,15 @@ Result<std::string> read_authorization(const std::string& file, Host& host) {
 void add_options(OutputOptions& options, std::vector<Option>& table) {
   using enum OptionGroup;
   const OptionRules with_url{.needs = {"-u"}};
-  HttpOptions& http = options.http;
+  HttpOptions& http = options.own[&kHttpOutput].emplace<HttpOptions>();
   table.insert(
       table.end(),
       {
           {"--url-batch", kOutput, count(http.batch, 1, 100'000),
            "Most flows per request; above 1, as a JSON array", with_url},
-          {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, 86400),
+          {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, kDayInSeconds),
            "Longest time for one request", with_url},
-          {"--url-retry", kOutput, seconds(http.retry_s, 0, 86400),
+          {"--url-retry", kOutput, seconds(http.retry_s, 0, kDayInSeconds),
            "With --on-full block and no spool: how long a server\nmay fail before its "
            "rows are given up",
            with_url},
@@ -85,7 +88,7 @@ Status check(std::vector<std::string> urls) {
 
 Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>& urls,
                                                      const OutputOptions& options, Host& host) {
-  HttpOptions http = options.http;
+  auto http = std::any_cast<HttpOptions>(options.own.at(&kHttpOutput));
   auto authorization = read_authorization(http.authorization_file, host);
   if (!authorization) return authorization.error();
   http.authorization = std::move(*authorization);

@@ -5,7 +5,7 @@
 
 #include "base/json_string.h"
 #include "output/cell_text.h"
-#include "output/registry.h"
+#include "output/output_kind.h"
 
 namespace flowmeter {
 namespace {
@@ -43,7 +43,7 @@ char* JsonFormat::put_row(char* at, const FlowRecord& record) const {
   return put(at, row_end_);
 }
 
-constinit const OutputKind kJsonOutput = {
+extern constinit const OutputKind kJsonOutput = {
     .names = "--json",
     .type = "FILE",
     .help = "Write them as NDJSON, one object per line",

@@ -3,6 +3,8 @@
 // one file, and registry.cpp lists them.
 #pragma once
 
+#include <any>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,7 +15,7 @@
 #include "base/host.h"
 #include "base/option.h"
 #include "features/column.h"
-#include "output/http_writer.h"
+#include "output/queued_sink.h"
 #include "output/row_format.h"
 #include "output/row_style.h"
 #include "output/whole_files.h"
@@ -42,8 +44,8 @@ struct OutputOptions {
   double drain_s = 10;
   RowStyle style;
 
-  // The settings of one kind of output each.
-  HttpOptions http;
+  // The settings of a kind's own options: its add_options() makes them.
+  std::map<const OutputKind*, std::any> own;
 
   // Where the targets of this kind write.
   std::vector<std::string> of_kind(const OutputKind& kind) const;

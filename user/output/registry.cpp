@@ -3,10 +3,16 @@
 
 #include <algorithm>
 
+#include "output/csv.h"
+#include "output/table.h"
+
 namespace flowmeter {
+
+// A new kind of output needs its name here and one line in the list.
+extern const OutputKind kJsonOutput, kHttpOutput;
+
 namespace {
 
-// A new kind of output needs one line here.
 constexpr const OutputKind* kKinds[] = {
     &kCsvOutput,
     &kJsonOutput,
@@ -101,7 +107,7 @@ void add_output_options(OutputOptions& options, std::vector<Option>& table) {
                    {"--output-queue", kOutput, count(options.queue_mib, 1, 1024),
                     "MiB of rows that may wait for each pipe, URL, and\n"
                     "rotated or compressed file"},
-                   {"--drain", kOutput, seconds(options.drain_s, 0, 86400),
+                   {"--drain", kOutput, seconds(options.drain_s, 0, kDayInSeconds),
                     "Longest time to send waiting rows to pipes and URLs\n"
                     "at the end (with block: longest without progress)"},
                });

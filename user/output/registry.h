@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// All kinds of output. The kinds that write files are also available by name.
+// All kinds of output.
 #pragma once
 
 #include <span>
@@ -7,8 +7,6 @@
 #include "output/output_kind.h"
 
 namespace flowmeter {
-
-extern const OutputKind kCsvOutput, kJsonOutput, kHttpOutput, kTableOutput;
 
 // The environment variable with the value of the Authorization header. It is not an option, because
 // everyone can see a command line.

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "features/identity.h"
-#include "output/registry.h"
+#include "output/output_kind.h"
 
 namespace flowmeter {
 namespace {

@@ -10,6 +10,9 @@
 
 namespace flowmeter {
 
+struct OutputKind;
+extern const OutputKind kTableOutput;
+
 class TableFormat final : public RowFormat {
  public:
   // terminal_fd: the terminal that the table has to fit. -1, or not a terminal: wide, one header.

@@ -3,7 +3,8 @@
 // values.
 #include <algorithm>
 
-#include "output/registry.h"
+#include "output/csv.h"
+#include "output/output_kind.h"
 #include "run/options.h"
 
 namespace flowmeter {
