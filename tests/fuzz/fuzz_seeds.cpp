@@ -23,8 +23,8 @@ std::vector<Packet> packets() {
       ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0, 1).payload(8),
       four().ip_options(12),
       four().ip_length(0).pad_to(70),
-      four().fragment(0, true),
-      ipv4("10.0.0.1", "10.0.0.2").protocol(17).fragment(3, false).payload(8),
+      four().first_fragment(),
+      ipv4("10.0.0.1", "10.0.0.2").protocol(17).last_fragment(3).payload(8),
       ipv4("10.0.0.1", "10.0.0.2").protocol(47).payload(8),
       four().vlan(),
       four().vlan().vlan().vlan().vlan().vlan(),
@@ -32,8 +32,8 @@ std::vector<Packet> packets() {
       four().pppoe(),
       six().extension(0).extension(43, 24).extension(60),
       six().extension(51, 16),
-      six().fragment(0, true),
-      ipv6("2001:db8::1", "2001:db8::2").protocol(60).fragment(3, false).payload(8),
+      six().first_fragment(),
+      ipv6("2001:db8::1", "2001:db8::2").protocol(60).last_fragment(3).payload(8),
       ipv6("fe80::1", "fe80::2").icmp(128, 0, 1).payload(8),
   };
   for (const uint32_t link : {0u, 9u, 12u, 14u, 101u, 108u, 113u, 228u, 276u})
@@ -79,14 +79,14 @@ int main(int argc, char** argv) {
   put("capture", pcap(ethernet));
   put("capture", pcapng(ethernet));
   const Frame one = packets()[0];
-  put("capture", Pcapng(true)
+  put("capture", Pcapng(ByteOrder::kBig)
                      .interface(1, 9, -5)
                      .interface(1, 0x8a)
                      .enhanced(one, 7, 1)
                      .simple(one)
                      .obsolete(one, 9)
                      .block(5, 8)
-                     .section(false)
+                     .section(ByteOrder::kLittle)
                      .interface(1, 0)
                      .enhanced(one, ~0ull)
                      .bytes());

@@ -75,7 +75,7 @@ std::vector<uint8_t> limits() {
 // All link layers around one conversation, IPv6 with extension headers, fragments, ICMP, and one
 // frame of each class.
 std::vector<uint8_t> layers() {
-  Pcapng file(true);
+  Pcapng file(ByteOrder::kBig);
   const uint32_t links[] = {1, 0, 9, 12, 14, 101, 108, 113, 228, 229, 276, 105};
   for (const uint32_t link : links) file.interface(link, 9, 1'600'000'000);
   uint64_t time = 0;
@@ -110,13 +110,13 @@ std::vector<uint8_t> layers() {
   add(ipv4("10.0.0.1", "10.0.0.2").protocol(47).payload(30));
   add(six().extension(0).extension(60, 24).extension(43));
   add(six().extension(51, 16));
-  add(six().fragment(0, false, 9));
-  add(ipv4("10.0.0.1", "10.0.0.3").protocol(17).fragment(2, true, 77).payload(8));
-  add(ipv4("10.0.0.1", "10.0.0.3").udp(6000, 53).payload(8).fragment(0, true, 77));
-  add(ipv4("10.0.0.1", "10.0.0.3").protocol(17).fragment(2, true, 77).payload(8));
-  add(ipv4("10.0.0.1", "10.0.0.3").protocol(17).fragment(3, false, 77).payload(5));
-  add(ipv6("2001:db8::1", "2001:db8::3").tcp(6000, 80, FM_ACK).payload(12).fragment(0, true, 78));
-  add(ipv6("2001:db8::1", "2001:db8::3").protocol(60).fragment(4, false, 78).payload(12));
+  add(six().atomic_fragment(9));
+  add(ipv4("10.0.0.1", "10.0.0.3").protocol(17).middle_fragment(2, 77).payload(8));
+  add(ipv4("10.0.0.1", "10.0.0.3").udp(6000, 53).payload(8).first_fragment(77));
+  add(ipv4("10.0.0.1", "10.0.0.3").protocol(17).middle_fragment(2, 77).payload(8));
+  add(ipv4("10.0.0.1", "10.0.0.3").protocol(17).last_fragment(3, 77).payload(5));
+  add(ipv6("2001:db8::1", "2001:db8::3").tcp(6000, 80, FM_ACK).payload(12).first_fragment(78));
+  add(ipv6("2001:db8::1", "2001:db8::3").protocol(60).last_fragment(4, 78).payload(12));
   add(ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0, 1).payload(56));
   add(ipv4("10.0.0.2", "10.0.0.1").icmp(0, 0, 1).payload(56));
   add(ipv4("10.0.0.2", "10.0.0.1").icmp(3, 3).payload(28));

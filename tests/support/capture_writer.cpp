@@ -63,8 +63,8 @@ Pcapng& Pcapng::block(uint32_t type, size_t body_bytes) {
   return block(type, Bytes(body_bytes));
 }
 
-Pcapng& Pcapng::section(bool big_endian) {
-  big_endian_ = big_endian;
+Pcapng& Pcapng::section(ByteOrder order) {
+  big_endian_ = order == ByteOrder::kBig;
   Bytes body;
   put(body, 0x1a2b3c4d, 4);
   put(body, 1, 2);

@@ -22,13 +22,15 @@ struct PcapKind {
 // same.
 std::vector<uint8_t> pcap(const std::vector<TimedFrame>& frames, PcapKind kind = {});
 
+enum class ByteOrder : uint8_t { kLittle, kBig };
+
 class Pcapng {
  public:
   // Starts with a section header.
-  explicit Pcapng(bool big_endian = false) { section(big_endian); }
+  explicit Pcapng(ByteOrder order = ByteOrder::kLittle) { section(order); }
 
   // Starts another section, in which interfaces are numbered from 0 again.
-  Pcapng& section(bool big_endian);
+  Pcapng& section(ByteOrder order);
   // resolution: if_tsresol, as it stands in the file; 6 (microseconds) is left out, as is an offset
   // of 0.
   Pcapng& interface(uint32_t link_type, uint8_t resolution = 6, int64_t offset_s = 0,

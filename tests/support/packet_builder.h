@@ -59,6 +59,17 @@ class Packet {
   // units of 8 bytes. With an offset above 0 there is no transport header; call protocol() to say
   // whose fragment it is.
   Packet& fragment(uint16_t offset_in_8, bool more, uint32_t identification = 1);
+  Packet& first_fragment(uint32_t identification = 1) { return fragment(0, true, identification); }
+  Packet& middle_fragment(uint16_t offset_in_8, uint32_t identification = 1) {
+    return fragment(offset_in_8, true, identification);
+  }
+  Packet& last_fragment(uint16_t offset_in_8, uint32_t identification = 1) {
+    return fragment(offset_in_8, false, identification);
+  }
+  // The whole datagram (RFC 6946).
+  Packet& atomic_fragment(uint32_t identification = 1) {
+    return fragment(0, false, identification);
+  }
 
   // ---- link ----
   // 0, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276; others have no header.

@@ -58,7 +58,7 @@ Packet random_packet(Below below, const std::string& network) {
       p.icmp(static_cast<uint8_t>(below(2) ? 3 : 11), 0).payload(28);
       break;
     case 3:
-      p.udp(port(), port()).payload(8 * below(5)).fragment(0, true, id());
+      p.udp(port(), port()).payload(8 * below(5)).first_fragment(id());
       break;
     case 4:
       p.protocol(17).payload(below(50)).fragment(3, below(2) == 0, id());

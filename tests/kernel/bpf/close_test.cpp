@@ -57,7 +57,7 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
   BpfDatapath& datapath = **loaded;
   Interface interface;
   interface.index = 1;  // loopback, on which BPF_PROG_TEST_RUN delivers packets
-  ASSERT_TRUE(datapath.add_interface(interface, false));
+  ASSERT_TRUE(datapath.add_interface(interface, kNoMerging));
 
   std::vector<Frame> frames;
   for (uint16_t port = 20; port < 20 + kFlows; port++)

@@ -90,7 +90,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
   void add_interface(unsigned index) {
     Interface interface;
     interface.index = index;
-    ASSERT_TRUE(datapath_->add_interface(interface, false));
+    ASSERT_TRUE(datapath_->add_interface(interface, kNoMerging));
   }
 
   // Runs the hook's program `count` times on the frame.

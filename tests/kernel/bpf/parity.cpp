@@ -143,7 +143,7 @@ class Run final : public ParityRun {
     datapath_ = std::move(*datapath);
     interface_.name = "lo";
     interface_.index = 1;  // loopback, on which BPF_PROG_TEST_RUN delivers packets
-    return datapath_->add_interface(interface_, false);
+    return datapath_->add_interface(interface_, kNoMerging);
   }
 
   Result<bool> run_program(const CapturedFrame& frame, uint16_t segment_bytes) override {

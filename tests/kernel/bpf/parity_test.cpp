@@ -99,13 +99,13 @@ Packet shape(unsigned number) {
     case 12:
       return ipv6(a6, b6).extension(51, 24).tcp(5, 6, FM_RST);
     case 13:
-      return ipv4(a4, b4).fragment(0, true, 77).udp(9, 10).payload(40);
+      return ipv4(a4, b4).first_fragment(77).udp(9, 10).payload(40);
     case 14:
-      return ipv4(a4, b4).fragment(6, false, 77).protocol(17).payload(33);
+      return ipv4(a4, b4).last_fragment(6, 77).protocol(17).payload(33);
     case 15:
-      return ipv6(a6, b6).fragment(0, true, 88).udp(11, 12).payload(40);
+      return ipv6(a6, b6).first_fragment(88).udp(11, 12).payload(40);
     case 16:
-      return ipv6(a6, b6).fragment(6, false, 88).protocol(17).payload(33);
+      return ipv6(a6, b6).last_fragment(6, 88).protocol(17).payload(33);
     case 17:
       return ipv4(a4, b4).protocol(47).payload(40);
     case 18:

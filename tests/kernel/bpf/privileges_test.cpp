@@ -122,7 +122,7 @@ TEST(Privileges, NothingIsLeftAndTheMeterGoesOn) {
         const auto attach = [&] {
           return Attachment::tcx(program, *interface, Direction::kIngress, AttachOrder::kFirst);
         };
-        expect(failures, static_cast<bool>(datapath.add_interface(*interface, false)), "add");
+        expect(failures, static_cast<bool>(datapath.add_interface(*interface, kNoMerging)), "add");
         {
           auto attachment = attach();
           expect(failures, static_cast<bool>(attachment), "attach");

@@ -51,7 +51,7 @@ TEST(CaptureDamage, PcapngDamagedHeaders) {
   Pcapng second;
   second.interface(1).enhanced(frame(), 1);
   const size_t at = second.bytes().size();
-  second.section(false).interface(1).enhanced(frame(), 1);
+  second.section(ByteOrder::kLittle).interface(1).enhanced(frame(), 1);
   Bytes bytes = second.bytes();
   bytes[at + 8] ^= 1;  // the byte-order magic of the second section
   const ReadCapture all = read(bytes);
@@ -119,14 +119,14 @@ void expect_prefixes(const Bytes& bytes) {
 TEST(CaptureDamage, CutAtEveryByte) {
   const std::vector<TimedFrame> frames = {{1, frame(0)}, {2, frame(7)}, {3, frame(30)}};
   expect_prefixes(pcap(frames));
-  expect_prefixes(pcap(frames, {true, true}));
+  expect_prefixes(pcap(frames, {.nanoseconds = true, .big_endian = true}));
   expect_prefixes(pcapng(frames));
-  expect_prefixes(Pcapng(true)
+  expect_prefixes(Pcapng(ByteOrder::kBig)
                       .interface(1, 9, 5)
                       .simple(frame(1))
                       .block(5, 12)
                       .obsolete(frame(2), 2)
-                      .section(false)
+                      .section(ByteOrder::kLittle)
                       .interface(101)
                       .enhanced(frame(5), 9)
                       .bytes());

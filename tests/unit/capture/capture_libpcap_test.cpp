@@ -74,7 +74,7 @@ TEST(CaptureLibpcap, ReadsTheSameFromGeneratedFiles) {
     for (unsigned n = 0; n < random() % 30; n++)
       frames.push_back({random() % (2'000'000'000 * kS), frame(random() % 1400)});
     const bool a = random() % 2, b = random() % 2;
-    Pcapng file(a);
+    Pcapng file(a ? ByteOrder::kBig : ByteOrder::kLittle);
     // Resolutions for which libpcap also cuts exactly; one link type, because it demands that; and
     // no offset for interface 0, because it adds that to the time 0 of simple packets.
     static constexpr uint8_t kResolutions[] = {3, 6, 9, 0x8a};

@@ -83,9 +83,9 @@ TEST(CaptureReader, PcapCapturedLengthLimit) {
 // ---- pcapng ----
 
 TEST(CaptureReader, PcapngByteOrdersAndBlocks) {
-  for (const bool big_endian : {false, true}) {
-    SCOPED_TRACE(big_endian);
-    Pcapng file(big_endian);
+  for (const ByteOrder order : {ByteOrder::kLittle, ByteOrder::kBig}) {
+    SCOPED_TRACE(order == ByteOrder::kBig ? "big-endian" : "little-endian");
+    Pcapng file(order);
     file.interface(1)
         .enhanced(frame(1), 1'700'000'000'000'001)
         .obsolete(frame(2), 2)
@@ -150,9 +150,10 @@ TEST(CaptureReader, PcapngResolutionsAndOffsets) {
       {"the greatest stamp in seconds", 0, 0, ~uint64_t{0}, 999'999'999, ~uint64_t{0} - kS + 1},
   };
   for (const auto& row : rows)
-    for (const bool big_endian : {false, true}) {
-      SCOPED_TRACE(::testing::Message() << row.claim << (big_endian ? ", big-endian" : ""));
-      Pcapng file(big_endian);
+    for (const ByteOrder order : {ByteOrder::kLittle, ByteOrder::kBig}) {
+      SCOPED_TRACE(::testing::Message()
+                   << row.claim << (order == ByteOrder::kBig ? ", big-endian" : ""));
+      Pcapng file(order);
       file.interface(1, row.resolution, row.offset_s).enhanced(frame(), row.stamp);
       const ReadCapture all = read(file.bytes());
       ASSERT_EQ(all.frames.size(), 1u);
@@ -177,8 +178,12 @@ TEST(CaptureReader, PcapngSimplePacketsAndSnapLength) {
 TEST(CaptureReader, PcapngNewSectionForgetsInterfaces) {
   const Frame raw = ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).link(101);
   Pcapng file;
-  file.interface(1, 9).enhanced(frame(), 5).section(true).interface(101, 3).enhanced(raw, 7);
-  file.section(false).enhanced(frame(), 5);  // no interface yet
+  file.interface(1, 9)
+      .enhanced(frame(), 5)
+      .section(ByteOrder::kBig)
+      .interface(101, 3)
+      .enhanced(raw, 7);
+  file.section(ByteOrder::kLittle).enhanced(frame(), 5);  // no interface yet
   const ReadCapture all = read(file.bytes());
   ASSERT_EQ(all.frames.size(), 2u);
   EXPECT_EQ(all.frames[0], expected(frame(), 5));

@@ -95,7 +95,7 @@ const std::vector<Packet>& same_packets() {
       ipv4("192.0.2.1", "192.0.2.2").udp(4000, 53).payload(10).pad_to(60),
       ipv4("192.0.2.1", "192.0.2.2").udp(4000, 53).payload(1472),
       ipv4("192.0.2.1", "192.0.2.2").udp(4000, 53).payload(30).ip_options(12),
-      ipv4("192.0.2.1", "192.0.2.2").udp(4000, 53).payload(1400).fragment(0, true),
+      ipv4("192.0.2.1", "192.0.2.2").udp(4000, 53).payload(1400).first_fragment(),
       ipv4("192.0.2.1", "192.0.2.2").udp(4000, 53).payload(5).pad_to(70),
       ipv4("192.0.2.1", "192.0.2.2").icmp(8, 0, 77).payload(56),
       ipv4("192.0.2.1", "192.0.2.2").icmp(11, 0).payload(28),
@@ -165,8 +165,8 @@ TEST(LiveFeed, LaterFragments) {
                                       ipv4("192.0.2.1", "192.0.2.2").icmp(8, 0, 77)};
   for (Packet first : firsts) {
     Packet later = first;
-    const Frame begin = first.payload(1000).fragment(0, true);
-    const Frame end = later.payload(500).fragment(126, false);
+    const Frame begin = first.payload(1000).first_fragment();
+    const Frame end = later.payload(500).last_fragment(126);
     expect_same(begin, live(begin, nullptr, live(begin).packet.direction & 1), "first");
     expect_same(end, live(end, &begin), "later");
   }

@@ -82,9 +82,9 @@ TEST(ParseFields, FragmentKeys) {
   const auto equal = [](const fm_fragment_key& a, const fm_fragment_key& b) {
     return std::memcmp(&a, &b, sizeof(a)) == 0;
   };
-  const Packet first4 = ipv4(kA, kB).udp(1, 2).payload(16).fragment(0, true, 7);
+  const Packet first4 = ipv4(kA, kB).udp(1, 2).payload(16).first_fragment(7);
   const auto later4 = [](uint32_t id) {
-    return ipv4(kA, kB).protocol(17).payload(8).fragment(3, false, id);
+    return ipv4(kA, kB).protocol(17).payload(8).last_fragment(3, id);
   };
   EXPECT_TRUE(equal(key(first4), key(later4(7))));
   EXPECT_FALSE(equal(key(first4), key(later4(8)))) << "identification";
@@ -92,9 +92,9 @@ TEST(ParseFields, FragmentKeys) {
   EXPECT_FALSE(equal(key(first4), key(later4(7).reversed()))) << "direction of travel";
   EXPECT_EQ(key(first4).protocol, 17);
 
-  const Packet first6 = ipv6(kA6, kB6).udp(1, 2).payload(16).fragment(0, true, 0x12345678);
+  const Packet first6 = ipv6(kA6, kB6).udp(1, 2).payload(16).first_fragment(0x12345678);
   const auto later6 = [](uint32_t id, uint8_t next) {
-    return ipv6(kA6, kB6).protocol(next).payload(8).fragment(3, false, id);
+    return ipv6(kA6, kB6).protocol(next).payload(8).last_fragment(3, id);
   };
   EXPECT_TRUE(equal(key(first6), key(later6(0x12345678, 17))));
   EXPECT_TRUE(equal(key(first6), key(later6(0x12345678, 60)))) << "IPv6: not the next header";

@@ -390,9 +390,8 @@ TEST(Columns114, ActiveAndIdle) {
 }
 
 TEST(Columns114, LaterFragmentHasNoHeader) {
-  const auto first = ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(1000).fragment(0, true, 9);
-  const auto later =
-      ipv4("10.0.0.1", "10.0.0.2").protocol(17).payload(1000).fragment(126, false, 9);
+  const auto first = ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(1000).first_fragment(9);
+  const auto later = ipv4("10.0.0.1", "10.0.0.2").protocol(17).payload(1000).last_fragment(126, 9);
   const auto rows = rows_of({first.at(0), later.at(0)});
   ASSERT_EQ(rows.size(), 1u);
   expect_cells(rows[0], {{"packets_count", "2"},

@@ -16,9 +16,11 @@
 namespace flowmeter::testing {
 namespace {
 
-Packet echo(bool reply, uint16_t id) {
-  return reply ? ipv4("10.0.0.2", "10.0.0.1").icmp(0, 0, id)
-               : ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0, id);
+Packet echo_request(uint16_t id) {
+  return ipv4("10.0.0.1", "10.0.0.2").icmp(8, 0, id);
+}
+Packet echo_reply(uint16_t id) {
+  return ipv4("10.0.0.2", "10.0.0.1").icmp(0, 0, id);
 }
 
 const std::vector<std::string> kNotForIcmp = {
@@ -308,7 +310,8 @@ TEST(Columns82, VectorActiveTimeout) {
 }
 
 TEST(Columns82, VectorEcho) {
-  const auto rows = replay({echo(false, 1).at(0), echo(true, 1).at(1), echo(false, 2).at(2)}).rows;
+  const auto rows =
+      replay({echo_request(1).at(0), echo_reply(1).at(1), echo_request(2).at(2)}).rows;
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].packets(), 2u);
   for (const Row& row : rows)
@@ -318,7 +321,7 @@ TEST(Columns82, VectorEcho) {
 }
 
 TEST(Columns82, ReplySeenFirstIsForward) {
-  const auto rows = replay({echo(true, 1).at(0), echo(false, 1).at(1)}).rows;
+  const auto rows = replay({echo_reply(1).at(0), echo_request(1).at(1)}).rows;
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].text("src_ip"), "10.0.0.2");
 }
@@ -332,8 +335,8 @@ TEST(Columns82, VectorIcmpTypes) {
 }
 
 TEST(Columns82, VectorFragments) {
-  const auto later = ipv4("10.0.0.1", "10.0.0.2").protocol(17).payload(7).fragment(4, false, 9);
-  const auto first = ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(24).fragment(0, true, 9);
+  const auto later = ipv4("10.0.0.1", "10.0.0.2").protocol(17).payload(7).last_fragment(4, 9);
+  const auto first = ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(24).first_fragment(9);
   const Replayed r = replay({later.at(0), first.at(0), later.at(30), later.at(30.000000001)});
   EXPECT_EQ(r.account.by_class[FM_METERED], 2u);
   EXPECT_EQ(r.account.by_class[FM_UNATTRIBUTED_FRAGMENT], 2u);

@@ -88,12 +88,17 @@ class LiveFlowsTest : public ::testing::Test {
     flows.take(&record, sizeof(record));
   }
   // packets: what the kernel counted.
-  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end,
-             bool announced = false) {
-    tell(FM_RECORD_CLOSED, id, port, packets, end, announced);
+  void close(uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end) {
+    tell(FM_RECORD_CLOSED, id, port, packets, end, false);
   }
-  void state(uint64_t id, uint16_t port, uint64_t packets, bool announced = true) {
-    tell(FM_RECORD_STATE, id, port, packets, FM_END_NONE, announced);
+  void close_announced(uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end) {
+    tell(FM_RECORD_CLOSED, id, port, packets, end, true);
+  }
+  void state(uint64_t id, uint16_t port, uint64_t packets) {
+    tell(FM_RECORD_STATE, id, port, packets, FM_END_NONE, true);
+  }
+  void state_not_announced(uint64_t id, uint16_t port, uint64_t packets) {
+    tell(FM_RECORD_STATE, id, port, packets, FM_END_NONE, false);
   }
   void tell(uint8_t what, uint64_t id, uint16_t port, uint64_t packets, fm_end_reason end,
             bool announced) {

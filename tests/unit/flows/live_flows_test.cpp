@@ -15,13 +15,13 @@ namespace {
 TEST_F(LiveFlowsTest, TheFirstWindowIsTheFirstPackets) {
   open(1, packet(1000, 1 * kSecond));
   uncounted(packet(1000, 2 * kSecond, FM_ACK, 9));
-  close(1, 1000, 3, FM_END_INPUT, true);
+  close_announced(1, 1000, 3, FM_END_INPUT);
   EXPECT_EQ(sink.rows.back().packets, 4u);
   EXPECT_EQ(sink.initial_window, kWindow) << "the other came later";
 
   uncounted(packet(2000, 1 * kSecond, FM_ACK, 9));
   open(2, packet(2000, 2 * kSecond));
-  close(2, 2000, 3, FM_END_INPUT, true);
+  close_announced(2, 2000, 3, FM_END_INPUT);
   EXPECT_EQ(sink.rows.back().packets, 4u);
   EXPECT_EQ(sink.initial_window, 9) << "the other came first";
 }
@@ -155,10 +155,10 @@ TEST_F(LiveFlowsTest, TheKernelsStateOfAFlowBringsItsCountsUpToDate) {
 }
 
 TEST_F(LiveFlowsTest, AFlowWhoseOpeningRecordWasLostIsTakenOverFromTheKernelsState) {
-  state(1, 1000, 3, false);
+  state_not_announced(1, 1000, 3);
   EXPECT_EQ(flows.open_packets(), 3u);
   send(1, packet(1000, 2 * kSecond));
-  close(1, 1000, 4, FM_END_IDLE, true);
+  close_announced(1, 1000, 4, FM_END_IDLE);
   ASSERT_EQ(sink.rows.size(), 1u);
   EXPECT_EQ(sink.rows[0].packets, 4u);
   EXPECT_EQ(flows.packets_without_timing(), 3u);
@@ -172,7 +172,7 @@ TEST_F(LiveFlowsTest, TheStateOfAFlowThatWasForcedOutBeginsNoOther) {
   EXPECT_TRUE(flows.knows(1)) << "or it would be asked for as unknown";
   state(1, 1000, 3);
   EXPECT_EQ(flows.open_flows(), room);
-  close(1, 1000, 3, FM_END_RESOURCES, true);
+  close_announced(1, 1000, 3, FM_END_RESOURCES);
   EXPECT_EQ(sink.rows.size(), 1u);
   EXPECT_FALSE(flows.knows(1));
 }
@@ -180,7 +180,7 @@ TEST_F(LiveFlowsTest, TheStateOfAFlowThatWasForcedOutBeginsNoOther) {
 TEST_F(LiveFlowsTest, AFlowWhoseOpeningWasLostIsTakenOver) {
   state(1, 1000, 3);
   EXPECT_EQ(flows.open_packets(), 3u);
-  close(1, 1000, 4, FM_END_IDLE, true);
+  close_announced(1, 1000, 4, FM_END_IDLE);
   ASSERT_EQ(sink.rows.size(), 1u);
   EXPECT_EQ(sink.rows[0].packets, 4u);
   EXPECT_EQ(flows.packets_without_timing(), 4u);
@@ -189,7 +189,7 @@ TEST_F(LiveFlowsTest, AFlowWhoseOpeningWasLostIsTakenOver) {
 TEST_F(LiveFlowsTest, AnotherDaemonsFlowsGoOn) {
   flows.begin_resuming();
   send(1, packet(1000, 1 * kSecond));  // the state below includes it
-  close(2, 1001, 7, FM_END_REOPENED, true);
+  close_announced(2, 1001, 7, FM_END_REOPENED);
   state(1, 1000, 3);
   flows.end_resuming();
   ASSERT_EQ(sink.rows.size(), 1u) << "what ended while there was no daemon";

@@ -15,10 +15,10 @@ Packet udp(uint16_t port) {
   return ipv4("10.0.0.1", "10.0.0.2").udp(port, 53).payload(5);
 }
 Packet first(uint32_t id, uint16_t port = 7) {
-  return udp(port).payload(16).fragment(0, true, id);
+  return udp(port).payload(16).first_fragment(id);
 }
 Packet later(uint32_t id) {
-  return ipv4("10.0.0.1", "10.0.0.2").protocol(17).payload(9).fragment(3, false, id);
+  return ipv4("10.0.0.1", "10.0.0.2").protocol(17).payload(9).last_fragment(3, id);
 }
 
 TEST(Replay, EveryPacketIsInOneClass) {
@@ -82,10 +82,9 @@ TEST(Replay, ABoundedFragmentTableForgets) {
 TEST(Replay, Ipv6LaterFragmentInAnExtensionChain) {
   const Packet six = ipv6("2001:db8::1", "2001:db8::2").tcp(1, 2, FM_ACK).payload(16);
   const auto part = [](uint8_t next) {
-    return ipv6("2001:db8::1", "2001:db8::2").protocol(next).fragment(4, false, 5).payload(8);
+    return ipv6("2001:db8::1", "2001:db8::2").protocol(next).last_fragment(4, 5).payload(8);
   };
-  const Replayed r =
-      replay({Packet(six).fragment(0, true, 5).at(0), part(60).at(1), part(6).at(2)});
+  const Replayed r = replay({Packet(six).first_fragment(5).at(0), part(60).at(1), part(6).at(2)});
   ASSERT_EQ(r.rows.size(), 1u);
   EXPECT_EQ(r.rows[0].text("protocol"), "6");
   EXPECT_EQ(r.rows[0].text("tot_fwd_pkts"), "3");
