@@ -18,15 +18,15 @@ namespace {
 // Loads the meter's own programs, to check that they pass the verifier, and frees them.
 Finding datapath_finding() {
   if (const std::string missing = missing_capabilities(); !missing.empty())
-    return {"datapath", FindingState::kUnknown, true, "unknown without " + missing};
+    return {"datapath", FindingState::kUnknown, Need::kRequired, "unknown without " + missing};
   BpfDatapath::Config config;
   config.settings = fm_default_settings();
   config.max_entries = 64;
   config.max_fragments = 16;
   config.stream_bytes = 1 << 20;
   if (auto loaded = BpfDatapath::load(config, [](const void*, size_t) {}); !loaded)
-    return {"datapath", FindingState::kMissing, true, loaded.error().message()};
-  return {"datapath", FindingState::kOk, true, "the meter's programs load"};
+    return {"datapath", FindingState::kMissing, Need::kRequired, loaded.error().message()};
+  return {"datapath", FindingState::kOk, Need::kRequired, "the meter's programs load"};
 }
 
 std::vector<std::string> all_interfaces() {
@@ -70,13 +70,13 @@ ExitCode run_doctor(int argc, const char* const* argv, Host& host) {
   diagnosis.kernel = kernel_findings();
   diagnosis.kernel.push_back(datapath_finding());
   diagnosis.process = process_findings();
-  const bool demanded = !names.empty();
-  for (const std::string& name : demanded ? names : all_interfaces())
-    diagnosis.interfaces.push_back(diagnose_interface(name, demanded));
+  const Need need = names.empty() ? Need::kOptional : Need::kRequired;
+  for (const std::string& name : names.empty() ? all_interfaces() : names)
+    diagnosis.interfaces.push_back(diagnose_interface(name, need));
 
+  const Colour colour = ::isatty(STDOUT_FILENO) != 0 ? Colour::kOfStates : Colour::kNone;
   const ExitCode printed =
-      print_out(host, json ? diagnosis_json(diagnosis)
-                           : diagnosis_table(diagnosis, ::isatty(STDOUT_FILENO) != 0));
+      print_out(host, json ? diagnosis_json(diagnosis) : diagnosis_table(diagnosis, colour));
   if (printed != kOk) return printed;
   return missing_requirements(diagnosis).empty() ? kOk : kRunFailed;
 }

@@ -69,7 +69,7 @@ std::string json_findings(const std::vector<Finding>& findings, const std::strin
   return json_array(findings, indent, [](const Finding& finding) {
     return "{\"what\": " + json_string(finding.what) +
            ", \"state\": " + json_string(name_of(finding.state).text) +
-           ", \"required\": " + json_bool(finding.required) +
+           ", \"required\": " + json_bool(finding.need == Need::kRequired) +
            ", \"meaning\": " + json_string(finding.meaning) + "}";
   });
 }
@@ -122,13 +122,13 @@ std::string json_interface(const InterfaceDiagnosis& interface) {
 std::string missing_requirements(const Diagnosis& diagnosis) {
   std::string missing;
   for_each_finding(diagnosis, [&](const Finding& finding) {
-    if (finding.required && finding.state == FindingState::kMissing)
+    if (finding.need == Need::kRequired && finding.state == FindingState::kMissing)
       missing += (missing.empty() ? "" : ", ") + finding.what;
   });
   return missing;
 }
 
-std::string diagnosis_table(const Diagnosis& diagnosis, bool colour) {
+std::string diagnosis_table(const Diagnosis& diagnosis, Colour colour) {
   size_t what_width = 0;
   for_each_finding(diagnosis, [&](const Finding& finding) {
     what_width = std::max(what_width, finding.what.size());
@@ -141,9 +141,9 @@ std::string diagnosis_table(const Diagnosis& diagnosis, bool colour) {
     for (const Finding& finding : findings) {
       const StateName state = name_of(finding.state);
       text += "  " + padded(finding.what, what_width) + "  ";
-      if (colour) text += "\033[" + std::string(state.colour) + "m";
+      if (colour == Colour::kOfStates) text += "\033[" + std::string(state.colour) + "m";
       text += padded(state.text, 7);
-      if (colour) text += "\033[0m";
+      if (colour == Colour::kOfStates) text += "\033[0m";
       text += "  " + printable(finding.meaning) + "\n";
     }
   };

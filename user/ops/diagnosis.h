@@ -23,11 +23,16 @@ enum class FindingState {
   kUnknown,  // this process lacks the privileges to find out
 };
 
+enum class Need {
+  kRequired,  // metering is not possible without it
+  kOptional,
+};
+
 struct Finding {
   std::string what;  // stable, e.g. "event_streams"
   FindingState state = FindingState::kOk;
-  bool required = false;  // metering needs it
-  std::string meaning;    // what the state means, or what to do
+  Need need = Need::kOptional;
+  std::string meaning;  // what the state means, or what to do
 };
 
 struct InterfaceDiagnosis {
@@ -51,7 +56,9 @@ struct Diagnosis {
 // The missing required findings, as "event_streams, CAP_BPF"; empty if metering is possible.
 std::string missing_requirements(const Diagnosis& diagnosis);
 
-std::string diagnosis_table(const Diagnosis& diagnosis, bool colour);
+enum class Colour { kNone, kOfStates };
+
+std::string diagnosis_table(const Diagnosis& diagnosis, Colour colour);
 std::string diagnosis_json(const Diagnosis& diagnosis);
 
 }  // namespace flowmeter

@@ -22,7 +22,8 @@ std::string joined(std::initializer_list<std::pair<bool, const char*>> parts, co
 
 std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface) {
   if (!interface.offloads)
-    return {{"offloads", FindingState::kUnknown, false, "the interface does not report them"}};
+    return {{"offloads", FindingState::kUnknown, Need::kOptional,
+             "the interface does not report them"}};
   const Offloads& on = *interface.offloads;
   std::vector<Finding> findings;
   const std::string segmentation = joined({{on.tso, "TSO"},
@@ -30,26 +31,26 @@ std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface) {
                                            {on.tx_udp_segmentation, "UDP segmentation"},
                                            {on.gro, "GRO"}},
                                           "");
-  findings.push_back({"segmentation", FindingState::kOk, false,
+  findings.push_back({"segmentation", FindingState::kOk, Need::kOptional,
                       segmentation.empty()
                           ? "off: each buffer is a packet on the wire"
                           : segmentation + " on: counted exactly, as segments on the wire"});
   if (on.lro)
     findings.push_back(
-        {"lro", FindingState::kLimited, false,
+        {"lro", FindingState::kLimited, Need::kOptional,
          "on: counts of merged buffers are computed, flags of middle segments are uncertain; "
          "ethtool -K " +
              interface.name + " lro off"});
   if (on.hw_gro)
     findings.push_back(
-        {"hw_gro", FindingState::kLimited, false,
+        {"hw_gro", FindingState::kLimited, Need::kOptional,
          "on: the device merges packets before they are seen; their counts are computed from its "
          "segment size; ethtool -K " +
              interface.name + " rx-gro-hw off, if the driver supports it"});
   if (!on.lro && !on.hw_gro)
     findings.push_back(
-        {"device_merging", FindingState::kOk, false, "LRO and hardware GRO are off"});
-  findings.push_back({"vlan", FindingState::kOk, false,
+        {"device_merging", FindingState::kOk, Need::kOptional, "LRO and hardware GRO are off"});
+  findings.push_back({"vlan", FindingState::kOk, Need::kOptional,
                       on.rx_vlan ? "tags are removed by the device and read from metadata"
                                  : "tags are read from the frame"});
   return findings;
@@ -57,43 +58,45 @@ std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface) {
 
 std::vector<Finding> attachment_findings(const InterfaceDiagnosis& interface) {
   std::vector<Finding> findings;
-  findings.push_back({"xdp", FindingState::kOk, false,
+  findings.push_back({"xdp", FindingState::kOk, Need::kOptional,
                       !interface.native_xdp
                           ? "the kernel does not report whether the driver supports it"
                       : *interface.native_xdp ? "native, for --hook xdp"
                                               : "generic only: --hook xdp-generic"});
   if (!interface.attached) {
-    findings.push_back({"attached", FindingState::kUnknown, false, interface.why_not_told});
+    findings.push_back(
+        {"attached", FindingState::kUnknown, Need::kOptional, interface.why_not_told});
     return findings;
   }
   for (const AttachedProgram& program : *interface.attached) {
     const bool is_xdp = program.hook.starts_with("xdp");
-    findings.push_back({"attached", is_xdp ? FindingState::kLimited : FindingState::kOk, false,
+    findings.push_back({"attached", is_xdp ? FindingState::kLimited : FindingState::kOk,
+                        Need::kOptional,
                         program.hook + ": " + describe(program) +
                             (is_xdp ? "; --hook xdp is not available, and packets that it drops or "
                                       "redirects are not seen"
                                     : "")});
   }
   if (interface.attached->empty())
-    findings.push_back({"attached", FindingState::kOk, false, "no other programs"});
+    findings.push_back({"attached", FindingState::kOk, Need::kOptional, "no other programs"});
   return findings;
 }
 
-InterfaceDiagnosis diagnose_interface(const std::string& name, bool demanded) {
+InterfaceDiagnosis diagnose_interface(const std::string& name, Need need) {
   InterfaceDiagnosis diagnosis;
   diagnosis.name = name;
   diagnosis.index = ::if_nametoindex(name.c_str());
   auto found = find_interface(name);
   if (!found) {
-    diagnosis.findings.push_back({"link",
-                                  demanded ? FindingState::kMissing : FindingState::kLimited,
-                                  demanded, "not metered: " + found.error().message()});
+    diagnosis.findings.push_back(
+        {"link", need == Need::kRequired ? FindingState::kMissing : FindingState::kLimited, need,
+         "not metered: " + found.error().message()});
     return diagnosis;
   }
   const Interface& interface = *found;
   diagnosis.mtu = interface.mtu;
   diagnosis.findings.push_back(
-      {"link", FindingState::kOk, true,
+      {"link", FindingState::kOk, Need::kRequired,
        std::string(interface.is_loopback ? "loopback, metered on ingress, which each packet passes "
                                            "once"
                    : interface.has_link_header ? "Ethernet"

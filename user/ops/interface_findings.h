@@ -10,8 +10,8 @@
 
 namespace flowmeter {
 
-// demanded: the user named this interface, so it must be possible to meter it.
-InterfaceDiagnosis diagnose_interface(const std::string& name, bool demanded);
+// need: kRequired if the user named this interface, so it must be possible to meter it.
+InterfaceDiagnosis diagnose_interface(const std::string& name, Need need);
 
 // Adds the findings that follow from the other members: offloads, native_xdp, attached.
 std::vector<Finding> offload_findings(const InterfaceDiagnosis& interface);

@@ -56,14 +56,15 @@ int load_empty_program(bpf_prog_type type) {
 
 // The errno value of an attempt, or 0 if it succeeded.
 Finding tried(const char* what, int error, const char* meaning, const std::string& otherwise) {
-  if (error == 0) return {what, FindingState::kOk, true, meaning};
+  if (error == 0) return {what, FindingState::kOk, Need::kRequired, meaning};
   if (error == EPERM || error == EACCES) {
     const std::string missing = missing_capabilities();
-    return {what, FindingState::kUnknown, true,
+    return {what, FindingState::kUnknown, Need::kRequired,
             "unknown without " +
                 (missing.empty() ? std::string("permission from the kernel") : missing)};
   }
-  return {what, FindingState::kMissing, true, otherwise + " (" + std::strerror(error) + ")"};
+  return {what, FindingState::kMissing, Need::kRequired,
+          otherwise + " (" + std::strerror(error) + ")"};
 }
 
 Finding map_finding(const char* what, bpf_map_type type, uint32_t flags, const char* meaning,
@@ -123,11 +124,12 @@ HookAttempts try_hooks(int classifier, int xdp_program) {
 
 Finding hook_finding(const char* what, int attempt, const std::string& missing_text,
                      const char* meaning) {
-  if (attempt == 0) return {what, FindingState::kOk, false, meaning};
+  if (attempt == 0) return {what, FindingState::kOk, Need::kOptional, meaning};
   if (attempt < 0 || attempt == EPERM || attempt == EACCES)
-    return {what, FindingState::kUnknown, false,
+    return {what, FindingState::kUnknown, Need::kOptional,
             "unknown without CAP_SYS_ADMIN (to try it in a network namespace)"};
-  return {what, FindingState::kLimited, false, missing_text + " (" + std::strerror(attempt) + ")"};
+  return {what, FindingState::kLimited, Need::kOptional,
+          missing_text + " (" + std::strerror(attempt) + ")"};
 }
 
 std::vector<Finding> hook_findings(int classifier, int xdp_program) {
@@ -135,7 +137,7 @@ std::vector<Finding> hook_findings(int classifier, int xdp_program) {
   if (classifier < 0 || xdp_program < 0) {
     const std::string missing = missing_capabilities();
     for (const char* what : {"tcx", "clsact", "xdp_link"})
-      findings.push_back({what, FindingState::kUnknown, false,
+      findings.push_back({what, FindingState::kUnknown, Need::kOptional,
                           "unknown without " + (missing.empty() ? "BPF programs" : missing)});
     return findings;
   }
@@ -158,7 +160,7 @@ std::vector<Finding> hook_findings(int classifier, int xdp_program) {
   if (no_hook)
     for (Finding& finding : findings) {
       finding.state = FindingState::kMissing;
-      finding.required = true;
+      finding.need = Need::kRequired;
     }
   findings.push_back(hook_finding("xdp_link", attempts.xdp, "needs Linux 5.9 or newer",
                                   "--hook xdp and xdp-generic, for ingress"));
@@ -171,10 +173,10 @@ Finding capability_finding(int capability, const char* name, const char* purpose
   const Capabilities effective = effective_capabilities();
   const auto has = [&](int number) { return (effective >> number & 1) != 0; };
   const bool by_sys_admin = capability != CAP_NET_ADMIN && has(CAP_SYS_ADMIN);
-  if (has(capability)) return {name, FindingState::kOk, true, purpose};
+  if (has(capability)) return {name, FindingState::kOk, Need::kRequired, purpose};
   if (by_sys_admin)
-    return {name, FindingState::kOk, true, std::string(purpose) + ", by CAP_SYS_ADMIN"};
-  return {name, FindingState::kMissing, true,
+    return {name, FindingState::kOk, Need::kRequired, std::string(purpose) + ", by CAP_SYS_ADMIN"};
+  return {name, FindingState::kMissing, Need::kRequired,
           std::string(purpose) +
               "; run as root, or grant it (setcap, or AmbientCapabilities in systemd)"};
 }
@@ -185,10 +187,11 @@ Finding user_namespace_finding() {
   uint64_t inside = 1, outside = 1, count = 0;
   map >> inside >> outside >> count;
   if (inside == 0 && outside == 0 && count == 4294967295)
-    return {"user_namespace", FindingState::kOk, true, "the initial one"};
+    return {"user_namespace", FindingState::kOk, Need::kRequired, "the initial one"};
   if (count == 0)
-    return {"user_namespace", FindingState::kUnknown, true, "/proc/self/uid_map cannot be read"};
-  return {"user_namespace", FindingState::kMissing, true,
+    return {"user_namespace", FindingState::kUnknown, Need::kRequired,
+            "/proc/self/uid_map cannot be read"};
+  return {"user_namespace", FindingState::kMissing, Need::kRequired,
           "BPF capabilities only work in the initial user namespace (a rootless container has "
           "another one)"};
 }
@@ -196,20 +199,20 @@ Finding user_namespace_finding() {
 Finding bpffs_finding() {
   struct statfs filesystem {};
   if (::statfs(kBpffs, &filesystem) != 0 && (errno == EACCES || errno == EPERM))
-    return {"bpffs", FindingState::kUnknown, false,
+    return {"bpffs", FindingState::kUnknown, Need::kOptional,
             std::string("unknown without access to ") + kBpffs};
   if (filesystem.f_type != BPF_FS_MAGIC)
-    return {"bpffs", FindingState::kLimited, false,
+    return {"bpffs", FindingState::kLimited, Need::kOptional,
             std::string("not mounted, so no --pin: mount -t bpf bpf ") + kBpffs};
   if (::access(kBpffs, W_OK) != 0)
-    return {"bpffs", FindingState::kLimited, false,
+    return {"bpffs", FindingState::kLimited, Need::kOptional,
             std::string(kBpffs) + " is not writable by this user: --pin needs another directory"};
-  return {"bpffs", FindingState::kOk, false, std::string(kBpffs) + ", for --pin"};
+  return {"bpffs", FindingState::kOk, Need::kOptional, std::string(kBpffs) + ", for --pin"};
 }
 
 Finding unprivileged_bpf_finding() {
   const std::string value = first_line("/proc/sys/kernel/unprivileged_bpf_disabled");
-  return {"unprivileged_bpf", FindingState::kOk, false,
+  return {"unprivileged_bpf", FindingState::kOk, Need::kOptional,
           value.empty() ? "the kernel has no such setting"
           : value == "0"
               ? "allowed (kernel.unprivileged_bpf_disabled=0); not relevant here"
@@ -218,11 +221,12 @@ Finding unprivileged_bpf_finding() {
 
 Finding memory_finding() {
   const auto limit = cgroup_memory_limit(file_text("/proc/self/cgroup"), "/sys/fs/cgroup");
-  if (!limit) return {"memory_limit", FindingState::kOk, false, "no control group limit"};
+  if (!limit) return {"memory_limit", FindingState::kOk, Need::kOptional, "no control group limit"};
   const std::string mib = std::to_string(*limit >> 20) + " MiB (control group)";
   if (*limit >= kDefaultMemory)
-    return {"memory_limit", FindingState::kOk, false, mib + "; the defaults stay below 256 MiB"};
-  return {"memory_limit", FindingState::kLimited, false,
+    return {"memory_limit", FindingState::kOk, Need::kOptional,
+            mib + "; the defaults stay below 256 MiB"};
+  return {"memory_limit", FindingState::kLimited, Need::kOptional,
           mib + "; the defaults may take 256 MiB: lower --max-flows and --event-memory"};
 }
 
@@ -231,10 +235,10 @@ Finding time_namespace_finding() {
   std::string clock;
   for (int64_t seconds = 0, ns = 0; offsets >> clock >> seconds >> ns;)
     if (clock == "monotonic" && (seconds != 0 || ns != 0))
-      return {"time_namespace", FindingState::kOk, false,
+      return {"time_namespace", FindingState::kOk, Need::kOptional,
               "its monotonic clock is " + std::to_string(seconds) +
                   " s from the kernel's, which is corrected"};
-  return {"time_namespace", FindingState::kOk, false, "the kernel's own monotonic clock"};
+  return {"time_namespace", FindingState::kOk, Need::kOptional, "the kernel's own monotonic clock"};
 }
 
 uint64_t least_limit(std::string directory, const std::string& mount, const char* file) {
@@ -291,7 +295,7 @@ std::vector<Finding> kernel_findings() {
   };
   const std::vector<Finding> hooks = hook_findings(classifier, xdp);
   findings.insert(findings.end(), hooks.begin(), hooks.end());
-  findings.push_back({"btf", FindingState::kOk, false,
+  findings.push_back({"btf", FindingState::kOk, Need::kOptional,
                       ::access("/sys/kernel/btf/vmlinux", F_OK) == 0
                           ? "available, but not needed"
                           : "not available, and not needed"});
@@ -307,14 +311,14 @@ std::vector<Finding> process_findings() {
       capability_finding(CAP_PERFMON, "CAP_PERFMON", "for pointer arithmetic in the programs"),
   };
   if ((effective_capabilities() >> CAP_SYS_ADMIN & 1) != 0)
-    findings.push_back(
-        {"CAP_SYS_ADMIN", FindingState::kOk, false, "for --netns and the names of other programs"});
+    findings.push_back({"CAP_SYS_ADMIN", FindingState::kOk, Need::kOptional,
+                        "for --netns and the names of other programs"});
   else
-    findings.push_back({"CAP_SYS_ADMIN", FindingState::kLimited, false,
+    findings.push_back({"CAP_SYS_ADMIN", FindingState::kLimited, Need::kOptional,
                         "no --netns, no names of other programs; metering does not need it"});
   findings.push_back(user_namespace_finding());
   findings.push_back(memory_finding());
-  findings.push_back({"cpus", FindingState::kOk, false,
+  findings.push_back({"cpus", FindingState::kOk, Need::kOptional,
                       std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " online of " +
                           std::to_string(libbpf_num_possible_cpus()) + " possible"});
   findings.push_back(time_namespace_finding());

@@ -17,14 +17,14 @@ Diagnosis example() {
   Diagnosis diagnosis;
   diagnosis.kernel_release = "6.18.0-test";
   diagnosis.kernel = {
-      {"ring_buffer", FindingState::kOk, true, "for events"},
-      {"tcx", FindingState::kLimited, false, "needs Linux 6.6"},
+      {"ring_buffer", FindingState::kOk, Need::kRequired, "for events"},
+      {"tcx", FindingState::kLimited, Need::kOptional, "needs Linux 6.6"},
   };
   diagnosis.process = {
-      {"CAP_BPF", FindingState::kMissing, true, "loads programs"},
-      {"CAP_PERFMON", FindingState::kMissing, true, "pointers"},
-      {"CAP_SYS_ADMIN", FindingState::kMissing, false, "not needed"},
-      {"bpffs", FindingState::kUnknown, true, "cannot tell"},
+      {"CAP_BPF", FindingState::kMissing, Need::kRequired, "loads programs"},
+      {"CAP_PERFMON", FindingState::kMissing, Need::kRequired, "pointers"},
+      {"CAP_SYS_ADMIN", FindingState::kMissing, Need::kOptional, "not needed"},
+      {"bpffs", FindingState::kUnknown, Need::kRequired, "cannot tell"},
   };
   InterfaceDiagnosis interface;
   interface.name = kNastyName;
@@ -34,7 +34,7 @@ Diagnosis example() {
   interface.attached = {
       {"tcx/ingress", 12, "cil_from_netdev", std::string(kNastyName) + " (pid 3)"},
       {"clsact/egress", 0, "u32", ""}};
-  interface.findings = {{"lro", FindingState::kLimited, false, "not certain"}};
+  interface.findings = {{"lro", FindingState::kLimited, Need::kOptional, "not certain"}};
   diagnosis.interfaces = {interface, {}};
   return diagnosis;
 }
@@ -47,12 +47,13 @@ TEST(Diagnosis, NamesWhatIsRequiredAndMissing) {
 TEST(Diagnosis, MissingInterfaceIsARequirement) {
   Diagnosis diagnosis;
   diagnosis.interfaces.resize(1);
-  diagnosis.interfaces[0].findings = {{"link", FindingState::kMissing, true, "no such interface"}};
+  diagnosis.interfaces[0].findings = {
+      {"link", FindingState::kMissing, Need::kRequired, "no such interface"}};
   EXPECT_EQ(missing_requirements(diagnosis), "link");
 }
 
 TEST(Diagnosis, TableHasOneLinePerFinding) {
-  EXPECT_EQ(diagnosis_table(example(), false),
+  EXPECT_EQ(diagnosis_table(example(), Colour::kNone),
             "kernel 6.18.0-test\n"
             "  ring_buffer    ok       for events\n"
             "  tcx            limited  needs Linux 6.6\n"
@@ -71,8 +72,8 @@ TEST(Diagnosis, TableHasOneLinePerFinding) {
 
 TEST(Diagnosis, ColourIsOfTheStateOnly) {
   Diagnosis diagnosis;
-  diagnosis.kernel = {{"tcx", FindingState::kOk, true, "there"}};
-  EXPECT_EQ(diagnosis_table(diagnosis, true),
+  diagnosis.kernel = {{"tcx", FindingState::kOk, Need::kRequired, "there"}};
+  EXPECT_EQ(diagnosis_table(diagnosis, Colour::kOfStates),
             "kernel \n  tcx  \033[32mok     \033[0m  there\n\nMetering is possible: nothing that "
             "it needs is missing.\n");
 }
