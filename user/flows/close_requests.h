@@ -22,11 +22,11 @@ class CloseRequests {
   using Requests = std::vector<fm_close_request>;
   static constexpr uint32_t kNoSlot = LiveFlowPool::kNone;
 
-  CloseRequests(const fm_settings& settings, uint32_t max_flows, bool timing_in_kernel,
+  CloseRequests(const fm_settings& settings, uint32_t max_flows, TimingIn timing,
                 LiveFlowPool& flows)
       : settings_(settings),
         max_flows_(max_flows),
-        timing_in_kernel_(timing_in_kernel),
+        timing_in_kernel_(timing == TimingIn::kKernel),
         flows_(flows) {}
 
   // Each appends requests: for flows that are due by now_ns, all flows or those of one interface

@@ -18,8 +18,8 @@ namespace flowmeter {
 
 class KernelMerge {
  public:
-  KernelMerge(const fm_settings& settings, bool timing_in_kernel)
-      : with_sizes_(settings.with_sizes != 0), timing_in_kernel_(timing_in_kernel) {}
+  KernelMerge(const fm_settings& settings, TimingIn timing)
+      : with_sizes_(settings.with_sizes != 0), timing_in_kernel_(timing == TimingIn::kKernel) {}
 
   // The expected size of state records, which depends on what the kernel keeps.
   size_t state_size() const { return fm_state_size(timing_in_kernel_, with_sizes_); }

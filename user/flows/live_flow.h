@@ -11,6 +11,10 @@
 
 namespace flowmeter {
 
+// Where the timing of flows is kept: in the daemon, from one record per packet, or in the entries
+// of the kernel's map.
+enum class TimingIn { kDaemon, kKernel };
+
 struct alignas(64) LiveFlow {
   // Flows that only the daemon knows have ids from here on; the kernel's ids are below.
   static constexpr uint64_t kFirstOwnId = uint64_t{1} << 63;

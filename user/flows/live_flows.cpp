@@ -20,13 +20,13 @@ fm_packet packet_of(const fm_open_record& record) {
 }  // namespace
 
 LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
-                     bool timing_in_kernel)
+                     TimingIn timing)
     : settings_(settings),
       pool_(max_flows + max_flows / 8 + kSlack),
       sizes_(settings, pool_.capacity()),
       applications_(settings, pool_.capacity()),
-      merge_(settings, timing_in_kernel),
-      requests_(settings, max_flows, timing_in_kernel, pool_),
+      merge_(settings, timing),
+      requests_(settings, max_flows, timing, pool_),
       sink_(sink) {}
 
 uint32_t LiveFlows::find(uint64_t id) const {

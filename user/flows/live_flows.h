@@ -48,7 +48,7 @@ class PacketObserver {
 class LiveFlows {
  public:
   LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
-            bool timing_in_kernel = false);
+            TimingIn timing = TimingIn::kDaemon);
 
   // Sets the clock of the flows that start from now on.
   void set_clock(ClockOrigin clock) {

@@ -29,6 +29,10 @@ std::string describe_hook(const std::string& interface, Direction direction, con
   return interface + (direction == Direction::kIngress ? " ingress (" : " egress (") + hook + ")";
 }
 
+const char* name_of(XdpMode mode) {
+  return mode == XdpMode::kGeneric ? "xdp-generic" : "xdp";
+}
+
 // "program 12 "cil_from_netdev", held by cilium-agent (pid 812)", and the others at these hooks.
 std::string holders(const Interface& interface, std::initializer_list<std::string_view> hooks) {
   std::string text;
@@ -41,7 +45,7 @@ std::string holders(const Interface& interface, std::initializer_list<std::strin
   return text;
 }
 
-Error xdp_error(const Interface& interface, const std::string& what, bool generic, int os_error) {
+Error xdp_error(const Interface& interface, const std::string& what, XdpMode mode, int os_error) {
   const std::string cannot = "cannot attach to " + what + ": ";
   if (os_error == EBUSY || os_error == EEXIST) {
     const std::string taken = holders(interface, {"xdp", "xdp-generic", "xdp-offload"});
@@ -50,10 +54,10 @@ Error xdp_error(const Interface& interface, const std::string& what, bool generi
         (taken.empty() ? "one that is not visible here (on an upper or lower interface?)" : taken) +
         "; --hook tcx shares the interface"};
   }
-  if (os_error == EOPNOTSUPP && !generic)
+  if (os_error == EOPNOTSUPP && mode == XdpMode::kNative)
     return Error{cannot + "its driver " + driver_of(interface.name) +
                  " has no native XDP; --hook xdp-generic or --hook tcx works"};
-  if (!generic)
+  if (mode == XdpMode::kNative)
     return Error{cannot + "the driver " + driver_of(interface.name) +
                      " refuses native XDP (MTU, queues or offloads?);"
                      " --hook xdp-generic or --hook tcx may work",
@@ -78,10 +82,11 @@ Direction tcx_direction(const bpf_link_info& info) {
   return info.netns.attach_type == kTcxEgress ? Direction::kEgress : Direction::kIngress;
 }
 
-bool xdp_is_generic(unsigned interface_index) {
+XdpMode xdp_mode(unsigned interface_index) {
   LIBBPF_OPTS(bpf_xdp_query_opts, found);
-  return bpf_xdp_query(static_cast<int>(interface_index), 0, &found) == 0 &&
-         found.attach_mode == XDP_ATTACHED_SKB;
+  const bool generic = bpf_xdp_query(static_cast<int>(interface_index), 0, &found) == 0 &&
+                       found.attach_mode == XDP_ATTACHED_SKB;
+  return generic ? XdpMode::kGeneric : XdpMode::kNative;
 }
 
 }  // namespace
@@ -124,15 +129,14 @@ Result<Attachment> Attachment::clsact(int program_fd, const Interface& interface
   return self;
 }
 
-Result<Attachment> Attachment::xdp(int program_fd, const Interface& interface, bool generic) {
-  Attachment self(
-      describe_hook(interface.name, Direction::kIngress, generic ? "xdp-generic" : "xdp"),
-      interface.index);
+Result<Attachment> Attachment::xdp(int program_fd, const Interface& interface, XdpMode mode) {
+  Attachment self(describe_hook(interface.name, Direction::kIngress, name_of(mode)),
+                  interface.index);
   LIBBPF_OPTS(bpf_link_create_opts, options,
-              .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+              .flags = mode == XdpMode::kGeneric ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
   const int link =
       bpf_link_create(program_fd, static_cast<int>(interface.index), BPF_XDP, &options);
-  if (link < 0) return xdp_error(interface, self.what_, generic, -link);
+  if (link < 0) return xdp_error(interface, self.what_, mode, -link);
   self.link_ = UniqueFd(link);
   return self;
 }
@@ -153,8 +157,7 @@ Result<Attachment> Attachment::adopt(const std::string& path, int program_fd) {
       ::if_indextoname(index, name) ? name : "interface " + std::to_string(index);
   Attachment self(info->type == kLinkTypeTcx
                       ? describe_hook(interface, tcx_direction(*info), "tcx")
-                      : describe_hook(interface, Direction::kIngress,
-                                      xdp_is_generic(index) ? "xdp-generic" : "xdp"),
+                      : describe_hook(interface, Direction::kIngress, name_of(xdp_mode(index))),
                   index);
   self.link_ = std::move(link);
   return self;

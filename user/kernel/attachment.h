@@ -22,6 +22,7 @@ class ClsactFilter;
 
 enum class Hook { kAuto, kTcx, kTc, kXdp, kXdpGeneric };
 enum class Direction { kIngress, kEgress };
+enum class XdpMode { kNative, kGeneric };  // in the driver, or in the stack
 // The place among the programs of other owners that are at the same hook at the time of attaching.
 enum class AttachOrder { kFirst, kLast };
 
@@ -32,9 +33,9 @@ class Attachment {
   // The first one in a process forks a small guardian (clsact.h).
   static Result<Attachment> clsact(int program_fd, const Interface& interface, Direction direction,
                                    AttachOrder order);
-  // Received packets, in the driver or (generic) in the stack. An interface has room for only one
-  // program; the error names the owner of another one.
-  static Result<Attachment> xdp(int program_fd, const Interface& interface, bool generic);
+  // Received packets. An interface has room for only one program; the error names the owner of
+  // another one.
+  static Result<Attachment> xdp(int program_fd, const Interface& interface, XdpMode mode);
   // Opens a pinned link and replaces its program atomically, so that no packet is missed. Fails
   // with os_error ENOLINK if the link is detached, for instance because its interface is gone. The
   // pin may then be removed.

@@ -276,14 +276,14 @@ void BpfDatapath::read_slots() {
       slots_[slot] = values[0].ifindex;
 }
 
-Status BpfDatapath::add_interface(const Interface& interface, bool merges) {
+Status BpfDatapath::add_interface(const Interface& interface, DeviceMerging merging) {
   if (slot_of(interface.index)) return Done{};
   for (uint32_t i = 0; i < FM_INTERFACE_PROBES; i++) {
     const uint32_t slot = fm_interface_slot(interface.index, i);
     if (slots_[slot] != 0) continue;
     fm_interface value{};
     value.ifindex = interface.index;
-    value.merges = merges;
+    value.merges = merging == DeviceMerging::kOn;
     value.rank = interface.rank;
     // Loopback's MTU and none are no limit.
     constexpr unsigned kEthernetHeader = 14, kTwoTags = 8, kLoopbackMtu = 65'000;

@@ -19,6 +19,7 @@
 #include "kernel/event_streams.h"
 #include "kernel/interface.h"
 #include "kernel/map_memory.h"
+#include "kernel/offloads.h"
 
 struct flowmeter_bpf;
 struct flowmeter_xdp_bpf;
@@ -69,8 +70,8 @@ class BpfDatapath {
   void unpin();
 
   // To be called before its programs are attached: they count only packets of interfaces that were
-  // added. Fails if there are too many. merges: the device merges received packets (LRO).
-  Status add_interface(const Interface& interface, bool merges);
+  // added. Fails if there are too many.
+  Status add_interface(const Interface& interface, DeviceMerging merging);
   // Requires: its programs are detached. Flows may have its slot in their keys until the next
   // reuse_slots(), which frees the slot.
   void remove_interface(unsigned index);

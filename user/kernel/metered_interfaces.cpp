@@ -118,7 +118,10 @@ Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm
     if (adopted.error().os_error != ENOENT) ::unlink(pin_of(interface.index, hook).c_str());
   }
   const auto attach = [&]() -> Result<Attachment> {
-    if (xdp) return Attachment::xdp(program, interface, options_.hook == Hook::kXdpGeneric);
+    if (xdp)
+      return Attachment::xdp(
+          program, interface,
+          options_.hook == Hook::kXdpGeneric ? XdpMode::kGeneric : XdpMode::kNative);
     const bool clsact =
         options_.hook == Hook::kTc || (options_.hook == Hook::kAuto && !kernel_has_tcx());
     if (clsact) return Attachment::clsact(program, interface, direction, options_.order);
@@ -135,7 +138,7 @@ Status MeteredInterfaces::attach(const Interface& interface) {
   if (options_.hook == Hook::kXdp)
     if (const std::string caution = xdp_caution(interface); !caution.empty())
       host_.log_warning(caution);
-  if (Status added = datapath_.add_interface(interface, merges_on_receive(interface.name)); !added)
+  if (Status added = datapath_.add_interface(interface, device_merging(interface.name)); !added)
     return added;
   Metered metered;
   metered.interface = interface;

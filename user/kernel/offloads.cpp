@@ -81,9 +81,10 @@ Result<Offloads> read_offloads(const std::string& interface) {
   return offloads;
 }
 
-bool merges_on_receive(const std::string& interface) {
+DeviceMerging device_merging(const std::string& interface) {
   auto offloads = read_offloads(interface);
-  return offloads && (offloads->lro || offloads->hw_gro);
+  const bool merges = offloads && (offloads->lro || offloads->hw_gro);
+  return merges ? DeviceMerging::kOn : DeviceMerging::kOff;
 }
 
 std::string driver_of(const std::string& interface) {

@@ -25,8 +25,10 @@ struct Offloads {
 Result<Offloads> read_offloads(const std::string& interface);
 
 // Whether the device delivers buffers of several packets whose form on the wire is not certain.
-// Also false for an interface whose offloads cannot be read.
-bool merges_on_receive(const std::string& interface);
+enum class DeviceMerging { kOff, kOn };
+
+// Also kOff for an interface whose offloads cannot be read.
+DeviceMerging device_merging(const std::string& interface);
 
 // The name of the driver; empty if it cannot be read.
 std::string driver_of(const std::string& interface);

@@ -19,8 +19,10 @@ constexpr size_t kBufferBytes = 64 * 1024;
 // Room for some hundred notifications. If some are lost, the links are listed again.
 constexpr int kNotificationBytes = 1 << 20;
 
-// Reads a message that describes a link or reports that it is gone. False if it is damaged.
-bool parse_link(bool deleted, std::string_view payload, std::vector<LinkMessage>& messages) {
+// Reads a message that describes a link (RTM_NEWLINK) or reports that it is gone (RTM_DELLINK).
+// False if it is damaged.
+bool parse_link(uint16_t message_type, std::string_view payload,
+                std::vector<LinkMessage>& messages) {
   struct ifinfomsg header;
   if (!read_netlink(payload, header)) return false;
   // Messages of other families have other meanings: for a bridge port, RTM_DELLINK only means that
@@ -29,7 +31,7 @@ bool parse_link(bool deleted, std::string_view payload, std::vector<LinkMessage>
 
   LinkMessage message;
   message.interface.index = static_cast<unsigned>(header.ifi_index);
-  if (deleted) {
+  if (message_type == RTM_DELLINK) {
     message.is_deleted = true;
     messages.push_back(std::move(message));
     return true;
@@ -94,8 +96,8 @@ bool parse_link_messages(std::string_view datagram, std::vector<LinkMessage>& me
     if (!take_netlink_message(datagram, header, payload)) return false;
 
     if (header.nlmsg_type == NLMSG_OVERRUN) return false;
-    const bool deleted = header.nlmsg_type == RTM_DELLINK;
-    if ((deleted || header.nlmsg_type == RTM_NEWLINK) && !parse_link(deleted, payload, messages))
+    const uint16_t type = header.nlmsg_type;
+    if ((type == RTM_NEWLINK || type == RTM_DELLINK) && !parse_link(type, payload, messages))
       return false;
   }
   return true;
@@ -160,7 +162,7 @@ Result<LinkList> list_links() {
       NETLINK_ROUTE, RTM_GETLINK, link_request(0, RTEXT_FILTER_SKIP_STATS),
       [&] { list.links.clear(); },
       [&](const nlmsghdr&, std::string_view body) {
-        damaged = !parse_link(false, body, list.links) || damaged;
+        damaged = !parse_link(RTM_NEWLINK, body, list.links) || damaged;
       });
   list.is_whole = static_cast<bool>(listed);
   if (!listed && listed.error().os_error != EINTR)
@@ -174,7 +176,7 @@ Result<LinkMessage> read_link(unsigned index) {
   std::vector<LinkMessage> links;
   const Status read = netlink_request(
       NETLINK_ROUTE, RTM_GETLINK, 0, link_request(index, 0),
-      [&](const nlmsghdr&, std::string_view body) { parse_link(false, body, links); });
+      [&](const nlmsghdr&, std::string_view body) { parse_link(RTM_NEWLINK, body, links); });
   if (!read) return rtnetlink_error("read", read.error().os_error);
   if (links.empty()) return rtnetlink_error("read", ENODEV);
   return std::move(links.front());

@@ -59,8 +59,8 @@ std::string missing_capabilities() {
   return missing;
 }
 
-Capabilities capabilities_to_keep(bool hooks_change) {
-  return (hooks_change ? bit(CAP_NET_ADMIN) : 0) |
+Capabilities capabilities_to_keep(Attachments attachments) {
+  return (attachments == Attachments::kChange ? bit(CAP_NET_ADMIN) : 0) |
          (kernel_wants_cap_bpf_for_open_maps() ? bit(CAP_BPF) : 0);
 }
 

@@ -37,9 +37,12 @@ Capabilities effective_capabilities();
 // CAP_NET_ADMIN"; empty if it has them all.
 std::string missing_capabilities();
 
-// The capabilities that the running meter still needs. hooks_change: interfaces may come and go, or
+// What happens to a meter's attachments while it runs. kChange: interfaces may come and go, or
 // filters have to be removed at the end (unlike links, they do not vanish with the process).
-Capabilities capabilities_to_keep(bool hooks_change);
+enum class Attachments { kStay, kChange };
+
+// The capabilities that the running meter still needs.
+Capabilities capabilities_to_keep(Attachments attachments);
 
 // Gives up all other capabilities permanently: permitted, effective, inheritable, ambient and, if
 // CAP_SETPCAP allows it, the bounding set; no_new_privs keeps an exec from restoring any. Fails if

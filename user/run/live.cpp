@@ -70,7 +70,7 @@ class LiveRun {
         rows_(rows),
         host_(host),
         flows_(config.settings, config.max_flows, rows.sink(),
-               config.datapath == Datapath::kKernel) {
+               config.datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon) {
     flows_.set_observer(rows.observer());
   }
 
@@ -100,8 +100,9 @@ class LiveRun {
     flows_.set_interface_names(interfaces_.get());
     rows_before_ = datapath_->journal().packets_written;
     const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
-    if (Status dropped = host_.drop_privileges(capabilities_to_keep(hooks_change)); !dropped)
-      return dropped;
+    const Capabilities keep =
+        capabilities_to_keep(hooks_change ? Attachments::kChange : Attachments::kStay);
+    if (Status dropped = host_.drop_privileges(keep); !dropped) return dropped;
     return datapath_->resumed() ? resume() : Done{};
   }
 

@@ -50,14 +50,15 @@ TEST_P(Close, LosesNoPacketOfBusyFlows) {
   config.max_fragments = 64;
   config.stream_bytes = 64 << 20;
   LengthCheck sink;
-  LiveFlows flows(config.settings, config.max_entries, sink, GetParam() == Datapath::kKernel);
+  LiveFlows flows(config.settings, config.max_entries, sink,
+                  GetParam() == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon);
   auto loaded =
       BpfDatapath::load(config, [&](const void* record, size_t size) { flows.take(record, size); });
   ASSERT_TRUE(loaded) << loaded.error().message();
   BpfDatapath& datapath = **loaded;
   Interface interface;
   interface.index = 1;  // loopback, on which BPF_PROG_TEST_RUN delivers packets
-  ASSERT_TRUE(datapath.add_interface(interface, kNoMerging));
+  ASSERT_TRUE(datapath.add_interface(interface, DeviceMerging::kOff));
 
   std::vector<Frame> frames;
   for (uint16_t port = 20; port < 20 + kFlows; port++)

@@ -79,7 +79,8 @@ class Contention : public ::testing::TestWithParam<Datapath> {
     // The test sets the time of each packet, because the silence of an interface must not depend on
     // the speed of the machine.
     config_.test_input = count_once;
-    flows_ = std::make_unique<LiveFlows>(config_.settings, config_.max_entries, sink_, in_kernel());
+    flows_ = std::make_unique<LiveFlows>(config_.settings, config_.max_entries, sink_,
+                                         in_kernel() ? TimingIn::kKernel : TimingIn::kDaemon);
     auto loaded = BpfDatapath::load(
         config_, [this](const void* record, size_t size) { flows_->take(record, size); });
     ASSERT_TRUE(loaded) << loaded.error().message();
@@ -90,7 +91,7 @@ class Contention : public ::testing::TestWithParam<Datapath> {
   void add_interface(unsigned index) {
     Interface interface;
     interface.index = index;
-    ASSERT_TRUE(datapath_->add_interface(interface, kNoMerging));
+    ASSERT_TRUE(datapath_->add_interface(interface, DeviceMerging::kOff));
   }
 
   // Runs the hook's program `count` times on the frame.

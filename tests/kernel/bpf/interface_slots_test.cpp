@@ -40,8 +40,8 @@ TEST_F(InterfaceSlots, WhereAllPlacesOfAnIndexAreTakenTheErrorNamesTheInterface)
   const Interface late = with_index(same_place.back());
   same_place.pop_back();
   for (const unsigned index : same_place)
-    ASSERT_TRUE(datapath_->add_interface(with_index(index), kNoMerging)) << index;
-  const Status refused = datapath_->add_interface(late, kNoMerging);
+    ASSERT_TRUE(datapath_->add_interface(with_index(index), DeviceMerging::kOff)) << index;
+  const Status refused = datapath_->add_interface(late, DeviceMerging::kOff);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message().find(late.name), std::string::npos)
       << refused.error().message();
@@ -49,14 +49,16 @@ TEST_F(InterfaceSlots, WhereAllPlacesOfAnIndexAreTakenTheErrorNamesTheInterface)
   EXPECT_FALSE(datapath_->slot_of(late.index));
 
   datapath_->remove_interface(same_place[3]);
-  EXPECT_FALSE(datapath_->add_interface(late, kNoMerging)) << "old flows may still be open";
+  EXPECT_FALSE(datapath_->add_interface(late, DeviceMerging::kOff))
+      << "old flows may still be open";
   datapath_->reuse_slots();
-  EXPECT_TRUE(datapath_->add_interface(late, kNoMerging)) << "a slot is free";
+  EXPECT_TRUE(datapath_->add_interface(late, DeviceMerging::kOff)) << "a slot is free";
   EXPECT_TRUE(datapath_->slot_of(late.index));
 }
 
 TEST_F(InterfaceSlots, AnInterfaceHasOnePlaceHoweverOftenItIsAdded) {
-  for (int i = 0; i < 3; i++) ASSERT_TRUE(datapath_->add_interface(with_index(7), kNoMerging));
+  for (int i = 0; i < 3; i++)
+    ASSERT_TRUE(datapath_->add_interface(with_index(7), DeviceMerging::kOff));
   EXPECT_EQ(datapath_->interfaces(), std::vector<unsigned>{7});
   datapath_->remove_interface(7);
   EXPECT_TRUE(datapath_->interfaces().empty());
@@ -68,9 +70,10 @@ TEST_F(InterfaceSlots, AnInterfaceHasOnePlaceHoweverOftenItIsAdded) {
 TEST_F(InterfaceSlots, LateOnesFindPlacesBesideManyThatLast) {
   constexpr unsigned kLasting = 300, kLate = 200;
   for (unsigned index = 1; index <= kLasting; index++)
-    ASSERT_TRUE(datapath_->add_interface(with_index(index), kNoMerging)) << index;
+    ASSERT_TRUE(datapath_->add_interface(with_index(index), DeviceMerging::kOff)) << index;
   for (unsigned index = 1; index <= kLate; index++)
-    ASSERT_TRUE(datapath_->add_interface(with_index(FM_INTERFACE_SLOTS + index), kNoMerging))
+    ASSERT_TRUE(
+        datapath_->add_interface(with_index(FM_INTERFACE_SLOTS + index), DeviceMerging::kOff))
         << index;
   EXPECT_EQ(datapath_->interfaces().size(), kLasting + kLate);
 }

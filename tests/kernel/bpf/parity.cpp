@@ -113,7 +113,8 @@ class Run final : public ParityRun {
         with_application_(settings.with_application != 0),
         columns_(columns_of(settings, records)),
         replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
-        flows_(settings, kMaxFlows, bpf_rows_, datapath == Datapath::kKernel) {
+        flows_(settings, kMaxFlows, bpf_rows_,
+               datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon) {
     flows_.set_clock(ClockOrigin{});
     // Flows of which only the end is known get rows, too.
     if (records == Records::kFinal) flows_.begin_resuming();
@@ -143,7 +144,7 @@ class Run final : public ParityRun {
     datapath_ = std::move(*datapath);
     interface_.name = "lo";
     interface_.index = 1;  // loopback, on which BPF_PROG_TEST_RUN delivers packets
-    return datapath_->add_interface(interface_, kNoMerging);
+    return datapath_->add_interface(interface_, DeviceMerging::kOff);
   }
 
   Result<bool> run_program(const CapturedFrame& frame, uint16_t segment_bytes) override {

@@ -34,9 +34,6 @@ struct ParityReport {
 // missing.
 constexpr uint32_t kFrameLimit = 3520;
 
-// For BpfDatapath::add_interface(): the device does not merge received packets.
-constexpr bool kNoMerging = false;
-
 // How much of the event streams reaches the daemon's side: everything, or only the kernel's final
 // states of flows. In the second case rows are made from its counters alone, and only columns
 // without times are compared.

@@ -104,7 +104,7 @@ void expect_gone(Failures& failures, Capabilities kept) {
 
 TEST(Privileges, NothingIsLeftAndTheMeterGoesOn) {
   if (const std::string why = why_not_here(); !why.empty()) GTEST_SKIP() << why;
-  const Capabilities keep = capabilities_to_keep(false);
+  const Capabilities keep = capabilities_to_keep(Attachments::kStay);
   EXPECT_EQ(
       in_child([keep] {
         Failures failures;
@@ -122,7 +122,8 @@ TEST(Privileges, NothingIsLeftAndTheMeterGoesOn) {
         const auto attach = [&] {
           return Attachment::tcx(program, *interface, Direction::kIngress, AttachOrder::kFirst);
         };
-        expect(failures, static_cast<bool>(datapath.add_interface(*interface, kNoMerging)), "add");
+        expect(failures, static_cast<bool>(datapath.add_interface(*interface, DeviceMerging::kOff)),
+               "add");
         {
           auto attachment = attach();
           expect(failures, static_cast<bool>(attachment), "attach");
@@ -157,7 +158,7 @@ TEST(Privileges, NothingIsLeftAndTheMeterGoesOn) {
 
 TEST(Privileges, MapsProgramsAndLinksAreUsedThroughTheirDescriptors) {
   if (const std::string why = why_not_here(); !why.empty()) GTEST_SKIP() << why;
-  const Capabilities keep = capabilities_to_keep(false);
+  const Capabilities keep = capabilities_to_keep(Attachments::kStay);
   EXPECT_EQ(
       in_child([keep] {
         Failures failures;
@@ -191,7 +192,8 @@ TEST(Privileges, MapsProgramsAndLinksAreUsedThroughTheirDescriptors) {
 TEST(Privileges, NetAdminIsEnoughForFilters) {
   if (const std::string why = why_not_here(); !why.empty()) GTEST_SKIP() << why;
   for (const bool with_net_admin : {true, false}) {
-    const Capabilities keep = capabilities_to_keep(with_net_admin);
+    const Capabilities keep =
+        capabilities_to_keep(with_net_admin ? Attachments::kChange : Attachments::kStay);
     EXPECT_EQ((keep & kNetAdmin) != 0, with_net_admin);
     EXPECT_EQ(in_child([keep, with_net_admin] {
                 Failures failures;

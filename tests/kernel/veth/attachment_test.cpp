@@ -52,15 +52,16 @@ TEST_F(AttachmentTest, ClsactSeesBothDirectionsUntilDestroyed) {
 }
 
 TEST_F(AttachmentTest, XdpSeesReceivedPacketsUntilDestroyed) {
-  for (const bool generic : {false, true}) {
+  for (const XdpMode mode : {XdpMode::kNative, XdpMode::kGeneric}) {
     const XdpCounter counter;
     {
-      auto attachment = Attachment::xdp(counter.fd(), veth0_, generic);
+      auto attachment = Attachment::xdp(counter.fd(), veth0_, mode);
       ASSERT_TRUE(attachment) << attachment.error().message();
       EXPECT_EQ(attachment->what(),
-                generic ? "veth0 ingress (xdp-generic)" : "veth0 ingress (xdp)");
+                mode == XdpMode::kGeneric ? "veth0 ingress (xdp-generic)" : "veth0 ingress (xdp)");
       EXPECT_TRUE(attachment->in_place());
-      EXPECT_TRUE(contains(run("ip link show veth0"), generic ? " xdpgeneric " : " xdp "));
+      EXPECT_TRUE(contains(run("ip link show veth0"),
+                           mode == XdpMode::kGeneric ? " xdpgeneric " : " xdp "));
       receive_on_veth0(5);
       EXPECT_TRUE(wait_for([&] { return counter.count() == 5; })) << counter.count();
     }
@@ -270,11 +271,11 @@ TEST_F(AttachmentTest, TcxWithoutRoomSaysWhoIsThere) {
 
 TEST_F(AttachmentTest, XdpThatIsTakenNamesTheHolder) {
   const XdpCounter foreign("firewall"), ours;
-  for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
+  for (const __u32 taken : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
     const int index = static_cast<int>(veth0_.index);
-    ASSERT_EQ(bpf_xdp_attach(index, foreign.fd(), mode, nullptr), 0);
-    for (const bool generic : {false, true}) {
-      auto attachment = Attachment::xdp(ours.fd(), veth0_, generic);
+    ASSERT_EQ(bpf_xdp_attach(index, foreign.fd(), taken, nullptr), 0);
+    for (const XdpMode mode : {XdpMode::kNative, XdpMode::kGeneric}) {
+      auto attachment = Attachment::xdp(ours.fd(), veth0_, mode);
       ASSERT_FALSE(attachment);
       const std::string message = attachment.error().message();
       EXPECT_TRUE(contains(message, "veth0 ingress (xdp") && contains(message, "\"firewall\"") &&
@@ -283,9 +284,9 @@ TEST_F(AttachmentTest, XdpThatIsTakenNamesTheHolder) {
           << message;
     }
     __u32 id = 0;
-    EXPECT_EQ(bpf_xdp_query_id(index, static_cast<int>(mode), &id), 0);
+    EXPECT_EQ(bpf_xdp_query_id(index, static_cast<int>(taken), &id), 0);
     EXPECT_EQ(id, foreign.id());
-    ASSERT_EQ(bpf_xdp_detach(index, mode, nullptr), 0);
+    ASSERT_EQ(bpf_xdp_detach(index, taken, nullptr), 0);
   }
 }
 
@@ -293,13 +294,13 @@ TEST_F(AttachmentTest, DriverWithoutNativeXdpNamesTheAlternative) {
   auto lo = find_interface("lo");
   ASSERT_TRUE(lo) << lo.error().message();
   const XdpCounter ours;
-  auto native = Attachment::xdp(ours.fd(), *lo, false);
+  auto native = Attachment::xdp(ours.fd(), *lo, XdpMode::kNative);
   ASSERT_FALSE(native);
   EXPECT_TRUE(contains(native.error().message(), "lo ingress (xdp)") &&
               contains(native.error().message(), "no native XDP") &&
               contains(native.error().message(), "--hook xdp-generic"))
       << native.error().message();
-  EXPECT_TRUE(Attachment::xdp(ours.fd(), *lo, true));
+  EXPECT_TRUE(Attachment::xdp(ours.fd(), *lo, XdpMode::kGeneric));
 }
 
 TEST_F(AttachmentTest, XdpOnAVethIsCautionedAgainst) {
@@ -312,8 +313,8 @@ TEST_F(AttachmentTest, XdpOnAVethIsCautionedAgainst) {
 TEST_F(AttachmentTest, XdpWorksWithJumboFrames) {
   run("ip link set veth0 mtu 9000; ip link set veth1 mtu 9000");
   const XdpCounter ours;
-  for (const bool generic : {false, true}) {
-    auto attachment = Attachment::xdp(ours.fd(), veth0_, generic);
+  for (const XdpMode mode : {XdpMode::kNative, XdpMode::kGeneric}) {
+    auto attachment = Attachment::xdp(ours.fd(), veth0_, mode);
     EXPECT_TRUE(attachment) << attachment.error().message();
   }
 }
@@ -324,7 +325,7 @@ TEST_F(AttachmentTest, NoticesThatItIsNoLongerInPlace) {
   const Counter tcx_program(kPassOn), filter_program(kPassOn);
   const XdpCounter xdp_program;
   auto tcx = Attachment::tcx(tcx_program.fd(), veth0_, Direction::kIngress, AttachOrder::kFirst);
-  auto xdp = Attachment::xdp(xdp_program.fd(), veth0_, true);
+  auto xdp = Attachment::xdp(xdp_program.fd(), veth0_, XdpMode::kGeneric);
   auto filter =
       Attachment::clsact(filter_program.fd(), veth0_, Direction::kEgress, AttachOrder::kFirst);
   ASSERT_TRUE(tcx && xdp && filter);
@@ -345,7 +346,7 @@ TEST_F(AttachmentTest, InterfaceDeletedWhileAttached) {
   ::testing::internal::CaptureStderr();
   {
     auto tcx = Attachment::tcx(program.fd(), veth0_, Direction::kIngress, AttachOrder::kFirst);
-    auto xdp = Attachment::xdp(xdp_program.fd(), veth0_, true);
+    auto xdp = Attachment::xdp(xdp_program.fd(), veth0_, XdpMode::kGeneric);
     auto filter =
         Attachment::clsact(filter_program.fd(), veth0_, Direction::kEgress, AttachOrder::kFirst);
     ASSERT_TRUE(tcx && xdp && filter);
@@ -359,7 +360,7 @@ TEST_F(AttachmentTest, InterfaceDeletedWhileAttached) {
   ASSERT_FALSE(gone);
   EXPECT_TRUE(contains(gone.error().message(), "veth0 ingress (clsact)")) << gone.error().message();
   EXPECT_FALSE(Attachment::tcx(program.fd(), veth0_, Direction::kIngress, AttachOrder::kFirst));
-  EXPECT_FALSE(Attachment::xdp(xdp_program.fd(), veth0_, true));
+  EXPECT_FALSE(Attachment::xdp(xdp_program.fd(), veth0_, XdpMode::kGeneric));
 }
 
 }  // namespace

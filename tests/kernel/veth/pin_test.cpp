@@ -55,10 +55,12 @@ TEST_F(PinTest, AdoptedTcxLinkRunsTheNewProgram) {
 }
 
 TEST_F(PinTest, AdoptedXdpLinkRunsTheNewProgram) {
-  for (const bool generic : {false, true}) {
+  for (const XdpMode mode : {XdpMode::kNative, XdpMode::kGeneric}) {
     const XdpCounter before, after;
-    attach_and_pin([&] { return Attachment::xdp(before.fd(), veth0_, generic); });
-    expect_adopted(before, after, generic ? "veth0 ingress (xdp-generic)" : "veth0 ingress (xdp)");
+    attach_and_pin([&] { return Attachment::xdp(before.fd(), veth0_, mode); });
+    expect_adopted(
+        before, after,
+        mode == XdpMode::kGeneric ? "veth0 ingress (xdp-generic)" : "veth0 ingress (xdp)");
   }
 }
 

@@ -76,7 +76,7 @@ TEST_F(CloseRequestsTest, AFlowSilentForLongerThanItsCreditMakesRoom) {
 // With datapath "kernel" only a flow's first packet sends a record. So the kernel is asked first
 // whether the flow is busy, and no other flow is closed in its place while the answer is pending.
 TEST_F(CloseRequestsTest, WhatTheKernelKnowsAloneIsAskedForBeforeAFlowMakesRoom) {
-  LiveFlows kernel{fm_default_settings(), 64, sink, true};
+  LiveFlows kernel{fm_default_settings(), 64, sink, TimingIn::kKernel};
   for (uint16_t i = 0; i < 66; i++) {
     fm_open_record record{};
     const fm_packet p = packet(static_cast<uint16_t>(1000 + i), (1u + i) * kSecond);
