@@ -114,22 +114,25 @@ std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
   }
   const bool json = format == LogFormat::kJson;
   std::string line;
-  const auto add = [&](std::string_view field, std::string_view value, bool plain) {
+  const auto add = [&](std::string_view field, const std::string& value) {
     if (json)
       line.append(line.empty() ? "{\"" : ",\"").append(field).append("\":");
     else
       line.append(line.empty() ? "" : " ").append(field).append("=");
-    line.append(plain ? std::string(value) : quoted(value));
+    line.append(value);
   };
-  add("time", time_text(unix_ns), !json);
-  add("level", name, !json);
+  const auto word = [&](std::string_view value) {
+    return json ? quoted(value) : std::string(value);
+  };
+  add("time", word(time_text(unix_ns)));
+  add("level", word(name));
   if (fields.empty()) {
-    add("msg", message, false);
+    add("msg", quoted(message));
   } else {
-    add("msg", "account", !json);
-    if (!message.empty()) add("of", message, false);
+    add("msg", word("account"));
+    if (!message.empty()) add("of", quoted(message));
     each_field(fields, [&](std::string_view field, std::string_view value) {
-      add(field, value, is_number(value));
+      add(field, is_number(value) ? std::string(value) : quoted(value));
     });
   }
   if (json) line += '}';
