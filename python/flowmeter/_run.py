@@ -223,9 +223,10 @@ def _keywords() -> dict[str, tuple[str, str, bool]]:
             for option, former, kind, live in _native.options() for name in (option, former)}
 
 
-def options(function: str, live: bool, features: str, fields: Names | None, extra: Names | None, quality: bool,
-            strict: bool, verbose: bool, settings: Mapping[str, object]) -> Options:
-    """The options of a run, except input and output."""
+def options(function: str, *, live: bool, settings: Mapping[str, object], features: str = "cic82",
+            fields: Names | None = None, extra: Names | None = None, quality: bool = False, strict: bool = False,
+            verbose: bool = False) -> Options:
+    """The options of a run, except input and output. function: the caller's name, for error messages."""
     chosen: Options = {"features": [features if isinstance(features, str) else str(features)]}
     chosen |= {name: [_names(name, value)] for name, value in (("fields", fields), ("extra", extra))
                if value is not None}
@@ -283,7 +284,8 @@ def read(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Nam
     settings: time-outs and gaps in seconds, limits; see Settings.
     """
     captures = captures_of(capture)
-    chosen = options("read", False, features, fields, extra, quality, strict, verbose, settings)
+    chosen = options("read", live=False, settings=settings, features=features, fields=fields, extra=extra,
+                     quality=quality, strict=strict, verbose=verbose)
     return Flows(start({**chosen, "file": captures}), CaptureError)
 
 
@@ -297,7 +299,8 @@ def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", field
     cannot represent; pandas.to_datetime() converts them.
     """
     captures = captures_of(capture)
-    chosen = options("read_frame", False, features, fields, extra, quality, strict, verbose, settings)
+    chosen = options("read_frame", live=False, settings=settings, features=features, fields=fields, extra=extra,
+                     quality=quality, strict=strict, verbose=verbose)
     return Flows(start({**chosen, "file": captures}), CaptureError).frame()
 
 
@@ -317,5 +320,6 @@ def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Na
     interfaces = [interface] if isinstance(interface, str) else list(interface)
     if not interfaces:
         raise ValueError("no interface was named")
-    chosen = options("meter", True, features, fields, extra, quality, False, verbose, settings)
+    chosen = options("meter", live=True, settings=settings, features=features, fields=fields, extra=extra,
+                     quality=quality, verbose=verbose)
     return Flows(start({**chosen, "iface": interfaces}), Error)

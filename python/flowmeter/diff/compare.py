@@ -366,11 +366,11 @@ def _side(result, side, row, group, pairs, located):
     mine, theirs, other = (result.a, result.b, "B") if side == "A" else (result.b, result.a, "A")
     flow = located[side].get(row.line) if located else None
     if not flow and any(other_row.line < row.line and other_row.text == row.text for other_row in group[side]):
-        return Side(side, row, ("repeated-row",), not pairs)
+        return Side(side, row, ("repeated-row",), whole=not pairs)
     if not pairs:
         rules = (_why_alone(flow, theirs, result.owners[other]) if flow
                  else _why_alone_by_row(row, mine.program, theirs.program))
-        return Side(side, row, rules, True)
+        return Side(side, row, rules, whole=True)
     rules = set()
     if flow:
         frames = {frame for frame, _ in flow.members}
@@ -378,7 +378,7 @@ def _side(result, side, row, group, pairs, located):
             shared = located[other].get(partner.line)
             if shared and any(frame in frames for frame, _ in shared.members):
                 rules |= set(_boundaries(flow, shared, (result.owners[side], result.owners[other])) or ())
-    return Side(side, row, tuple(sorted(rules)), False)
+    return Side(side, row, tuple(sorted(rules)), whole=False)
 
 
 def _compare_rows(result, x, y, group, located):
