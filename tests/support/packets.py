@@ -93,12 +93,12 @@ def pcapng_section(order="<"):
 
 
 def pcapng_interface(link_type=1, snap=0, order="<", **options):
-    """options: of INTERFACE_OPTIONS, in the order of the file; resolution: the octet of the file, offset: seconds."""
+    """options: of INTERFACE_OPTIONS, in the order of the file; resolution: the byte of the file, offset: seconds."""
     body = struct.pack(order + "HHI", link_type, 0, snap)
     for name, value in options.items():
         code, kind = INTERFACE_OPTIONS[name]
-        octets = struct.pack(order + kind, value) if kind else value
-        body += struct.pack(order + "HH", code, len(octets)) + octets + bytes(-len(octets) % 4)
+        data = struct.pack(order + kind, value) if kind else value
+        body += struct.pack(order + "HH", code, len(data)) + data + bytes(-len(data) % 4)
     return pcapng_block(1, body + (bytes(4) if options else b""), order)
 
 
