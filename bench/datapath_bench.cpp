@@ -158,7 +158,7 @@ struct Product {
     }
     datapath = std::move(*loaded);
     interface.index = 1;  // where the packets of BPF_PROG_TEST_RUN come from
-    if (Status added = datapath->add_interface(interface, false); !added) {
+    if (Status added = datapath->add_interface(interface, DeviceMerging::kOff); !added) {
       std::fprintf(stderr, "datapath_bench: %s\n", added.error().message().c_str());
       std::exit(1);
     }
