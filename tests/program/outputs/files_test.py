@@ -297,7 +297,8 @@ class Failing(Files):
         done = meter.run("-f", self.flows(20000), "--json", disk + "/flows.json.gz",
                          prefix=("unshare", "-m", "sh", "-c", script, disk))
         self.one_error(done, disk + "/flows.json.gz.part", "No space left")
-        self.assertEqual(self.content(disk + ".ls"), b"flows.json.gz.part\n")
+        # Where already the first rows do not fit, which depends on how many the writer takes at once, nothing is left.
+        self.assertIn(self.content(disk + ".ls"), (b"flows.json.gz.part\n", b""))
 
     def test_closed_directory(self):
         if os.geteuid() != 0:
