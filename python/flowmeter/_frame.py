@@ -7,7 +7,8 @@ try:
     import numpy.typing
     import pandas
 except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError(f"a DataFrame needs {missing.name}: pip install 'flowmeter[frame]'", name=missing.name) from None
+    raise ModuleNotFoundError(f"a DataFrame needs {missing.name}: pip install 'flowmeter-ebpf[frame]'",
+                              name=missing.name) from None
 
 from . import _native
 

@@ -2,7 +2,7 @@
 """Analyses a CSV of flows: classes of flows, statistics, correlations and plots, also on one page (report.html).
 
 Reads the 82 features of flowmeter-ebpf or of the Python cicflowmeter, the realtime97 features, and those of the Java
-CICFlowMeter, plain or .gz. Needs pandas and matplotlib: pip install 'flowmeter[analysis]', or Debian's python3-pandas and
+CICFlowMeter, plain or .gz. Needs pandas and matplotlib: pip install 'flowmeter-ebpf[analysis]', or Debian's python3-pandas and
 python3-matplotlib (scripts/install-dependencies --analysis).
 Prints the output directory as the only line on standard output.
 """
@@ -161,7 +161,7 @@ def run(program, from_script):
         remedy = f"scripts/install-dependencies --analysis installs it (Debian's {', '.join(f'python3-{name}' for name in missing)})"
     else:
         missing = interpreter.missing(*needed)
-        remedy = "pip install 'flowmeter[analysis]'"
+        remedy = "pip install 'flowmeter-ebpf[analysis]'"
     if missing:
         log.error("this Python has no %s: %s", " and no ".join(missing), remedy)
         return NO_INPUT
