@@ -314,15 +314,24 @@ py::list all_feature_sets() {
   return sets;
 }
 
-// The options that are keyword arguments: name, former name (or the same), type or "" for a flag,
-// and whether it is for live metering only.
+// The options that are keyword arguments, in the order of help.
 py::list keyword_options() {
   Config defaults;
   py::list all;
-  for (const Option& option : options_of(defaults))
-    if (option.rules.is_keyword)
-      all.append(py::make_tuple(option.long_name(), option.long_names().back(), option.value.type,
-                                option.rules.live_only));
+  for (const Option& option : options_of(defaults)) {
+    if (!option.rules.is_keyword) continue;
+    py::dict row;
+    row["name"] = option.long_name();
+    row["former_name"] = option.rules.former_name.empty() ? "" : option.long_names().back();
+    row["live_only"] = option.rules.live_only;
+    row["type"] = option.value.type;  // "": a flag
+    row["words"] = option.value.words;
+    row["default"] = !option.rules.shown_default.empty() ? std::string(option.rules.shown_default)
+                     : option.value.in_force             ? option.value.in_force()
+                                                         : "";
+    row["help"] = option.help;
+    all.append(std::move(row));
+  }
   return all;
 }
 

@@ -5,6 +5,7 @@ Keyword arguments are options of the program, from the same table, so names, uni
 A run has its own thread, outside of Python. It waits when some ten thousand flows are ready and not taken.
 """
 import atexit
+import inspect
 import logging
 import numbers
 import operator
@@ -12,70 +13,19 @@ import os
 import stat
 import warnings
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from . import _native
 from ._errors import CaptureError, Error, MeterWarning
+from ._settings import LiveSettings, Path, Settings
 
 if TYPE_CHECKING:
     import pandas
 
-Path = str | os.PathLike[str]
-Names = str | Iterable[str]
 Options = dict[str, list[str | bytes]]
 
 _log = logging.getLogger("flowmeter")
-
-
-class Settings(TypedDict, total=False):
-    """Parameters of a run. If one is left out, the default of the feature set or of the program is used."""
-    idle_timeout: float
-    """Seconds: a longer silence ends a TCP or UDP flow."""
-    icmp_idle_timeout: float
-    """Seconds: a longer silence ends an ICMP flow."""
-    tcp_linger: float
-    """Seconds: a longer silence ends a closed TCP flow."""
-    active_timeout: float
-    """Seconds: a flow that lasts longer is continued by a new one."""
-    activity_gap: float
-    """Seconds: a longer gap is idle time and separates active periods."""
-    subflow_gap: float
-    """Seconds: a longer gap starts a new subflow."""
-    bulk_min_packets: int
-    """Number of successive payload packets that make a bulk."""
-    bulk_max_gap: float
-    """Seconds: a longer gap between them ends a bulk."""
-    fragment_memory: float
-    """Seconds for which a first fragment is remembered."""
-    packets: int
-    """Stop after this many packets (live: at least)."""
-    max_flows: int
-    """Most flows held at a time. Beyond that, old ones are forced out, with a warning."""
-    max_fragments: int
-    """Most first fragments remembered at a time."""
-
-
-class LiveSettings(Settings, total=False):
-    """Further parameters of live metering."""
-    duration: float
-    """Seconds after which metering stops."""
-    netns: str
-    """Network namespace of the interfaces: a name, a path or a PID. Only the meter's thread enters it."""
-    hook: str
-    """Where packets are seen: "auto", "tcx", "tc", "xdp", "xdp-generic"."""
-    attach_order: str
-    """Place among other programs at the hook: "first" or "last"."""
-    datapath: str
-    """Where times are kept: "events" or "kernel"."""
-    flow_map: str
-    """What a full map does: "hash" (refuse new flows: the program meters them) or "lru" (drop old ones)."""
-    per_interface: bool
-    """Each interface has its own flows."""
-    event_memory: int
-    """MiB of memory for the event streams of all CPUs."""
-    batch: int
-    """Most events taken before the clock is read and flows are delivered."""
 
 
 class Flow(_native.Row, Mapping[str, int | float | str | None]):
@@ -210,42 +160,53 @@ class Flows(Iterator[Flow]):
         return frame
 
 
-def _names(what: str, names: Names) -> str:
-    text = names if isinstance(names, str) else ",".join(names)
-    if not text.strip():
-        raise ValueError(f"{what} names no column")
-    return text
+def _keywords() -> dict[str, dict[str, Any]]:
+    """The options that are keywords, by name or former name."""
+    return {name.replace("-", "_"): option for option in _native.options()
+            for name in (option["name"], option["former_name"]) if name}
 
 
-def _keywords() -> dict[str, tuple[str, str, bool]]:
-    """{keyword: (option, type, live only)}, including former names."""
-    return {name.replace("-", "_"): (option, kind, live)
-            for option, former, kind, live in _native.options() for name in (option, former)}
+def _text(name: str, value: object, kind: str) -> str | bytes:
+    """The value of an option, as a command line has it. kind: the type of the option; "" of a switch."""
+    if isinstance(value, bool) and kind:
+        raise TypeError(f"{name} cannot be {value}")
+    if kind == "A,B,..." and not isinstance(value, str) and isinstance(value, Iterable):
+        value = ",".join(value)
+    if kind == "A,B,..." and not str(value).strip():
+        raise ValueError(f"{name} names no column")
+    if isinstance(value, os.PathLike):
+        return os.fsencode(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        return repr(float(value))
+    return str(value)
 
 
-def options(function: str, *, live: bool, settings: Mapping[str, object], features: str = "cic82",
-            fields: Names | None = None, extra: Names | None = None, quality: bool = False, strict: bool = False,
-            verbose: bool = False) -> Options:
+def options(function: str, *, live: bool, settings: Mapping[str, object]) -> Options:
     """The options of a run, except input and output. function: the caller's name, for error messages."""
-    chosen: Options = {"features": [features if isinstance(features, str) else str(features)]}
-    chosen |= {name: [_names(name, value)] for name, value in (("fields", fields), ("extra", extra))
-               if value is not None}
-    chosen |= {name: ["true"] for name, value in (("quality", quality), ("strict", strict), ("verbose", verbose))
-               if value}
+    chosen: Options = {}
     keywords = _keywords()
     for name, value in settings.items():
-        option, kind, live_only = keywords.get(name, ("", "", True))
-        if not option or (live_only and not live):
+        option = keywords.get(name)
+        if option is None or (option["live_only"] and not live):
             raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
-        if isinstance(value, bool) and kind:
-            raise TypeError(f"{name} cannot be {value}")
-        if value is None or value is False:
-            continue
-        if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-            chosen[option] = [repr(float(value))]
-        else:
-            chosen[option] = [str(value)]
+        if value is not None and (value is not False or option["type"]):
+            chosen[option["name"]] = [_text(name, value, option["type"])]
     return chosen
+
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def _with_settings(settings: type) -> Callable[[_Function], _Function]:
+    """Lists the settings in the signature, for help() and completion in notebooks."""
+    def listed(function: _Function) -> _Function:
+        own = inspect.signature(function)
+        shown = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        shown += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+                  for name, kind in settings.__annotations__.items()]
+        vars(function)["__signature__"] = own.replace(parameters=shown)
+        return function
+    return listed
 
 
 def captures_of(capture: Path | Iterable[Path]) -> list[str | bytes]:
@@ -271,27 +232,20 @@ def start(options: Options) -> _native.Meter:
         raise Error(str(failure)) from None
 
 
-def read(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Names | None = None,
-         extra: Names | None = None, quality: bool = False, strict: bool = False, verbose: bool = False,
-         **settings: Unpack[Settings]) -> Flows:
+@_with_settings(Settings)
+def read(capture: Path | Iterable[Path], **settings: Unpack[Settings]) -> Flows:
     """The flows of a capture (pcap or pcapng; "-" is standard input), or of several captures read as one stream, in order.
 
-    features: the feature set; feature_sets() lists all of them.
-    fields: only these columns, in this order; a list, or names separated by commas.
-    extra: these columns are appended after the others.
-    quality: appends columns that show how reliable a flow is.
-    strict: a damaged capture is an error (CaptureError) instead of a warning, raised after the flows that could be read.
-    settings: time-outs and gaps in seconds, limits; see Settings.
+    settings: feature set, columns, time-outs, limits; help(flowmeter.Settings) describes them. With strict=True, a damaged
+    capture is an error (CaptureError) instead of a warning, raised after the flows that could be read.
     """
     captures = captures_of(capture)
-    chosen = options("read", live=False, settings=settings, features=features, fields=fields, extra=extra,
-                     quality=quality, strict=strict, verbose=verbose)
+    chosen = options("read", live=False, settings=settings)
     return Flows(start({**chosen, "file": captures}), CaptureError)
 
 
-def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", fields: Names | None = None,
-               extra: Names | None = None, quality: bool = False, strict: bool = False, verbose: bool = False,
-               **settings: Unpack[Settings]) -> "pandas.DataFrame":
+@_with_settings(Settings)
+def read_frame(capture: Path | Iterable[Path], **settings: Unpack[Settings]) -> "pandas.DataFrame":
     """The flows of a capture as a DataFrame: one row per flow, one column per feature. The arguments are those of read().
 
     Numbers are int64 or float64. Texts are "string", or "category" if there are few different values (protocol, interface,
@@ -299,14 +253,12 @@ def read_frame(capture: Path | Iterable[Path], *, features: str = "cic82", field
     cannot represent; pandas.to_datetime() converts them.
     """
     captures = captures_of(capture)
-    chosen = options("read_frame", live=False, settings=settings, features=features, fields=fields, extra=extra,
-                     quality=quality, strict=strict, verbose=verbose)
+    chosen = options("read_frame", live=False, settings=settings)
     return Flows(start({**chosen, "file": captures}), CaptureError).frame()
 
 
-def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Names | None = None,
-          extra: Names | None = None, quality: bool = False, verbose: bool = False,
-          **settings: Unpack[LiveSettings]) -> Flows:
+@_with_settings(LiveSettings)
+def meter(interface: str | Iterable[str], **settings: Unpack[LiveSettings]) -> Flows:
     """The flows on network interfaces, delivered as they end; without a limit, or for `duration` seconds.
 
     Needs the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without them PermissionError is raised. Metering has
@@ -314,12 +266,10 @@ def meter(interface: str | Iterable[str], *, features: str = "cic82", fields: Na
     but not their counts.
 
     interface: a name, a pattern ("veth*"), a regular expression ("/^(eth|ens)/") or "any"; or several of them.
-    settings: time-outs and gaps in seconds, limits, where to attach; see LiveSettings.
-    The other arguments are those of read().
+    settings: those of read(), and where to attach; help(flowmeter.LiveSettings) describes them.
     """
-    interfaces = [interface] if isinstance(interface, str) else list(interface)
+    interfaces: list[str | bytes] = [interface] if isinstance(interface, str) else list(interface)
     if not interfaces:
         raise ValueError("no interface was named")
-    chosen = options("meter", live=True, settings=settings, features=features, fields=fields, extra=extra,
-                     quality=quality, verbose=verbose)
+    chosen = options("meter", live=True, settings=settings)
     return Flows(start({**chosen, "iface": interfaces}), Error)

@@ -48,8 +48,8 @@ class Sniffer:
     def __init__(self, session: Session, source: _run.Options) -> None:
         self._session = session
         self._source = source
-        self._options = _run.options("create_sniffer", live=False, settings={}, fields=session.fields or None,
-                                     verbose=session.verbose)
+        self._options = _run.options("create_sniffer", live=False,
+                                     settings={"fields": session.fields or None, "verbose": session.verbose})
         self._meter: _native.Meter | None = None
 
     @property

@@ -2,6 +2,7 @@
 """flowmeter.meter() and live sniffers, on a veth pair between two network namespaces that each test makes. Needs root."""
 import csv
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -118,6 +119,25 @@ class Live(cases.Case):
         count = sum(flow["tot_fwd_pkts"] for flow in flows if flow["src_port"] == 5000)
         self.assertEqual(count, len(ports))
         self.assertEqual(flows.account["lost"], 0)
+
+    def test_a_run_that_continues_the_flows_of_another(self):
+        """With `pin`, stop() delivers no open flow: the kernel goes on metering them, and the next run delivers them."""
+        file_system = self.path("bpf")
+        os.mkdir(file_system)
+        namespaces.run("mount", "-t", "bpf", "none", file_system)
+        self.addCleanup(namespaces.run, "umount", "-l", file_system)
+        pins = pathlib.Path(file_system, "meter")
+        self.receive([7001])
+        flows = flowmeter.meter("veth0", netns=self.pair.b.name, pin=pins, datapath="kernel")
+        self.send([7001])
+        flows.stop()
+        self.assertEqual(self.udp_flows(flows), [])
+        self.send([7001])
+        flows = flowmeter.meter("veth0", netns=self.pair.b.name, pin=pins, unpin=True, datapath="kernel")
+        self.send([7001])
+        flows.stop()
+        self.assertEqual(self.udp_flows(flows), [(7001, 9, 0)])
+        self.assertFalse(pins.exists())
 
     def test_a_sniffer(self):
         self.receive([7001])

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The package's description of itself (feature sets, settings, types), and what it needs."""
+import inspect
 import json
 import os
 import pathlib
+import pydoc
 import re
 import subprocess
 import sys
+import typing
 
 import flowmeter
 import pytest
+
+import cases
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_features_are_those_of_the_program():
-    import cases
     for each in flowmeter.feature_sets():
         listed = json.loads(subprocess.run([cases.meter_path, "features", each.name, "--json"], capture_output=True,
                                            check=True).stdout)
@@ -27,14 +31,23 @@ def test_features_are_those_of_the_program():
         flowmeter.features("cic81")
 
 
-def test_settings_are_all_those_of_the_program():
-    """Every parameter of the program must also be a setting here."""
-    offered = {name.replace("-", "_"): (kind, live) for name, _, kind, live in flowmeter._native.options()}
-    assert set(flowmeter.Settings.__annotations__) == {name for name, (_, live) in offered.items() if not live}
-    annotations = flowmeter._run.LiveSettings.__annotations__
-    assert set(annotations) == set(offered)
-    kinds = {"SECONDS": float, "N": int, "": bool}
-    assert annotations == {name: kinds.get(kind, str) for name, (kind, _) in offered.items()}
+def test_settings_are_the_options_that_are_keywords():
+    """The types that editors see. `scripts/generate-docs --check` compares them with the table, by the native module."""
+    done = subprocess.run([sys.executable, "-B", ROOT / "scripts/generate-docs", "--check", cases.meter_path],
+                          capture_output=True, text=True, check=True, timeout=60)
+    assert "not looked at" not in done.stdout
+    offered = {option["name"].replace("-", "_"): option["live_only"] for option in flowmeter._native.options()}
+    assert list(flowmeter.Settings.__annotations__) == [name for name, live in offered.items() if not live]
+    assert set(flowmeter.LiveSettings.__annotations__) == set(offered)
+    assert typing.get_args(flowmeter.LiveSettings.__annotations__["datapath"]) == ("events", "kernel")
+
+
+def test_signatures_list_the_settings():
+    """So help() and the completion of notebooks have them."""
+    for function, settings in ((flowmeter.read, flowmeter.Settings), (flowmeter.read_frame, flowmeter.Settings),
+                               (flowmeter.meter, flowmeter.LiveSettings)):
+        assert set(settings.__annotations__) < set(inspect.signature(function).parameters)
+    assert "idle_timeout: float" in pydoc.render_doc(flowmeter.read, renderer=pydoc.plaintext)
 
 
 def test_native_stub_has_what_the_module_has():

@@ -119,9 +119,12 @@ def test_refused_settings(small):
     for wrong, words in (({"features": "cic81"}, "cic81.*cic82"), ({"idle_timeout": -1}, "idle-timeout"),
                          ({"bulk_min_packets": 0}, "bulk-min-packets"), ({"fields": "src_ipp"}, "src_ip"),
                          ({"fields": []}, "fields"), ({"max_flows": "many"}, "max-flows"),
-                         ({"features": None}, "\"None\".*cic82"), ({"features": b"cic82"}, "cic82")):
+                         ({"fields": " "}, "fields names no column"), ({"features": b"cic82"}, "cic82"),
+                         ({"features": ""}, "cic82"), ({"quality": "perhaps"}, "quality.*neither true nor false")):
         with pytest.raises(ValueError, match=words):
             flowmeter.read(small, **wrong)
+    for name, value in (("features", None), ("quality", None), ("idle_timeout", None), ("strict", False)):
+        assert len(list(flowmeter.read(small, **{name: value}))) == 3  # as if it were not given
     for switch in (True, False):
         with pytest.raises(TypeError, match="idle_timeout"):
             flowmeter.read(small, idle_timeout=switch)

@@ -156,17 +156,20 @@ std::vector<Option> row_options(Config& config) {
        "Columns, and defaults of time-outs and gaps:\n"
        "cic82, netflowmeter114 (activity gap 100 s), or\n"
        "realtime97 (time-outs 5 s, activity gap 1 s, bulks\n"
-       "of at least 1 packet within 0.1 s; HTTP, TLS, DNS)"},
+       "of at least 1 packet within 0.1 s; HTTP, TLS, DNS)",
+       kKeyword},
       {"--overwrite", kOutput, flag(outputs.overwrite),
        "Replace output/live_flow_features.csv, whatever it\n"
        "holds (a file named by -c is always replaced)"},
       {"--fields", kOutput, text(config.fields, "A,B,..."),
-       "Write only these columns, in this order"},
+       "Write only these columns, in this order", kKeyword},
       {"--extra", kOutput, text(config.extra, "A,B,..."),
-       "Append these columns after the others (they are\nthe last ones in --list-fields)"},
+       "Append these columns after the others (they are\nthe last ones in --list-fields)",
+       kKeyword},
       {"--quality", kOutput, flag(config.quality),
        "Append columns that say how far a row can be\ntrusted (short for --extra with their "
-       "names)"},
+       "names)",
+       kKeyword},
       {"--label", kOutput, label(outputs.style),
        "Append a column \"label\" with this text in each row"},
       {"--float-format", kOutput, float_format(outputs.style),
@@ -273,12 +276,12 @@ std::vector<Option> live_options(Config& config) {
        "Keep the metering state in this directory of a bpffs:\n"
        "it outlives the program, and the next run with\n"
        "--pin continues the same flows",
-       kLiveOnly},
+       kLiveKeyword},
       {"--unpin",
        kLive,
        flag(config.unpin),
        "With --pin: at the end, write all flows, detach\nand remove the pins",
-       {.live_only = true, .needs = {"--pin"}}},
+       {.live_only = true, .needs = {"--pin"}, .is_keyword = true}},
       {"--print", kLive, flag(config.print),
        "Print one line per finished flow and one summary per\n"
        "minute to standard error (the default of realtime97\n"
@@ -289,8 +292,9 @@ std::vector<Option> live_options(Config& config) {
 
 std::vector<Option> other_options(Config& config) {
   return {
-      {"--strict", kOther, flag(config.strict), "Fail on a damaged capture (exit status 1)"},
-      {"-v,--verbose", kOther, flag(config.verbose), "Print more messages"},
+      {"--strict", kOther, flag(config.strict), "Fail on a damaged capture (exit status 1)",
+       kKeyword},
+      {"-v,--verbose", kOther, flag(config.verbose), "Print more messages", kKeyword},
       {"-q,--quiet", kOther, flag(config.quiet), "Print no account of packets and no progress"},
   };
 }
