@@ -9,6 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = os.environ.get("METER_BUILD_DIR")
+LABEL = "pip"
 PIP = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--retries=1", "--timeout=15"]
 
 pytestmark = pytest.mark.skipif(not BUILD, reason="METER_BUILD_DIR names no build directory")
