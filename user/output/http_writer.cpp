@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/http_writer.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -12,6 +11,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <string_view>
+
+#include "output/curl.h"
 
 namespace flowmeter {
 namespace {
@@ -25,17 +26,20 @@ struct Url {
 };
 
 Result<Url> parse_url(const std::string& text) {
-  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
-  const auto part = [&url](CURLUPart which) {
+  auto loaded = load_curl();
+  if (!loaded) return loaded.error();
+  const Curl& curl = **loaded;
+  const std::unique_ptr<CURLU, decltype(curl.url_cleanup)> url(curl.url(), curl.url_cleanup);
+  const auto part = [&](CURLUPart which) {
     char* value = nullptr;
     std::string copy;
-    if (curl_url_get(url.get(), which, &value, 0) == CURLUE_OK) copy = value;
-    curl_free(value);
+    if (curl.url_get(url.get(), which, &value, 0) == CURLUE_OK) copy = value;
+    curl.free(value);
     return copy;
   };
   const bool printable =
       std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c != 0x7f; });
-  if (!url || !printable || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
+  if (!url || !printable || curl.url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
     return usage_error("-u \"" + text.substr(0, text.find('?')) +
                        "\" is not a URL (http://host:port/path or https://...)");
   const std::string scheme = part(CURLUPART_SCHEME);
@@ -88,21 +92,23 @@ class HttpWriter::Transfer {
  public:
   static Result<std::unique_ptr<Transfer>> open(const std::string& url,
                                                 const HttpOptions& options) {
-    auto transfer = std::unique_ptr<Transfer>(new Transfer);
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    transfer->multi_ = ready == CURLE_OK ? curl_multi_init() : nullptr;
-    transfer->easy_ = ready == CURLE_OK ? curl_easy_init() : nullptr;
+    auto loaded = load_curl();
+    if (!loaded) return loaded.error();
+    const Curl& curl = **loaded;
+    auto transfer = std::unique_ptr<Transfer>(new Transfer(curl));
+    transfer->multi_ = curl.multi_init();
+    transfer->easy_ = curl.easy_init();
     if (!transfer->multi_ || !transfer->easy_) return Error{"cannot set up libcurl"};
     CURL* easy = transfer->easy_;
-    const auto header = [&transfer](const std::string& line) {
-      transfer->headers_ = curl_slist_append(transfer->headers_, line.c_str());
+    const auto header = [&](const std::string& line) {
+      transfer->headers_ = curl.slist_append(transfer->headers_, line.c_str());
     };
     header("Content-Type: application/json");
     header("Expect:");  // sends a long body without waiting for "100 Continue"
     if (!options.authorization.empty()) header("Authorization: " + options.authorization);
     bool good = true;
-    const auto set = [&good, easy](CURLoption option, auto value) {
-      good = good && curl_easy_setopt(easy, option, value) == CURLE_OK;
+    const auto set = [&](CURLoption option, auto value) {
+      good = good && curl.easy_setopt(easy, option, value) == CURLE_OK;
     };
     set(CURLOPT_URL, url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -121,14 +127,14 @@ class HttpWriter::Transfer {
       curl_blob blob{pem->data(), pem->size(), CURL_BLOB_COPY};
       set(CURLOPT_CAINFO_BLOB, &blob);
     }
-    if (!good) return Error{"-u needs libcurl 7.85 or newer, with TLS"};
+    if (!good) return Error{"cannot set up libcurl"};
     return transfer;
   }
 
   ~Transfer() {
-    if (easy_) curl_easy_cleanup(easy_);
-    if (multi_) curl_multi_cleanup(multi_);
-    curl_slist_free_all(headers_);
+    if (easy_) curl_.easy_cleanup(easy_);
+    if (multi_) curl_.multi_cleanup(multi_);
+    curl_.slist_free_all(headers_);
   }
 
   struct Outcome {
@@ -141,42 +147,43 @@ class HttpWriter::Transfer {
   // ends.
   template <typename Meanwhile>
   Outcome post(const std::string& body, Meanwhile meanwhile) {
-    curl_easy_setopt(easy_, CURLOPT_POSTFIELDS, body.data());
-    curl_easy_setopt(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    curl_.easy_setopt(easy_, CURLOPT_POSTFIELDS, body.data());
+    curl_.easy_setopt(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     reason_[0] = '\0';
-    curl_multi_add_handle(multi_, easy_);
+    curl_.multi_add_handle(multi_, easy_);
     int running = 1;
     bool ended = false;
-    while (!ended && curl_multi_perform(multi_, &running) == CURLM_OK && running > 0) {
-      curl_multi_poll(multi_, nullptr, 0, 100, nullptr);
+    while (!ended && curl_.multi_perform(multi_, &running) == CURLM_OK && running > 0) {
+      curl_.multi_poll(multi_, nullptr, 0, 100, nullptr);
       ended = !meanwhile();
     }
     CURLcode code = CURLE_ABORTED_BY_CALLBACK;
     int left = 0;
-    while (const CURLMsg* message = curl_multi_info_read(multi_, &left))
+    while (const CURLMsg* message = curl_.multi_info_read(multi_, &left))
       if (message->msg == CURLMSG_DONE) code = message->data.result;
     Outcome outcome;
     // The status counts even if the rest of the answer did not arrive: a server that sends 2xx has
     // the rows.
-    curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &outcome.status);
+    curl_.easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &outcome.status);
     if (outcome.status < 200) outcome.status = 0;
     curl_off_t retry_after = 0;
-    if (curl_easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK)
+    if (curl_.easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK)
       outcome.retry_after_s = static_cast<double>(retry_after);
     if (outcome.status > 0)
       outcome.reason = "HTTP " + std::to_string(outcome.status);
     else if (ended)
       outcome.reason = "no answer before the run ended";
     else
-      outcome.reason = reason_[0] ? reason_ : curl_easy_strerror(code);
-    curl_multi_remove_handle(multi_, easy_);
+      outcome.reason = reason_[0] ? reason_ : curl_.easy_strerror(code);
+    curl_.multi_remove_handle(multi_, easy_);
     return outcome;
   }
 
  private:
-  Transfer() = default;
+  explicit Transfer(const Curl& curl) : curl_(curl) {}
   static size_t ignore(char*, size_t size, size_t count, void*) { return size * count; }
 
+  const Curl& curl_;
   CURLM* multi_ = nullptr;
   CURL* easy_ = nullptr;
   curl_slist* headers_ = nullptr;

@@ -447,6 +447,24 @@ class Usage(Http):
                 self.assertIn("-u", done.errors[0])
                 self.assertFalse(os.path.exists(self.path("x.csv")))
 
+    def test_without_a_usable_libcurl(self):
+        """It is loaded only for a URL. A file that is no library, and a library that is not libcurl, stand in its place."""
+        for name in ("libcurl.so.4", "libcurl-gnutls.so.4"):
+            with open(self.path(name), "w", encoding="utf-8") as file:
+                file.write("no library")
+        linked = subprocess.run(["ldd", cases.meter_path], check=True, capture_output=True, text=True, timeout=60).stdout
+        environment = {**ENVIRONMENT, "LD_LIBRARY_PATH": self.directory}
+        x = self.flows("x.pcap", 1)
+        done = self.run_meter("-f", x, "-c", self.path("x.csv"), env=environment)
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        for reason in ("file too short", "has no curl_version_info"):
+            done = self.run_meter("-f", x, "-u", "http://127.0.0.1:1/", env=environment)
+            self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+            self.assertIn("-u needs libcurl 7.85 or newer, with TLS (Debian's package libcurl4)", done.errors[0])
+            self.assertIn(reason, done.errors[0])
+            os.remove(self.path("libcurl.so.4"))
+            os.symlink(re.search(r"libz\.so\S* => (\S+)", linked)[1], self.path("libcurl.so.4"))
+
     def test_options_without_a_url(self):
         x = self.flows("x.pcap", 1)
         for option in (("--url-batch", "2"), ("--url-timeout", "2"), ("--url-spool", self.directory),
