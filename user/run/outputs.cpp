@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "output/compressor.h"
 #include "output/file_sink.h"
 #include "output/registry.h"
 #include "output/stream_writer.h"
@@ -33,6 +34,29 @@ Status check_different(std::vector<std::string> paths) {
   std::sort(paths.begin(), paths.end());
   const auto twice = std::adjacent_find(paths.begin(), paths.end());
   if (twice != paths.end()) return usage_error("output " + *twice + " is named twice");
+  return Done{};
+}
+
+// Rows are text, and a name that promises a table of Arrow would be wrong.
+Status check_are_text(const std::vector<std::string>& paths) {
+  constexpr struct {
+    std::string_view suffix, format, writer;
+  } kTables[] = {
+      {".parquet", "Parquet", "write_parquet"},
+      {".feather", "Feather", "write_feather"},
+      {".arrow", "Arrow", "write_feather"},
+      {".ipc", "Arrow", "write_feather"},
+  };
+  for (const std::string& path : paths) {
+    std::string_view name = path;
+    name.remove_suffix(compression_suffix(name).size());
+    for (const auto& [suffix, format, writer] : kTables)
+      if (name.ends_with(suffix))
+        return usage_error("output " + path + " would not be " + std::string(format) +
+                           ": CSV goes to a .csv, NDJSON to a .json; flowmeter." +
+                           std::string(writer) + "() of the Python package writes " +
+                           std::string(format));
+  }
   return Done{};
 }
 
@@ -96,6 +120,7 @@ Status check_outputs(const OutputOptions& options) {
   if (std::count_if(paths.begin(), paths.end(), is_stdout) > 1)
     return usage_error("only one output can use standard output: give files to the others");
   if (Status different = check_different(paths); !different) return different;
+  if (Status text = check_are_text(paths); !text) return text;
   for (const OutputKind* kind : output_kinds()) {
     if (!kind->check) continue;
     if (Status fine = kind->check(options.of_kind(*kind)); !fine) return fine;

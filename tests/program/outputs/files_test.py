@@ -87,6 +87,20 @@ class Formats(Files):
         self.assertEqual(done.code, OK, done.err)
         self.assertEqual([json.loads(line)["tot_fwd_pkts"] for line in done.out.splitlines()], [1, 2, 1])
 
+    def test_tables_of_arrow_are_refused(self):
+        """Nothing is created under a name that promises another format."""
+        for option in ("-c", "--json"):
+            for name, writer in (("x.parquet", "write_parquet"), ("x.feather", "write_feather"), ("x.arrow", "write_feather"),
+                                 ("x.ipc", "write_feather"), ("x.parquet.gz", "write_parquet")):
+                with self.subTest(option=option, name=name):
+                    done = meter.run("-f", self.conversation(), option, self.path(name))
+                    self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+                    for word in (self.path(name), ".csv", f"flowmeter.{writer}()"):
+                        self.assertIn(word, done.errors[0])
+                    self.assertFalse(os.path.exists(self.path(name)))
+        for name in ("parquet", "x.parquet.csv", "x_parquet"):
+            self.assertEqual(meter.run("-f", self.conversation(), "-c", self.path(name)).code, OK)
+
     def test_fields(self):
         done = meter.run("-f", self.conversation(), "--json", "-", "--fields", "dst_port,src_ip")
         self.assertEqual(done.out.splitlines()[0], '{"dst_port":53,"src_ip":"192.0.2.1"}')
