@@ -9,9 +9,11 @@ import tempfile
 import time
 import typing
 
+from flowmeter import interpreter
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLOWS = [("1k", 1_000), ("100k", 100_000), ("1M", 1_000_000)]
-PYTHON = "/usr/bin/python3"  # has the packages that install-dependencies installs
+PYTHON = interpreter.DEBIAN  # has the packages that install-dependencies installs
 DATAPATHS = ["events", "kernel"]  # values of --datapath
 TO_BASELINE = "time, ratio to baseline"
 

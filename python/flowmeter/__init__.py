@@ -53,5 +53,5 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def __dir__() -> list[str]:
+def __dir__() -> "list[str]":  # not evaluated: interpreter.py also runs under old Pythons
     return sorted({*globals(), *__all__, "__version__"} - {"TYPE_CHECKING"})

@@ -14,6 +14,13 @@ import subprocess
 import sys
 import xml.etree.ElementTree as tree
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True  # the checkout may belong to someone else
+sys.path.insert(0, os.path.join(ROOT, "python"))
+from flowmeter import interpreter  # noqa: E402
+
+interpreter.require()
+
 SLOWEST = 12
 
 

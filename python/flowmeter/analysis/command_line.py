@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-from . import interpreter
+from .. import interpreter
 from .classes import Limits
 
 VERSION = "0.1.0"
@@ -157,13 +157,9 @@ def run(program, from_script):
     start_log(arguments)
     needed = ["numpy", "pandas"] + ["matplotlib"] * (not arguments.no_plots)
     if from_script:
-        missing = interpreter.require(*needed)
-        remedy = f"scripts/install-dependencies --analysis installs it (Debian's {', '.join(f'python3-{name}' for name in missing)})"
-    else:
-        missing = interpreter.missing(*needed)
-        remedy = "pip install 'flowmeter-ebpf[analysis]'"
-    if missing:
-        log.error("this Python has no %s: %s", " and no ".join(missing), remedy)
+        interpreter.require(*needed, remedy="scripts/install-dependencies --analysis")
+    if lacking := interpreter.lacks(needed):
+        log.error("%s: %s -m pip install 'flowmeter-ebpf[analysis]'", lacking, sys.executable)
         return NO_INPUT
     path = arguments.input or next(filter(os.path.exists, USUAL_INPUTS), None)
     if path is None:

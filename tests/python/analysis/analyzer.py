@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Shared by the tests of scripts/flow_analyzer.py: flows with values worked out by hand, and a case that runs the
-script. If this Python lacks a package that the script needs, the tests run under Debian's Python, or they are
-skipped."""
+script. If this Python lacks a package that the script needs, the tests are skipped."""
 import csv
 import os
 import subprocess
@@ -9,9 +8,9 @@ import sys
 
 import cases
 
-from flowmeter.analysis import interpreter
+from flowmeter import interpreter
 
-MISSING = interpreter.require("numpy", "pandas", "matplotlib")
+LACKING = interpreter.lacks(("numpy", "pandas", "matplotlib"))
 ANALYZER = os.path.join(cases.ROOT, "scripts", "flow_analyzer.py")
 TABLES = ["flows_classified.csv", "packet_size_summary.csv", "strong_correlations.csv", "summary_report.csv",
           "summary_statistics.csv"]
@@ -119,8 +118,8 @@ FIVE_CLASSES = [",Large Data Transfer,Medium,Bursty,False", ",Quick Request,Fast
 class AnalyzerCase(cases.Case):
     def setUp(self):
         super().setUp()
-        if MISSING:
-            self.skipTest(f"Python has no {' and no '.join(MISSING)}: scripts/install-dependencies --test")
+        if LACKING:
+            self.skipTest(LACKING)
         self.out = self.path("out")
 
     def write(self, name, content):

@@ -12,7 +12,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "python"))
 sys.dont_write_bytecode = True
-from flowmeter.analysis import interpreter  # noqa: E402
+from flowmeter import interpreter  # noqa: E402
 
 interpreter.require("numpy", "pandas")
 import numpy as np  # noqa: E402

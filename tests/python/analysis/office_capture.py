@@ -10,8 +10,12 @@ import os
 import random
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+sys.path[:0] = [os.path.join(TESTS, "support"), os.path.join(TESTS, "..", "python")]
 sys.dont_write_bytecode = True
+from flowmeter import interpreter  # noqa: E402
+
+interpreter.require()
 from capture import ethernet, pcap, tcp, udp  # noqa: E402
 from packets import ACK, FIN, PSH, RST, SYN  # noqa: E402
 
