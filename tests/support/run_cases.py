@@ -4,8 +4,8 @@
 
     tests/support/run_cases.py [--meter PROGRAM] [--xml FILE] tests/…/NAME_test.py [Class[.test_name]...]
 
-The file finds the modules of its own folder, of tests/support and of python/. The exit status is 77 if all cases
-were skipped. --xml writes one result per case, in the JUnit format.
+The file finds the modules of its own folder, of tests/support and of python/. A warning of Python or of a library is an
+error, also in the Python programs that a case starts. The exit status is 77 if all cases were skipped. --xml writes one result per case, in the JUnit format.
 
 CMake calls it with --list to find all tests. One line per class, NAME|FILE|CLASS|LABELS|LOCKS; CLASS is empty where
 pytest runs the file as a whole. A file or a class may declare
@@ -21,11 +21,18 @@ import signal
 import sys
 import time
 import unittest
+import warnings
 import xml.etree.ElementTree as tree
 
 SUPPORT = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(SUPPORT)
+sys.path.insert(0, os.path.join(os.path.dirname(TESTS), "python"))
+from flowmeter import interpreter  # noqa: E402
+
+interpreter.require()
 SKIPPED = 77
+# pyparsing of Debian 12 warns of its own grammar.
+OLD_PYPARSING = "Forward defined here"
 
 
 def declared(body):
@@ -72,14 +79,20 @@ class Results(unittest.TextTestResult):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.cases, self.outcome, self.started = [], None, 0.0
+        self.cases, self.unraisable, self.outcome, self.started = [], [], None, 0.0
 
     def startTest(self, test):
         super().startTest(test)
+        sys.unraisablehook = lambda raised: self.unraisable.append(f"{raised.exc_value!r} in {raised.object!r}")
         self.outcome, self.started = ("passed", ""), time.monotonic()
 
     def stopTest(self, test):
         super().stopTest(test)
+        sys.unraisablehook = sys.__unraisablehook__
+        for text in self.unraisable:  # for example of a file that was not closed
+            self.failures.append((test, text))
+            self._note(test, "failed", text)
+        self.unraisable.clear()
         self.cases.append((test.id(), time.monotonic() - self.started, *self.outcome))
         self.outcome = None
 
@@ -116,7 +129,7 @@ class Results(unittest.TextTestResult):
 
 
 def load(path):
-    sys.path[:0] = [os.path.dirname(os.path.abspath(path)), SUPPORT, os.path.join(os.path.dirname(TESTS), "python")]
+    sys.path[:0] = [os.path.dirname(os.path.abspath(path)), SUPPORT]
     name = os.path.basename(path).removesuffix(".py")
     spec = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -143,12 +156,19 @@ def main():
     import cases
     if arguments.meter:
         cases.meter_path = os.path.abspath(arguments.meter)
-    module = load(path)
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", OLD_PYPARSING)
+    os.environ["PYTHONWARNINGS"] = f"error,ignore:{OLD_PYPARSING}"
+    try:
+        module = load(path)
+    except ModuleNotFoundError as error:
+        sys.exit(f"{os.path.relpath(path)}: {sys.executable} has no {error.name}: scripts/install-dependencies --test installs "
+                 f"it for {interpreter.DEBIAN}")
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, unwind)
     loader = unittest.defaultTestLoader
     suite = loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module)
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Results).run(suite)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Results, warnings=False).run(suite)
     if arguments.xml:
         result.write_xml(arguments.xml, module.__name__)
     if not result.wasSuccessful() or not result.cases:

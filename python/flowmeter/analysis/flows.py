@@ -20,8 +20,11 @@ import numpy as np
 import pandas as pd
 
 ROWS = 50_000  # per piece: some tens of MB of text
+_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
 # pandas 1 parses each time stamp by itself; from version 2 on, all must have the form of the first unless told otherwise.
-_ISO = None if pd.__version__.startswith("1.") else "ISO8601"
+_ISO = None if _PANDAS < (2, 0) else "ISO8601"
+# From 3.1 on, pandas always reads numbers exactly, and this argument is deprecated.
+EXACT = {"float_precision": "round_trip"} if _PANDAS < (3, 1) else {}
 _RECORD_LINES = 100  # a quotation mark that is still open after so many lines does not start a quoted cell
 
 ADDRESSES = ("src_ip", "dst_ip")
@@ -179,7 +182,7 @@ class FlowFile:
         frame = pd.read_csv(
             io.BytesIO("\n".join(rows).encode()), header=None, names=range(len(self.header)), index_col=False,
             usecols=None if every_column else sorted(place.values()), dtype={number: str for number in texts.values()},
-            float_precision="round_trip", low_memory=False, lineterminator="\n", skip_blank_lines=False)
+            low_memory=False, lineterminator="\n", skip_blank_lines=False, **EXACT)
         numbers = {}
         for name in NUMBERS:
             numbers[name] = _numbers(frame[place[name]])

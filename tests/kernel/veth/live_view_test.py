@@ -3,6 +3,7 @@
 class Screen models the few terminal commands that the program uses; any other is an error."""
 import fcntl
 import os
+import pathlib
 import pty
 import re
 import select
@@ -387,7 +388,7 @@ class Ends(Top):
         poll.register(top.slave, select.POLLOUT)
         self.assertFalse(poll.poll(0), "the terminal still takes something")
         self.ping("-c", "5", B4)
-        meter.wait_for("the row", lambda: A4 in open(self.csv, encoding="utf-8").read())
+        meter.wait_for("the row", lambda: A4 in pathlib.Path(self.csv).read_text(encoding="utf-8"))
         top.process.send_signal(signal.SIGINT)
         # The log lines wait until the terminal takes them, which it does only after this pause.
         time.sleep(2)

@@ -2,6 +2,7 @@
 """Command lines and bad input of the whole program, without an interface: exit status, exactly one error line that
 names the file or option, and outputs that stay whole."""
 import os
+import pathlib
 import resource
 import signal
 import subprocess
@@ -81,12 +82,12 @@ class Usage(CommandLine):
         self.assertEqual(self.text(), "kept\n", "wrong usage must not touch the output")
 
     def test_output_that_is_also_the_input(self):
-        before = open(self.capture, "rb").read()
+        before = pathlib.Path(self.capture).read_bytes()
         self.assert_fails(meter.run("-f", self.capture, "-c", self.capture), USAGE, self.capture)
         link = self.path("link.pcap")
         os.symlink(self.capture, link)
         self.assert_fails(meter.run("-f", self.capture, "-c", link), USAGE, link)
-        self.assertEqual(open(self.capture, "rb").read(), before)
+        self.assertEqual(pathlib.Path(self.capture).read_bytes(), before)
 
     def test_help_and_version(self):
         done = meter.run("--help")
@@ -217,7 +218,7 @@ class Captures(CommandLine):
 
 class StandardInput(CommandLine):
     def test_pipe(self):
-        data = open(self.capture, "rb").read()
+        data = pathlib.Path(self.capture).read_bytes()
         self.assert_replayed(meter.run("-f", "-", "-c", self.output, stdin=data))
         piped = self.text()
         self.assert_replayed(meter.run("-f", self.capture, "-c", self.output))
@@ -228,7 +229,7 @@ class StandardInput(CommandLine):
         self.assert_fails(done, FAILED, "-")
 
     def test_pipe_in_small_pieces(self):
-        data = open(self.capture, "rb").read()
+        data = pathlib.Path(self.capture).read_bytes()
         process = self.start("-f", "-")
         for i in range(0, len(data), 7):
             process.stdin.write(data[i:i + 7])
@@ -252,7 +253,7 @@ class StandardInput(CommandLine):
         """A signal while the pipe stays open: the flows so far are written, and the exit status says that some are
         missing."""
         process = self.start("-f", "-")
-        process.stdin.write(open(self.capture, "rb").read())
+        process.stdin.write(pathlib.Path(self.capture).read_bytes())
         process.stdin.flush()
         time.sleep(0.5)
         process.send_signal(number)

@@ -4,6 +4,7 @@ refuses. The cells of each rule are worked out by hand; those of random captures
 import csv
 import gzip
 import os
+import pathlib
 import struct
 import subprocess
 import sys
@@ -419,7 +420,7 @@ class DiffCommand(DiffCase):
             self.assertNotIn(outside, page)
 
     def test_times_of_another_zone_get_a_hint(self):
-        other = self.write("c.csv", gzip.decompress(open(self.b, "rb").read()).replace(b"12:26:40 PM", b"02:26:40 PM"))
+        other = self.write("c.csv", gzip.decompress(pathlib.Path(self.b).read_bytes()).replace(b"12:26:40 PM", b"02:26:40 PM"))
         done = self.run_diff(self.a, other, "--capture", self.capture)
         self.assertEqual(done.returncode, 1)
         self.assertIn("TZ=UTC", done.stdout)
@@ -450,7 +451,7 @@ class DiffCommand(DiffCase):
         self.assertIn("columns only in B: extra", done.stdout)
 
     def test_what_cannot_be_compared_is_one_line_that_names_it(self):
-        text = open(self.a, encoding="utf-8").read()
+        text = pathlib.Path(self.a).read_text(encoding="utf-8")
         for name, content, words in (
                 ("unknown.csv", "a,b,c\n1,2,3\n", "not the header of a known program"),
                 ("nokey.csv", "src_ip,dst_ip,src_port,dst_port,protocol\n", "no column timestamp"),
