@@ -104,7 +104,11 @@ class FlowFile:
         self._records = self._whole_records()
         self.titles = next(self._records, [])  # as they are in the file; some tools put blanks before them
         self.header = [cell.strip() for cell in self.titles]
-        self.layout = _layout(self.header, self.path) if self.header else None
+        try:
+            self.layout = _layout(self.header, self.path) if self.header else None
+        except Refused:
+            self.close()
+            raise
 
     def close(self):
         self._text.close()
@@ -118,6 +122,7 @@ class FlowFile:
         try:
             yield from lines
         except (OSError, EOFError, zlib.error) as error:
+            self.close()
             raise Unreadable(f"{self.path}: {getattr(error, 'strerror', None) or error}") from None
 
     def _whole_records(self):
