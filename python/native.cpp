@@ -3,14 +3,15 @@
 // defines the interface of a run, api/metering.h runs it.
 //
 // The GIL is released while this module waits for the meter's thread. Python owns a batch of flows
-// once it has taken it. Columns of numbers become NumPy arrays without a copy. A Row makes Python
-// objects only for cells that are read.
-#include <pybind11/numpy.h>
+// once it has taken it. Columns leave it without a copy, by the buffer protocol and by Arrow's C
+// data interface. It must not use the binary interface of another package, such as NumPy's: that
+// would bind it to some of their versions. A Row makes Python objects only for cells that are read.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <cmath>
+#include <deque>
 
+#include "api/arrow.h"
 #include "api/metering.h"
 #include "features/columns_extra.h"
 #include "run/options.h"
@@ -29,18 +30,19 @@ PyObject* new_text(std::string_view text) {
   return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
 }
 
-// Returns a new reference, or null with an exception set. An empty number is None.
+// The text of a cell of a text column.
+std::string_view text_of(const CellArray& cells, size_t row) {
+  return cells.text(cells.type() == ColumnType::kCategory ? static_cast<size_t>(cells.codes()[row])
+                                                          : row);
+}
+
+// Returns a new reference, or null with an exception set. A number without a value is None; a text
+// is "", as in the CSV.
 PyObject* new_value(const CellArray& cells, size_t row) {
-  switch (cells.type()) {
-    case ColumnType::kInteger:
-      return PyLong_FromLongLong(cells.integers()[row]);
-    case ColumnType::kReal:
-      if (std::isnan(cells.reals()[row])) Py_RETURN_NONE;
-      return PyFloat_FromDouble(cells.reals()[row]);
-    case ColumnType::kText:
-      return new_text(cells.text(row));
-  }
-  Py_RETURN_NONE;
+  if (!is_number(cells.type())) return new_text(text_of(cells, row));
+  if (cells.is_null(row)) Py_RETURN_NONE;
+  if (cells.type() == ColumnType::kInteger) return PyLong_FromLongLong(cells.integers()[row]);
+  return PyFloat_FromDouble(cells.reals()[row]);
 }
 
 // ---- Row: a flow of a batch, by column name. It uses Python's C API instead of pybind11, because
@@ -50,18 +52,21 @@ struct Row {
   PyObject ob_base;  // what PyObject_HEAD declares
   SharedBatch batch;
   size_t row;
-  PyObject* names;  // dict: name -> index of the column
+  PyObject* values;  // tuple: the cells, if there is no batch (a flow that was pickled)
+  PyObject* names;   // dict: name -> index of the column, in order
 };
 
 Row* as_row(PyObject* self) {
   return reinterpret_cast<Row*>(self);
 }
 
-PyObject* new_row(PyTypeObject* type, const SharedBatch& batch, size_t row, PyObject* names) {
+PyObject* new_row(PyTypeObject* type, const SharedBatch& batch, size_t row, PyObject* values,
+                  PyObject* names) {
   PyObject* self = type->tp_alloc(type, 0);
   if (!self) return nullptr;
   new (&as_row(self)->batch) SharedBatch(batch);
   as_row(self)->row = row;
+  as_row(self)->values = Py_XNewRef(values);
   as_row(self)->names = Py_NewRef(names);
   return self;
 }
@@ -69,6 +74,7 @@ PyObject* new_row(PyTypeObject* type, const SharedBatch& batch, size_t row, PyOb
 void delete_row(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   as_row(self)->batch.~SharedBatch();
+  Py_XDECREF(as_row(self)->values);
   Py_DECREF(as_row(self)->names);
   type->tp_free(self);
   Py_DECREF(type);
@@ -78,13 +84,26 @@ Py_ssize_t row_length(PyObject* self) {
   return PyDict_Size(as_row(self)->names);
 }
 
+PyObject* row_cell(PyObject* self, size_t column) {
+  const Row& row = *as_row(self);
+  if (row.values) return Py_NewRef(PyTuple_GET_ITEM(row.values, static_cast<Py_ssize_t>(column)));
+  return new_value(row.batch->columns[column], row.row);
+}
+
 PyObject* row_value(PyObject* self, PyObject* name) {
   PyObject* index = PyDict_GetItemWithError(as_row(self)->names, name);
   if (!index) {
     if (!PyErr_Occurred()) PyErr_SetObject(PyExc_KeyError, name);
     return nullptr;
   }
-  return new_value(as_row(self)->batch->columns[PyLong_AsSize_t(index)], as_row(self)->row);
+  return row_cell(self, PyLong_AsSize_t(index));
+}
+
+// flow.src_ip is flow["src_ip"]. No column has the name of a method.
+PyObject* row_attribute(PyObject* self, PyObject* name) {
+  PyObject* index = PyDict_GetItemWithError(as_row(self)->names, name);
+  if (index) return row_cell(self, PyLong_AsSize_t(index));
+  return PyErr_Occurred() ? nullptr : PyObject_GenericGetAttr(self, name);
 }
 
 PyObject* row_names(PyObject* self) {
@@ -92,29 +111,28 @@ PyObject* row_names(PyObject* self) {
 }
 
 PyObject* row_as_tuple(PyObject* self, PyObject*) {
-  const FlowBatch& batch = *as_row(self)->batch;
-  PyObject* values = PyTuple_New(static_cast<Py_ssize_t>(batch.columns.size()));
+  const Py_ssize_t columns = row_length(self);
+  PyObject* values = PyTuple_New(columns);
   if (!values) return nullptr;
-  for (size_t i = 0; i < batch.columns.size(); i++) {
-    PyObject* value = new_value(batch.columns[i], as_row(self)->row);
+  for (Py_ssize_t i = 0; i < columns; i++) {
+    PyObject* value = row_cell(self, static_cast<size_t>(i));
     if (!value) {
       Py_DECREF(values);
       return nullptr;
     }
-    PyTuple_SET_ITEM(values, static_cast<Py_ssize_t>(i), value);
+    PyTuple_SET_ITEM(values, i, value);
   }
   return values;
 }
 
 PyObject* row_as_dict(PyObject* self, PyObject*) {
-  const FlowBatch& batch = *as_row(self)->batch;
   PyObject* values = PyDict_Copy(as_row(self)->names);
   if (!values) return nullptr;
   PyObject *name = nullptr, *index = nullptr;
   Py_ssize_t at = 0;
   size_t i = 0;
   while (PyDict_Next(as_row(self)->names, &at, &name, &index)) {
-    PyObject* value = new_value(batch.columns[i++], as_row(self)->row);
+    PyObject* value = row_cell(self, i++);
     if (!value || PyDict_SetItem(values, name, value) != 0) {
       Py_XDECREF(value);
       Py_DECREF(values);
@@ -134,6 +152,7 @@ PyObject* make_row_type() {
                                 {Py_mp_length, reinterpret_cast<void*>(row_length)},
                                 {Py_mp_subscript, reinterpret_cast<void*>(row_value)},
                                 {Py_tp_iter, reinterpret_cast<void*>(row_names)},
+                                {Py_tp_getattro, reinterpret_cast<void*>(row_attribute)},
                                 {Py_tp_methods, methods},
                                 {0, nullptr}};
   static PyType_Spec spec = {
@@ -144,46 +163,98 @@ PyObject* make_row_type() {
 
 // ---- Batch
 
-// A NumPy array over the batch's own numbers. The array keeps the batch alive.
-template <typename Number>
-py::array number_array(const SharedBatch& batch, const std::vector<Number>& numbers) {
-  const py::capsule owner(new SharedBatch(batch),
-                          [](void* kept) { delete static_cast<SharedBatch*>(kept); });
-  return py::array_t<Number>(static_cast<py::ssize_t>(numbers.size()), numbers.data(), owner);
-}
+// One column of a batch: a buffer of its numbers.
+struct Numbers {
+  SharedBatch batch;
+  const CellArray& cells;
 
-py::array text_array(const CellArray& cells, size_t rows) {
-  py::array array(py::dtype("O"), std::vector<size_t>{rows});
-  auto** at = static_cast<PyObject**>(array.mutable_data());
-  for (size_t row = 0; row < rows; row++) {
-    PyObject* text = cells.text(row).empty() ? Py_NewRef(Py_None) : new_text(cells.text(row));
-    if (!text) throw py::error_already_set();
-    Py_XSETREF(at[row], text);
+  py::buffer_info buffer() const {
+    if (cells.type() == ColumnType::kReal) return buffer_of(cells.reals());
+    return buffer_of(cells.integers());
   }
-  return array;
-}
+
+ private:
+  template <typename Number>
+  static py::buffer_info buffer_of(const std::vector<Number>& numbers) {
+    return {const_cast<Number*>(numbers.data()),
+            sizeof(Number),
+            py::format_descriptor<Number>::format(),
+            1,
+            {static_cast<py::ssize_t>(numbers.size())},
+            {sizeof(Number)},
+            true};
+  }
+};
 
 struct Batch {
   SharedBatch flows;
 
-  py::array column(size_t i) const {
+  // Requires: a column of numbers.
+  Numbers numbers(size_t i) const { return {flows, flows->columns.at(i)}; }
+
+  // The rows without a value in a column.
+  py::list nulls(size_t i) const {
     const CellArray& cells = flows->columns.at(i);
-    if (cells.type() == ColumnType::kInteger) return number_array(flows, cells.integers());
-    if (cells.type() == ColumnType::kReal) return number_array(flows, cells.reals());
-    return text_array(cells, flows->rows);
+    py::list rows;
+    if (cells.null_count() > 0)
+      for (size_t row = 0; row < flows->rows; row++)
+        if (cells.is_null(row)) rows.append(row);
+    return rows;
+  }
+
+  // Texts; an empty one is None. Equal texts of a category are one object.
+  py::list texts(size_t i) const {
+    const CellArray& cells = flows->columns.at(i);
+    std::vector<py::object> categories;
+    if (cells.type() == ColumnType::kCategory)
+      for (size_t code = 0; code + 1 < cells.text_ends().size(); code++)
+        categories.push_back(text_or_none(cells.text(code)));
+    py::list texts(flows->rows);
+    for (size_t row = 0; row < flows->rows; row++) {
+      py::object text = cells.type() == ColumnType::kCategory
+                            ? categories[static_cast<size_t>(cells.codes()[row])]
+                            : text_or_none(cells.text(row));
+      PyList_SET_ITEM(texts.ptr(), static_cast<py::ssize_t>(row), text.release().ptr());
+    }
+    return texts;
+  }
+
+  // The number of times that are null, because a timestamp cannot represent them.
+  size_t unrepresentable_times() const {
+    size_t count = 0;
+    for (const CellArray& cells : flows->columns)
+      if (cells.type() == ColumnType::kTime) count += cells.null_count();
+    return count;
   }
 
   py::list rows(const py::type& type, const py::dict& names) const {
     auto* row_type = reinterpret_cast<PyTypeObject*>(type.ptr());
     py::list rows(flows->rows);
     for (size_t i = 0; i < flows->rows; i++) {
-      PyObject* row = new_row(row_type, flows, i, names.ptr());
+      PyObject* row = new_row(row_type, flows, i, nullptr, names.ptr());
       if (!row) throw py::error_already_set();
       PyList_SET_ITEM(rows.ptr(), static_cast<Py_ssize_t>(i), row);
     }
     return rows;
   }
+
+ private:
+  static py::object text_or_none(std::string_view text) {
+    if (text.empty()) return py::none();
+    PyObject* object = new_text(text);
+    if (!object) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(object);
+  }
 };
+
+// A row that has its own cells.
+py::object row_of(const py::type& type, const py::dict& names, const py::tuple& values) {
+  if (names.size() != values.size()) throw py::value_error("there must be a value for each name");
+  PyObject* row =
+      new_row(reinterpret_cast<PyTypeObject*>(type.ptr()), nullptr, 0, values.ptr(), names.ptr());
+  if (!row) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(row);
+}
 
 // ---- Meter
 
@@ -201,12 +272,25 @@ struct Failure : std::runtime_error {
 }
 
 const char* type_name(ColumnType type) {
-  return type == ColumnType::kInteger ? "integer" : type == ColumnType::kReal ? "real" : "text";
+  switch (type) {
+    case ColumnType::kInteger:
+      return "integer";
+    case ColumnType::kReal:
+      return "real";
+    case ColumnType::kText:
+      return "text";
+    case ColumnType::kCategory:
+      return "category";
+    case ColumnType::kTime:
+      return "time";
+  }
+  return "";
 }
 
+// Name, unit, definition, type, and whether a number can be missing.
 py::tuple describe(const Column& column) {
   return py::make_tuple(column.name, unit_name(column.unit), column.definition(),
-                        type_name(column.type));
+                        type_name(column.type), column.may_be_empty);
 }
 
 class Meter {
@@ -227,22 +311,32 @@ class Meter {
     run_.reset();
   }
 
-  // Returns the next flows, or None at the end.
-  std::optional<Batch> next_batch() {
+  // Waits for the next flows; null at the end. The caller may or may not hold the GIL. Throws
+  // error_already_set if a signal handler has raised an exception.
+  SharedBatch next() {
     require_own_process();
     for (;;) {
       bool finished = false;
       std::unique_ptr<FlowBatch> batch;
       {
-        const py::gil_scoped_release release;
+        // Without it, the threads that a run may need (of a capture that is a Python file) stop.
+        std::optional<py::gil_scoped_release> release;
+        if (PyGILState_Check()) release.emplace();
         const std::lock_guard one(taking_);
         batch = run_->take(kTick);
         if (!batch) finished = run_->finished(std::chrono::milliseconds(0));
       }
-      if (batch) return Batch{std::move(batch)};
-      if (finished) return std::nullopt;
+      if (batch || finished) return batch;
+      const py::gil_scoped_acquire acquire;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     }
+  }
+
+  // Returns the next flows, or None at the end.
+  std::optional<Batch> next_batch() {
+    SharedBatch batch = next();
+    if (!batch) return std::nullopt;
+    return Batch{std::move(batch)};
   }
 
   // Waits for the end of the run, without a limit if seconds is None. Returns whether it is over.
@@ -278,6 +372,14 @@ class Meter {
     return columns;
   }
 
+  py::list provenance() const {
+    py::list all;
+    for (const auto& [name, value] : run_->provenance()) all.append(py::make_tuple(name, value));
+    return all;
+  }
+
+  const Metering& run() const { return *run_; }
+
  private:
   void require_own_process() const {
     if (run_->forked())
@@ -292,6 +394,103 @@ class Meter {
   std::unique_ptr<Metering> run_;
   std::mutex taking_;
 };
+
+// ---- Arrow
+
+// What an Arrow stream reads: parts of batches that were begun, and all later batches. The reader
+// may be a thread without the GIL.
+class ArrowSource final : public BatchSource {
+ public:
+  // after: a function that is called with each batch, and with None at the end.
+  ArrowSource(py::object meter, std::deque<BatchPart> begun, py::object after)
+      : meter_(std::move(meter)),
+        after_(std::move(after)),
+        run_(meter_.cast<Meter&>()),
+        begun_(std::move(begun)) {}
+
+  // Flows that were not read are lost.
+  ~ArrowSource() override {
+    run_.abandon();
+    if (Py_IsInitialized()) {
+      const py::gil_scoped_acquire acquire;
+      meter_ = after_ = py::object();
+    } else {
+      (void)meter_.release();
+      (void)after_.release();
+    }
+  }
+
+  const std::vector<Column>& columns() const override { return run_.run().columns(); }
+  ArrowMetadata metadata() const override { return table_metadata(run_); }
+
+  Result<BatchPart> next() override {
+    BatchPart part;
+    if (!begun_.empty()) {
+      part = begun_.front();
+      begun_.pop_front();
+      return part;
+    }
+    if (ended_) return part;
+    try {
+      part.batch = run_.next();
+      ended_ = !part.batch;
+      const py::gil_scoped_acquire acquire;
+      after_(ended_ ? py::object(py::none()) : py::cast(Batch{part.batch}));
+      return part;
+    } catch (py::error_already_set& error) {
+      const py::gil_scoped_acquire acquire;
+      // The reader raises an exception of its own; then the interrupt is raised again.
+      if (error.matches(PyExc_KeyboardInterrupt)) PyErr_SetInterrupt();
+      return Error{text_of(error)};
+    }
+  }
+
+  static ArrowMetadata table_metadata(const Meter& meter) {
+    ArrowMetadata metadata = meter.run().provenance();
+    for (auto& [name, value] : metadata) name.insert(0, "flowmeter.");
+    return metadata;
+  }
+
+ private:
+  static std::string text_of(const py::error_already_set& error) {
+    std::string text = py::str(error.type().attr("__name__"));
+    if (const std::string what = py::str(error.value()); !what.empty()) text += ": " + what;
+    return text;
+  }
+
+  py::object meter_, after_;
+  Meter& run_;
+  std::deque<BatchPart> begun_;
+  bool ended_ = false;
+};
+
+// A capsule that owns what the interface's structure holds, unless a reader has taken it.
+template <typename Structure>
+py::capsule capsule_of(std::unique_ptr<Structure> structure, const char* name) {
+  return py::capsule(structure.release(), name, [](PyObject* capsule) {
+    auto* kept = static_cast<Structure*>(PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)));
+    if (kept->release) kept->release(kept);
+    delete kept;
+  });
+}
+
+// begun: (batch, number of its last rows to read) of batches that were taken before.
+py::capsule arrow_stream(const py::object& meter,
+                         const std::vector<std::pair<Batch*, size_t>>& begun,
+                         const py::object& after) {
+  std::deque<BatchPart> parts;
+  for (const auto& [batch, rest] : begun)
+    if (rest > 0) parts.push_back({batch->flows, batch->flows->rows - rest});
+  auto stream = std::make_unique<ArrowArrayStream>();
+  export_stream(std::make_unique<ArrowSource>(meter, std::move(parts), after), stream.get());
+  return capsule_of(std::move(stream), "arrow_array_stream");
+}
+
+py::capsule arrow_schema(const Meter& meter) {
+  auto schema = std::make_unique<ArrowSchema>();
+  export_schema(meter.run().columns(), ArrowSource::table_metadata(meter), schema.get());
+  return capsule_of(std::move(schema), "arrow_schema");
+}
 
 py::list described(FeatureSet set) {
   py::list columns;
@@ -345,8 +544,12 @@ PYBIND11_MODULE(_native, module) {
 
   py::class_<Batch>(module, "Batch")
       .def("__len__", [](const Batch& batch) { return batch.flows->rows; })
-      .def("column", &Batch::column)
-      .def("rows", &Batch::rows);
+      .def("numbers", &Batch::numbers)
+      .def("nulls", &Batch::nulls)
+      .def("texts", &Batch::texts)
+      .def("rows", &Batch::rows)
+      .def_property_readonly("unrepresentable_times", &Batch::unrepresentable_times);
+  py::class_<Numbers>(module, "Numbers", py::buffer_protocol()).def_buffer(&Numbers::buffer);
 
   py::class_<Meter>(module, "Meter")
       .def(py::init<const Metering::Keywords&>())
@@ -355,10 +558,14 @@ PYBIND11_MODULE(_native, module) {
       .def("stop", &Meter::stop)
       .def("abandon", &Meter::abandon)
       .def("lines", &Meter::lines)
+      .def("provenance", &Meter::provenance)
+      .def("arrow_schema", &arrow_schema)
+      .def("arrow_stream", &arrow_stream)
       .def_property_readonly("succeeded", &Meter::succeeded)
       .def_property_readonly("outputs_complete", &Meter::outputs_complete)
       .def_property_readonly("columns", &Meter::columns);
 
+  module.def("row_of", &row_of);
   module.def("columns_of", &columns_of);
   module.def("further_columns", [] { return described(columns_extra()); });
   module.def("feature_sets", &all_feature_sets);

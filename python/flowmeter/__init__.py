@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from ._errors import CaptureError, Error, MeterWarning
     from ._features import Feature, FeatureSet, feature_sets, features, further_columns
     from . import _native
-    from ._run import Flow, Flows, meter, read, read_frame
+    from ._run import Flow, Flows, meter, read, read_frame, write_feather, write_parquet
     from ._settings import LiveSettings, Settings
 
     __version__ = _native.version
 
 __all__ = [
     "CaptureError", "Error", "Feature", "FeatureSet", "Flow", "Flows", "LiveSettings", "MeterWarning", "Settings",
-    "feature_sets", "features", "further_columns", "meter", "read", "read_frame",
+    "feature_sets", "features", "further_columns", "meter", "read", "read_frame", "write_feather", "write_parquet",
 ]
 
 _MODULES = {
     "_errors": ("CaptureError", "Error", "MeterWarning"),
     "_features": ("Feature", "FeatureSet", "feature_sets", "features", "further_columns"),
-    "_run": ("Flow", "Flows", "meter", "read", "read_frame"),
+    "_run": ("Flow", "Flows", "meter", "read", "read_frame", "write_feather", "write_parquet"),
     "_settings": ("LiveSettings", "Settings"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -19,8 +19,8 @@ class FeatureSet(NamedTuple):
     description: str
 
 
-def _as_features(columns: list[tuple[str, str, str, str]]) -> list[Feature]:
-    return [Feature(name, unit, definition) for name, unit, definition, _ in columns]
+def _as_features(columns: "list[_native.Described]") -> list[Feature]:
+    return [Feature(name, unit, definition) for name, unit, definition, *_ in columns]
 
 
 def features(feature_set: str = "cic82") -> list[Feature]:

@@ -5,6 +5,7 @@ Keyword arguments are options of the program, from the same table, so names, uni
 A run has its own thread, outside of Python. It waits when some ten thousand flows are ready and not taken.
 """
 import atexit
+import functools
 import inspect
 import logging
 import numbers
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     import pandas
 
 Options = dict[str, list[str | bytes]]
+Value = int | float | str | None
 
 _log = logging.getLogger("flowmeter")
 
 
-class Flow(_native.Row, Mapping[str, int | float | str | None]):
-    """One flow: a mapping from the names of the columns, in their order, to numbers and texts.
+class Flow(_native.Row, Mapping[str, Value]):
+    """One flow: a mapping from the names of the columns, in their order, to numbers and texts. Columns whose names are
+    identifiers are attributes, too: flow.src_ip.
 
     As in a CSV, a number is None if the feature set leaves the cell empty, and -1 if the column does not apply to the
     protocol. dict(flow), as_dict() and as_tuple() give copies; the flow itself keeps its whole batch of some thousand
@@ -39,6 +42,22 @@ class Flow(_native.Row, Mapping[str, int | float | str | None]):
 
     def __repr__(self) -> str:
         return f"Flow({self.as_dict()!r})"
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(name for name in self if name.isidentifier())})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (tuple(self), self.as_tuple())
+
+
+@functools.lru_cache(maxsize=16)
+def _indices(names: tuple[str, ...]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(names)}
+
+
+def _restored(names: tuple[str, ...], values: tuple[Value, ...]) -> Flow:
+    """A flow that was pickled. It has its own cells."""
+    return _native.row_of(Flow, _indices(names), values)
 
 
 # These runs must end when Python ends.
@@ -69,6 +88,8 @@ class Outcome:
         self.failure = failure
         self.error = ""
         self.account: dict[str, int] = {}
+        self.handed_over = False  # to the reader of an Arrow stream
+        self.stream_error: BaseException | None = None  # of which that reader gets only the text
 
     def report(self, meter: _native.Meter, ended: bool) -> None:
         """Takes the account, logs lines and issues warnings; at the end, raises the error of a failed run."""
@@ -95,7 +116,8 @@ def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome,
             outcome.report(meter, ended=False)
         outcome.report(meter, ended=True)
     finally:
-        meter.abandon()
+        if not outcome.handed_over:
+            meter.abandon()
 
 
 class Flows(Iterator[Flow]):
@@ -131,6 +153,11 @@ class Flows(Iterator[Flow]):
         return [column[0] for column in self._columns]
 
     @property
+    def stream_error(self) -> BaseException | None:
+        """The error of the run, of which the reader of an Arrow stream gets only the text, in an error of its own."""
+        return self._outcome.stream_error
+
+    @property
     def account(self) -> dict[str, int]:
         """The number of packets by packet class, and of flows. Empty until the last flow has been taken."""
         return self._outcome.account
@@ -146,9 +173,49 @@ class Flows(Iterator[Flow]):
         self._flows.close()
         self._meter.wait(None)
 
-    def frame(self) -> "pandas.DataFrame":
+    def __arrow_c_schema__(self) -> object:
+        """Arrow's PyCapsule interface: the schema of __arrow_c_stream__."""
+        return self._meter.arrow_schema()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Arrow's PyCapsule interface: the remaining flows, in batches of up to 8192. pyarrow.table(flows) calls this, as
+        does every reader that knows the interface (polars, DuckDB, pandas, …).
+
+        Integers are int64, other numbers float64, texts utf8, texts with few different values (protocol, interface, direction,
+        end_reason) dictionaries, times timestamp[us, UTC] (with nanoseconds: timestamp[ns, UTC]). The types do not depend on
+        the traffic: cells without a value are null, as are times that a timestamp cannot represent; these are counted in a
+        MeterWarning and as "unrepresentable_times" of the account. Metadata of a field: its unit and definition; of the schema:
+        version, feature set and settings. requested_schema is ignored.
+        """
+        self._outcome.handed_over = True
+        begun = [(batch, operator.length_hint(rows)) for batch, rows in self._begun]
+        self._begun.clear()
+        self._flows.close()
+        missing = 0
+
+        def after(batch: _native.Batch | None) -> None:
+            nonlocal missing
+            if batch is not None:
+                missing += batch.unrepresentable_times
+            try:
+                self._outcome.report(self._meter, ended=batch is None)
+                if batch is None and missing:
+                    self._outcome.account["unrepresentable_times"] = missing
+                    warnings.warn(f"{missing} times are null, because a timestamp cannot represent them", MeterWarning,
+                                  stacklevel=2)
+            except BaseException as error:
+                self._outcome.stream_error = error
+                raise
+
+        return self._meter.arrow_stream(begun, after)
+
+    def frame(self, dtype_backend: str | None = None) -> "pandas.DataFrame":
         """The remaining flows as a DataFrame, like that of read_frame()."""
-        from ._frame import make_frame  # only this needs pandas
+        if dtype_backend not in (None, "pyarrow"):
+            raise ValueError(f"{dtype_backend!r} is not a dtype_backend (choose from: None, 'pyarrow')")
+        from ._frame import arrow_frame, make_frame  # only these need pandas
+        if dtype_backend:
+            return arrow_frame(self)
         begun = [(batch, operator.length_hint(rows)) for batch, rows in self._begun]
         try:
             frame = make_frame(self._meter, self._columns, begun)
@@ -245,16 +312,59 @@ def read(capture: Path | Iterable[Path], **settings: Unpack[Settings]) -> Flows:
 
 
 @_with_settings(Settings)
-def read_frame(capture: Path | Iterable[Path], **settings: Unpack[Settings]) -> "pandas.DataFrame":
+def read_frame(capture: Path | Iterable[Path], *, dtype_backend: str | None = None,
+               **settings: Unpack[Settings]) -> "pandas.DataFrame":
     """The flows of a capture as a DataFrame: one row per flow, one column per feature. The arguments are those of read().
 
     Numbers are int64 or float64. Texts are "string", or "category" if there are few different values (protocol, interface,
-    direction, end_reason). Empty cells are <NA> or NaN. Times are texts, because captures can contain times that datetime64
-    cannot represent; pandas.to_datetime() converts them.
+    direction, end_reason). Empty cells are <NA> or NaN; a column of integers that can have such is float64. Times are texts,
+    because captures can contain times that datetime64 cannot represent; pandas.to_datetime() converts them.
+
+    dtype_backend="pyarrow" gives the types of Flows.__arrow_c_stream__() instead, without a copy of the numbers. It needs
+    pandas 2 or newer, and pyarrow.
     """
     captures = captures_of(capture)
     chosen = options("read_frame", live=False, settings=settings)
-    return Flows(start({**chosen, "file": captures}), CaptureError).frame()
+    return Flows(start({**chosen, "file": captures}), CaptureError).frame(dtype_backend)
+
+
+def _flows_of(function: str, source: Path | Iterable[Path] | Flows, settings: Mapping[str, object]) -> Flows:
+    if isinstance(source, Flows):
+        if settings:
+            raise TypeError(f"{function}() of flows got an unexpected keyword argument '{next(iter(settings))}'")
+        return source
+    captures = captures_of(source)
+    return Flows(start({**options(function, live=False, settings=settings), "file": captures}), CaptureError)
+
+
+@_with_settings(Settings)
+def write_parquet(source: Path | Iterable[Path] | Flows, path: Path, *, compression: str = "zstd", row_group_rows: int = 131_072,
+                  **settings: Unpack[Settings]) -> dict[str, int]:
+    """Writes flows to a Parquet file, and returns the account of packets. Needs pyarrow.
+
+    source: captures, with the settings of read(); or flows that read() or meter() has returned.
+    compression: "zstd", "snappy", "gzip", "lz4", "none".
+    row_group_rows: about so many rows are in memory at a time, and in each row group.
+
+    The types are those of Flows.__arrow_c_stream__(). The metadata of the file has version, feature set, settings and account.
+    The file has its name when it is complete. If the run fails, it has the flows that were read, and the error in its metadata.
+    """
+    from ._arrow import ParquetFile, write
+    return write(_flows_of("write_parquet", source, settings), path,
+                 lambda name, schema: ParquetFile(name, schema, compression=compression), row_group_rows)
+
+
+@_with_settings(Settings)
+def write_feather(source: Path | Iterable[Path] | Flows, path: Path, *, compression: str | None = "lz4",
+                  batch_rows: int = 65_536, **settings: Unpack[Settings]) -> dict[str, int]:
+    """Writes flows to a Feather file (Arrow's IPC file format), and returns the account of packets. Needs pyarrow.
+
+    compression: "lz4", "zstd", or None. batch_rows: about so many rows are in memory at a time, and in each record batch.
+    The rest is as in write_parquet(), except that the account is not in the file.
+    """
+    from ._arrow import FeatherFile, write
+    return write(_flows_of("write_feather", source, settings), path,
+                 lambda name, schema: FeatherFile(name, schema, compression=compression), batch_rows)
 
 
 @_with_settings(LiveSettings)

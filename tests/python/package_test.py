@@ -84,3 +84,10 @@ def test_frame_says_what_to_install(small):
     script = "import sys\nsys.modules['pandas'] = None\nimport flowmeter\nflowmeter.read_frame(sys.argv[1])\n"
     done = subprocess.run([sys.executable, "-c", script, small], capture_output=True, text=True, timeout=60)
     assert done.stderr.endswith("a DataFrame needs pandas: pip install 'flowmeter-ebpf[frame]'\n")
+
+
+def test_no_column_has_the_name_of_an_attribute_of_flow():
+    """flow.NAME is the cell of a column."""
+    columns = {column.name for each in flowmeter.feature_sets() for column in flowmeter.features(each.name)}
+    columns |= {column.name for column in flowmeter.further_columns()}
+    assert not columns & set(dir(flowmeter.Flow))

@@ -17,32 +17,60 @@
 
 namespace flowmeter {
 
-// The cells of one column. An empty cell of a number column is a NaN. Integers have no NaN, so an
-// integer column with an empty cell becomes a kReal column in this batch.
+// The unit of a kTime column's numbers: as precise as its text.
+enum class TimeUnit { kMicroseconds, kNanoseconds };
+TimeUnit time_unit(const Column& column);
+
+// The cells of one column of a batch, in the memory layout of Arrow's columnar format. Its type is
+// that of the column, whatever the cells are. A cell without a value is null.
 class CellArray {
  public:
-  CellArray(ColumnType type, size_t expected_rows);
+  CellArray(const Column& column, size_t expected_rows);
 
+  void put(const FlowRecord& record);
   void put(const Cell& cell);
 
   ColumnType type() const { return type_; }
-  // Requires: the column has that type.
+  bool is_null(size_t row) const { return null_count_ > 0 && !(validity_[row / 8] >> row % 8 & 1); }
+  size_t null_count() const { return null_count_; }
+  // A bit per row, the first in the lowest bit; 0 means null. Null pointer: no cell is null.
+  const uint8_t* validity() const { return null_count_ > 0 ? validity_.data() : nullptr; }
+
+  // kInteger, and kTime: time since the epoch. A null is 0.
   const std::vector<int64_t>& integers() const { return integers_; }
+  // kReal. A null is a NaN.
   const std::vector<double>& reals() const { return reals_; }
-  std::string_view text(size_t row) const {
-    const size_t begin = row == 0 ? 0 : text_ends_[row - 1];
-    return std::string_view(text_).substr(begin, text_ends_[row] - begin);
+  // kCategory: the number of a row's text among the categories.
+  const std::vector<int32_t>& codes() const { return codes_; }
+
+  // kText and kTime: the text of a row; kCategory: the text of a code. kTime has the text of a time
+  // that is null, too.
+  std::string_view text(size_t i) const {
+    const auto begin = static_cast<size_t>(text_ends_[i]);
+    return std::string_view(text_).substr(begin, static_cast<size_t>(text_ends_[i + 1]) - begin);
   }
+  // Of kText, kTime and kCategory. text_ends()[0] is 0, and [i + 1] is where text i ends.
+  const std::string& texts() const { return text_; }
+  const std::vector<int32_t>& text_ends() const { return text_ends_; }
 
  private:
-  void put_text(const Cell& cell);
-  void become_real();
+  void put_number(const Cell& cell);
+  void put_category(std::string_view text);
+  void put_text(std::string_view text);
+  void put_validity(bool valid);
 
   ColumnType type_;
+  TimeUnit time_unit_;
+  Getter get_;
+  Instant (*instant_)(const FlowRecord&);
+  size_t rows_ = 0;
+  size_t null_count_ = 0;
+  std::vector<uint8_t> validity_;  // empty before the first null
   std::vector<int64_t> integers_;
   std::vector<double> reals_;
+  std::vector<int32_t> codes_;
   std::string text_;
-  std::vector<size_t> text_ends_;
+  std::vector<int32_t> text_ends_;
 };
 
 struct FlowBatch {
@@ -52,9 +80,9 @@ struct FlowBatch {
 
 class FlowBatchQueue final : public RecordSink {
  public:
-  static constexpr size_t kBatchRows = 4096;
+  static constexpr size_t kBatchRows = 8192;
   // About 20 MiB of 82 columns.
-  static constexpr size_t kQueuedRows = 8 * kBatchRows;
+  static constexpr size_t kQueuedRows = 4 * kBatchRows;
 
   // expected_rows: per batch.
   FlowBatchQueue(std::vector<Column> columns, size_t expected_rows);

@@ -112,6 +112,17 @@ ExitCode Metering::meter() {
   return code == kOk && sinks_ && !sinks_->complete() ? kRunFailed : code;
 }
 
+Metering::Provenance Metering::provenance() const {
+  Provenance all = {{"version", FLOWMETER_VERSION}};
+  Config config = config_;
+  for (const Option& option : options_of(config))
+    if (option.rules.is_keyword && option.value.in_force &&
+        (config.live() || !option.rules.live_only))
+      if (std::string value = option.value.in_force(); !value.empty())
+        all.emplace_back(option.long_name(), std::move(value));
+  return all;
+}
+
 std::unique_ptr<FlowBatch> Metering::take(std::chrono::milliseconds wait) {
   if (host_.stop_requested()) interrupt_reading();
   return queue_->take(wait);

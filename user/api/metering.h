@@ -60,6 +60,9 @@ class Metering {
   bool outputs_complete() const { return !sinks_ || sinks_->complete(); }
 
   const std::vector<Column>& columns() const { return columns_; }
+  // What rows depend on, besides the packets: the version, and each setting in force.
+  using Provenance = std::vector<std::pair<std::string, std::string>>;
+  Provenance provenance() const;
 
  private:
   Metering(Config config, std::vector<Column> columns);

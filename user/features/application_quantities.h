@@ -21,7 +21,9 @@ struct ApplicationQuantity : Quantity {
                    static constexpr ApplicationSummary kNothing{};
                    Summary a = f.application ? *f.application : kNothing;
                    return a.unknown ? Cell(std::string_view{}) : Cell(Read{}(a));
-                 }} {}
+                 }} {
+    may_be_empty = true;
+  }
 };
 
 // ---- HTTP ----

@@ -74,12 +74,28 @@ enum class Unit : uint8_t {
 std::string_view unit_name(Unit unit);
 
 // The type of a column's cells. A cell without a value is an empty text, whatever the type.
-enum class ColumnType : uint8_t { kInteger, kReal, kText };
+enum class ColumnType : uint8_t {
+  kInteger,
+  kReal,
+  kText,
+  kCategory,  // a text with few different values in any traffic
+  kTime,      // a time of day, as text; Quantity::instant has it as a number
+};
+
+constexpr bool is_number(ColumnType type) {
+  return type == ColumnType::kInteger || type == ColumnType::kReal;
+}
 
 // The packets of a flow that a quantity describes.
 enum class Way : uint8_t { kForward, kBackward, kBoth };
 
 using Getter = Cell (*)(const FlowRecord&);
+
+// A point in time: time_ns after the origin.
+struct Instant {
+  ClockOrigin clock;
+  uint64_t time_ns;
+};
 
 struct Quantity {
   ColumnType type;
@@ -88,6 +104,9 @@ struct Quantity {
   std::string_view text;  // its definition; "{}" stands for "forward " or "backward " or nothing
   Getter get;
   std::string_view note = {};  // appended to the text
+  // Whether a cell of this number column can be empty. (Cells of texts can.)
+  bool may_be_empty = false;
+  Instant (*instant)(const FlowRecord&) = nullptr;  // kTime only
 };
 
 constexpr Quantity with_note(Quantity quantity, std::string_view note) {
@@ -110,6 +129,30 @@ struct QuantityOf : Quantity {
       : Quantity{kTypeOf<std::invoke_result_t<Read, const FlowRecord&>>, the_unit, the_way,
                  the_text, [](const FlowRecord& f) -> Cell { return Read{}(f); }} {}
 };
+
+// A text with few different values.
+template <typename Read>
+struct CategoryOf : QuantityOf<Read> {
+  constexpr CategoryOf(Unit unit, std::string_view text, Read read)
+      : QuantityOf<Read>(unit, text, read) {
+    this->type = ColumnType::kCategory;
+  }
+};
+
+// A point in time. `Read` returns an Instant; kWrite makes its text.
+template <Cell (*kWrite)(ClockOrigin, uint64_t), typename Read>
+constexpr Quantity instant_of(Unit unit, std::string_view text, Read) {
+  return {.type = ColumnType::kTime,
+          .unit = unit,
+          .way = Way::kBoth,
+          .text = text,
+          .get =
+              [](const FlowRecord& f) {
+                const Instant at = Read{}(f);
+                return kWrite(at.clock, at.time_ns);
+              },
+          .instant = [](const FlowRecord& f) { return Read{}(f); }};
+}
 
 // A quantity that exists for the forward and for the backward packets. `Read` takes a Way, too.
 template <typename Read>

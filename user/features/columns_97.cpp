@@ -31,10 +31,10 @@ constexpr QuantityOf kFlowId{
       put(protocol_name(f.key.protocol));
       return std::string_view(text, static_cast<size_t>(at - text));
     }};
-constexpr QuantityOf kFirstTimeEpoch{
+constexpr Quantity kFirstTimeEpoch = instant_of<epoch_text>(
     kSeconds,
     "time of the first packet since 1970, UTC, always nine decimals; before 1970 a minus sign",
-    [](Record f) { return epoch_text(f.clock, f.flow.counters.first_ns); }};
+    kReadFirstTime);
 // Exact: below 2^41 us (25 days) doubles are closer together than half a nanosecond.
 constexpr QuantityOf kDurationMicroseconds{
     kMicroseconds, "latest time - first packet's time (D); the only column in microseconds",

@@ -17,15 +17,15 @@ std::string_view end_name(fm_end_reason end) {
   return kNames[end];
 }
 
-constexpr QuantityOf kInterface{kText, "live: interface where the flow's first packet was seen",
+constexpr CategoryOf kInterface{kText, "live: interface where the flow's first packet was seen",
                                 [](Record f) { return f.interface; }};
-constexpr QuantityOf kDirection{
+constexpr CategoryOf kDirection{
     kText, "live: whether that interface received the packet (ingress) or sent it (egress)",
     [](Record f) {
       if (f.interface.empty()) return std::string_view();
       return std::string_view(f.hook == FM_HOOK_INGRESS ? "ingress" : "egress");
     }};
-constexpr QuantityOf kEndReason{
+constexpr CategoryOf kEndReason{
     kText, "why the flow ended: idle, reopened, active, end, resources, evicted",
     [](Record f) { return end_name(f.end); }};
 constexpr QuantityOf kPacketsWithoutTiming{

@@ -118,11 +118,13 @@ inline constexpr QuantityOf kDestinationPort{
     [](Record f) { return port(f, sender(f, Way::kBackward)); }};
 inline constexpr QuantityOf kProtocolNumber{kNone, "IP protocol number: 6, 17, 1 or 58",
                                             [](Record f) { return f.key.protocol; }};
-inline constexpr QuantityOf kProtocolName{kText, "TCP, UDP, ICMP or ICMPv6",
+inline constexpr CategoryOf kProtocolName{kText, "TCP, UDP, ICMP or ICMPv6",
                                           [](Record f) { return protocol_name(f.key.protocol); }};
-inline constexpr QuantityOf kFirstTime{
-    kTime, "time of the first packet, UTC, truncated to microseconds",
-    [](Record f) { return time_text(f.clock, f.flow.counters.first_ns); }};
+inline constexpr auto kReadFirstTime = [](Record f) {
+  return Instant{f.clock, f.flow.counters.first_ns};
+};
+inline constexpr Quantity kFirstTime = instant_of<time_text>(
+    kTime, "time of the first packet, UTC, truncated to microseconds", kReadFirstTime);
 
 // ---- duration, packets, rates ----
 

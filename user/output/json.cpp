@@ -35,7 +35,7 @@ char* JsonFormat::put_row(char* at, const FlowRecord& record) const {
     const Cell cell = columns_[i].get(record);
     if (cell.kind() != Cell::Kind::kText)
       at = put_number(at, cell, style_);
-    else if (cell.text().empty() && columns_[i].type != ColumnType::kText)
+    else if (cell.text().empty() && is_number(columns_[i].type))
       at = put(at, "null");
     else
       at = put_json_string(at, cell.text());

@@ -8,41 +8,117 @@
 #include <thread>
 
 #include "features/feature_sets.h"
+#include "features/identity.h"
 
 namespace flowmeter {
 namespace {
 
-TEST(CellArrayTest, IntegersStayIntegersUntilACellIsNone) {
-  CellArray cells(ColumnType::kInteger, 1);
-  cells.put(Cell(uint64_t{7}));
-  cells.put(Cell::not_applicable());
-  ASSERT_EQ(cells.type(), ColumnType::kInteger);
-  EXPECT_EQ(cells.integers(), (std::vector<int64_t>{7, -1}));
-  cells.put(Cell(std::string_view()));  // empty
-  cells.put(Cell(0.5));
-  ASSERT_EQ(cells.type(), ColumnType::kReal);
-  ASSERT_EQ(cells.reals().size(), 4u);
-  EXPECT_EQ(cells.reals()[0], 7);
-  EXPECT_EQ(cells.reals()[1], -1);
-  EXPECT_TRUE(std::isnan(cells.reals()[2]));
-  EXPECT_EQ(cells.reals()[3], 0.5);
+Column column_of(ColumnType type, Unit unit = Unit::kNone) {
+  return {"x", Quantity{.type = type, .unit = unit, .way = Way::kBoth, .text = "", .get = nullptr}};
+}
+
+CellArray cells_of(ColumnType type, std::initializer_list<Cell> values) {
+  CellArray cells(column_of(type), 1);
+  for (const Cell& value : values) cells.put(value);
+  return cells;
+}
+
+std::vector<bool> nulls(const CellArray& cells, size_t rows) {
+  std::vector<bool> nulls;
+  for (size_t row = 0; row < rows; row++) nulls.push_back(cells.is_null(row));
+  return nulls;
+}
+
+const Cell kEmpty{std::string_view()};
+
+TEST(CellArrayTest, IntegersStayIntegersWhateverTheCellsAre) {
+  const CellArray cells =
+      cells_of(ColumnType::kInteger, {Cell(uint64_t{7}), Cell::not_applicable(), kEmpty,
+                                      Cell(std::string_view("18446744073709551615"))});
+  EXPECT_EQ(cells.type(), ColumnType::kInteger);
+  EXPECT_EQ(cells.integers(), (std::vector<int64_t>{7, -1, 0, 0}));
+  EXPECT_EQ(nulls(cells, 4), (std::vector<bool>{false, false, true, true}));
+  EXPECT_EQ(cells.null_count(), 2u);
 }
 
 TEST(CellArrayTest, RealsTakeEveryNumber) {
-  CellArray cells(ColumnType::kReal, 1);
-  cells.put(Cell(1.25));
-  cells.put(Cell(Nanoseconds{300'000'000}));
-  cells.put(Cell(uint64_t{3}));
-  EXPECT_EQ(cells.reals(), (std::vector<double>{1.25, 0.3, 3}));
+  const CellArray cells = cells_of(
+      ColumnType::kReal, {Cell(1.25), Cell(Nanoseconds{300'000'000}), Cell(uint64_t{3}), kEmpty});
+  ASSERT_EQ(cells.reals().size(), 4u);
+  EXPECT_EQ(cells.reals()[0], 1.25);
+  EXPECT_EQ(cells.reals()[1], 0.3);
+  EXPECT_EQ(cells.reals()[2], 3);
+  EXPECT_TRUE(std::isnan(cells.reals()[3]));
+  EXPECT_EQ(nulls(cells, 4), (std::vector<bool>{false, false, false, true}));
 }
 
 TEST(CellArrayTest, TextsTakeEveryCellAsTheCsvHasIt) {
-  CellArray cells(ColumnType::kText, 1);
-  for (const Cell& cell : {Cell(std::string_view("a,b")), Cell(std::string_view()), Cell(0.5),
-                           Cell(Nanoseconds{20'000'000'000}), Cell(uint64_t{42})})
-    cells.put(cell);
+  const CellArray cells =
+      cells_of(ColumnType::kText, {Cell(std::string_view("a,b")), kEmpty, Cell(0.5),
+                                   Cell(Nanoseconds{20'000'000'000}), Cell(uint64_t{42})});
   const std::string_view expected[] = {"a,b", "", "0.5", "20", "42"};
   for (size_t row = 0; row < std::size(expected); row++) EXPECT_EQ(cells.text(row), expected[row]);
+  EXPECT_EQ(nulls(cells, 5), (std::vector<bool>{false, true, false, false, false}));
+}
+
+TEST(CellArrayTest, CategoriesAreStoredOnce) {
+  const Cell tcp(std::string_view("TCP")), udp(std::string_view("UDP"));
+  const CellArray cells = cells_of(ColumnType::kCategory, {tcp, udp, udp, kEmpty, tcp});
+  EXPECT_EQ(cells.codes(), (std::vector<int32_t>{0, 1, 1, 2, 0}));
+  EXPECT_EQ(cells.texts(), "TCPUDP");
+  EXPECT_EQ(cells.text_ends(), (std::vector<int32_t>{0, 3, 6, 6}));
+  EXPECT_EQ(nulls(cells, 5), (std::vector<bool>{false, false, false, true, false}));
+}
+
+// A bit per row, also where the first null comes late and where a byte is full.
+TEST(CellArrayTest, ValidityIsABitmap) {
+  for (size_t null = 0; null < 20; null++) {
+    CellArray cells(column_of(ColumnType::kInteger), 1);
+    for (size_t row = 0; row < 20; row++) {
+      EXPECT_EQ(cells.validity() != nullptr, row > null);
+      cells.put(row == null ? kEmpty : Cell(row));
+    }
+    for (size_t row = 0; row < 20; row++) {
+      EXPECT_EQ(cells.is_null(row), row == null);
+      EXPECT_EQ(cells.validity()[row / 8] >> row % 8 & 1, row != null);
+    }
+  }
+}
+
+// time: nanoseconds since 1970.
+CellArray times(Unit unit, std::initializer_list<__int128> instants) {
+  Quantity quantity = instant_of<time_text>(unit, "", [](const FlowRecord& f) {
+    return Instant{f.clock, f.flow.counters.first_ns};
+  });
+  CellArray cells({"time", quantity}, 1);
+  for (const __int128 ns : instants) {
+    const fm_flow_key key{};
+    fm_flow flow{};
+    flow.counters.first_ns = 1'999'999'999;
+    cells.put(FlowRecord{key, flow, clock_origin(ns - 1'999'999'999), FM_END_INPUT});
+  }
+  return cells;
+}
+
+constexpr __int128 kSecond = 1'000'000'000;
+
+TEST(CellArrayTest, TimesAreCountedSinceTheEpoch) {
+  const CellArray cells = times(Unit::kTime, {0, 1'500, -1, -1'000, 5 * kSecond + 999'999'999});
+  EXPECT_EQ(cells.integers(), (std::vector<int64_t>{0, 1, -1, -1, 5'999'999}));
+  EXPECT_EQ(cells.null_count(), 0u);
+  EXPECT_EQ(cells.text(4), "1970-01-01 00:00:05.999999");
+  EXPECT_EQ(times(Unit::kSeconds, {1'500, -1}).integers(), (std::vector<int64_t>{1'500, -1}));
+}
+
+TEST(CellArrayTest, ATimeThatATimestampCannotRepresentIsNull) {
+  constexpr __int128 kYear1 = -62'135'596'800 * kSecond, kYear10000 = 253'402'300'800 * kSecond;
+  const CellArray cells =
+      times(Unit::kTime, {kYear1 - 1, kYear1, kYear10000 - 1, kYear10000, kSecond * INT64_MAX});
+  EXPECT_EQ(nulls(cells, 5), (std::vector<bool>{true, false, false, true, true}));
+  EXPECT_EQ(cells.integers()[2], static_cast<int64_t>(kYear10000 / 1000 - 1));
+  EXPECT_EQ(cells.text(3), "253402300800.000000");
+  const CellArray precise = times(Unit::kSeconds, {INT64_MIN, INT64_MAX, __int128{INT64_MAX} + 1});
+  EXPECT_EQ(nulls(precise, 3), (std::vector<bool>{false, false, true}));
 }
 
 // The definition of the quantity decides, not the packets that were seen.
@@ -57,9 +133,10 @@ TEST(ColumnTypeTest, IsThatOfTheQuantity) {
     EXPECT_EQ(type("cic82", name), ColumnType::kInteger) << name;
   for (const char* name : {"flow_duration", "fwd_pkt_len_mean", "pkt_len_var", "subflow_fwd_pkts"})
     EXPECT_EQ(type("cic82", name), ColumnType::kReal) << name;
-  for (const char* name : {"src_ip", "timestamp"})
-    EXPECT_EQ(type("cic82", name), ColumnType::kText) << name;
-  EXPECT_EQ(type("netflowmeter114", "protocol"), ColumnType::kText);
+  EXPECT_EQ(type("cic82", "src_ip"), ColumnType::kText);
+  EXPECT_EQ(type("cic82", "timestamp"), ColumnType::kTime);
+  EXPECT_EQ(type("realtime97", "Timestamp"), ColumnType::kTime);
+  EXPECT_EQ(type("netflowmeter114", "protocol"), ColumnType::kCategory);
 }
 
 constexpr Column kPort{
@@ -88,7 +165,7 @@ TEST_F(FlowBatchQueueTest, HandsOverFullBatchesAndWhatIsFlushed) {
   ASSERT_TRUE(queue_.flush());
   const auto batch = queue_.take(std::chrono::milliseconds(0));
   ASSERT_TRUE(batch);
-  EXPECT_EQ(batch->columns[0].integers(), (std::vector<int64_t>{4096, 4097}));
+  EXPECT_EQ(batch->columns[0].integers(), (std::vector<int64_t>{8192, 8193}));
   EXPECT_FALSE(queue_.ended());
   queue_.end();
   EXPECT_TRUE(queue_.ended());

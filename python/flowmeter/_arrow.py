@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Flows as Arrow batches, and as Parquet and Feather files. This is what needs pyarrow."""
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+try:
+    import pyarrow
+    import pyarrow.compute
+    import pyarrow.parquet
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(f"Arrow tables need {missing.name}: pip install 'flowmeter-ebpf[arrow]'", name=missing.name) from None
+
+from ._run import Flows, Path
+
+
+def batches(flows: Flows) -> Iterator[Any]:
+    """The remaining flows as pyarrow.RecordBatch. An error of the run is raised as itself, not as one of pyarrow's."""
+    try:
+        yield from pyarrow.RecordBatchReader.from_stream(flows)
+    except (OSError, pyarrow.ArrowException):
+        if flows.stream_error is not None:
+            raise flows.stream_error from None
+        raise
+
+
+def schema(flows: Flows) -> Any:
+    """The pyarrow.Schema of these batches."""
+    return pyarrow.schema(flows)
+
+
+def table(flows: Flows) -> Any:
+    """The remaining flows as a pyarrow.Table."""
+    of_flows = schema(flows)
+    return pyarrow.Table.from_batches(batches(flows), of_flows)
+
+
+def write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
+    """Writes tables of about `rows` rows to the file that open_file(temporary path, schema) opens. Returns the account.
+
+    A file that cannot be finished does not replace `path`. If the run fails, the file has the flows that it delivered.
+    """
+    temporary = os.fspath(path) + ".part"
+    with contextlib.ExitStack() as stack:
+        stack.callback(flows.close)
+        of_flows = schema(flows)
+        file = open_file(temporary, of_flows)
+        stack.callback(lambda: os.path.exists(temporary) and os.unlink(temporary))
+        try:
+            failure = None
+            gathered: list[Any] = []
+            count = 0
+            try:
+                for batch in batches(flows):
+                    gathered.append(batch)
+                    count += batch.num_rows
+                    if count >= rows:
+                        file.write(pyarrow.Table.from_batches(gathered))
+                        gathered, count = [], 0
+            except Exception as error:
+                if error is not flows.stream_error:
+                    raise
+                failure = error
+            if gathered:
+                file.write(pyarrow.Table.from_batches(gathered))
+            file.finish({"flowmeter.account": json.dumps(flows.account)}
+                        | ({"flowmeter.error": str(failure)} if failure else {}))
+        finally:
+            file.close()
+        os.replace(temporary, path)
+        if failure:
+            raise failure
+    return flows.account
+
+
+class ParquetFile:
+    """The file of write_parquet(): each table becomes one row group."""
+
+    def __init__(self, path: str, of_flows: Any, **options: Any) -> None:
+        self._writer = pyarrow.parquet.ParquetWriter(path, of_flows, **options)
+
+    def write(self, flows: Any) -> None:
+        self._writer.write_table(flows.unify_dictionaries(), row_group_size=flows.num_rows)
+
+    def finish(self, metadata: dict[str, str]) -> None:
+        self._writer.add_key_value_metadata(metadata)
+        self.close()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class FeatherFile:
+    """The file of write_feather(), Arrow's IPC file format: each table becomes one record batch.
+
+    In a file, a dictionary may grow but not change. So this keeps one dictionary per column.
+    """
+
+    def __init__(self, path: str, of_flows: Any, **options: Any) -> None:
+        self._dictionaries = {i: pyarrow.array([], field.type.value_type) for i, field in enumerate(of_flows)
+                              if pyarrow.types.is_dictionary(field.type)}
+        self._writer = pyarrow.ipc.new_file(path, of_flows, options=pyarrow.ipc.IpcWriteOptions(
+            emit_dictionary_deltas=True, **options))
+
+    def write(self, flows: Any) -> None:
+        flows = flows.unify_dictionaries().combine_chunks()
+        for i, known in self._dictionaries.items():
+            cells = flows.column(i).chunk(0)
+            new = pyarrow.compute.is_in(cells.dictionary, value_set=known)
+            known = pyarrow.concat_arrays([known, cells.dictionary.filter(pyarrow.compute.invert(new))])
+            codes = pyarrow.compute.index_in(cells.dictionary, value_set=known).take(cells.indices)
+            self._dictionaries[i] = known
+            flows = flows.set_column(i, flows.schema.field(i), pyarrow.DictionaryArray.from_arrays(codes, known))
+        self._writer.write_table(flows)
+
+    def finish(self, metadata: dict[str, str]) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._writer.close()
