@@ -17,10 +17,10 @@ ICMP_ECHO = bytes([8, 0, 0, 0, 0, 7, 0, 1])
 def traffic():
     """conversation(), a ping, and enough UDP flows for several batches; in two of these, no cell is empty or zero."""
     packets = [*frames.conversation(), (4.0, frames.ethernet(frames.ipv4(1, ICMP_ECHO)))]
-    for flow in range(10_000):
+    for flow in range(17_000):
         source = f"10.1.{flow >> 8}.{flow & 255}"
         packets.append((5 + flow * 1e-4, frames.ethernet(frames.udp(b"z" * (flow % 90), source))))
-    for flow in range(0, 10_000, 3):
+    for flow in range(0, 17_000, 3):
         source = f"10.1.{flow >> 8}.{flow & 255}"
         packets.append((7 + flow * 1e-4, frames.ethernet(frames.udp(b"z", frames.SERVER, source, (53, 4000)))))
     return packets

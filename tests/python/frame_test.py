@@ -22,7 +22,7 @@ def test_a_frame_is_the_csv(capture, program, features):
     expected = pandas.read_csv(io.StringIO(text), dtype={name: frame[name].dtype for name in frame.columns},
                                **EXACT)
     assert list(frame.columns) == text.partition("\n")[0].split(",")
-    assert len(frame) == text.count("\n") - 1 > 2 * 4096
+    assert len(frame) == text.count("\n") - 1 > 2 * 8192
     for name in frame.columns:
         if frame[name].dtype == "category":  # the order of the categories does not matter
             assert frame[name].astype("string").equals(expected[name].astype("string")), name
