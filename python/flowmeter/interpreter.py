@@ -23,6 +23,14 @@ def lacks(modules=(), oldest=OLDEST):
     return "{} has no {}".format(sys.executable, " and no ".join(absent)) if absent else ""
 
 
+def check(extra, *modules):
+    """Raises ModuleNotFoundError, which says how to install them, if this Python lacks modules. extra: pip's name of them."""
+    absent = missing(*modules)
+    if absent:
+        raise ModuleNotFoundError("{}: {} -m pip install 'flowmeter-ebpf[{}]'".format(lacks(modules), sys.executable, extra),
+                                  name=absent[0])
+
+
 def require(*modules, oldest=OLDEST, remedy="scripts/install-dependencies --test"):
     """Starts the script again under Debian's Python if this one lacks something. If that lacks it, too, it ends the script
     with one line. remedy: the command that installs the packages for Debian's Python."""

@@ -86,7 +86,7 @@ class Analysis:
             self._pieces[name].append(numbers[name])
         for name, seen in self._addresses.items():
             # A 64-bit hash, because the texts of the addresses of 10 million flows would take too much memory.
-            seen.append(pd.util.hash_array(texts[name].dropna().unique()))
+            seen.append(pd.util.hash_array(np.asarray(texts[name].dropna().unique(), dtype=object)))
         if "timestamp" in texts:
             times = flows.seconds_of(texts["timestamp"])
             self.unparsed_times += int(np.isnan(times).sum())
@@ -115,6 +115,22 @@ class Analysis:
         self.patterns = classify.counts(self.columns["traffic_pattern"], classes.PATTERNS)
         self.periodic = int(np.count_nonzero(self.columns["is_periodic"]))
         return self
+
+    def remarks_on(self, source):
+        """Notes about the source of the flows that affect the results."""
+        if source.layout and source.layout.remark:
+            yield f"{source.path}: {source.layout.remark}"
+        if source.skipped:
+            yield f"{source.path}: {source.skipped:,} rows have a number of fields other than the header's and are left out"
+        if self.not_numbers:
+            cells = ", ".join(f"{name} {count:,}" for name, count in self.not_numbers.items())
+            yield f"{source.path}: cells that are not finite numbers are left out: {cells}"
+        if self.unparsed_times == self.flows > 0:
+            yield f"{source.path}: no usable timestamp: the plots show rows by their number"
+        elif self.unparsed_times:
+            yield f"{source.path}: {self.unparsed_times:,} timestamps are not understood; their rows are not in plots over time"
+        if not self.flows:
+            yield f"{source.path}: no flows"
 
     def class_count(self, kind, name):
         return {"Flow type": self.types, "Timing": self.timings, "Pattern": self.patterns,

@@ -135,23 +135,6 @@ def read(source, analysis, progress, sink=None):
     return analysis.finish()
 
 
-def remarks_on(source, analysis):
-    """Yields notes about the input that affect the results."""
-    if source.layout and source.layout.remark:
-        yield f"{source.path}: {source.layout.remark}"
-    if source.skipped:
-        yield f"{source.path}: {source.skipped:,} rows have a number of fields other than the header's and are left out"
-    if analysis.not_numbers:
-        cells = ", ".join(f"{name} {count:,}" for name, count in analysis.not_numbers.items())
-        yield f"{source.path}: cells that are not finite numbers are left out: {cells}"
-    if analysis.unparsed_times == analysis.flows > 0:
-        yield f"{source.path}: no usable timestamp: the plots show rows by their number"
-    elif analysis.unparsed_times:
-        yield f"{source.path}: {analysis.unparsed_times:,} timestamps are not understood; their rows are not in plots over time"
-    if not analysis.flows:
-        yield f"{source.path}: no flows"
-
-
 def run(program, from_script):
     arguments = command_line(program)
     start_log(arguments)
@@ -231,7 +214,7 @@ def read_other(path, limits, progress, remarks):
 
 def close(source, result, remarks):
     source.close()
-    for remark in remarks_on(source, result):
+    for remark in result.remarks_on(source):
         log.warning("%s", remark)
         remarks.append(remark)
 
@@ -248,28 +231,18 @@ def classify(source, result, progress, outputs):
 
 
 def write_tables(arguments, result, other, outputs):
-    """Writes the tables. Returns those that the page shows: (title, table, columns that are numbers), …"""
+    """Writes the tables, and returns them for the page."""
     from . import tables
 
-    summary, sizes, report = tables.summary(result), tables.packet_sizes(result), tables.report(result)
-    strong = tables.strong_correlations(result, arguments.correlation)
-    outputs.write_table("summary_statistics.csv", summary)
-    outputs.write_table("packet_size_summary.csv", sizes)
-    outputs.write_table("strong_correlations.csv", strong)
-    outputs.write_table("summary_report.csv", report)
-    on_page = [("All flows", report, {1}), ("Flows and rates", summary, {1}), ("Packet sizes", sizes, {1, 2, 3}),
-               (f"Correlations beyond ±{arguments.correlation:g}", strong, {2})]
-    if other:
-        comparison = tables.comparison(tables.compared(result), other)
-        outputs.write_table("comparison.csv", comparison)
-        on_page.append((f"Compared with {arguments.compare}", comparison, {1, 2, 3, 4}))
-    return on_page
+    named = tables.every(result, arguments.correlation, (arguments.compare, other) if other else None)
+    for name, table in named.items():
+        outputs.write_table(name + ".csv", table.content)
+    return named.values()
 
 
 def draw_pictures(arguments, result, progress, outputs):
     """Draws and writes the plots. Returns (title, PNG or None if it could not be drawn), …"""
-    import io
-
+    os.environ["MPLBACKEND"] = "Agg"  # no display is needed; a wrong name in the environment would stop the import
     from . import plots
 
     pictures = []
@@ -277,9 +250,7 @@ def draw_pictures(arguments, result, progress, outputs):
         progress.show(f"drawing {name}")
         content = None
         try:
-            image = io.BytesIO()
-            draw(result).savefig(image, format="png", dpi=arguments.dpi)
-            content = image.getvalue()
+            content = plots.png_of(draw(result), arguments.dpi)
         except Exception as error:  # of matplotlib; the other plots may still work
             progress.clear()
             log.warning("%s: cannot be drawn: %s", name, error, exc_info=arguments.verbose)

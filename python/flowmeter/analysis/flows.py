@@ -32,6 +32,7 @@ NUMBERS = ("flow_duration", "tot_fwd_pkts", "tot_bwd_pkts", "totlen_bwd_pkts", "
            "flow_iat_std", "fwd_pkt_len_mean", "fwd_pkt_len_max", "fwd_pkt_len_min", "bwd_pkt_len_mean", "bwd_pkt_len_max",
            "bwd_pkt_len_min", "pkt_len_max", "pkt_len_min")
 NEEDED = ADDRESSES + NUMBERS
+TEXTS = (*ADDRESSES, "timestamp")
 
 # The columns that realtime97 and the Java program have in common.
 _TITLED = {"src_ip": "Src IP", "dst_ip": "Dst IP", "timestamp": "Timestamp", "flow_duration": "Flow Duration",
@@ -62,11 +63,11 @@ LAYOUTS = (
 )
 
 
-class Unreadable(Exception):
+class Unreadable(OSError):
     """The input cannot be opened or read."""
 
 
-class Refused(Exception):
+class Refused(ValueError):
     """The input is a table, but not one that can be analysed."""
 
 
@@ -181,24 +182,57 @@ class FlowFile:
     def cells(self, rows, every_column):
         """Returns (texts, numbers, others) of a piece: addresses and time stamp; the needed numbers; with every_column, all
         columns under their own names. Cells that are not finite numbers are NaN."""
-        layout = self.layout
-        place = {needed: self.header.index(name) for needed, name in layout.columns.items() if name in self.header}
-        texts = {name: place[name] for name in (*ADDRESSES, "timestamp") if name in place}
+        place = _places(self.layout, self.header)
         frame = pd.read_csv(
             io.BytesIO("\n".join(rows).encode()), header=None, names=range(len(self.header)), index_col=False,
-            usecols=None if every_column else sorted(place.values()), dtype={number: str for number in texts.values()},
+            usecols=None if every_column else sorted(place.values()),
+            dtype={place[name]: str for name in TEXTS if name in place},
             low_memory=False, lineterminator="\n", skip_blank_lines=False, **EXACT)
-        numbers = {}
-        for name in NUMBERS:
-            numbers[name] = _numbers(frame[place[name]])
-            if name in layout.units:
-                numbers[name] /= layout.units[name]
-        others = {}
-        if every_column:
-            for number, name in enumerate(self.header):
-                if number not in texts.values():
-                    others.setdefault(name, _numbers(frame[number]))
-        return {name: frame[number] for name, number in texts.items()}, numbers, others
+        return _cells(frame, self.layout, self.header, every_column)
+
+
+class FlowTable:
+    """The flows of a DataFrame, which is read like a FlowFile. name: what messages call it."""
+
+    def __init__(self, frame, name):
+        self.path, self.skipped = name, 0
+        self.header = [str(column).strip() for column in frame.columns]
+        self.layout = _layout(self.header, name) if self.header else None
+        self._frame = frame.copy(deep=False)
+        self._frame.columns = range(len(self.header))
+
+    def close(self):
+        pass
+
+    def pieces(self):
+        for first in range(0, len(self._frame) if self.header else 0, ROWS):
+            yield self._frame.iloc[first:first + ROWS]
+
+    def cells(self, rows, every_column):
+        return _cells(rows, self.layout, self.header, every_column)
+
+
+def _places(layout, header):
+    """{needed column: its position}"""
+    return {needed: header.index(name) for needed, name in layout.columns.items() if name in header}
+
+
+def _cells(frame, layout, header, every_column):
+    """See FlowFile.cells(). frame: a piece, whose columns have their positions as names."""
+    place = _places(layout, header)
+    texts = {name: frame[place[name]] for name in TEXTS if name in place}
+    numbers = {}
+    for name in NUMBERS:
+        numbers[name] = _numbers(frame[place[name]])
+        if name in layout.units:
+            numbers[name] /= layout.units[name]
+    others = {}
+    if every_column:
+        of_texts = {place[name] for name in texts}
+        for number, name in enumerate(header):
+            if number not in of_texts:
+                others.setdefault(name, _numbers(frame[number]))
+    return texts, numbers, others
 
 
 def line_of(cells):
@@ -216,16 +250,26 @@ def cells_of(row):
 def _numbers(cells):
     if cells.dtype == bool:  # pandas' reading of True and False, which are not numbers here
         return np.full(len(cells), np.nan)
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        return np.full(len(cells), np.nan)
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = cells.astype(object)
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     if cells.dtype == object:  # a column with texts: there, pandas converts numbers less exactly, and takes True for 1
         there = ~np.isnan(values)
-        values[there] = [float(cell) if isinstance(cell, str) else np.nan for cell in cells.to_numpy()[there]]
+        values[there] = [np.nan if isinstance(cell, (bool, np.bool_)) else float(cell) for cell in cells.to_numpy()[there]]
     values[~np.isfinite(values)] = np.nan
     return values
 
 
+def _since_1970(times):
+    return (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+
+
 def seconds_of(cells):
     """Time stamps as seconds since 1970; NaN where none of the known forms fits. The default time zone is UTC."""
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        return _since_1970(pd.to_datetime(cells, utc=True)).to_numpy(dtype=np.float64, na_value=np.nan)
     seconds = _numbers(cells)
     rest = np.isnan(seconds) & cells.notna().to_numpy()
     forms = ((r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?", _ISO),
@@ -235,6 +279,6 @@ def seconds_of(cells):
             fits = rest.copy()
             fits[rest] = cells[rest].str.fullmatch(pattern).to_numpy(dtype=bool)
             times = pd.to_datetime(cells[fits], format=form, errors="coerce", utc=True)
-            seconds[fits] = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+            seconds[fits] = _since_1970(times)
             rest &= ~fits
     return seconds

@@ -32,7 +32,8 @@ def _table(caption, table, numbers):
             f"{body}</table>{more}</div>")
 
 
-def _classes(a):
+def classes_table(a):
+    """The classes, their numbers of flows and their rules."""
     rows = []
     for kind, name, rule in a.limits.rules():
         count = a.class_count(kind, name)
@@ -52,7 +53,7 @@ def page(source, a, tables, pictures, remarks):
            f"<h1>Flows of {html.escape(source)}</h1><p>{a.flows:,} flows of {a.unique['src_ip']:,} source and "
            f"{a.unique['dst_ip']:,} destination addresses.</p>"]
     out += [f"<p>{html.escape(remark)}</p>" for remark in remarks]
-    out += ["<h2>Classes</h2>", _classes(a), "<h2>Summary</h2><div class=side>",
+    out += ["<h2>Classes</h2>", classes_table(a), "<h2>Summary</h2><div class=side>",
             *(_table(*table) for table in tables), "</div>"]
     if pictures:
         out.append("<h2>Plots</h2>")

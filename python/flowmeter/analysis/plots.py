@@ -5,19 +5,20 @@ The colours are from the palette of Okabe and Ito, which colour-blind people can
 everywhere. Histograms, bars and boxes show all flows. At most MOST points are drawn: if there are more, every k-th is, and
 the title says so. A panel without data says so, too.
 """
-import os
+import contextlib
+import functools
+import io
 import textwrap
 
-os.environ["MPLBACKEND"] = "Agg"  # no display is needed; a wrong name in the environment would stop the import
-import matplotlib  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib import cbook  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.lines import Line2D  # noqa: E402
-from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter  # noqa: E402
+import matplotlib
+import numpy as np
+from matplotlib import cbook
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter
 
-from . import classes, classify  # noqa: E402
-from .classes import TYPE_COLOURS  # noqa: E402
+from . import classes, classify
+from .classes import TYPE_COLOURS
 
 MOST = 50_000
 BINS = 30
@@ -27,12 +28,20 @@ _PLAIN, _LINE = "#0072B2", "#444444"
 # From light to dark, in the order of the four categories.
 _SHADES = ("#C6DBEF", "#6BAED6", "#2171B5", "#08306B")
 
-matplotlib.rcdefaults()  # the user's own settings are not meant for these plots
-matplotlib.rcParams.update({"font.size": 9, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
-                            "axes.axisbelow": True, "agg.path.chunksize": 10_000})
+_STYLE = {"font.size": 9, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
+          "agg.path.chunksize": 10_000}
 _COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
 _STEPS = (1, 2, 2.5, 5, 10)
 _SHORT = EngFormatter(sep="")  # 20k, 1.5M
+
+
+@contextlib.contextmanager
+def style():
+    """The settings of these plots, in which they must be made and drawn. The user's own are not meant for them, and come back."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
 
 
 def _figure(rows, columns, size, **options):
@@ -315,5 +324,21 @@ def traffic_timeline(a):
     return figure
 
 
-PICTURES = {picture.__name__ + ".png": picture for picture in (
+def png_of(figure, dpi):
+    """The figure as an image."""
+    image = io.BytesIO()
+    with style():
+        figure.savefig(image, format="png", dpi=dpi)
+    return image.getvalue()
+
+
+def _styled(draw):
+    @functools.wraps(draw)
+    def styled(a):
+        with style():
+            return draw(a)
+    return styled
+
+
+PICTURES = {picture.__name__ + ".png": _styled(picture) for picture in (
     flow_classification, timing_analysis, packet_size_analysis, periodic_traffic, correlation_heatmap, traffic_timeline)}

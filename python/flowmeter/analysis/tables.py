@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tables, as (header, rows of text), and the writing of files: each is written completely or not at all."""
+"""The tables, as (header, rows), and the writing of files: each is written completely or not at all."""
 import contextlib
 import csv
 import itertools
 import os
 import secrets
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from . import classes, flows
 from .analysis import KEY_FEATURES
@@ -31,11 +33,26 @@ def replacing(path, mode="w"):
 def write(path, table):
     header, rows = table
     with replacing(path) as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        csv.writer(file, lineterminator="\n").writerows([header, *(map(str, row) for row in rows)])
+
+
+class Real(NamedTuple):
+    """A cell that is a number; its text has so many decimals, or is empty if the number is not known."""
+    value: float
+    decimals: int
+
+    def __str__(self):
+        return f"{self.value:.{self.decimals}f}" if np.isfinite(self.value) else ""
 
 
 def fixed(value, decimals):
-    return "" if value is None or not np.isfinite(value) else f"{value:.{decimals}f}"
+    return Real(np.nan if value is None else float(value), decimals)
+
+
+def frame(table):
+    """The table as a DataFrame, with its numbers as they are, not rounded."""
+    header, rows = table
+    return pd.DataFrame([[cell.value if isinstance(cell, Real) else cell for cell in row] for row in rows], columns=list(header))
 
 
 def _mean(values):
@@ -48,15 +65,15 @@ def _reduced(reduce, values):
 
 def _total(values):
     """A sum of counts; nothing if none of them is known."""
-    return "" if len(values) and np.isnan(values).all() else fixed(np.nansum(values), 0)
+    return fixed(None if len(values) and np.isnan(values).all() else np.nansum(values), 0)
 
 
 def summary(a):
     duration = a.columns["flow_duration"]
     return ("Metric", "Value"), [
-        ("Total Flows", str(a.flows)),
-        ("Unique Source IPs", str(a.unique["src_ip"])),
-        ("Unique Destination IPs", str(a.unique["dst_ip"])),
+        ("Total Flows", a.flows),
+        ("Unique Source IPs", a.unique["src_ip"]),
+        ("Unique Destination IPs", a.unique["dst_ip"]),
         ("Mean Flow Duration (s)", fixed(_mean(duration), 4)),
         ("Max Flow Duration (s)", fixed(_reduced(np.fmax, duration), 4)),
         ("Min Flow Duration (s)", fixed(_reduced(np.fmin, duration), 4)),
@@ -68,7 +85,7 @@ def summary(a):
 def packet_sizes(a):
     def row(direction, means, prefix):
         ends = [a.extremes.get(f"{prefix}pkt_len_{what}", np.nan) for what in ("max", "min")]
-        return direction, fixed(_mean(means), 2), *(fixed(end, 0 if end == round(end) else 2) if end == end else "" for end in ends)
+        return direction, fixed(_mean(means), 2), *(fixed(end, 0 if end == end and end == round(end) else 2) for end in ends)
 
     columns = a.columns
     return ("Direction", "Mean (bytes)", "Max (bytes)", "Min (bytes)"), [
@@ -90,21 +107,21 @@ def report(a):
     most_common = max(a.types, key=a.types.get) if a.flows else ""  # the first of equals
     intervals = columns["flow_iat_mean"][columns["is_periodic"] == 1]
     return ("Metric", "Value"), [
-        ("Total Flows", str(a.flows)),
-        ("Unique Source IPs", str(a.unique["src_ip"])),
-        ("Unique Destination IPs", str(a.unique["dst_ip"])),
+        ("Total Flows", a.flows),
+        ("Unique Source IPs", a.unique["src_ip"]),
+        ("Unique Destination IPs", a.unique["dst_ip"]),
         ("Average Flow Duration (s)", fixed(_mean(columns["flow_duration"]), 4)),
         ("Average Throughput (bytes/s)", fixed(_mean(columns["flow_byts_s"]), 2)),
         ("Average Packet Size (bytes)", fixed(_mean(columns["pkt_size_avg"]), 2)),
         ("Total Forward Packets", _total(columns["tot_fwd_pkts"])),
         ("Total Backward Packets", _total(columns["tot_bwd_pkts"])),
         ("Most Common Flow Type", most_common),
-        ("Periodic Flows", str(a.periodic)),
-        ("Non-Periodic Flows", str(a.flows - a.periodic)),
+        ("Periodic Flows", a.periodic),
+        ("Non-Periodic Flows", a.flows - a.periodic),
         ("Periodic Mean Interval (s)", fixed(_mean(intervals), 4)),
-        *((f"Flow Type: {name}", str(count)) for name, count in a.types.items()),
-        *((f"Timing: {name}", str(count)) for name, count in a.timings.items()),
-        *((f"Pattern: {name}", str(count)) for name, count in a.patterns.items()),
+        *((f"Flow Type: {name}", count) for name, count in a.types.items()),
+        *((f"Timing: {name}", count) for name, count in a.timings.items()),
+        *((f"Pattern: {name}", count) for name, count in a.patterns.items()),
     ]
 
 
@@ -128,6 +145,24 @@ def comparison(ours, others):
         relative = None if difference is None or x == 0 else 100 * difference / x
         rows.append((metric, *(fixed(value, decimals) for value in (x, y, difference)), fixed(relative, 2)))
     return ("Metric", "Input", "Other", "Difference", "Relative (%)"), rows
+
+
+class Table(NamedTuple):
+    caption: str
+    content: tuple  # (header, rows)
+    numbers: set  # indices of the columns of numbers
+
+
+def every(a, threshold, other=None):
+    """{name of its file: Table}, in the order of the page. other: (name, compared()) of other flows."""
+    named = {"summary_report": Table("All flows", report(a), {1}),
+             "summary_statistics": Table("Flows and rates", summary(a), {1}),
+             "packet_size_summary": Table("Packet sizes", packet_sizes(a), {1, 2, 3}),
+             "strong_correlations": Table(f"Correlations beyond ±{threshold:g}", strong_correlations(a, threshold), {2})}
+    if other:
+        name, values = other
+        named["comparison"] = Table(f"Compared with {name}", comparison(compared(a), values), {1, 2, 3, 4})
+    return named
 
 
 class ClassifiedFlows:

@@ -23,7 +23,7 @@ Exit status: 0 equal, or every difference is explained; 1 some are not; 2 wrong 
 import argparse
 import sys
 
-from . import compare, report, rules, table
+from . import comparison, report, rules, table
 
 
 def fail(text):
@@ -37,18 +37,6 @@ def write(path, content):
         return
     with open(path, "w", encoding="utf-8") as file:
         file.write(content)
-
-
-def capture_of(path):
-    from . import flows  # imports the models of the programs, which are needed only here
-
-    try:
-        capture = flows.Capture(path)
-    except OSError as error:
-        raise table.Unusable(f"{path}: {error.strerror or error}") from None
-    if not capture.frames:
-        raise table.Unusable(f"{path}: no packets: not a pcap or pcapng capture, or an empty one")
-    return capture
 
 
 def main(program="flowmeter-diff"):
@@ -74,7 +62,7 @@ def main(program="flowmeter-diff"):
         if not a.rows and not b.rows:
             print("neither file has any flows")
             return 0
-        result = compare.compare(a, b, capture_of(arguments.capture) if arguments.capture else None)
+        result = comparison.compare(a, b, table.capture(arguments.capture) if arguments.capture else None)
         if arguments.text or not (arguments.csv or arguments.html):
             write("-", report.text(result))
         if arguments.csv:

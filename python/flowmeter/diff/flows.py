@@ -4,17 +4,10 @@
 The independent models (flowmeter.models) read the headers and make the flows. Wherever a flow starts or ends, the boundary
 (rules.py) that caused it is named.
 """
-import gzip
-
 from ..models import captures, cic82, java_cicflowmeter, python_cicflowmeter
 from .columns import CORRECT, JAVA, KEY, PYTHON
 from .flow import Flow, Frame, View
-
-
-def _capture_bytes(path):
-    with open(path, "rb") as file:
-        data = file.read()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+from .table import content_of
 
 
 def _stated_below_captured(data, header):
@@ -25,7 +18,7 @@ def _stated_below_captured(data, header):
 
 class Capture:
     def __init__(self, path):
-        data = _capture_bytes(path)
+        data = content_of(path)
         self.frames = []
         self.flows, self.flow_of = {}, {}  # by program: list of Flow; Frame -> Flow
         self._tables = {CORRECT: _CorrectFlows(), PYTHON: _PythonFlows(), JAVA: _JavaFlows()}

@@ -15,7 +15,7 @@ def _number(value):
     return f"{value:.4g}" if value else "0"
 
 
-def _why(column):
+def why(column):
     """The rules of a column, each with its number of cells, the most frequent first."""
     parts = [f"{' + '.join(rules)} {count}" for rules, count in column.explained.most_common()]
     return parts + ([f"NO EXPLANATION {len(column.unexplained)}"] if column.unexplained else [])
@@ -36,7 +36,7 @@ def _flow_counts(result):
     return counts
 
 
-def _remarks(result):
+def remarks(result):
     for side in ("A", "B"):
         if result.only_columns[side]:
             yield f"columns only in {side}: {', '.join(result.only_columns[side])}"
@@ -61,7 +61,7 @@ def text(result):
     for side, table in (("A", result.a), ("B", result.b)):
         out.append(f"{side}  {len(table.rows):7} rows  {table.path}  ({PROGRAMS[table.program]})")
     out += [f"   {count:7} {what}" for what, count in _flow_counts(result)]
-    out += [f"note: {remark}" for remark in _remarks(result)]
+    out += [f"note: {remark}" for remark in remarks(result)]
     different = {name: c for name, c in result.columns.items() if c.different}
     same = [name for name, c in result.columns.items() if not c.different]
     if result.pairs:
@@ -70,7 +70,7 @@ def text(result):
         out += ["", f"{'column':18} {'unit':8} {'equal':>8} {'differ':>8} {'largest':>10} {'relative':>9}  why (cells)"]
         for name, column in different.items():
             absolute, relative = _largest(column)
-            first, *others = _why(column)
+            first, *others = why(column)
             out.append(f"{name:18} {COLUMNS[name].unit:8} {column.equal:8} {column.different:8} {absolute:>10} {relative:>9}  {first}")
             out += [" " * 67 + other for other in others[:4]]
             if len(others) > 4:
@@ -102,7 +102,7 @@ def table(result):
     for name, c in result.columns.items():
         writer.writerow(["column", name, COLUMNS[name].unit, c.equal, c.different, len(c.unexplained),
                          repr(c.largest_absolute), repr(c.largest_relative), "", "", "", "",
-                         "; ".join(_why(c))])
+                         "; ".join(why(c))])
     for s in result.sides:
         lines = (s.row.line, "") if s.side == "A" else ("", s.row.line)
         flow = (_flow(s.row), "") if s.side == "A" else ("", _flow(s.row))
@@ -188,7 +188,7 @@ def page(result):
            f"<title>Flows compared</title><style>{_STYLE}</style><h1>Flows compared</h1>",
            _rows(["", "#rows", "file", "program"], [(side, len(t.rows), escape(t.path), escape(PROGRAMS[t.program]))
                                                      for side, t in (("A", result.a), ("B", result.b))])]
-    out += [f"<p>{escape(remark)}</p>" for remark in _remarks(result)]
+    out += [f"<p>{escape(remark)}</p>" for remark in remarks(result)]
     cells = sum(len(c.unexplained) for c in result.columns.values())
     alone = sum(not s.rules for s in result.sides)
     out.append(f"<p class={'open-text' if cells + alone else 'none'}>Without explanation: {cells} cells, {alone} rows.</p>")
@@ -199,7 +199,7 @@ def page(result):
                    "<i class=key style='background:var(--known)'></i>different, explained"
                    "<i class=key style='background:var(--open)'></i>without explanation</p><div class=wide>" +
                    _bars([(name, [("equal", c.equal), ("known", sum(c.explained.values())), ("open", len(c.unexplained))],
-                           "; ".join(_why(c)) or "equal") for name, c in result.columns.items()]) + "</div>")
+                           "; ".join(why(c)) or "equal") for name, c in result.columns.items()]) + "</div>")
         plots = [_scatter(result, name) for name in ("flow_duration", "tot_fwd_pkts", "totlen_fwd_pkts", "pkt_len_mean",
                                                      "flow_iat_mean", "flow_byts_s") if name in result.columns]
         if any(plots):
@@ -213,7 +213,7 @@ def page(result):
     out.append("<h2>Columns</h2><div class=wide>" + _rows(
         ["column", "unit", "#equal", "#different", "#largest", "#relative", "why (cells)"],
         [(f"<code>{name}</code>", escape(COLUMNS[name].unit), c.equal, c.different, *_largest(c),
-          "<br>".join(map(escape, _why(c)[:6]))) for name, c in result.columns.items()]) + "</div>")
+          "<br>".join(map(escape, why(c)[:6]))) for name, c in result.columns.items()]) + "</div>")
     if result.sides:
         listed = sorted(result.sides, key=lambda s: bool(s.rules))[:10 * _LISTED]
         rows = [(s.side, s.row.line, escape(_flow(s.row)), escape(", ".join(s.rules) or "no reason found")) for s in listed]

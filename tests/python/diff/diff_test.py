@@ -11,7 +11,7 @@ import sys
 import xml.etree.ElementTree
 
 import cases
-from flowmeter.diff import columns, compare, flows, rules, table
+from flowmeter.diff import columns, comparison, rules, table
 from flowmeter.models import cic82, java_cicflowmeter, python_cicflowmeter
 from java_captures import random_capture
 from packets import (ACK, A, B, FIN, PSH, RST, SYN, URG, ethernet, icmp, ipv4, ipv6, pcap, tcp, udp, vlan)
@@ -149,7 +149,7 @@ class DiffCase(cases.Case):
 
     def compared(self, a, b, data=None):
         tables = [table.read(self.write(name, content)) for name, content in (("a.csv", a), ("b.csv", b))]
-        return compare.compare(*tables, flows.Capture(self.write("x.pcap", data)) if data else None)
+        return comparison.compare(*tables, table.capture(self.write("x.pcap", data)) if data else None)
 
     def run_diff(self, *arguments):
         return subprocess.run([sys.executable, "-B", DIFF, *arguments], capture_output=True, text=True, timeout=120, check=False)
