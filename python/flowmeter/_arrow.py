@@ -16,6 +16,10 @@ except ModuleNotFoundError as missing:
 from ._run import Flows
 from ._settings import Path
 
+if not hasattr(pyarrow.parquet.ParquetWriter, "add_key_value_metadata"):
+    raise ImportError(f"Arrow tables need pyarrow 17 or newer, this is {pyarrow.__version__}: "
+                      "pip install --upgrade 'flowmeter-ebpf[arrow]'")
+
 
 def batches(flows: Flows) -> Iterator[Any]:
     """The remaining flows as pyarrow.RecordBatch. An error of the run is raised as itself, not as one of pyarrow's."""
