@@ -16,8 +16,6 @@ import pytest
 
 import capture as frames
 
-ENVIRONMENTS = "newest older"
-
 SETS = [each.name for each in flowmeter.feature_sets()]
 
 
@@ -283,6 +281,19 @@ def test_memory_is_bounded_while_iterating(tmp_path):
     count, peak = map(int, done.stdout.split())
     assert count == 150_000
     assert peak < 70  # MiB; the rows alone would be 95
+
+
+@pytest.mark.parametrize("before", ["", "flowmeter.features()"])
+def test_sub_interpreters_are_refused(small, before):
+    """Also if the main interpreter has loaded the native module, which Python may then copy."""
+    pytest.importorskip("_xxsubinterpreters")
+    script = f"""if 1:
+        import _xxsubinterpreters as interpreters, flowmeter
+        {before}
+        interpreters.run_string(interpreters.create(), "import flowmeter; flowmeter.read('{small}')")
+        """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "flowmeter works only in Python's main interpreter" in done.stderr, done.stderr
 
 
 def test_threads_of_several_runs(capture):
