@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Flows as Arrow batches, and as Parquet and Feather files. This is what needs pyarrow."""
-import concurrent.futures
 import contextlib
 import json
 import os
@@ -14,7 +13,12 @@ try:
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(f"Arrow tables need {missing.name}: pip install 'flowmeter-ebpf[arrow]'", name=missing.name) from None
 
-from ._run import Flows, Path
+from ._run import Flows
+from ._settings import Path
+
+if not hasattr(pyarrow.parquet.ParquetWriter, "add_key_value_metadata"):
+    raise ImportError(f"Arrow tables need pyarrow 17 or newer, this is {pyarrow.__version__}: "
+                      "pip install --upgrade 'flowmeter-ebpf[arrow]'")
 
 
 def batches(flows: Flows) -> Iterator[Any]:
@@ -38,36 +42,33 @@ def table(flows: Flows) -> Any:
     return pyarrow.Table.from_batches(batches(flows), of_flows)
 
 
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
     """Writes tables of about `rows` rows to the file that open_file(temporary path, schema) opens. Returns the account.
 
     A file that cannot be finished does not replace `path`. If the run fails, the file has the flows that it delivered.
-    Ctrl-C ends the run as flows.stop() does, and is raised when the file is complete: another thread writes, which no signal
-    interrupts.
     """
-    with concurrent.futures.ThreadPoolExecutor(1) as executor:
-        written = executor.submit(_write, flows, path, open_file, rows)
-        try:
-            return written.result()
-        except KeyboardInterrupt:
-            flows.stop()
-            written.result()
-            raise
-
-
-def _write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
     temporary = os.fspath(path) + ".part"
-    failure = None
-    gathered: list[Any] = []
-    with contextlib.closing(flows):
-        file = open_file(temporary, schema(flows))
+    with contextlib.ExitStack() as stack:
+        stack.callback(flows.close)
+        of_flows = schema(flows)
+        file = open_file(temporary, of_flows)
+        stack.callback(_remove, temporary)
         try:
+            failure = None
+            gathered: list[Any] = []
+            count = 0
             try:
                 for batch in batches(flows):
                     gathered.append(batch)
-                    if sum(each.num_rows for each in gathered) >= rows:
+                    count += batch.num_rows
+                    if count >= rows:
                         file.write(pyarrow.Table.from_batches(gathered))
-                        gathered.clear()
+                        gathered, count = [], 0
             except Exception as error:
                 if error is not flows.stream_error:
                     raise
@@ -76,13 +77,11 @@ def _write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows:
                 file.write(pyarrow.Table.from_batches(gathered))
             file.finish({"flowmeter.account": json.dumps(flows.account)}
                         | ({"flowmeter.error": str(failure)} if failure else {}))
-            os.replace(temporary, path)
-        except BaseException:
+        finally:
             file.close()
-            os.unlink(temporary)
-            raise
-    if failure:
-        raise failure
+        os.replace(temporary, path)
+        if failure:
+            raise failure
     return flows.account
 
 

@@ -4,18 +4,22 @@ PATH. This file also runs under old Pythons (3.6), because these must be told th
 import importlib.util
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEBIAN = "/usr/bin/python3"
 OLDEST = (3, 9)
 _TRIED = "METER_SCRIPT_PYTHON"  # the Python that was tried first
 
 
-def missing(*modules):
+def missing(*modules: str) -> "list[str]":
     """The names of the modules that this Python lacks."""
     return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
-def lacks(modules=(), oldest=OLDEST):
+def lacks(modules: "Sequence[str]" = (), oldest: "tuple[int, int]" = OLDEST) -> str:
     """What this Python lacks, in words that begin with its path; "" if nothing."""
     if sys.version_info < oldest:
         return "{} is Python {}.{}.{}, and {}.{} or newer is needed".format(sys.executable, *sys.version_info[:3], *oldest)
@@ -23,7 +27,7 @@ def lacks(modules=(), oldest=OLDEST):
     return "{} has no {}".format(sys.executable, " and no ".join(absent)) if absent else ""
 
 
-def check(extra, *modules):
+def check(extra: str, *modules: str) -> None:
     """Raises ModuleNotFoundError, which says how to install them, if this Python lacks modules. extra: pip's name of them."""
     absent = missing(*modules)
     if absent:
@@ -31,7 +35,7 @@ def check(extra, *modules):
                                   name=absent[0])
 
 
-def require(*modules, oldest=OLDEST, remedy="scripts/install-dependencies --test"):
+def require(*modules: str, oldest: "tuple[int, int]" = OLDEST, remedy: str = "scripts/install-dependencies --test") -> None:
     """Starts the script again under Debian's Python if this one lacks something. If that lacks it, too, it ends the script
     with one line. remedy: the command that installs the packages for Debian's Python."""
     lacking = lacks(modules, oldest)

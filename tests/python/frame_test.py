@@ -11,6 +11,8 @@ pandas = pytest.importorskip("pandas", reason="python3-pandas is not installed")
 
 from flowmeter.analysis.flows import EXACT  # noqa: E402  needs pandas
 
+ENVIRONMENTS = "newest older"
+
 SETS = [each.name for each in flowmeter.feature_sets()]
 EXTRA = "interface,direction,end_reason,evictions"
 

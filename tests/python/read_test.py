@@ -16,6 +16,8 @@ import pytest
 
 import capture as frames
 
+ENVIRONMENTS = "newest older"
+
 SETS = [each.name for each in flowmeter.feature_sets()]
 
 

@@ -7,11 +7,13 @@
 The file finds the modules of its own folder, of tests/support and of python/. A warning of Python or of a library is an
 error, also in the Python programs that a case starts. The exit status is 77 if all cases were skipped. --xml writes one result per case, in the JUnit format.
 
-CMake calls it with --list to find all tests. One line per class, NAME|FILE|CLASS|LABELS|LOCKS; CLASS is empty where
-pytest runs the file as a whole. A file or a class may declare
+CMake calls it with --list to find all tests. One line per class, NAME|FILE|CLASS|LABELS|LOCKS|ENVIRONMENTS; CLASS is empty
+where pytest runs the file as a whole. A file or a class may declare
     LABEL = "veth"          the default is "shared" for *references_test.py, "veth" in tests/kernel/, otherwise "unit"
     LOCK = "cpu"            it does not run beside another test with this lock
     SANITIZED = True        the fast tier also runs this live test in the build with sanitizers
+    ENVIRONMENTS = "newest older"    it also runs in these virtual environments of scripts/test; with LABEL = "environment",
+                            only there
 """
 import argparse
 import ast
@@ -71,7 +73,7 @@ def list_tests(paths):
         for of_class, says in tests_in(path):
             labels = [says.get("LABEL", label)] + ["sanitized"] * says.get("SANITIZED", False)
             print("|".join((".".join([*name.split(os.sep), of_class]).rstrip("."), path, of_class, ",".join(labels),
-                            says.get("LOCK", ""))))
+                            says.get("LOCK", ""), says.get("ENVIRONMENTS", ""))))
 
 
 class Results(unittest.TextTestResult):

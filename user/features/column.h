@@ -133,8 +133,8 @@ struct QuantityOf : Quantity {
 // A text with few different values.
 template <typename Read>
 struct CategoryOf : QuantityOf<Read> {
-  constexpr CategoryOf(Unit unit, std::string_view text, Read read)
-      : QuantityOf<Read>(unit, text, read) {
+  constexpr CategoryOf(Unit the_unit, std::string_view the_text, Read read)
+      : QuantityOf<Read>(the_unit, the_text, read) {
     this->type = ColumnType::kCategory;
   }
 };

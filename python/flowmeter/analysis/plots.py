@@ -44,8 +44,14 @@ def style():
         yield
 
 
+class _Picture(Figure):
+    def _repr_png_(self):
+        """Shows it in a notebook, which knows figures only of pyplot."""
+        return png_of(self, dpi=72)
+
+
 def _figure(rows, columns, size, **options):
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure = _Picture(figsize=size, layout="constrained", facecolor="white")
     return figure, np.atleast_1d(figure.subplots(rows, columns, **options)).ravel()
 
 

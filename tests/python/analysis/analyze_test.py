@@ -12,6 +12,8 @@ import cases
 from analyzer import FIVE, FIVE_CLASSES, LARGE, OTHER
 from flowmeter import analysis
 
+ENVIRONMENTS = "newest older"
+
 
 def frame_of(text):
     import pandas as pd

@@ -6,6 +6,8 @@ import os
 import analyzer
 from analyzer import ALL, COLUMNS, EXAMPLE, FIVE, FIVE_CLASSES, FIVE_TABLES, JAVA, NEEDED, OTHER, QUICK, REALTIME, flows
 
+ENVIRONMENTS = "tools older"
+
 
 class Inputs(analyzer.AnalyzerCase):
     def expect_five(self, names=None):

@@ -5,6 +5,8 @@ import struct
 
 import analyzer
 
+ENVIRONMENTS = "tools older"
+
 
 def texts(figure):
     return [text.get_text() for axes in figure.axes for text in [*axes.texts, axes.title]]

@@ -11,6 +11,8 @@ from diff_test import START, VECTOR, at, csv_of, fwd, ufwd
 from flowmeter import diff
 from packets import ACK, pcap
 
+ENVIRONMENTS = "newest older"
+
 
 def installed(*modules):
     return all(importlib.util.find_spec(name) for name in modules)
