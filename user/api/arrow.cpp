@@ -47,8 +47,8 @@ const char* format_of(const Column& column) {
 // The memory of a schema. A child has its own, because a reader may take it out of its parent.
 struct SchemaMemory {
   std::string name, metadata;
-  std::vector<ArrowSchema> fields;
-  std::vector<ArrowSchema*> children;
+  std::vector<ArrowSchema> fields{};
+  std::vector<ArrowSchema*> children{};
   ArrowSchema dictionary{};
 };
 
@@ -92,8 +92,8 @@ void make_field(const Column& column, ArrowSchema* out) {
 struct ArrayMemory {
   std::shared_ptr<const FlowBatch> batch;
   std::array<const void*, 3> buffers{};
-  std::vector<ArrowArray> columns;
-  std::vector<ArrowArray*> children;
+  std::vector<ArrowArray> columns{};
+  std::vector<ArrowArray*> children{};
   ArrowArray dictionary{};
 };
 
