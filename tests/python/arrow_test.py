@@ -199,6 +199,7 @@ class TestFiles:
         assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.skipif("ASAN_OPTIONS" in os.environ, reason="AddressSanitizer keeps freed memory")
 def test_files_do_not_grow_the_memory(tmp_path):
     """The memory of write_parquet follows the row groups, not the number of flows."""
     script = """if True:
