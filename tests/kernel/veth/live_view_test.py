@@ -279,7 +279,7 @@ class Shown(Top):
         self.addCleanup(log.close)
         top = self.start(stderr=log).wait_drawn()
         top.process.send_signal(signal.SIGUSR1)
-        meter.wait_for("the line", lambda: b"kernel_only=" in open(self.path("log"), "rb").read())
+        meter.wait_for("the line", lambda: b"kernel_only=" in pathlib.Path(self.path("log")).read_bytes())
         self.assertIsNone(top.process.poll())
         top.keys("q")
         self.assertEqual(top.wait(), 0)
@@ -422,7 +422,7 @@ class WithoutTerminal(Top):
         self.addCleanup(log.close)
         top = self.start("-c", "-", stderr=log)
         self.assertEqual(top.wait(), 1)
-        self.assertIn(b"rows go to standard output", open(self.path("log"), "rb").read())
+        self.assertIn(b"rows go to standard output", pathlib.Path(self.path("log")).read_bytes())
         self.assertEqual(top.screen.seen, set())
 
     def test_rows_and_screen_on_one_terminal(self):
