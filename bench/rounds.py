@@ -82,6 +82,18 @@ def tmpfs():
     return tempfile.TemporaryDirectory(dir="/dev/shm", prefix="flowmeter-bench.")
 
 
+def environment(context, *packages):
+    """The interpreter of a virtual environment with these packages of today, which is kept in the build directory."""
+    directory = context.build / f"python-{'-'.join(packages)}"
+    python = directory / "bin" / "python"
+    if not (directory / "complete").exists():
+        note(f"installs {', '.join(packages)} into {directory}")
+        run(PYTHON, "-m", "venv", "--clear", directory)
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages)
+        (directory / "complete").touch()
+    return python
+
+
 def timed(command, directory):
     """Runs the command. Returns wall seconds, CPU seconds, and peak resident MiB."""
     # time(1) measures, because a child of this process would inherit the peak of this process.

@@ -10,6 +10,7 @@
 #include <pybind11/stl.h>
 
 #include <deque>
+#include <set>
 
 #include "api/arrow.h"
 #include "api/metering.h"
@@ -173,8 +174,10 @@ class Meter {
     auto run = start(std::move(*config));
     if (!run) raise(run.error());
     run_ = std::move(*run);
+    running().insert(this);
   }
   ~Meter() {
+    running().erase(this);
     if (run_ && run_->forked()) {  // a fork has none of the threads, not even those of the outputs
       (void)run_.release();
       return;
@@ -252,7 +255,23 @@ class Meter {
 
   const Metering& run() const { return *run_; }
 
+  // Ends all runs of this process. Not a destructor of a static object, because at that time there
+  // is no Python any more, which a run may need (of a capture that is a Python file).
+  static void end_all() {
+    std::vector<py::object> all;  // keeps them while other threads run
+    for (Meter* meter : running()) all.push_back(py::cast(meter));
+    for (const py::object& meter : all) meter.cast<Meter&>().abandon();
+    for (const py::object& meter : all)
+      if (auto& one = meter.cast<Meter&>(); !one.run_->forked()) one.wait(std::nullopt);
+  }
+
  private:
+  // Holding the GIL protects it.
+  static std::set<Meter*>& running() {
+    static std::set<Meter*> meters;
+    return meters;
+  }
+
   void require_own_process() const {
     if (run_->forked())
       throw std::runtime_error("the run belongs to the process that started it, not to a fork");
@@ -273,7 +292,8 @@ class Meter {
 // may be a thread without the GIL.
 class ArrowSource final : public BatchSource {
  public:
-  // after: a function that is called with each batch, and with None at the end.
+  // after: a function that is called with each batch, and with None at the end; its second argument
+  // is an exception that a signal handler has raised, or None.
   ArrowSource(py::object meter, std::deque<BatchPart> begun, py::object after)
       : meter_(std::move(meter)),
         after_(std::move(after)),
@@ -307,13 +327,15 @@ class ArrowSource final : public BatchSource {
       part.batch = run_.next();
       ended_ = !part.batch;
       const py::gil_scoped_acquire acquire;
-      after_(ended_ ? py::object(py::none()) : py::cast(Batch{part.batch}));
+      after_(ended_ ? py::object(py::none()) : py::cast(Batch{part.batch}), py::none());
       return part;
     } catch (py::error_already_set& error) {
       const py::gil_scoped_acquire acquire;
-      // The reader raises an exception of its own; then the interrupt is raised again.
+      Error failure{text_of(error)};
+      after_(py::none(), error.value());
+      // The reader raises an exception of its own. Then the interrupt is raised again.
       if (error.matches(PyExc_KeyboardInterrupt)) PyErr_SetInterrupt();
-      return Error{text_of(error)};
+      return failure;
     }
   }
 
@@ -439,6 +461,7 @@ PYBIND11_MODULE(_native, module) {
       .def_property_readonly("outputs_complete", &Meter::outputs_complete)
       .def_property_readonly("columns", &Meter::columns);
 
+  module.def("end_all", &Meter::end_all);
   module.def("row_of", &row_of);
   module.def("columns_of", &columns_of);
   module.def("further_columns", [] { return described(columns_extra()); });

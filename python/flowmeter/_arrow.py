@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Flows as Arrow batches, and as Parquet and Feather files. This is what needs pyarrow."""
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -42,33 +43,36 @@ def table(flows: Flows) -> Any:
     return pyarrow.Table.from_batches(batches(flows), of_flows)
 
 
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
 def write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
     """Writes tables of about `rows` rows to the file that open_file(temporary path, schema) opens. Returns the account.
 
     A file that cannot be finished does not replace `path`. If the run fails, the file has the flows that it delivered.
+    Ctrl-C ends the run as flows.stop() does, and is raised when the file is complete: another thread writes, which no signal
+    interrupts.
     """
-    temporary = os.fspath(path) + ".part"
-    with contextlib.ExitStack() as stack:
-        stack.callback(flows.close)
-        of_flows = schema(flows)
-        file = open_file(temporary, of_flows)
-        stack.callback(_remove, temporary)
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        written = executor.submit(_write, flows, path, open_file, rows)
         try:
-            failure = None
-            gathered: list[Any] = []
-            count = 0
+            return written.result()
+        except KeyboardInterrupt:
+            flows.stop()
+            written.result()
+            raise
+
+
+def _write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
+    temporary = os.fspath(path) + ".part"
+    failure = None
+    gathered: list[Any] = []
+    with contextlib.closing(flows):
+        file = open_file(temporary, schema(flows))
+        try:
             try:
                 for batch in batches(flows):
                     gathered.append(batch)
-                    count += batch.num_rows
-                    if count >= rows:
+                    if sum(each.num_rows for each in gathered) >= rows:
                         file.write(pyarrow.Table.from_batches(gathered))
-                        gathered, count = [], 0
+                        gathered.clear()
             except Exception as error:
                 if error is not flows.stream_error:
                     raise
@@ -77,11 +81,13 @@ def write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: 
                 file.write(pyarrow.Table.from_batches(gathered))
             file.finish({"flowmeter.account": json.dumps(flows.account)}
                         | ({"flowmeter.error": str(failure)} if failure else {}))
-        finally:
+            os.replace(temporary, path)
+        except BaseException:
             file.close()
-        os.replace(temporary, path)
-        if failure:
-            raise failure
+            os.unlink(temporary)
+            raise
+    if failure:
+        raise failure
     return flows.account
 
 

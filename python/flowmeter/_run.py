@@ -13,7 +13,6 @@ import operator
 import os
 import stat
 import warnings
-import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -60,25 +59,7 @@ def _restored(names: tuple[str, ...], values: tuple[Value, ...]) -> Flow:
     return _native.row_of(Flow, _indices(names), values)
 
 
-# These runs must end when Python ends.
-_running: "weakref.WeakSet[_native.Meter]" = weakref.WeakSet()
-
-
-def watch(meter: _native.Meter) -> None:
-    """Ends the run when Python ends, unless it has ended before."""
-    _running.add(meter)
-
-
-# A forked child does not have the threads of the runs.
-os.register_at_fork(after_in_child=_running.clear)
-
-
-@atexit.register
-def _end_all() -> None:
-    for meter in list(_running):
-        meter.abandon()
-    for meter in list(_running):
-        meter.wait(None)
+atexit.register(_native.end_all)
 
 
 class Outcome:
@@ -128,7 +109,6 @@ class Flows(Iterator[Flow]):
     """
 
     def __init__(self, meter: _native.Meter, failure: type[Error]) -> None:
-        watch(meter)
         self._meter = meter
         self._columns = meter.columns
         self._outcome = Outcome(failure)
@@ -193,8 +173,11 @@ class Flows(Iterator[Flow]):
         self._flows.close()
         missing = 0
 
-        def after(batch: _native.Batch | None) -> None:
+        def after(batch: _native.Batch | None, error: BaseException | None) -> None:
             nonlocal missing
+            if error is not None:
+                self._outcome.stream_error = error
+                return
             if batch is not None:
                 missing += batch.unrepresentable_times
             try:
@@ -203,8 +186,8 @@ class Flows(Iterator[Flow]):
                     self._outcome.account["unrepresentable_times"] = missing
                     warnings.warn(f"{missing} times are null, because a timestamp cannot represent them", MeterWarning,
                                   stacklevel=2)
-            except BaseException as error:
-                self._outcome.stream_error = error
+            except BaseException as raised:
+                self._outcome.stream_error = raised
                 raise
 
         return self._meter.arrow_stream(begun, after)
@@ -348,6 +331,7 @@ def write_parquet(source: Path | Iterable[Path] | Flows, path: Path, *, compress
 
     The types are those of Flows.__arrow_c_stream__(). The metadata of the file has version, feature set, settings and account.
     The file has its name when it is complete. If the run fails, it has the flows that were read, and the error in its metadata.
+    Ctrl-C ends the run like Flows.stop(): KeyboardInterrupt is raised when the file is complete.
     """
     from ._arrow import ParquetFile, write
     return write(_flows_of("write_parquet", source, settings), path,

@@ -64,7 +64,6 @@ class Sniffer:
         if self._session.output_mode == "url":
             output["url-retry"] = [_URL_RETRY_SECONDS]
         self._meter = _run.start({**self._options, **self._source, **output})
-        _run.watch(self._meter)
 
     def join(self, timeout: float | None = None) -> None:
         """Waits until the capture ends or stop() is called, or until `timeout` seconds have passed."""

@@ -219,6 +219,35 @@ def test_files_do_not_grow_the_memory(tmp_path):
     assert peaks[1] - peaks[0] < 12_000, peaks  # KiB; the cells of 350,000 more flows take some 15 MB
 
 
+INTERRUPTED = """if True:
+    import os, signal, sys, threading, flowmeter
+    import {module}
+    reader, writer = os.pipe()  # stays open, so that the capture never ends
+    os.write(writer, open(sys.argv[1], "rb").read())
+    flows = flowmeter.read(f"/dev/fd/{{reader}}")
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        try:
+            {call}
+        except Exception as error:  # of the reader; then comes the interrupt
+            assert isinstance(flows.stream_error, KeyboardInterrupt), error
+            threading.Event().wait(100)
+    except KeyboardInterrupt:
+        print("interrupted")"""
+
+
+@pytest.mark.parametrize("module, call", [("pyarrow", "pyarrow.table(flows)"), ("polars", "polars.DataFrame(flows)"),
+                                          ("pyarrow.parquet", "flowmeter.write_parquet(flows, sys.argv[2])")])
+def test_an_interrupt_ends_a_reader(tmp_path, small, module, call):
+    pytest.importorskip(module)
+    path = tmp_path / "x.parquet"
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED.format(module=module, call=call), small, path],
+                          capture_output=True, text=True, timeout=100)
+    assert done.stdout == "interrupted\n", done.stderr
+    if "write_parquet" in call:  # nothing is lost
+        assert pyarrow.parquet.read_table(path).num_rows == 3
+
+
 def test_pandas_with_arrow_types(capture):
     pandas = pytest.importorskip("pandas", "2")
     frame = flowmeter.read_frame(capture, extra=EXTRA, dtype_backend="pyarrow")
