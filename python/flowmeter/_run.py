@@ -11,14 +11,14 @@ import logging
 import numbers
 import operator
 import os
-import stat
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from . import _native
 from ._errors import CaptureError, Error, MeterWarning
-from ._settings import LiveSettings, Path, Settings
+from ._settings import LiveSettings, Settings
+from ._source import Captures, Source
 
 if TYPE_CHECKING:
     import pandas
@@ -65,8 +65,9 @@ atexit.register(_native.end_all)
 class Outcome:
     """What a run reports besides its flows."""
 
-    def __init__(self, failure: type[Error]) -> None:
+    def __init__(self, failure: type[Error], source: Source | None = None) -> None:
         self.failure = failure
+        self.source = source
         self.error = ""
         self.account: dict[str, int] = {}
         self.handed_over = False  # to the reader of an Arrow stream
@@ -76,14 +77,25 @@ class Outcome:
         """Takes the account, logs lines and issues warnings; at the end, raises the error of a failed run."""
         for level, text in meter.lines():
             if level == "error":
-                self.error = text
+                self.error = self.source.named(text) if self.source else text
             elif level == "warning":
+                if self.source and self.source.explains(text):
+                    continue  # the error says it
+                if self.source:
+                    text = self.source.named(text)
                 warnings.warn(text, MeterWarning, stacklevel=3)
             else:
                 if text.startswith("seen="):
                     self.account = {name: int(count) for name, count in (part.split("=") for part in text.split())}
                 _log.info(text)
-        if ended and not meter.succeeded:
+        if not ended:
+            return
+        if self.source:
+            failure = self.source.failure(self.failure)
+            self.source.close()
+            if failure:
+                raise failure
+        if not meter.succeeded:
             raise self.failure(self.error or "the run has failed")
 
 
@@ -108,10 +120,13 @@ class Flows(Iterator[Flow]):
     problems are warnings (MeterWarning).
     """
 
-    def __init__(self, meter: _native.Meter, failure: type[Error]) -> None:
+    def __init__(self, meter: _native.Meter, failure: type[Error], source: Source | None = None) -> None:
+        self._source = source
+        if source:
+            source.start(meter)
         self._meter = meter
         self._columns = meter.columns
-        self._outcome = Outcome(failure)
+        self._outcome = Outcome(failure, source)
         self._begun: list[tuple[_native.Batch, Iterator[Flow]]] = []  # the current batch, and its flows not yet taken
         self._flows = _flows(meter, {column[0]: i for i, column in enumerate(self._columns)}, self._outcome, self._begun)
 
@@ -144,6 +159,8 @@ class Flows(Iterator[Flow]):
 
     def stop(self) -> None:
         """Ends metering; flows that are still open are then delivered. May be called from any thread or signal handler."""
+        if self._source:
+            self._source.stop()
         self._meter.stop()
 
     def close(self) -> None:
@@ -152,6 +169,8 @@ class Flows(Iterator[Flow]):
         self._begun.clear()
         self._flows.close()
         self._meter.wait(None)
+        if self._source:
+            self._source.close()
 
     def __arrow_c_schema__(self) -> object:
         """Arrow's PyCapsule interface: the schema of __arrow_c_stream__."""
@@ -259,21 +278,6 @@ def _with_settings(settings: type) -> Callable[[_Function], _Function]:
     return listed
 
 
-def captures_of(capture: Path | Iterable[Path]) -> list[str | bytes]:
-    """The paths of the captures. Raises Python's own OSError if one does not exist or may not be read."""
-    paths = [capture] if isinstance(capture, (str, bytes, os.PathLike)) else list(capture)
-    if not paths:
-        raise ValueError("no capture was named")
-    for path in paths:
-        if path == "-":
-            continue
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            raise IsADirectoryError(21, "Is a directory", os.fspath(path))
-        if not os.access(path, os.R_OK):
-            raise PermissionError(13, "Permission denied", os.fspath(path))
-    return [os.fsencode(path) for path in paths]
-
-
 def start(options: Options) -> _native.Meter:
     """Starts a run. Raises ValueError, PermissionError or Error."""
     try:
@@ -282,21 +286,31 @@ def start(options: Options) -> _native.Meter:
         raise Error(str(failure)) from None
 
 
-@_with_settings(Settings)
-def read(capture: Path | Iterable[Path], **settings: Unpack[Settings]) -> Flows:
-    """The flows of a capture (pcap or pcapng; "-" is standard input), or of several captures read as one stream, in order.
+def _replay(function: str, captures: Captures, settings: Settings) -> Flows:
+    chosen = options(function, live=False, settings=settings)
+    source = Source(captures)
+    try:
+        meter = start({**chosen, "file": source.paths})
+    except BaseException:
+        source.close(started=False)
+        raise
+    return Flows(meter, CaptureError, source)
 
+
+@_with_settings(Settings)
+def read(capture: Captures, **settings: Unpack[Settings]) -> Flows:
+    """The flows of a capture (pcap or pcapng), or of several captures read as one stream, in order.
+
+    capture: a path, "-" (standard input), or a binary file object, which is read while the flows are taken; or several of
+    these. It is not closed.
     settings: feature set, columns, time-outs, limits; help(flowmeter.Settings) describes them. With strict=True, a damaged
     capture is an error (CaptureError) instead of a warning, raised after the flows that could be read.
     """
-    captures = captures_of(capture)
-    chosen = options("read", live=False, settings=settings)
-    return Flows(start({**chosen, "file": captures}), CaptureError)
+    return _replay("read", capture, settings)
 
 
 @_with_settings(Settings)
-def read_frame(capture: Path | Iterable[Path], *, dtype_backend: str | None = None,
-               **settings: Unpack[Settings]) -> "pandas.DataFrame":
+def read_frame(capture: Captures, *, dtype_backend: str | None = None, **settings: Unpack[Settings]) -> "pandas.DataFrame":
     """The flows of a capture as a DataFrame: one row per flow, one column per feature. The arguments are those of read().
 
     Numbers are int64 or float64. Texts are "string", or "category" if there are few different values (protocol, interface,
@@ -306,22 +320,19 @@ def read_frame(capture: Path | Iterable[Path], *, dtype_backend: str | None = No
     dtype_backend="pyarrow" gives the types of Flows.__arrow_c_stream__() instead, without a copy of the numbers. It needs
     pandas 2 or newer, and pyarrow.
     """
-    captures = captures_of(capture)
-    chosen = options("read_frame", live=False, settings=settings)
-    return Flows(start({**chosen, "file": captures}), CaptureError).frame(dtype_backend)
+    return _replay("read_frame", capture, settings).frame(dtype_backend)
 
 
-def _flows_of(function: str, source: Path | Iterable[Path] | Flows, settings: Mapping[str, object]) -> Flows:
+def _flows_of(function: str, source: Captures | Flows, settings: Settings) -> Flows:
     if isinstance(source, Flows):
         if settings:
             raise TypeError(f"{function}() of flows got an unexpected keyword argument '{next(iter(settings))}'")
         return source
-    captures = captures_of(source)
-    return Flows(start({**options(function, live=False, settings=settings), "file": captures}), CaptureError)
+    return _replay(function, source, settings)
 
 
 @_with_settings(Settings)
-def write_parquet(source: Path | Iterable[Path] | Flows, path: Path, *, compression: str = "zstd", row_group_rows: int = 131_072,
+def write_parquet(source: Captures | Flows, path: Path, *, compression: str = "zstd", row_group_rows: int = 131_072,
                   **settings: Unpack[Settings]) -> dict[str, int]:
     """Writes flows to a Parquet file, and returns the account of packets. Needs pyarrow.
 
@@ -339,7 +350,7 @@ def write_parquet(source: Path | Iterable[Path] | Flows, path: Path, *, compress
 
 
 @_with_settings(Settings)
-def write_feather(source: Path | Iterable[Path] | Flows, path: Path, *, compression: str | None = "lz4",
+def write_feather(source: Captures | Flows, path: Path, *, compression: str | None = "lz4",
                   batch_rows: int = 65_536, **settings: Unpack[Settings]) -> dict[str, int]:
     """Writes flows to a Feather file (Arrow's IPC file format), and returns the account of packets. Needs pyarrow.
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from . import _native, _run
 from ._errors import CaptureError, Error
+from ._source import path_of
 
 _log = logging.getLogger("flowmeter")
 
@@ -109,13 +110,13 @@ def create_sniffer(input_file: str | os.PathLike[str] | None, input_interface: s
         raise ValueError(f"{output!r} is not an address that begins with http:// or https://")
     captures: list[str | bytes] = []
     if input_file is not None:
-        captures = _run.captures_of(input_file)
+        captures = [path_of(input_file)]
     elif input_directory is not None:
         found = sorted(entry.path for entry in os.scandir(input_directory)
                        if entry.is_file() and entry.name.endswith((".pcap", ".pcapng", ".cap")))
         if not found:
             raise ValueError(f"no capture (*.pcap, *.pcapng, *.cap) is in {os.fspath(input_directory)}")
-        captures = _run.captures_of(found)
+        captures = [path_of(path) for path in found]
     if output_mode == "csv" and os.path.exists(output):
         for capture in captures:
             if capture != b"-" and os.path.samefile(capture, output):
