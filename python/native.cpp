@@ -201,6 +201,7 @@ class Meter {
         batch = run_->take(kTick);
         if (!batch) finished = run_->finished(std::chrono::milliseconds(0));
       }
+      if (batch) rows_taken_ += batch->rows;
       if (batch || finished) return batch;
       const py::gil_scoped_acquire acquire;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -232,6 +233,13 @@ class Meter {
 
   void stop() { run_->stop(); }
   void abandon() { run_->abandon(); }
+  uint64_t rows_taken() const { return rows_taken_; }
+  // The packets and bytes of the captures that were read, and whether the run is over. It neither
+  // waits nor releases the GIL.
+  py::tuple progress() {
+    return py::make_tuple(run_->packets_read(), run_->bytes_read(),
+                          run_->finished(std::chrono::milliseconds(0)));
+  }
   bool succeeded() const { return run_->succeeded(); }
   bool outputs_complete() const { return run_->outputs_complete(); }
 
@@ -284,6 +292,7 @@ class Meter {
 
   std::unique_ptr<Metering> run_;
   std::mutex taking_;
+  std::atomic<uint64_t> rows_taken_ = 0;
 };
 
 // ---- Arrow
@@ -454,6 +463,8 @@ PYBIND11_MODULE(_native, module) {
       .def("stop", &Meter::stop)
       .def("abandon", &Meter::abandon)
       .def("lines", &Meter::lines)
+      .def("progress", &Meter::progress)
+      .def_property_readonly("rows_taken", &Meter::rows_taken)
       .def("provenance", &Meter::provenance)
       .def("arrow_schema", &arrow_schema)
       .def("arrow_stream", &arrow_stream)

@@ -19,7 +19,7 @@ _NUMBERS = {"integer": numpy.int64, "real": numpy.float64}
 def _array(batch: _native.Batch, column: int, first_row: int, dtype: Any) -> numpy.typing.NDArray[Any]:
     """The cells of a column. A number without a value is a NaN, so dtype is a float if there can be such; a text is None."""
     if dtype is object:
-        texts = numpy.empty(len(batch), object)
+        texts: numpy.typing.NDArray[Any] = numpy.empty(len(batch), object)
         texts[:] = batch.texts(column)
         return texts[first_row:]
     numbers = numpy.asarray(batch.numbers(column)).astype(dtype, copy=False)

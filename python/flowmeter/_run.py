@@ -6,24 +6,27 @@ A run has its own thread, outside of Python. It waits when some ten thousand flo
 """
 import atexit
 import functools
-import inspect
+import itertools
 import logging
-import numbers
 import operator
 import os
+import sys
+import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+import weakref
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 from . import _native
 from ._errors import CaptureError, Error, MeterWarning
-from ._settings import LiveSettings, Settings
+from ._options import Options, in_python, options, with_settings
+from ._progress import Progress
+from ._settings import LiveSettings, Path, Settings
 from ._source import Captures, Source
 
 if TYPE_CHECKING:
     import pandas
 
-Options = dict[str, list[str | bytes]]
 Value = int | float | str | None
 
 _log = logging.getLogger("flowmeter")
@@ -40,7 +43,13 @@ class Flow(_native.Row, Mapping[str, Value]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"Flow({self.as_dict()!r})"
+        first = [f"{name!r}: {self[name]!r}" for name in itertools.islice(self, 8)]
+        rest = len(self) - len(first)
+        return f"Flow({{{', '.join(first)}{f', ... {rest} more' if rest else ''}}})"
+
+    def _repr_html_(self) -> str:
+        from ._html import table
+        return table(self.items())
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *(name for name in self if name.isidentifier())})
@@ -59,82 +68,146 @@ def _restored(names: tuple[str, ...], values: tuple[Value, ...]) -> Flow:
     return _native.row_of(Flow, _indices(names), values)
 
 
-atexit.register(_native.end_all)
+_iterated: "weakref.WeakSet[Flows]" = weakref.WeakSet()
+# A forked child does not have the threads that take flows.
+os.register_at_fork(after_in_child=lambda: _iterated.clear())
+
+
+@atexit.register
+def _end_all() -> None:
+    _native.end_all()
+    for flows in list(_iterated):
+        flows.leave_native_code()
+
+
+class Asked(NamedTuple):
+    """What a run was asked for."""
+    inputs: list[str]
+    settings: Mapping[str, object]
+    source: Source
+
+    @property
+    def features(self) -> str:
+        return str(self.settings.get("features") or _native.feature_sets()[0][0])
+
+    @property
+    def names(self) -> str:
+        rest = len(self.inputs) - 1
+        return self.inputs[0] + (f" and {rest} more" if rest else "")
+
+
+def _warn(text: str) -> None:
+    """Issues a warning about the line that called this package."""
+    frame, depth = sys._getframe(), 1
+    while frame.f_back and os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(in_python(text), MeterWarning, stacklevel=depth)
 
 
 class Outcome:
     """What a run reports besides its flows."""
 
-    def __init__(self, failure: type[Error], source: Source | None = None) -> None:
+    def __init__(self, failure: type[Error], source: Source) -> None:
         self.failure = failure
         self.source = source
         self.error = ""
         self.account: dict[str, int] = {}
-        self.handed_over = False  # to the reader of an Arrow stream
+        self.progress: Progress | None = None
         self.stream_error: BaseException | None = None  # of which that reader gets only the text
 
     def report(self, meter: _native.Meter, ended: bool) -> None:
         """Takes the account, logs lines and issues warnings; at the end, raises the error of a failed run."""
         for level, text in meter.lines():
             if level == "error":
-                self.error = self.source.named(text) if self.source else text
+                self.error = self.source.named(text)
             elif level == "warning":
-                if self.source and self.source.explains(text):
-                    continue  # the error says it
-                if self.source:
-                    text = self.source.named(text)
-                warnings.warn(text, MeterWarning, stacklevel=3)
+                if not self.source.explains(text):  # else the error says it
+                    _warn(self.source.named(text))
             else:
                 if text.startswith("seen="):
                     self.account = {name: int(count) for name, count in (part.split("=") for part in text.split())}
                 _log.info(text)
         if not ended:
             return
-        if self.source:
-            failure = self.source.failure(self.failure)
-            self.source.close()
-            if failure:
-                raise failure
+        if self.progress:
+            self.progress.end()
+        failure = self.source.failure(self.failure)
+        self.source.close()
+        if failure:
+            raise failure
         if not meter.succeeded:
             raise self.failure(self.error or "the run has failed")
 
 
-def _flows(meter: _native.Meter, names: dict[str, int], outcome: Outcome,
-           begun: list[tuple[_native.Batch, Iterator[Flow]]]) -> Generator[Flow, None, None]:
-    try:
-        while (batch := meter.next_batch()) is not None:
-            rows = iter(batch.rows(Flow, names))
-            begun[:] = [(batch, rows)]
-            yield from rows
-            outcome.report(meter, ended=False)
-        outcome.report(meter, ended=True)
-    finally:
-        if not outcome.handed_over:
-            meter.abandon()
-
-
-class Flows(Iterator[Flow]):
-    """The flows of a run, as they end: an iterator, and a context manager that closes it.
+class Flows(Iterator[Flow], AsyncIterator[Flow]):
+    """The flows of a run, as they end: an iterator, also an asynchronous one, and a context manager that closes it.
 
     Only some thousand flows are in memory at a time. If the run fails, Error is raised after the last flow. Lesser
-    problems are warnings (MeterWarning).
+    problems are warnings (MeterWarning). Several threads may take flows; each flow goes to one of them.
     """
 
-    def __init__(self, meter: _native.Meter, failure: type[Error], source: Source | None = None) -> None:
-        self._source = source
-        if source:
-            source.start(meter)
+    def __init__(self, meter: _native.Meter, failure: type[Error], asked: Asked, progress: bool = False) -> None:
+        _iterated.add(self)
         self._meter = meter
+        self._asked = asked
         self._columns = meter.columns
-        self._outcome = Outcome(failure, source)
-        self._begun: list[tuple[_native.Batch, Iterator[Flow]]] = []  # the current batch, and its flows not yet taken
-        self._flows = _flows(meter, {column[0]: i for i, column in enumerate(self._columns)}, self._outcome, self._begun)
+        self._names = {column[0]: i for i, column in enumerate(self._columns)}
+        self._outcome = Outcome(failure, asked.source)
+        self._batch: _native.Batch | None = None
+        self._rows: Iterator[Flow] = iter(())  # the flows of the batch that are not taken
+        self._over = False  # there are no more batches for the iterator
+        self._taking = threading.Lock()  # the next batch
+        self._missed: BaseException | None = None  # an error that nobody may have waited for
+        asked.source.start(meter)
+        if progress:
+            self._outcome.progress = Progress(meter, asked.names, asked.source.total_bytes, live=failure is Error)
+
+    def __repr__(self) -> str:
+        return f"<Flows {self._asked.features} of {self._asked.names}: {self.taken} read>"
+
+    def _repr_html_(self) -> str:
+        from ._html import flows_table
+        return flows_table(self._asked, self.columns, self.taken, self._over)
+
+    def _advance(self, keep_error: bool = False) -> bool:
+        """Makes sure that there are flows to take. Returns False if all were taken.
+
+        keep_error: an error is raised by the next call, too, because the caller may have been cancelled.
+        """
+        with self._taking:
+            if operator.length_hint(self._rows):
+                return True  # another thread was here
+            if error := self._missed:
+                self._missed = error if keep_error else None
+                raise error
+            if self._over:
+                return False
+            try:
+                if self._batch:
+                    self._outcome.report(self._meter, ended=False)
+                self._batch = self._meter.next_batch()
+                if not self._batch:
+                    self._over = True
+                    self._outcome.report(self._meter, ended=True)
+                    return False
+                self._rows = iter(self._batch.rows(Flow, self._names))
+                return True
+            except BaseException as error:
+                self._over = True
+                self._missed = error if keep_error else None
+                self._meter.abandon()
+                raise
 
     def __iter__(self) -> Iterator[Flow]:
-        return self._flows
+        while self._advance():
+            yield from self._rows
 
     def __next__(self) -> Flow:
-        return next(self._flows)
+        while True:
+            for flow in self._rows:
+                return flow
+            if not self._advance():
+                raise StopIteration
 
     def __enter__(self) -> "Flows":
         return self
@@ -142,10 +215,38 @@ class Flows(Iterator[Flow]):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __aiter__(self) -> "Flows":
+        return self
+
+    async def __anext__(self) -> Flow:
+        from ._thread import in_thread
+        while True:
+            for flow in self._rows:
+                return flow
+            try:
+                more = await in_thread(functools.partial(self._advance, keep_error=True))
+            except Exception:
+                self._missed = None
+                raise
+            if not more:
+                raise StopAsyncIteration
+
+    async def __aenter__(self) -> "Flows":
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        from ._thread import in_thread
+        await in_thread(self.close)
+
     @property
     def columns(self) -> list[str]:
         """The names of the columns, in order."""
         return [column[0] for column in self._columns]
+
+    @property
+    def taken(self) -> int:
+        """The number of flows that were taken so far."""
+        return self._meter.rows_taken - operator.length_hint(self._rows)
 
     @property
     def stream_error(self) -> BaseException | None:
@@ -159,18 +260,32 @@ class Flows(Iterator[Flow]):
 
     def stop(self) -> None:
         """Ends metering; flows that are still open are then delivered. May be called from any thread or signal handler."""
-        if self._source:
-            self._source.stop()
+        self._asked.source.stop()
         self._meter.stop()
 
     def close(self) -> None:
         """Ends the run; flows that were not taken are lost."""
+        self._over = True
+        self._rows = iter(())
         self._meter.abandon()
-        self._begun.clear()
-        self._flows.close()
         self._meter.wait(None)
-        if self._source:
-            self._source.close()
+        if self._outcome.progress:
+            self._outcome.progress.end()
+        self._asked.source.close()
+
+    def leave_native_code(self) -> None:
+        """Waits until no thread waits for a batch: Python ends a thread in a way that C++ does not survive."""
+        self._over = True
+        if self._taking.acquire(timeout=10):
+            self._taking.release()
+
+    def _hand_over(self) -> list[tuple[_native.Batch, int]]:
+        """Ends the iteration. Returns the begun batch, with the number of its flows that were not taken."""
+        begun = [(self._batch, operator.length_hint(self._rows))] if self._batch else []
+        self._over = True
+        self._batch = None
+        self._rows = iter(())
+        return begun
 
     def __arrow_c_schema__(self) -> object:
         """Arrow's PyCapsule interface: the schema of __arrow_c_stream__."""
@@ -186,10 +301,8 @@ class Flows(Iterator[Flow]):
         MeterWarning and as "unrepresentable_times" of the account. Metadata of a field: its unit and definition; of the schema:
         version, feature set and settings. requested_schema is ignored.
         """
-        self._outcome.handed_over = True
-        begun = [(batch, operator.length_hint(rows)) for batch, rows in self._begun]
-        self._begun.clear()
-        self._flows.close()
+        with self._taking:
+            begun = self._hand_over()
         missing = 0
 
         def after(batch: _native.Batch | None, error: BaseException | None) -> None:
@@ -203,8 +316,7 @@ class Flows(Iterator[Flow]):
                 self._outcome.report(self._meter, ended=batch is None)
                 if batch is None and missing:
                     self._outcome.account["unrepresentable_times"] = missing
-                    warnings.warn(f"{missing} times are null, because a timestamp cannot represent them", MeterWarning,
-                                  stacklevel=2)
+                    _warn(f"{missing} times are null, because a timestamp cannot represent them")
             except BaseException as raised:
                 self._outcome.stream_error = raised
                 raise
@@ -218,75 +330,26 @@ class Flows(Iterator[Flow]):
         from ._frame import arrow_frame, make_frame  # only these need pandas
         if dtype_backend:
             return arrow_frame(self)
-        begun = [(batch, operator.length_hint(rows)) for batch, rows in self._begun]
-        try:
-            frame = make_frame(self._meter, self._columns, begun)
-            self._outcome.report(self._meter, ended=True)
-        finally:
-            self._meter.abandon()
-            self._begun.clear()
-            self._flows.close()
+        with self._taking:
+            try:
+                frame = make_frame(self._meter, self._columns, self._hand_over())
+                self._outcome.report(self._meter, ended=True)
+            finally:
+                self._meter.abandon()
         return frame
-
-
-def _keywords() -> dict[str, dict[str, Any]]:
-    """The options that are keywords, by name or former name."""
-    return {name.replace("-", "_"): option for option in _native.options()
-            for name in (option["name"], option["former_name"]) if name}
-
-
-def _text(name: str, value: object, kind: str) -> str | bytes:
-    """The value of an option, as a command line has it. kind: the type of the option; "" of a switch."""
-    if isinstance(value, bool) and kind:
-        raise TypeError(f"{name} cannot be {value}")
-    if kind == "A,B,..." and not isinstance(value, str) and isinstance(value, Iterable):
-        value = ",".join(value)
-    if kind == "A,B,..." and not str(value).strip():
-        raise ValueError(f"{name} names no column")
-    if isinstance(value, os.PathLike):
-        return os.fsencode(value)
-    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-        return repr(float(value))
-    return str(value)
-
-
-def options(function: str, *, live: bool, settings: Mapping[str, object]) -> Options:
-    """The options of a run, except input and output. function: the caller's name, for error messages."""
-    chosen: Options = {}
-    keywords = _keywords()
-    for name, value in settings.items():
-        option = keywords.get(name)
-        if option is None or (option["live_only"] and not live):
-            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
-        if value is not None and (value is not False or option["type"]):
-            chosen[option["name"]] = [_text(name, value, option["type"])]
-    return chosen
-
-
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-
-def _with_settings(settings: type) -> Callable[[_Function], _Function]:
-    """Lists the settings in the signature, for help() and completion in notebooks."""
-    def listed(function: _Function) -> _Function:
-        own = inspect.signature(function)
-        shown = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        shown += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-                  for name, kind in settings.__annotations__.items()]
-        vars(function)["__signature__"] = own.replace(parameters=shown)
-        return function
-    return listed
 
 
 def start(options: Options) -> _native.Meter:
     """Starts a run. Raises ValueError, PermissionError or Error."""
     try:
         return _native.Meter(options)
+    except ValueError as wrong:
+        raise ValueError(in_python(str(wrong))) from None
     except _native.Failure as failure:
         raise Error(str(failure)) from None
 
 
-def _replay(function: str, captures: Captures, settings: Settings) -> Flows:
+def _replay(function: str, captures: Captures, settings: Settings, progress: bool = False) -> Flows:
     chosen = options(function, live=False, settings=settings)
     source = Source(captures)
     try:
@@ -294,23 +357,25 @@ def _replay(function: str, captures: Captures, settings: Settings) -> Flows:
     except BaseException:
         source.close(started=False)
         raise
-    return Flows(meter, CaptureError, source)
+    return Flows(meter, CaptureError, Asked(source.names, settings, source), progress)
 
 
-@_with_settings(Settings)
-def read(capture: Captures, **settings: Unpack[Settings]) -> Flows:
+@with_settings(Settings)
+def read(capture: Captures, *, progress: bool = False, **settings: Unpack[Settings]) -> Flows:
     """The flows of a capture (pcap or pcapng), or of several captures read as one stream, in order.
 
     capture: a path, "-" (standard input), or a binary file object, which is read while the flows are taken; or several of
     these. It is not closed.
+    progress: shows a bar, if tqdm is installed.
     settings: feature set, columns, time-outs, limits; help(flowmeter.Settings) describes them. With strict=True, a damaged
     capture is an error (CaptureError) instead of a warning, raised after the flows that could be read.
     """
-    return _replay("read", capture, settings)
+    return _replay("read", capture, settings, progress)
 
 
-@_with_settings(Settings)
-def read_frame(capture: Captures, *, dtype_backend: str | None = None, **settings: Unpack[Settings]) -> "pandas.DataFrame":
+@with_settings(Settings)
+def read_frame(capture: Captures, *, dtype_backend: str | None = None, progress: bool = False,
+               **settings: Unpack[Settings]) -> "pandas.DataFrame":
     """The flows of a capture as a DataFrame: one row per flow, one column per feature. The arguments are those of read().
 
     Numbers are int64 or float64. Texts are "string", or "category" if there are few different values (protocol, interface,
@@ -320,20 +385,20 @@ def read_frame(capture: Captures, *, dtype_backend: str | None = None, **setting
     dtype_backend="pyarrow" gives the types of Flows.__arrow_c_stream__() instead, without a copy of the numbers. It needs
     pandas 2 or newer, and pyarrow.
     """
-    return _replay("read_frame", capture, settings).frame(dtype_backend)
+    return _replay("read_frame", capture, settings, progress).frame(dtype_backend)
 
 
-def _flows_of(function: str, source: Captures | Flows, settings: Settings) -> Flows:
+def _flows_of(function: str, source: Captures | Flows, settings: Settings, progress: bool) -> Flows:
     if isinstance(source, Flows):
         if settings:
             raise TypeError(f"{function}() of flows got an unexpected keyword argument '{next(iter(settings))}'")
         return source
-    return _replay(function, source, settings)
+    return _replay(function, source, settings, progress)
 
 
-@_with_settings(Settings)
+@with_settings(Settings)
 def write_parquet(source: Captures | Flows, path: Path, *, compression: str = "zstd", row_group_rows: int = 131_072,
-                  **settings: Unpack[Settings]) -> dict[str, int]:
+                  progress: bool = False, **settings: Unpack[Settings]) -> dict[str, int]:
     """Writes flows to a Parquet file, and returns the account of packets. Needs pyarrow.
 
     source: captures, with the settings of read(); or flows that read() or meter() has returned.
@@ -345,25 +410,25 @@ def write_parquet(source: Captures | Flows, path: Path, *, compression: str = "z
     Ctrl-C ends the run like Flows.stop(): KeyboardInterrupt is raised when the file is complete.
     """
     from ._arrow import ParquetFile, write
-    return write(_flows_of("write_parquet", source, settings), path,
+    return write(_flows_of("write_parquet", source, settings, progress), path,
                  lambda name, schema: ParquetFile(name, schema, compression=compression), row_group_rows)
 
 
-@_with_settings(Settings)
+@with_settings(Settings)
 def write_feather(source: Captures | Flows, path: Path, *, compression: str | None = "lz4",
-                  batch_rows: int = 65_536, **settings: Unpack[Settings]) -> dict[str, int]:
+                  batch_rows: int = 65_536, progress: bool = False, **settings: Unpack[Settings]) -> dict[str, int]:
     """Writes flows to a Feather file (Arrow's IPC file format), and returns the account of packets. Needs pyarrow.
 
     compression: "lz4", "zstd", or None. batch_rows: about so many rows are in memory at a time, and in each record batch.
     The rest is as in write_parquet(), except that the account is not in the file.
     """
     from ._arrow import FeatherFile, write
-    return write(_flows_of("write_feather", source, settings), path,
+    return write(_flows_of("write_feather", source, settings, progress), path,
                  lambda name, schema: FeatherFile(name, schema, compression=compression), batch_rows)
 
 
-@_with_settings(LiveSettings)
-def meter(interface: str | Iterable[str], **settings: Unpack[LiveSettings]) -> Flows:
+@with_settings(LiveSettings)
+def meter(interface: str | Iterable[str], *, progress: bool = False, **settings: Unpack[LiveSettings]) -> Flows:
     """The flows on network interfaces, delivered as they end; without a limit, or for `duration` seconds.
 
     Needs the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without them PermissionError is raised. Metering has
@@ -373,8 +438,8 @@ def meter(interface: str | Iterable[str], **settings: Unpack[LiveSettings]) -> F
     interface: a name, a pattern ("veth*"), a regular expression ("/^(eth|ens)/") or "any"; or several of them.
     settings: those of read(), and where to attach; help(flowmeter.LiveSettings) describes them.
     """
-    interfaces: list[str | bytes] = [interface] if isinstance(interface, str) else list(interface)
+    interfaces = [interface] if isinstance(interface, str) else list(interface)
     if not interfaces:
         raise ValueError("no interface was named")
     chosen = options("meter", live=True, settings=settings)
-    return Flows(start({**chosen, "iface": interfaces}), Error)
+    return Flows(start({**chosen, "iface": [*interfaces]}), Error, Asked(interfaces, settings, Source.none()), progress)

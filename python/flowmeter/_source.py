@@ -199,13 +199,17 @@ class Source:
         self.names = [_name(capture) for capture in given]
         self.paths: list[str | bytes] = []
         """For the option "file"."""
+        self.total_bytes: int | None = 0
+        """Of all captures; None if a size is not known."""
         self._feeds: list[_Feed] = []
         try:
             for capture in given:
                 if isinstance(capture, (str, bytes, os.PathLike)):
                     self.paths.append(path_of(capture))
+                    self._add_size(capture)
                 elif isinstance(capture, Readable):
                     self._feeds.append(_Feed(capture))
+                    self.total_bytes = None
                     self.paths.append(self._feeds[-1].path)
                 else:
                     raise TypeError(f"a capture is a path or a binary file object, not {type(capture).__name__}")
@@ -214,6 +218,17 @@ class Source:
             raise
         if self._feeds:
             _sources.add(self)
+
+    def _add_size(self, path: Path | bytes) -> None:
+        known = self.total_bytes is not None and os.path.isfile(path)
+        self.total_bytes = (self.total_bytes or 0) + os.path.getsize(path) if known else None
+
+    @staticmethod
+    def none() -> "Source":
+        """Of a run that reads no captures."""
+        source = Source.__new__(Source)
+        source.names, source.paths, source.total_bytes, source._feeds = [], [], None, []
+        return source
 
     def start(self, meter: object) -> None:
         """Begins to copy the file objects, for the run of this meter."""

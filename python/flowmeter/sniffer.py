@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 from . import _native, _run
 from ._errors import CaptureError, Error
-from ._source import path_of
+from ._options import Options, options
+from ._source import Source, path_of
 
 _log = logging.getLogger("flowmeter")
 
@@ -46,10 +47,10 @@ class Session:
 class Sniffer:
     """A run in the background, with those methods of scapy's AsyncSniffer that users of cicflowmeter call."""
 
-    def __init__(self, session: Session, source: _run.Options) -> None:
+    def __init__(self, session: Session, source: Options) -> None:
         self._session = session
         self._source = source
-        self._options = _run.options("create_sniffer", live=False,
+        self._options = options("create_sniffer", live=False,
                                      settings={"fields": session.fields or None, "verbose": session.verbose})
         self._meter: _native.Meter | None = None
 
@@ -61,7 +62,7 @@ class Sniffer:
         """Starts the run. If it cannot start, this or join() raises an exception."""
         if self._meter:
             raise Error("the sniffer is running")
-        output: _run.Options = {self._session.output_mode: [os.fsencode(self._session.output)]}
+        output: Options = {self._session.output_mode: [os.fsencode(self._session.output)]}
         if self._session.output_mode == "url":
             output["url-retry"] = [_URL_RETRY_SECONDS]
         self._meter = _run.start({**self._options, **self._source, **output})
@@ -71,7 +72,8 @@ class Sniffer:
         if not self._meter or not self._meter.wait(timeout):
             return
         meter, self._meter = self._meter, None
-        outcome = _run.Outcome(CaptureError if "file" in self._source and meter.outputs_complete else Error)
+        outcome = _run.Outcome(CaptureError if "file" in self._source and meter.outputs_complete else Error,
+                               Source.none())
         try:
             outcome.report(meter, ended=True)
         finally:
@@ -126,5 +128,5 @@ def create_sniffer(input_file: str | os.PathLike[str] | None, input_interface: s
         _log.setLevel(logging.INFO)
         if not _log.hasHandlers():
             _log.addHandler(logging.StreamHandler())
-    source: _run.Options = {"file": captures} if input_interface is None else {"iface": [input_interface]}
+    source: Options = {"file": captures} if input_interface is None else {"iface": [input_interface]}
     return Sniffer(session, source), session

@@ -97,7 +97,7 @@ def test_a_table_of_what_is_left(capture):
 def test_numbers_are_not_copied(capture):
     flows = flowmeter.read(capture)
     next(flows)
-    (batch, _), = flows._begun
+    batch = flows._batch
     first = pyarrow.RecordBatchReader.from_stream(flows).read_next_batch()
     for name in ("src_port", "flow_duration"):
         column = flows.columns.index(name)

@@ -3,6 +3,7 @@
 // and the process is not changed.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -26,6 +27,13 @@ class EmbeddedHost final : public Host {
   }
   const volatile std::sig_atomic_t& stop_flag() const override { return stop_; }
 
+  void note_progress(uint64_t packets, uint64_t bytes) override {
+    packets_.store(packets, std::memory_order_relaxed);
+    bytes_.store(bytes, std::memory_order_relaxed);
+  }
+  uint64_t packets_read() const { return packets_.load(std::memory_order_relaxed); }
+  uint64_t bytes_read() const { return bytes_.load(std::memory_order_relaxed); }
+
   void stop() { stop_ = 1; }
   // Returns the lines since the last call.
   std::vector<LogLine> take_lines() {
@@ -42,6 +50,8 @@ class EmbeddedHost final : public Host {
 
  private:
   volatile std::sig_atomic_t stop_ = 0;
+  std::atomic<uint64_t> packets_ = 0;
+  std::atomic<uint64_t> bytes_ = 0;
   std::mutex mutex_;
   std::vector<LogLine> lines_;
 };

@@ -52,6 +52,9 @@ class Metering {
   // The same, but discards all further flows. take() and finished() say when the run has ended.
   void abandon();
 
+  // How much of the captures was read.
+  uint64_t packets_read() const { return host_.packets_read(); }
+  uint64_t bytes_read() const { return host_.bytes_read(); }
   // Returns the log lines since the last call.
   std::vector<LogLine> lines() { return host_.take_lines(); }
   // Requires: finished.

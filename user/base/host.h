@@ -51,6 +51,8 @@ class Host {
   virtual Status drop_privileges(uint64_t /*keep*/) { return Done{}; }
   // Tells the service manager (ops/service_notification.h).
   virtual Status notify_service(std::string_view /*lines*/) { return Done{}; }
+  // How much of the captures a replay has read. Called every few thousand packets.
+  virtual void note_progress(uint64_t /*packets*/, uint64_t /*bytes*/) {}
   // Whether standard error is a terminal on which a line can be updated in place.
   virtual bool shows_progress() const { return false; }
   // The value of an environment variable that holds a secret, or "". The program's host removes it

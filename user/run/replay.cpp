@@ -193,6 +193,8 @@ class CaptureRun {
       }
       if (++packets_ % kLookEvery == 0 && !look(reader)) return false;
     }
+    bytes_ += reader.bytes_read();
+    host_.note_progress(packets_, bytes_);
     return report_end(reader, packets_ - before);
   }
 
@@ -200,6 +202,7 @@ class CaptureRun {
   bool look(const CaptureReader& reader) {
     if (consumer_.failed()) return false;
     progress_.show(reader, packets_);
+    host_.note_progress(packets_, bytes_ + reader.bytes_read());
     if (host_.report_requested()) {
       progress_.clear();
       host_.log_account(consumer_.account());
@@ -234,6 +237,7 @@ class CaptureRun {
   Progress& progress_;
   Host& host_;
   uint64_t packets_ = 0;  // of all captures
+  uint64_t bytes_ = 0;    // of the captures before this one
 };
 
 }  // namespace
