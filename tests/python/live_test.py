@@ -13,6 +13,7 @@ import pytest
 from flowmeter.sniffer import create_sniffer
 
 import cases
+import doc_examples
 import namespaces
 from namespaces import A4, B4
 
@@ -138,6 +139,20 @@ class Live(cases.Case):
         flows.stop()
         self.assertEqual(self.udp_flows(flows), [(7001, 9, 0)])
         self.assertFalse(pins.exists())
+
+    def test_the_examples_of_the_documentation(self):
+        """As they are written, but for one second and on the interface of the test."""
+        self.receive([7001])
+        for heading, example in doc_examples.examples(live=True):
+            with self.subTest(heading):
+                example = example.replace('"eth0"', '"veth0"').replace("duration=60", "duration=1")
+                process = self.pair.b.start(sys.executable, "-c", example, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                while process.poll() is None:
+                    self.send([7001])
+                    time.sleep(0.05)
+                output, error = process.communicate(timeout=60)
+                self.assertEqual((process.returncode, error), (0, b""))
+                self.assertIn(A4.encode(), output)
 
     def test_a_sniffer(self):
         self.receive([7001])

@@ -10,6 +10,7 @@ import pytest
 LABEL = "environment"
 ENVIRONMENTS = "tools"
 PACKAGE = pathlib.Path(flowmeter.__file__).parent
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "docs/examples/talkers.py"
 
 PROGRAM = """
 import pathlib
@@ -43,7 +44,7 @@ def test_the_package(tmp_path):
 def test_a_program_that_uses_it(tmp_path):
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
-    done = mypy(tmp_path, "--ignore-missing-imports", "--follow-imports=silent", path)
+    done = mypy(tmp_path, "--ignore-missing-imports", "--follow-imports=silent", path, EXAMPLE)
     assert done.returncode == 0, done.stdout + done.stderr
     for kind in ('"dict[str, int]"', '"list[str]"', '"dict[str, dict[str, int]]"'):
         assert kind in done.stdout
@@ -52,6 +53,9 @@ def test_a_program_that_uses_it(tmp_path):
 @pytest.mark.parametrize("line, error", [
     ('flowmeter.read("x.pcap", idle_timeout="30")', "arg-type"),
     ('flowmeter.read("x.pcap", idle_timout=30)', "call-arg"),
+    ('flowmeter.read("x.pcap", features="cic81")', "arg-type"),
+    ('flowmeter.read("x.pcap", duration=1)', "call-arg"),
+    ('flowmeter.meter("lo", hook="xpd")', "arg-type"),
     ('analysis.analyze("x.csv", correlate="some")', "arg-type"),
     ('diff.compare("x.csv")', "call-arg"),
 ])
