@@ -9,6 +9,7 @@ import pytest
 
 LABEL = "environment"
 ENVIRONMENTS = "tools"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = pathlib.Path(flowmeter.__file__).parent
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "docs/examples/talkers.py"
 
@@ -48,6 +49,11 @@ def test_a_program_that_uses_it(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     for kind in ('"dict[str, int]"', '"list[str]"', '"dict[str, dict[str, int]]"'):
         assert kind in done.stdout
+
+
+def test_the_example(tmp_path):
+    done = mypy(tmp_path, "--ignore-missing-imports", "--follow-imports=silent", ROOT / "docs" / "examples" / "talkers.py")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("line, error", [
