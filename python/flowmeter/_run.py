@@ -13,7 +13,6 @@ import os
 import sys
 import threading
 import warnings
-import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Unpack
 
@@ -68,16 +67,7 @@ def _restored(names: tuple[str, ...], values: tuple[Value, ...]) -> Flow:
     return _native.row_of(Flow, _indices(names), values)
 
 
-_iterated: "weakref.WeakSet[Flows]" = weakref.WeakSet()
-# A forked child does not have the threads that take flows.
-os.register_at_fork(after_in_child=lambda: _iterated.clear())
-
-
-@atexit.register
-def _end_all() -> None:
-    _native.end_all()
-    for flows in list(_iterated):
-        flows.leave_native_code()
+atexit.register(_native.end_all)
 
 
 class Asked(NamedTuple):
@@ -147,7 +137,6 @@ class Flows(Iterator[Flow], AsyncIterator[Flow]):
     """
 
     def __init__(self, meter: _native.Meter, failure: type[Error], asked: Asked, progress: bool = False) -> None:
-        _iterated.add(self)
         self._meter = meter
         self._asked = asked
         self._columns = meter.columns
@@ -272,12 +261,6 @@ class Flows(Iterator[Flow], AsyncIterator[Flow]):
         if self._outcome.progress:
             self._outcome.progress.end()
         self._asked.source.close()
-
-    def leave_native_code(self) -> None:
-        """Waits until no thread waits for a batch: Python ends a thread in a way that C++ does not survive."""
-        self._over = True
-        if self._taking.acquire(timeout=10):
-            self._taking.release()
 
     def _hand_over(self) -> list[tuple[_native.Batch, int]]:
         """Ends the iteration. Returns the begun batch, with the number of its flows that were not taken."""
