@@ -36,6 +36,8 @@ def bench(context):
             shutil.copy(path, f"{memory}/{name}.pcap")
 
         def sample(name, how, _):
+            if how == "nfstream" and name != "100k":
+                return None  # it would take longer than all others together
             capture, rows = f"{memory}/{name}.pcap", f"{memory}/{name}.csv"
             if how == "program" or (how == "csv" and not os.path.exists(rows)):
                 wall, cpu, peak = timed([context.meter, "-q", "-f", capture, "-c", rows], context.directory)

@@ -119,14 +119,16 @@ def rotated(variants, turn):
 
 
 def replay_rounds(context, part, variants, sample):
-    """Returns the samples of each (capture, variant): one sample(capture, variant, turn) per round."""
+    """Returns the samples of each (capture, variant): one sample(capture, variant, turn) per round. A variant without samples
+    (they are None) is left out.
+    """
     samples = {(name, variant): [] for name, _ in FLOWS for variant in variants}
     for turn in range(context.rounds):
         for name, _ in FLOWS:
             for variant in rotated(variants, turn):
                 samples[name, variant].append(sample(name, variant, turn))
         note(f"{part}: round {turn + 1} of {context.rounds}")
-    return samples
+    return {key: values for key, values in samples.items() if values[0] is not None}
 
 
 # ---- numbers as text -----------------------------------------------------------------------------------------------
