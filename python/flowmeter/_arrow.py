@@ -2,8 +2,10 @@
 """Flows as Arrow batches, and as Parquet and Feather files. This is what needs pyarrow."""
 import concurrent.futures
 import contextlib
+import errno
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,32 +62,43 @@ def write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: 
             raise
 
 
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[str]:
+    """The name of a new file, which gets the name `path` at the end, unless there is an exception."""
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if os.path.exists(target) and not os.path.isfile(target):
+        yield target  # a device or a pipe is not replaced
+        return
+    temporary = f"{target}.{secrets.token_hex(4)}.part"
+    with open(temporary, "xb"):
+        pass
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
 def _write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
-    temporary = os.fspath(path) + ".part"
     failure = None
     gathered: list[Any] = []
-    with contextlib.closing(flows):
-        file = open_file(temporary, schema(flows))
+    with contextlib.closing(flows), _replacing(path) as temporary, contextlib.closing(open_file(temporary, schema(flows))) as file:
         try:
-            try:
-                for batch in batches(flows):
-                    gathered.append(batch)
-                    if sum(each.num_rows for each in gathered) >= rows:
-                        file.write(pyarrow.Table.from_batches(gathered))
-                        gathered.clear()
-            except Exception as error:
-                if error is not flows.stream_error:
-                    raise
-                failure = error
-            if gathered:
-                file.write(pyarrow.Table.from_batches(gathered))
-            file.finish({"flowmeter.account": json.dumps(flows.account)}
-                        | ({"flowmeter.error": str(failure)} if failure else {}))
-            os.replace(temporary, path)
-        except BaseException:
-            file.close()
-            os.unlink(temporary)
-            raise
+            for batch in batches(flows):
+                gathered.append(batch)
+                if sum(each.num_rows for each in gathered) >= rows:
+                    file.write(pyarrow.Table.from_batches(gathered))
+                    gathered.clear()
+        except Exception as error:
+            if error is not flows.stream_error:
+                raise
+            failure = error
+        if gathered:
+            file.write(pyarrow.Table.from_batches(gathered))
+        file.finish({"flowmeter.account": json.dumps(flows.account)} | ({"flowmeter.error": str(failure)} if failure else {}))
     if failure:
         raise failure
     return flows.account

@@ -2,6 +2,7 @@
 """Flows as an Arrow stream, read by pyarrow and other readers; Parquet and Feather files."""
 import json
 import os
+import stat
 import subprocess
 import sys
 
@@ -174,7 +175,7 @@ class TestFiles:
         path = tmp_path / "x"
         with pytest.raises(flowmeter.CaptureError, match="after packet 7"):
             getattr(flowmeter, write)(damaged, path, strict=True)
-        assert read(path).num_rows == 2 and not (tmp_path / "x.part").exists()
+        assert read(path).num_rows == 2 and not list(tmp_path.glob("*.part"))
 
     def test_no_flow(self, tmp_path, write, read):
         path = tmp_path / "x.pcap"
@@ -183,13 +184,26 @@ class TestFiles:
         assert read(tmp_path / "x").num_rows == 0
 
     def test_a_file_that_cannot_be_written(self, tmp_path, capture, write, read):
-        with pytest.raises(OSError):
+        with pytest.raises(FileNotFoundError):
             getattr(flowmeter, write)(capture, tmp_path / "no directory" / "x")
+        with pytest.raises(IsADirectoryError):
+            getattr(flowmeter, write)(capture, tmp_path)
         (tmp_path / "x").write_text("before")
-        (tmp_path / "x.part").mkdir()
-        with pytest.raises(OSError):
-            getattr(flowmeter, write)(capture, tmp_path / "x")
-        assert (tmp_path / "x").read_text() == "before"
+        with pytest.raises((ValueError, OSError, pyarrow.ArrowException)):
+            getattr(flowmeter, write)(capture, tmp_path / "x", compression="nonsense")
+        assert (tmp_path / "x").read_text() == "before" and os.listdir(tmp_path) == ["x"]
+
+    def test_a_full_disk(self, tmp_path, capture, write, read):
+        with pytest.raises(OSError, match="No space left"):
+            getattr(flowmeter, write)(capture, "/dev/full")
+        assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+    def test_a_link_and_what_is_beside_it(self, tmp_path, small, write, read):
+        (tmp_path / "x.part").write_text("of another")
+        (tmp_path / "link").symlink_to("x")
+        getattr(flowmeter, write)(small, tmp_path / "link")
+        assert (tmp_path / "link").is_symlink() and read(tmp_path / "x").num_rows == 3
+        assert (tmp_path / "x.part").read_text() == "of another" and len(os.listdir(tmp_path)) == 4
 
     def test_arguments(self, tmp_path, capture, write, read):
         with pytest.raises(TypeError, match=f"{write}.* unexpected keyword argument 'features'"):
