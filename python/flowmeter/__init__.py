@@ -12,7 +12,7 @@
 It is the program flowmeter-ebpf as a library: the same code, the same numbers. flowmeter.features() lists every column
 with its unit and definition. flowmeter.sniffer has the interface of the Python cicflowmeter.
 
-The native module is loaded when a name below is first used. So flowmeter.diff, flowmeter.analysis and flowmeter.models
+Modules are loaded when they are first used, the native module when a name below is. So flowmeter.diff, flowmeter.analysis and flowmeter.models
 also work in a source tree where nothing is built.
 """
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ _MODULES = {
     "_run": ("Flow", "Flows", "meter", "read", "read_frame", "write_feather", "write_parquet"),
     "_settings": ("LiveSettings", "Settings"),
 }
+_SUBMODULES = ("analysis", "diff", "models", "ray", "sniffer", "spark")
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
@@ -45,6 +46,8 @@ def __getattr__(name: str) -> object:
 
     if name == "__version__":
         value = importlib.import_module("._native", __name__).version
+    elif name in _SUBMODULES:
+        value = importlib.import_module("." + name, __name__)
     elif name in _MODULE_OF:
         value = getattr(importlib.import_module("." + _MODULE_OF[name], __name__), name)
     else:
@@ -54,4 +57,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> "list[str]":  # not evaluated: interpreter.py also runs under old Pythons
-    return sorted({*globals(), *__all__, "__version__"} - {"TYPE_CHECKING"})
+    return sorted({*globals(), *__all__, *_SUBMODULES, "__version__"} - {"TYPE_CHECKING"})

@@ -45,15 +45,20 @@ def table(flows: Flows) -> Any:
     return pyarrow.Table.from_batches(batches(flows), of_flows)
 
 
-def write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
-    """Writes tables of about `rows` rows to the file that open_file(temporary path, schema) opens. Returns the account.
+def write(flows: Flows, path: Path, kind: "type[ParquetFile | FeatherFile]", compression: str | None,
+          rows: int) -> dict[str, int]:
+    """Writes tables of about `rows` rows to a file of this kind. Returns the account.
 
     A file that cannot be finished does not replace `path`. If the run fails, the file has the flows that it delivered.
     Ctrl-C ends the run as flows.stop() does, and is raised when the file is complete: another thread writes, which no signal
     interrupts.
     """
+    if rows < 1 or compression not in kind.COMPRESSIONS:
+        flows.close()
+        raise ValueError(f"{rows} rows at a time: at least one is needed" if rows < 1 else
+                         f"{compression!r} is not a compression (choose from: {', '.join(map(repr, kind.COMPRESSIONS))})")
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
-        written = executor.submit(_write, flows, path, open_file, rows)
+        written = executor.submit(_write, flows, path, lambda name, columns: kind(name, columns, compression), rows)
         try:
             return written.result()
         except KeyboardInterrupt:
@@ -107,8 +112,10 @@ def _write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows:
 class ParquetFile:
     """The file of write_parquet(): each table becomes one row group."""
 
-    def __init__(self, path: str, of_flows: Any, **options: Any) -> None:
-        self._writer = pyarrow.parquet.ParquetWriter(path, of_flows, **options)
+    COMPRESSIONS = ("zstd", "snappy", "gzip", "lz4", "none")
+
+    def __init__(self, path: str, of_flows: Any, compression: str | None) -> None:
+        self._writer = pyarrow.parquet.ParquetWriter(path, of_flows, compression=compression)
 
     def write(self, flows: Any) -> None:
         self._writer.write_table(flows.unify_dictionaries(), row_group_size=flows.num_rows)
@@ -127,11 +134,13 @@ class FeatherFile:
     In a file, a dictionary may grow but not change. So this keeps one dictionary per column.
     """
 
-    def __init__(self, path: str, of_flows: Any, **options: Any) -> None:
+    COMPRESSIONS = ("lz4", "zstd", None)
+
+    def __init__(self, path: str, of_flows: Any, compression: str | None) -> None:
         self._dictionaries = {i: pyarrow.array([], field.type.value_type) for i, field in enumerate(of_flows)
                               if pyarrow.types.is_dictionary(field.type)}
         self._writer = pyarrow.ipc.new_file(path, of_flows, options=pyarrow.ipc.IpcWriteOptions(
-            emit_dictionary_deltas=True, **options))
+            emit_dictionary_deltas=True, compression=compression))
 
     def write(self, flows: Any) -> None:
         flows = flows.unify_dictionaries().combine_chunks()

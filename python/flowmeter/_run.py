@@ -394,7 +394,7 @@ def write_parquet(source: Captures | Flows, path: Path, *, compression: str = "z
     """
     from ._arrow import ParquetFile, write
     return write(_flows_of("write_parquet", source, settings, progress), path,
-                 lambda name, schema: ParquetFile(name, schema, compression=compression), row_group_rows)
+                 ParquetFile, compression, row_group_rows)
 
 
 @with_settings(Settings)
@@ -407,7 +407,7 @@ def write_feather(source: Captures | Flows, path: Path, *, compression: str | No
     """
     from ._arrow import FeatherFile, write
     return write(_flows_of("write_feather", source, settings, progress), path,
-                 lambda name, schema: FeatherFile(name, schema, compression=compression), batch_rows)
+                 FeatherFile, compression, batch_rows)
 
 
 @with_settings(LiveSettings)

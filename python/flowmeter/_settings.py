@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The keyword arguments of a run. scripts/generate-docs writes them from the program's table of options."""
+import ast
+import inspect
 import os
 from collections.abc import Iterable
 from typing import Literal, TypedDict
@@ -84,3 +86,19 @@ class LiveSettings(Settings, total=False):
     unpin: bool
     """With pin: at the end, write all flows, detach and remove the pins."""
     # end: live_settings
+
+
+def _describe(kind: type) -> None:
+    """Adds the texts after the fields, which are for editors, to the text of the class, which help() shows."""
+    (defined,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(defined, ast.ClassDef)
+    texts = [inspect.cleandoc(kind.__doc__ or ""), ""]
+    for field, text in zip(defined.body, defined.body[1:]):
+        match field, text:
+            case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str() as described)):
+                texts.append(f"{name}: {' '.join(described.split())}")
+    kind.__doc__ = "\n".join(texts)
+
+
+_describe(Settings)
+_describe(LiveSettings)

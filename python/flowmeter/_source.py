@@ -17,7 +17,7 @@ import termios
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from ._settings import Path
 
@@ -32,18 +32,33 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
 
 
-Capture = Path | bytes | Readable
+@runtime_checkable
+class Connected(Protocol):
+    """A socket."""
+
+    @property
+    def makefile(self) -> Callable[..., Any]: ...
+
+
+Capture = Path | bytes | Readable | Connected
 Captures = Capture | Iterable[Capture]
 
 
 def path_of(path: Path | bytes) -> bytes:
     """The path as the meter opens it. Raises Python's own OSError if there is no file, or it may not be read."""
+    if isinstance(path, bytes) and b"\0" in path:
+        raise ValueError("bytes are the path of a capture; its content is io.BytesIO(content)")
     if path not in ("-", b"-"):
         if stat.S_ISDIR(os.stat(path).st_mode):
             raise IsADirectoryError(21, "Is a directory", os.fsdecode(path))
         if not os.access(path, os.R_OK):
             raise PermissionError(13, "Permission denied", os.fsdecode(path))
     return os.fsencode(path)
+
+
+def _opened(capture: Capture) -> Capture:
+    """A socket as a file object."""
+    return cast(Readable, capture.makefile("rb", buffering=0)) if isinstance(capture, Connected) else capture
 
 
 def _name(capture: Capture) -> str:
@@ -192,8 +207,8 @@ class Source:
     """The captures of one run, in their order."""
 
     def __init__(self, captures: Captures) -> None:
-        one = isinstance(captures, (str, bytes, os.PathLike, Readable))
-        given = cast("list[Capture]", [captures] if one else list(cast("Iterable[Capture]", captures)))
+        one = isinstance(captures, (str, bytes, os.PathLike, Readable)) or not isinstance(captures, Iterable)
+        given = [_opened(capture) for capture in cast("Iterable[Capture]", [captures] if one else captures)]
         if not given:
             raise ValueError("no capture was named")
         self.names = [_name(capture) for capture in given]
@@ -212,7 +227,7 @@ class Source:
                     self.total_bytes = None
                     self.paths.append(self._feeds[-1].path)
                 else:
-                    raise TypeError(f"a capture is a path or a binary file object, not {type(capture).__name__}")
+                    raise TypeError(f"a capture is a path or a binary file object, not a {type(capture).__name__}")
         except BaseException:
             self.close(started=False)
             raise

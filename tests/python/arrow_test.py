@@ -189,8 +189,10 @@ class TestFiles:
         with pytest.raises(IsADirectoryError):
             getattr(flowmeter, write)(capture, tmp_path)
         (tmp_path / "x").write_text("before")
-        with pytest.raises((ValueError, OSError, pyarrow.ArrowException)):
-            getattr(flowmeter, write)(capture, tmp_path / "x", compression="nonsense")
+        with pytest.raises(ValueError, match="'zip' is not a compression .*zstd"):
+            getattr(flowmeter, write)(capture, tmp_path / "x", compression="zip")
+        with pytest.raises(ValueError, match="at least one"):
+            getattr(flowmeter, write)(capture, tmp_path / "x", **{"row_group_rows" if "parquet" in write else "batch_rows": 0})
         assert (tmp_path / "x").read_text() == "before" and os.listdir(tmp_path) == ["x"]
 
     def test_a_full_disk(self, tmp_path, capture, write, read):
@@ -280,9 +282,12 @@ def test_pandas_with_arrow_types(capture):
 
 
 def test_pandas_constructor(small):
-    pandas = pytest.importorskip("pandas", "3")
+    pandas = pytest.importorskip("pandas")
     flows = flowmeter.read(small)
-    assert list(pandas.DataFrame(flows).columns) == flows.columns
+    frame = pandas.DataFrame(flows, columns=flows.columns)
+    assert list(frame.columns) == flows.columns and len(frame) == 3
+    if int(pandas.__version__.partition(".")[0]) >= 3:  # older ones sort them
+        assert list(pandas.DataFrame(flowmeter.read(small)).columns) == flows.columns
 
 
 def test_polars(capture):

@@ -91,3 +91,17 @@ def test_no_column_has_the_name_of_an_attribute_of_flow():
     columns = {column.name for each in flowmeter.feature_sets() for column in flowmeter.features(each.name)}
     columns |= {column.name for column in flowmeter.further_columns()}
     assert not columns & set(dir(flowmeter.Flow))
+
+
+def test_help_describes_the_settings():
+    import pydoc
+    for kind in (flowmeter.Settings, flowmeter.LiveSettings):
+        text = pydoc.plain(pydoc.render_doc(kind))
+        for name in kind.__annotations__:
+            assert re.search(rf"^ \|  {name}: \S", text, re.M), name
+    assert "idle_timeout: Seconds: a longer silence ends a TCP or UDP flow" in text
+
+
+def test_submodules_are_attributes():
+    script = "import flowmeter\nflowmeter.diff.compare, flowmeter.sniffer.create_sniffer\nassert 'models' in dir(flowmeter)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -126,6 +126,7 @@ KINDS = {
     "zip": zipped,
     "pipe": lambda path, stack: through_pipe(path.read_bytes(), stack),
     "socket": lambda path, stack: stack.enter_context(sent(path.read_bytes(), stack).makefile("rb")),
+    "socket itself": lambda path, stack: sent(path.read_bytes(), stack),
     "unbuffered socket": lambda path, stack: stack.enter_context(sent(path.read_bytes(), stack).makefile("rb", buffering=0)),
     "HTTP": lambda path, stack: stack.enter_context(urllib.request.urlopen(
         stack.enter_context(served(path.parent)) + "/" + path.name)),
@@ -294,8 +295,11 @@ def test_text_is_refused(tmp_path, small):
 
 
 def test_what_is_no_capture_at_all():
-    with pytest.raises(TypeError, match="a capture is a path or a binary file object, not int"):
-        flowmeter.read([3])
+    for capture in (3, None, [3]):
+        with pytest.raises(TypeError, match="a capture is a path or a binary file object, not a (int|NoneType)"):
+            flowmeter.read(capture)
+    with pytest.raises(ValueError, match="content is io.BytesIO"):
+        flowmeter.read(SMALL)
     with pytest.raises(flowmeter.CaptureError, match="<BytesIO>: the file is empty"):
         list(flowmeter.read(io.BytesIO()))
     with pytest.raises(flowmeter.CaptureError, match="<Reader>: .*bytes-like object"):

@@ -21,7 +21,7 @@ from flowmeter import analysis, diff
 
 with flowmeter.read(pathlib.Path("x.pcap"), features="cic82", idle_timeout=30.0) as flows:
     for flow in flows:
-        print(flow["src_ip"])
+        print(flow["src_ip"], flow.src_ip)
     reveal_type(flows.account)
 found = diff.compare(flowmeter.read("x.pcap"), "x.csv", capture="x.pcap")
 reveal_type(found.columns["flow_duration"].why)
