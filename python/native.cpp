@@ -69,9 +69,40 @@ bool in_sub_interpreter() {
 }
 constexpr const char* kOnlyMain = "flowmeter works only in Python's main interpreter";
 
+// When Python ends, it ends other threads where they wait for the GIL, in a way that C++ does not
+// survive. So end_all() waits for threads that are in native code without it, and from then on none
+// gives it away.
+std::atomic<bool> ending = false;
+std::atomic<int> outside = 0;  // such threads
+
+struct Outside {
+  Outside() { outside++; }
+  ~Outside() { outside--; }
+};
+
+// Releases the GIL, if this thread has it.
+class WithoutGil {
+ public:
+  WithoutGil() {
+    if (!PyGILState_Check() || ending) return;
+    outside_.emplace();
+    state_ = PyEval_SaveThread();
+  }
+  ~WithoutGil() {
+    if (state_) PyEval_RestoreThread(state_);
+  }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  std::optional<Outside> outside_;
+  PyThreadState* state_ = nullptr;
+};
+
 class Meter {
  public:
   explicit Meter(const Metering::Keywords& options) {
+    if (ending) throw Failure("Python is ending");
     // The module of the main interpreter may have been copied into the other one.
     if (in_sub_interpreter()) throw py::import_error(kOnlyMain);
     auto config = Metering::configure(options);
@@ -87,7 +118,7 @@ class Meter {
       (void)run_.release();
       return;
     }
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     run_.reset();
   }
 
@@ -95,14 +126,12 @@ class Meter {
   // error_already_set if a signal handler has raised an exception.
   SharedBatch next() {
     require_own_process();
-    const Waiting waiting(waiting_);
     for (;;) {
       bool finished = false;
       std::unique_ptr<FlowBatch> batch;
       {
-        // Without it, the threads that a run may need (of a capture that is a Python file) stop.
-        std::optional<py::gil_scoped_release> release;
-        if (PyGILState_Check()) release.emplace();
+        // With it, the threads that a run may need (of a capture that is a Python file) would stop.
+        const WithoutGil without;
         const std::lock_guard one(taking_);
         batch = run_->take(kTick);
         if (!batch) finished = run_->finished(std::chrono::milliseconds(0));
@@ -121,15 +150,16 @@ class Meter {
     return Batch{std::move(batch)};
   }
 
-  // Waits for the end of the run, without a limit if seconds is None. Returns whether it is over.
+  // Waits for the end of the run, without a limit if seconds is None. Returns whether it is over;
+  // in a fork it is.
   bool wait(std::optional<double> seconds) {
-    require_own_process();
+    if (run_->forked()) return true;
     using Clock = std::chrono::steady_clock;
     const auto end = Clock::now() + std::chrono::duration<double>(seconds.value_or(0));
     for (;;) {
       bool finished = false;
       {
-        const py::gil_scoped_release release;
+        const WithoutGil without;
         finished = run_->finished(kTick);
       }
       if (finished || (seconds && Clock::now() >= end)) return finished;
@@ -151,7 +181,13 @@ class Meter {
 
   py::list lines() {
     py::list lines;
-    for (const LogLine& line : run_->lines()) lines.append(py::make_tuple(line.level, line.text));
+    for (const LogLine& line : run_->lines()) {
+      // Like the names of files, which may be in it.
+      PyObject* text = PyUnicode_DecodeFSDefaultAndSize(line.text.data(),
+                                                        static_cast<Py_ssize_t>(line.text.size()));
+      if (!text) throw py::error_already_set();
+      lines.append(py::make_tuple(line.level, py::reinterpret_steal<py::str>(text)));
+    }
     return lines;
   }
 
@@ -172,17 +208,15 @@ class Meter {
   // Ends all runs of this process. Not a destructor of a static object, because at that time there
   // is no Python any more, which a run may need (of a capture that is a Python file).
   static void end_all() {
-    std::vector<py::object> all;  // keeps them while other threads run
-    for (Meter* meter : running()) all.push_back(py::cast(meter));
-    for (const py::object& meter : all) meter.cast<Meter&>().abandon();
-    for (const py::object& meter : all)
-      if (auto& one = meter.cast<Meter&>(); !one.run_->forked()) one.wait(std::nullopt);
-    // Python ends a thread that then waits for the GIL in a way that C++ does not survive.
-    for (const py::object& meter : all)
-      for (int tick = 0; meter.cast<Meter&>().waiting_ > 0 && tick < 1000; tick++) {
+    ending = true;
+    constexpr int kMostTicks = 1000;
+    for (int tick = 0; !all_ended() && tick < kMostTicks; tick++) {
+      {
         const py::gil_scoped_release release;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
       }
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    }
   }
 
  private:
@@ -192,11 +226,15 @@ class Meter {
     return meters;
   }
 
-  struct Waiting {
-    explicit Waiting(std::atomic<int>& threads) : threads_(threads) { threads_++; }
-    ~Waiting() { threads_--; }
-    std::atomic<int>& threads_;
-  };
+  static bool all_ended() {
+    bool all = outside <= 0;
+    for (Meter* meter : running()) {
+      if (meter->run_->forked()) continue;
+      meter->abandon();
+      all = meter->run_->finished(std::chrono::milliseconds(0)) && all;
+    }
+    return all;
+  }
 
   void require_own_process() const {
     if (run_->forked())
@@ -204,13 +242,12 @@ class Meter {
   }
 
   static Result<std::unique_ptr<Metering>> start(Config config) {
-    const py::gil_scoped_release release;
+    const WithoutGil without;
     return Metering::start(std::move(config));
   }
 
   std::unique_ptr<Metering> run_;
   std::mutex taking_;
-  std::atomic<int> waiting_ = 0;  // threads in next()
   std::atomic<uint64_t> rows_taken_ = 0;
 };
 
@@ -231,10 +268,11 @@ class ArrowSource final : public BatchSource {
   // Flows that were not read are lost.
   ~ArrowSource() override {
     run_.abandon();
-    if (Py_IsInitialized()) {
+    const Outside here;
+    if (!ending || PyGILState_Check()) {
       const py::gil_scoped_acquire acquire;
       meter_ = after_ = py::object();
-    } else {
+    } else {  // they end with Python
       (void)meter_.release();
       (void)after_.release();
     }
@@ -251,6 +289,8 @@ class ArrowSource final : public BatchSource {
       return part;
     }
     if (ended_) return part;
+    const Outside here;
+    if (ending && !PyGILState_Check()) return Error{"Python is ending"};
     try {
       part.batch = run_.next();
       ended_ = !part.batch;
@@ -392,6 +432,7 @@ PYBIND11_MODULE(_native, module) {
       .def_property_readonly("columns", &Meter::columns);
 
   module.def("end_all", &Meter::end_all);
+  module.def("after_fork", [] { outside = 0; });  // the other threads are not in the child
   module.def("row_of", &row_of);
   module.def("columns_of", &columns_of);
   module.def("further_columns", [] { return described(columns_extra()); });

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Archives of captures, for engines that run a task per capture: what the tasks are, and the rows of one task.
 
-A source is what one task reads: a capture, or the captures of one link in the order of time. Its rows depend on nothing
+A source is what one task reads: a capture, or the captures of one link, in the order of their names. Its rows depend on nothing
 else, so a task that is run again gives the same rows under the same numbers. flowmeter.spark and flowmeter.ray only hand
 sources to their engine.
 """
@@ -11,14 +11,13 @@ import glob
 import logging
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow
 
 from . import _arrow
-from ._errors import Error, MeterWarning
+from ._errors import Error
 from ._run import Flows, read
 from ._source import path_of
 
@@ -54,7 +53,7 @@ def _fsspec() -> Any:
 
 
 def _is_url(path: str) -> bool:
-    return "://" in path or "::" in path
+    return "://" in path  # also in a chain, "simplecache::s3://…"
 
 
 def _files(path: str, storage_options: Mapping[str, Any]) -> list[str]:
@@ -165,9 +164,9 @@ class Reader:
                 break
             opened = self._opened(run)
             with self._flows(source.name, opened) as flows:
-                batches = _arrow.batches(flows)
+                flows.redirect_warnings(lambda text: problems.append(("warning", text)))
                 try:
-                    while (batch := _next(batches, problems)) is not None:
+                    for batch in _arrow.batches(flows):
                         yield self._numbered(source, rows, batch)
                         rows += len(batch)
                 except Error as error:
@@ -180,13 +179,13 @@ class Reader:
                 account.update(flows.account)
             self._add_errors(opened, problems)
         if self._with_problems:
-            about: list[dict[str, str | int]] = [{"kind": kind, "message": message} for kind, message in problems]
+            about: list[dict[str, str | int]] = [{"kind": kind, "message": _utf8(message)} for kind, message in problems]
             about.append({"kind": "summary", "rows": rows, "packets": account["seen"],
                           "message": " ".join(f"{name}={count}" for name, count in account.items())})
-            yield pyarrow.RecordBatch.from_pylist([{"source_file": source.name, **each} for each in about], self.schema)
+            yield pyarrow.RecordBatch.from_pylist([{"source_file": _utf8(source.name), **each} for each in about], self.schema)
         else:
             for _, message in problems:
-                _log.warning("%s: %s", source.name, message)
+                _log.warning("%s: %s", _utf8(source.name), _utf8(message))
 
     def _readable(self, captures: list[str], problems: list[tuple[str, str]]) -> list[str]:
         """Those that can be opened. What fsspec opens shows this only when it is read."""
@@ -228,11 +227,16 @@ class Reader:
 
     def _numbered(self, source: Source, first: int, batch: pyarrow.RecordBatch) -> pyarrow.RecordBatch:
         count = len(batch)
-        columns = [pyarrow.repeat(source.name, count), pyarrow.array(range(first, first + count), pyarrow.int64()),
+        columns = [pyarrow.repeat(_utf8(source.name), count), pyarrow.array(range(first, first + count), pyarrow.int64()),
                    *(column if column.type == field.type else column.cast(field.type, safe=False)
                      for column, field in zip(batch.columns, list(self.schema)[len(BEFORE):]))]
         nulls = [pyarrow.nulls(count, field.type) for field in ABOUT if self._with_problems]
         return pyarrow.record_batch([*columns, *nulls], schema=self.schema)
+
+
+def _utf8(text: str) -> str:
+    """The text with replacements for bytes of file names that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _plain(of_column: pyarrow.DataType) -> pyarrow.DataType:
@@ -240,16 +244,6 @@ def _plain(of_column: pyarrow.DataType) -> pyarrow.DataType:
     if pyarrow.types.is_dictionary(of_column):
         return of_column.value_type
     return pyarrow.timestamp("us", of_column.tz) if pyarrow.types.is_timestamp(of_column) else of_column
-
-
-def _next(batches: Iterator[pyarrow.RecordBatch], problems: list[tuple[str, str]]) -> pyarrow.RecordBatch | None:
-    """The next batch; None at the end. Warnings become problems."""
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", MeterWarning)
-        try:
-            return next(batches, None)
-        finally:
-            problems.extend(("warning", str(each.message)) for each in warned if issubclass(each.category, MeterWarning))
 
 
 def _place_of(captures: list[str], message: str) -> int | None:

@@ -50,8 +50,8 @@ def write(flows: Flows, path: Path, kind: "type[ParquetFile | FeatherFile]", com
     """Writes tables of about `rows` rows to a file of this kind. Returns the account.
 
     A file that cannot be finished does not replace `path`. If the run fails, the file has the flows that it delivered.
-    Ctrl-C ends the run as flows.stop() does, and is raised when the file is complete: another thread writes, which no signal
-    interrupts.
+    Ctrl-C, or the exception of another signal handler, ends the run as flows.stop() does, and is raised when the file is
+    complete: another thread writes, which no signal interrupts.
     """
     if rows < 1 or compression not in kind.COMPRESSIONS:
         flows.close()
@@ -61,7 +61,7 @@ def write(flows: Flows, path: Path, kind: "type[ParquetFile | FeatherFile]", com
         written = executor.submit(_write, flows, path, lambda name, columns: kind(name, columns, compression), rows)
         try:
             return written.result()
-        except KeyboardInterrupt:
+        except BaseException:  # of a signal handler; that of the writer comes after the run
             flows.stop()
             written.result()
             raise
@@ -89,24 +89,56 @@ def _replacing(path: Path) -> Iterator[str]:
 
 def _write(flows: Flows, path: Path, open_file: Callable[[str, Any], Any], rows: int) -> dict[str, int]:
     failure = None
-    gathered: list[Any] = []
+    gathered = _Gathered()
     with contextlib.closing(flows), _replacing(path) as temporary, contextlib.closing(open_file(temporary, schema(flows))) as file:
         try:
             for batch in batches(flows):
-                gathered.append(batch)
-                if sum(each.num_rows for each in gathered) >= rows:
-                    file.write(pyarrow.Table.from_batches(gathered))
-                    gathered.clear()
+                gathered.add(batch)
+                if gathered.rows >= rows:
+                    file.write(gathered.take())
         except Exception as error:
             if error is not flows.stream_error:
                 raise
             failure = error
-        if gathered:
-            file.write(pyarrow.Table.from_batches(gathered))
+        if gathered.rows:
+            file.write(gathered.take())
         file.finish({"flowmeter.account": json.dumps(flows.account)} | ({"flowmeter.error": str(failure)} if failure else {}))
     if failure:
         raise failure
     return flows.account
+
+
+class _Gathered:
+    """Batches on their way to a table. Live batches may have a row each, which takes far more memory than its cells; so small
+    ones are joined."""
+
+    _MANY = 256
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._joined: list[Any] = []
+        self._small: list[Any] = []
+
+    def add(self, batch: Any) -> None:
+        self.rows += batch.num_rows
+        if batch.num_rows >= self._MANY:
+            self._join()
+            self._joined.append(batch)
+            return
+        self._small.append(batch)
+        if len(self._small) == self._MANY:
+            self._join()
+
+    def _join(self) -> None:
+        if self._small:
+            self._joined += pyarrow.Table.from_batches(self._small).unify_dictionaries().combine_chunks().to_batches()
+            self._small.clear()
+
+    def take(self) -> Any:
+        self._join()
+        table = pyarrow.Table.from_batches(self._joined)
+        self.rows, self._joined = 0, []
+        return table
 
 
 class ParquetFile:

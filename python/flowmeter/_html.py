@@ -13,7 +13,8 @@ def table(rows: Iterable[tuple[str, object]]) -> str:
     cells = (f"<tr><th style='text-align: left'>{html.escape(name)}</th>"
              f"<td style='text-align: left'>{'' if value is None else html.escape(str(value))}</td></tr>"
              for name, value in rows)
-    return f"<table>{''.join(cells)}</table>"
+    # A file name may have bytes that are not UTF-8.
+    return f"<table>{''.join(cells)}</table>".encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def flows_table(asked: "Asked", columns: list[str], taken: int, over: bool) -> str:

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 from . import _native
@@ -68,6 +68,7 @@ def _restored(names: tuple[str, ...], values: tuple[Value, ...]) -> Flow:
 
 
 atexit.register(_native.end_all)
+os.register_at_fork(after_in_child=_native.after_fork)
 
 
 class Asked(NamedTuple):
@@ -86,18 +87,25 @@ class Asked(NamedTuple):
         return self.inputs[0] + (f" and {rest} more" if rest else "")
 
 
-def _warn(text: str) -> None:
-    """Issues a warning about the line that called this package."""
-    frame, depth = sys._getframe(), 1
-    while frame.f_back and os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
-        frame, depth = frame.f_back, depth + 1
-    warnings.warn(in_python(text), MeterWarning, stacklevel=depth)
+class Caller:
+    """The line that called this package: warnings are about it, also if another thread takes the flows."""
+
+    def __init__(self) -> None:
+        frame = sys._getframe()
+        while frame.f_back and os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
+            frame = frame.f_back
+        self._file, self._line, self._globals = frame.f_code.co_filename, frame.f_lineno, frame.f_globals
+
+    def warn(self, text: str) -> None:
+        warnings.warn_explicit(in_python(text), MeterWarning, self._file, self._line, self._globals.get("__name__"),
+                               self._globals.setdefault("__warningregistry__", {}))
 
 
 class Outcome:
     """What a run reports besides its flows."""
 
     def __init__(self, failure: type[Error], source: Source) -> None:
+        self.warn: Callable[[str], None] = Caller().warn
         self.failure = failure
         self.source = source
         self.error = ""
@@ -107,26 +115,29 @@ class Outcome:
 
     def report(self, meter: _native.Meter, ended: bool) -> None:
         """Takes the account, logs lines and issues warnings; at the end, raises the error of a failed run."""
+        warned = []
         for level, text in meter.lines():
             if level == "error":
                 self.error = self.source.named(text)
             elif level == "warning":
                 if not self.source.explains(text):  # else the error says it
-                    _warn(self.source.named(text))
+                    warned.append(self.source.named(text))
             else:
                 if text.startswith("seen="):
                     self.account = {name: int(count) for name, count in (part.split("=") for part in text.split())}
                 _log.info(text)
-        if not ended:
-            return
-        if self.progress:
-            self.progress.end()
-        failure = self.source.failure(self.failure)
-        self.source.close()
+        failure = None
+        if ended:
+            if self.progress:
+                self.progress.end()
+            failure = self.source.failure(self.failure)
+            self.source.close()
+            if not failure and not meter.succeeded:
+                failure = self.failure(self.error or "the run has failed")
+        for text in warned:  # last, because a warning may be an exception
+            self.warn(text)
         if failure:
             raise failure
-        if not meter.succeeded:
-            raise self.failure(self.error or "the run has failed")
 
 
 class Flows(Iterator[Flow], AsyncIterator[Flow]):
@@ -145,6 +156,7 @@ class Flows(Iterator[Flow], AsyncIterator[Flow]):
         self._batch: _native.Batch | None = None
         self._rows: Iterator[Flow] = iter(())  # the flows of the batch that are not taken
         self._over = False  # there are no more batches for the iterator
+        self._streamed = False
         self._taking = threading.Lock()  # the next batch
         self._missed: BaseException | None = None  # an error that nobody may have waited for
         asked.source.start(meter)
@@ -242,6 +254,10 @@ class Flows(Iterator[Flow], AsyncIterator[Flow]):
         """The error of the run, of which the reader of an Arrow stream gets only the text, in an error of its own."""
         return self._outcome.stream_error
 
+    def redirect_warnings(self, to: Callable[[str], None]) -> None:
+        """Gives warnings to this function instead of issuing them."""
+        self._outcome.warn = to
+
     @property
     def account(self) -> dict[str, int]:
         """The number of packets by packet class, and of flows. Empty until the last flow has been taken."""
@@ -282,9 +298,13 @@ class Flows(Iterator[Flow], AsyncIterator[Flow]):
         end_reason) dictionaries, times timestamp[us, UTC] (with nanoseconds: timestamp[ns, UTC]). The types do not depend on
         the traffic: cells without a value are null, as are times that a timestamp cannot represent; these are counted in a
         MeterWarning and as "unrepresentable_times" of the account. Metadata of a field: its unit and definition; of the schema:
-        version, feature set and settings. requested_schema is ignored.
+        version, feature set and settings. requested_schema is ignored. The flows can be read once.
         """
         with self._taking:
+            if self._streamed:
+                raise Error("these flows are those of an Arrow reader, which may have read them: to read them twice, make a "
+                            "table of them, for example pyarrow.table(flows)")
+            self._streamed = True
             begun = self._hand_over()
         missing = 0
 
@@ -299,7 +319,7 @@ class Flows(Iterator[Flow], AsyncIterator[Flow]):
                 self._outcome.report(self._meter, ended=batch is None)
                 if batch is None and missing:
                     self._outcome.account["unrepresentable_times"] = missing
-                    _warn(f"{missing} times are null, because a timestamp cannot represent them")
+                    self._outcome.warn(f"{missing} times are null, because a timestamp cannot represent them")
             except BaseException as raised:
                 self._outcome.stream_error = raised
                 raise

@@ -92,12 +92,12 @@ def _describe(kind: type) -> None:
     """Adds the texts after the fields, which are for editors, to the text of the class, which help() shows."""
     (defined,) = ast.parse(inspect.getsource(kind)).body
     assert isinstance(defined, ast.ClassDef)
-    texts = [inspect.cleandoc(kind.__doc__ or ""), ""]
+    texts = [inspect.cleandoc(kind.__doc__ or "")]
     for field, text in zip(defined.body, defined.body[1:]):
         match field, text:
             case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str() as described)):
                 texts.append(f"{name}: {' '.join(described.split())}")
-    kind.__doc__ = "\n".join(texts)
+    kind.__doc__ = "\n\n".join(texts)
 
 
 _describe(Settings)

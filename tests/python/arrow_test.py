@@ -136,6 +136,26 @@ def test_a_stream_that_is_dropped_ends_the_run(capture):
     assert list(flows) == []
 
 
+def test_flows_are_read_once(small):
+    flows = flowmeter.read(small)
+    assert pyarrow.table(flows).num_rows == 3
+    with pytest.raises(flowmeter.Error, match="read them twice"):
+        pyarrow.table(flows)
+    assert pyarrow.schema(flows).names == flows.columns
+
+
+def test_small_batches_are_joined(capture):
+    """As live metering delivers them."""
+    from flowmeter._arrow import _Gathered
+    whole = pyarrow.table(flowmeter.read(capture, features="netflowmeter114", packets=3_000))
+    gathered = _Gathered()
+    for row in range(whole.num_rows):
+        gathered.add(whole.slice(row, 1).combine_chunks().to_batches()[0])
+    assert gathered.rows == whole.num_rows > 2_000 and len(gathered._joined) < 20
+    assert plain(gathered.take()).equals(plain(whole))
+    assert gathered.rows == 0
+
+
 def test_a_capsule_that_nobody_reads(capture):
     flows = flowmeter.read(capture)
     flows.__arrow_c_schema__()
@@ -262,6 +282,20 @@ def test_an_interrupt_ends_a_reader(tmp_path, small, module, call):
     assert done.stdout == "interrupted\n", done.stderr
     if "write_parquet" in call:  # nothing is lost
         assert pyarrow.parquet.read_table(path).num_rows == 3
+
+
+def test_a_signal_handler_ends_a_writer(tmp_path, small):
+    script = """if True:
+        import os, signal, sys, threading, flowmeter, pyarrow.parquet
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+        reader, writer = os.pipe()
+        os.write(writer, open(sys.argv[1], "rb").read())
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        flowmeter.write_parquet(f"/dev/fd/{reader}", sys.argv[2])"""
+    path = tmp_path / "x.parquet"
+    done = subprocess.run([sys.executable, "-c", script, small, path], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert pyarrow.parquet.read_table(path).num_rows == 3
 
 
 def test_pandas_with_arrow_types(capture):

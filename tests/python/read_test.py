@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import warnings
 import threading
 import time
 
@@ -163,6 +164,12 @@ def test_names_of_any_bytes(tmp_path):
     path = os.path.join(os.fsencode(tmp_path), b"-\xff[1,2] \xe4.pcap")
     pathlib.Path(os.fsdecode(path)).write_bytes(frames.pcap(frames.conversation()))
     assert len(list(flowmeter.read(os.fsdecode(path)))) == 3
+    pathlib.Path(os.fsdecode(path)).write_bytes(frames.pcap(frames.conversation())[:-7])
+    with pytest.warns(flowmeter.MeterWarning, match="after packet 7") as caught:
+        flows = flowmeter.read(path)
+        assert len(list(flows)) == 2
+    assert os.fsdecode(path) in str(caught[0].message)
+    flows._repr_html_().encode()
 
 
 def test_a_damaged_capture_gives_what_is_whole_and_warns(damaged):
@@ -263,6 +270,22 @@ def test_a_fork_meanwhile(capture):
         """
     done = subprocess.run([sys.executable, "-c", script, capture], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_fork_leaves_a_with_block(capture):
+    script = ("import flowmeter, os, sys\nwith flowmeter.read(sys.argv[1]) as flows:\n    next(flows)\n    child = os.fork()\n"
+              "if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\nsys.exit(5)")
+    done = subprocess.run([sys.executable, "-c", script, capture], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (5, "")
+
+
+def test_a_warning_that_is_an_error_loses_no_account(damaged):
+    flows = flowmeter.read(damaged)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(flowmeter.MeterWarning, match="after packet 7"):
+            list(flows)
+    assert flows.account["seen"] == 7
 
 
 @pytest.mark.skipif("ASAN_OPTIONS" in os.environ, reason="AddressSanitizer keeps freed memory")

@@ -54,9 +54,9 @@ Result<std::unique_ptr<Metering>> Metering::start(Config config) {
     if (!sinks) return sinks.error();
     run->sinks_ = std::move(*sinks);
   } else {
-    // In a live run a batch has the flows that ended between two drains.
+    // In a live run a batch has the flows that ended between two drains, often one.
     run->queue_ =
-        std::make_unique<FlowBatchQueue>(run->columns_, live ? 64 : FlowBatchQueue::kBatchRows);
+        std::make_unique<FlowBatchQueue>(run->columns_, live ? 4 : FlowBatchQueue::kBatchRows);
   }
 
   // The program's own threads handle its signals.

@@ -16,15 +16,8 @@ Error unusable(const std::string& why) {
   return Error{"-u needs libcurl 7.85 or newer, with TLS (Debian's package libcurl4): " + why};
 }
 
-Result<Curl> load() {
-  std::string why;
-  void* library = nullptr;
-  for (const char* name : kNames) {
-    if (!library) library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (!library && why.empty()) why = ::dlerror();
-  }
-  if (!library) return unusable(why);
-
+// Fails with the reason why this library cannot be used.
+Result<Curl> functions_of(void* library) {
   Curl curl;
   const char* missing = nullptr;
   const auto find = [&](auto* function, const char* name) {
@@ -34,13 +27,27 @@ Result<Curl> load() {
 #define FM_CURL_FIND(name) find(&curl.name, "curl_" #name);
   FM_CURL_FUNCTIONS(FM_CURL_FIND)
 #undef FM_CURL_FIND
-  if (missing) return unusable(std::string("this one has no ") + missing);
+  if (missing) return Error{std::string("this one has no ") + missing};
   const curl_version_info_data* about = curl.version_info(CURLVERSION_NOW);
   if (about->version_num < kOldest || !(about->features & CURL_VERSION_SSL))
-    return unusable("this is " + std::string(about->version) +
-                    (about->features & CURL_VERSION_SSL ? "" : " without TLS"));
-  if (curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return Error{"cannot set up libcurl"};
+    return Error{"this is " + std::string(about->version) +
+                 (about->features & CURL_VERSION_SSL ? "" : " without TLS")};
   return curl;
+}
+
+Result<Curl> load() {
+  std::string why;  // the first one cannot be used
+  for (const char* name : kNames) {
+    void* const library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    Result<Curl> curl = library ? functions_of(library) : Error{::dlerror()};
+    if (!curl) {
+      if (why.empty()) why = curl.error().doing;
+      continue;
+    }
+    if (curl->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return Error{"cannot set up libcurl"};
+    return curl;
+  }
+  return unusable(why);
 }
 
 }  // namespace

@@ -59,6 +59,16 @@ def test_a_capture_whose_name_looks_like_a_pattern(tmp_path):
     assert _archive.sources(path, None) == [_archive.Source(str(path), [str(path)])]
 
 
+def test_names_of_any_kind(tmp_path):
+    for name in ("2001:db8::1.pcap", b"\xff.pcap".decode("utf-8", "surrogateescape")):
+        (tmp_path / name).write_bytes(frames.pcap(frames.conversation()))
+        flows, about = read(tmp_path / name)
+        assert len(flows) == 3 and not problems(about)
+        (tmp_path / name).write_bytes(frames.pcap(frames.conversation())[:-7])
+        flows, about = read(tmp_path / name)
+        assert len(flows) == 2 and [kind for kind, _ in problems(about)] == ["warning"]
+
+
 @pytest.mark.parametrize("paths, error", [([], ValueError), ("/nonexistent/*.pcap", FileNotFoundError)])
 def test_no_capture(paths, error):
     with pytest.raises(error):
