@@ -265,7 +265,9 @@ INTERRUPTED = """if True:
     try:
         try:
             {call}
-        except Exception as error:  # of the reader; then comes the interrupt
+        except BaseException as error:  # of the reader (of some polars, a panic); then comes the interrupt
+            if isinstance(error, KeyboardInterrupt):
+                raise
             del flows  # what ends with it must not swallow the interrupt
             threading.Event().wait(100)
     except KeyboardInterrupt:
