@@ -111,17 +111,22 @@ class Outcome:
         self.error = ""
         self.account: dict[str, int] = {}
         self.progress: Progress | None = None
+        self._warnings: list[str] = []
         self.stream_error: BaseException | None = None  # of which that reader gets only the text
 
+    def _take_warnings(self) -> list[str]:
+        warned, self._warnings = self._warnings, []
+        return warned
+
     def report(self, meter: _native.Meter, ended: bool) -> None:
-        """Takes the account, logs lines and issues warnings; at the end, raises the error of a failed run."""
-        warned = []
+        """Takes the account and logs lines; at the end, raises the error of a failed run. Issues warnings, those of a replay at
+        the end, because a warning may be an exception, which must not cost the flows and the account."""
         for level, text in meter.lines():
             if level == "error":
                 self.error = self.source.named(text)
             elif level == "warning":
                 if not self.source.explains(text):  # else the error says it
-                    warned.append(self.source.named(text))
+                    self._warnings.append(self.source.named(text))
             else:
                 if text.startswith("seen="):
                     self.account = {name: int(count) for name, count in (part.split("=") for part in text.split())}
@@ -134,10 +139,14 @@ class Outcome:
             self.source.close()
             if not failure and not meter.succeeded:
                 failure = self.failure(self.error or "the run has failed")
-        for text in warned:  # last, because a warning may be an exception
-            self.warn(text)
+        if ended or self.failure is Error:
+            for text in self._take_warnings():
+                self.warn(text)
         if failure:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # else its traceback has this frame, which has the failure: only the collector would free the run
 
 
 class Flows(Iterator[Flow], AsyncIterator[Flow]):
