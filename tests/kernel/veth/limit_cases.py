@@ -20,8 +20,9 @@ def numbers(line):
 
 
 def totals(text):
-    """The account lines of the whole run (not of one hook), oldest first."""
-    return [numbers(line) for line in text.splitlines() if line.startswith("flowmeter-ebpf: info: seen=")]
+    """The account lines of the whole run (not of one hook), oldest first. A line that is being written is left out."""
+    lines = text[:text.rfind("\n") + 1].splitlines()
+    return [numbers(line) for line in lines if line.startswith("flowmeter-ebpf: info: seen=")]
 
 
 def hooks(text):
