@@ -55,10 +55,7 @@ def load_average():
     return " ".join(f"{load:.1f}" for load in os.getloadavg())
 
 
-def machine(rounds, packets):
-    def first(command):
-        return output(*command).splitlines()[0]
-
+def machine():
     model = "?"
     caches = []
     for line in output("lscpu").splitlines():
@@ -70,8 +67,15 @@ def machine(rounds, packets):
         if name.strip() == "Hypervisor vendor":
             model += f" (virtual, {value.strip()})"
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} x {model}, {', '.join(caches)}, {memory_gib:.0f} GiB"
+
+
+def conditions(rounds, packets):
+    def first(command):
+        return output(*command).splitlines()[0]
+
     return table(["", ""], [
-        ["machine", f"{os.cpu_count()} x {model}, {', '.join(caches)}, {memory_gib:.0f} GiB"],
+        ["machine", machine()],
         ["kernel", f"Linux {os.uname().release}"],
         ["compilers", f"{first(['c++', '--version'])} (-O3); BPF: {first(['clang', '--version'])}"],
         ["rounds", f"{rounds}; {packets:,} packets per capture"],
@@ -81,7 +85,7 @@ def machine(rounds, packets):
 
 def section(part, context):
     bodies = part.bench(context)
-    bodies[0] = f"{source()}; load after it {load_average()}.\n\n{bodies[0]}"
+    bodies[0] = f"{source()}, on {machine()}; load after it {load_average()}.\n\n{bodies[0]}"
     return "\n".join(f"### {title}\n\n{body}" for title, body in zip(part.titles, bodies))
 
 
@@ -92,12 +96,17 @@ def sections_of(report):
 
 
 def write_document(report):
-    """Replaces the sections that this run measured. Each section states its date and source commit."""
+    """Replaces the sections that this run measured. Each states its date, source commit and machine; the conditions above
+    them are of the last run of all parts.
+    """
     begin, end = "<!-- scripts/bench begin -->\n", "<!-- scripts/bench end -->"
     text = DOCUMENT.read_text()
     head, _, rest = text.partition(begin)
     old, _, tail = rest.partition(end)
-    sections = sections_of(old) | sections_of(report)
+    measured = sections_of(report)
+    if not set(TITLES) <= set(measured):
+        del measured[""]
+    sections = sections_of(old) | measured
     order = [""] + [title for title in TITLES if title in sections]
     DOCUMENT.write_text(head + begin + "\n".join(sections[title] for title in order) + end + tail)
 
@@ -165,7 +174,7 @@ def run_parts(options):
                           seconds=options.seconds or (5 if options.quick else 60), max_flows=options.max_flows,
                           quick=options.quick, build=options.build_dir.resolve(), directory=pathlib.Path(directory),
                           baseline=options.baseline and options.baseline.resolve())
-        report = machine(context.rounds, context.packets) + "\n"
+        report = conditions(context.rounds, context.packets) + "\n"
         if any(part.needs_captures for part in parts):
             make_captures(context)
         report += "\n".join(section(part, context) for part in parts)
