@@ -103,26 +103,43 @@ def sources(paths: Paths, group: Group, storage_options: Mapping[str, Any] | Non
 # ---- the rows of a source ------------------------------------------------------------------------------------------
 
 
-class _Remote:
-    """A capture that fsspec opens when it is its turn, so that the captures of a source are not all open at once.
+_CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
+# Bytes of a read. Where a compressed stream breaks off, what such a read had decompressed is lost.
+_COMPRESSED_CHUNK = 1 << 16
+
+
+def _codec(path: str) -> str | None:
+    """The compression that the end of a capture's name says."""
+    name = path.partition("?")[0] if _is_url(path) else path
+    return _CODECS.get(os.path.splitext(name)[1])
+
+
+class _Streamed:
+    """A capture that is opened when it is its turn, so that the captures of a source are not all open at once.
 
     Where it cannot be read, it ends: so flows can continue in the next capture. The error is then in `error`.
     """
 
-    def __init__(self, url: str, storage_options: Mapping[str, Any]) -> None:
-        self.name = url
+    def __init__(self, path: str, storage_options: Mapping[str, Any]) -> None:
+        self.name = path
         self.error: Exception | None = None
         self._storage_options = storage_options
+        self._codec = _codec(path)
         self._file: Any = None
         self._ended = False
 
-    def read(self, size: int = -1) -> bytes:
+    def _open(self) -> Any:
+        file = (_fsspec().open(self.name, "rb", **self._storage_options).open() if _is_url(self.name) else
+                open(self.name, "rb"))
+        return pyarrow.CompressedInputStream(file, self._codec) if self._codec else file
+
+    def read(self, size: int) -> bytes:
         data = b""
         if not self._ended:
             try:
                 if self._file is None:
-                    self._file = _fsspec().open(self.name, "rb", **self._storage_options).open()
-                data = self._file.read(size)
+                    self._file = self._open()
+                data = self._file.read(min(size, _COMPRESSED_CHUNK) if self._codec else size)
             except Exception as error:  # every file system has its own
                 self.error = error
         if not data:
@@ -218,12 +235,12 @@ class Reader:
         except OSError as error:
             if error.errno != errno.EMFILE:
                 raise
-            raise OSError(errno.EMFILE, "a group of URLs needs two file descriptors per capture (ulimit -n)", name) from None
+            raise OSError(errno.EMFILE, "a group of URLs or compressed captures needs two file descriptors per capture "
+                          "(ulimit -n)", name) from None
 
     def _opened(self, captures: list[str]) -> list[Any]:
-        if not any(map(_is_url, captures)):
-            return list(captures)
-        return [_Remote(capture, self._storage_options) for capture in captures]
+        return [_Streamed(capture, self._storage_options) if _is_url(capture) or _codec(capture) else capture
+                for capture in captures]
 
     def _numbered(self, source: Source, first: int, batch: pyarrow.RecordBatch) -> pyarrow.RecordBatch:
         count = len(batch)

@@ -141,7 +141,7 @@ def test_a_wrong_setting_is_an_error_before_any_task(setting, error):
         _archive.Reader(with_problems=False, storage_options=None, settings=setting)
 
 
-# ---- URLs ----------------------------------------------------------------------------------------------------------
+# ---- compressed captures and URLs ----------------------------------------------------------------------------------
 
 
 def test_a_url_gives_the_rows_of_the_file(server, archive):
@@ -157,6 +157,33 @@ def test_a_url_gives_the_rows_of_the_file(server, archive):
         flows, about = read(url)
         assert [{**row, "source_file": ""} for row in flows] == expected, url
         assert {row["source_file"] for row in flows} == {url} and not problems(about)
+
+
+def compress(path, target, codec):
+    with pyarrow.CompressedOutputStream(str(target), codec) as file:
+        file.write(path.read_bytes())
+
+
+@pytest.mark.parametrize("codec, suffix", [("gzip", "gz"), ("zstd", "zst"), ("bz2", "bz2"), ("lz4", "lz4")])
+def test_compressed_captures(rotated, tmp_path, codec, suffix):
+    for path in rotated.iterdir():
+        compress(path, tmp_path / f"{path.name}.{suffix}", codec)
+    (tmp_path / "x.pcap12").write_bytes((rotated / "x.pcap").read_bytes())  # one that is not
+    for paths in (tmp_path, f"file://{tmp_path}/"):
+        flows, about = read(paths, "directory", fields=["tot_fwd_pkts"])
+        assert [row["tot_fwd_pkts"] for row in flows] == [39] and not problems(about), paths
+
+
+def test_a_compressed_capture_that_breaks_off(archive, tmp_path):
+    compress(archive / "link1.pcap", path := tmp_path / "x.pcap.zst", "zstd")
+    whole, _ = read(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    flows, about = read(path)
+    assert 0 < len(flows) < len(whole)
+    assert problems(about)[-1] == ("error", f"cannot read capture {path}: OSError: Truncated compressed stream")
+    path.write_bytes(b"This is not compressed.")
+    flows, about = read(path)
+    assert not flows and [kind for kind, _ in problems(about)] == ["error"], about
 
 
 def test_a_url_that_breaks_off_is_a_problem_of_its_own(server):
