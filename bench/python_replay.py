@@ -11,8 +11,8 @@ import time
 
 HOW, CAPTURE = sys.argv[1:]  # csv: the file is CSV
 # pyarrow.table() imports pandas if there is one.
-NEEDS = {"frame": ["pandas"], "arrow": ["pandas", "pyarrow"], "batches": ["pandas", "pyarrow"], "csv": ["pyarrow.csv"],
-         "parquet": ["pyarrow.parquet"], "nfstream": ["nfstream"]}
+NEEDS = {"frame": ["pandas"], "arrow": ["pandas", "pyarrow"], "stream": ["pyarrow"], "batches": ["pandas", "pyarrow"],
+         "csv": ["pyarrow.csv"], "parquet": ["pyarrow.parquet"], "nfstream": ["nfstream"]}
 for module in NEEDS.get(HOW, []) + ["flowmeter"] * (HOW not in ("csv", "nfstream")):
     importlib.import_module(module)  # so that it does not count in the replay
 flowmeter = sys.modules.get("flowmeter")
@@ -48,6 +48,9 @@ elif HOW == "fields":  # an application that needs five of the columns
         rows += 1
 elif HOW == "arrow":
     rows = pyarrow.table(flowmeter.read(CAPTURE)).num_rows
+elif HOW == "stream":
+    for batch in pyarrow.RecordBatchReader.from_stream(flowmeter.read(CAPTURE)):
+        rows += batch.num_rows
 elif HOW == "parquet":
     rows = flowmeter.write_parquet(CAPTURE, CAPTURE + ".parquet")["flows"]
 elif HOW == "csv":
