@@ -92,7 +92,7 @@ def section(part, context):
 def sections_of(report):
     """Maps each title to its text, in order; the text before the first title has the title ""."""
     parts = re.split(r"^(?=### )", report, flags=re.M)
-    return {"": parts[0]} | {part.partition("\n")[0]: part.rstrip() + "\n" for part in parts[1:]}
+    return {part.partition("\n")[0] if i else "": part.rstrip() + "\n" for i, part in enumerate(parts)}
 
 
 def write_document(report):
