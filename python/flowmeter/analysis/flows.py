@@ -41,6 +41,8 @@ _TITLED = {"src_ip": "Src IP", "dst_ip": "Dst IP", "timestamp": "Timestamp", "fl
 _TITLED |= {f"{way}_pkt_len_{what}": f"{way.title()} Packet Length {what.title()}"
             for way in ("fwd", "bwd") for what in ("mean", "max", "min")}
 
+_CAPTURES = tuple(map(bytes.fromhex, ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")))  # first bytes: pcap, pcapng
+
 
 class Layout(NamedTuple):
     name: str
@@ -101,6 +103,12 @@ class FlowFile:
         except OSError as error:
             raise Unreadable(f"{self.path}: {error.strerror or error}") from None
         self._text = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline="\n")
+        with self._reading():
+            is_capture = data.peek(4).startswith(_CAPTURES)
+        if is_capture:
+            self.close()
+            raise Refused(f"{self.path}: is a capture, not a CSV of flows: first write its flows (flowmeter-ebpf -f CAPTURE -c "
+                          "flows.csv), or read them (flowmeter.read(CAPTURE))")
         self._lines = self._guarded(self._text)
         self._records = self._whole_records()
         self.titles = next(self._records, [])  # as they are in the file; some tools put blanks before them
@@ -119,12 +127,17 @@ class FlowFile:
         """The share of the file that has been read, 0 to 1; None if its size is not known."""
         return self._file.tell() / self._size if self._size else None
 
-    def _guarded(self, lines):
+    @contextlib.contextmanager
+    def _reading(self):
         try:
-            yield from lines
+            yield
         except (OSError, EOFError, zlib.error) as error:
             self.close()
             raise Unreadable(f"{self.path}: {getattr(error, 'strerror', None) or error}") from None
+
+    def _guarded(self, lines):
+        with self._reading():
+            yield from lines
 
     def _whole_records(self):
         """Yields each record, as a list of cells if it has quotes (or is the header), else as a line. Records with a quote that

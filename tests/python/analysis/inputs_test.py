@@ -4,6 +4,7 @@ import gzip
 import os
 
 import analyzer
+import capture as frames
 from analyzer import ALL, COLUMNS, EXAMPLE, FIVE, FIVE_CLASSES, FIVE_TABLES, JAVA, NEEDED, OTHER, QUICK, REALTIME, flows
 
 ENVIRONMENTS = "tools older"
@@ -135,6 +136,14 @@ class Inputs(analyzer.AnalyzerCase):
         self.assertRegex(done.stderr, "missing: src_ip, flow_iat_std, pkt_len_min\n$")
         self.assertEqual((done.stderr.count("\n"), done.stdout, self.made()), (1, "", []))
         self.run_analyzer(self.write("flow.csv", "hello\n"), status=2)
+
+    def test_a_capture_is_named_as_one(self):
+        for name in ("x.pcap", "x.pcap.gz"):
+            capture = frames.pcap(frames.conversation())
+            path = self.write(name, gzip.compress(capture) if name.endswith("gz") else capture)
+            done = self.run_analyzer(path, status=2)
+            self.assertIn(f"{path}: is a capture, not a CSV of flows", done.stderr)
+            self.assertEqual((done.stderr.count("\n"), done.stdout, self.made()), (1, "", []))
 
     def test_no_input(self):
         os.mkdir(self.path("directory"))
