@@ -318,6 +318,27 @@ def test_the_end_of_python_while_a_run_waits(tmp_path, how, end):
         assert (process.returncode, error) == (0, "")
 
 
+def test_an_arrow_reader_that_begins_when_python_is_ending(tmp_path):
+    """It is a daemon thread, of which Python tells nothing more; so does the reader."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    (capture := tmp_path / "x.pcap").write_bytes(SMALL)
+    script = """if True:
+        import atexit, sys, threading, time
+        ending = threading.Event()
+        @atexit.register
+        def end():  # after the package's, which was registered later
+            ending.set()
+            time.sleep(0.5)
+        import flowmeter, pyarrow
+        flows = flowmeter.read(sys.argv[1])
+        def run():
+            ending.wait()
+            pyarrow.table(flows)
+        threading.Thread(target=run, daemon=True).start()"""
+    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", script, capture], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_interrupting_leaves_a_process_that_goes_on(tmp_path):
     """As in a notebook: the interrupted run is over, and others can be started."""
     flows, writer = silent_fifo(tmp_path)
