@@ -73,14 +73,7 @@ constexpr const char* kOnlyMain = "flowmeter works only in Python's main interpr
 // survive. So end_all() waits for threads that are in native code without it, and from then on none
 // gives it away.
 std::atomic<bool> ending = false;
-std::thread::id ended_by;      // valid while `ending`
 std::atomic<int> outside = 0;  // such threads
-
-// Whether this is a daemon thread that Python would end when it next waits for the GIL.
-bool is_lost() {
-  return ending && !PyGILState_Check() && PyGILState_GetThisThreadState() &&
-         std::this_thread::get_id() != ended_by;
-}
 
 struct Outside {
   Outside() { outside++; }
@@ -215,7 +208,6 @@ class Meter {
   // Ends all runs of this process. Not a destructor of a static object, because at that time there
   // is no Python any more, which a run may need (of a capture that is a Python file).
   static void end_all() {
-    ended_by = std::this_thread::get_id();
     ending = true;
     constexpr int kMostTicks = 1000;
     for (int tick = 0; !all_ended() && tick < kMostTicks; tick++) {
@@ -297,9 +289,6 @@ class ArrowSource final : public BatchSource {
       return part;
     }
     if (ended_) return part;
-    // Python will not run it again, so it must not return: an error would be told to nobody, or be
-    // a traceback of a thread that the user has left to its end.
-    while (is_lost()) std::this_thread::sleep_for(std::chrono::hours(1));
     const Outside here;
     if (ending && !PyGILState_Check()) return Error{"Python is ending"};
     try {

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..models import captures
+
 ROWS = 50_000  # per piece: some tens of MB of text
 _PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
 # pandas 1 parses each time stamp by itself; from version 2 on, all must have the form of the first unless told otherwise.
@@ -40,8 +42,6 @@ _TITLED = {"src_ip": "Src IP", "dst_ip": "Dst IP", "timestamp": "Timestamp", "fl
            "flow_iat_std": "Flow IAT Std"}
 _TITLED |= {f"{way}_pkt_len_{what}": f"{way.title()} Packet Length {what.title()}"
             for way in ("fwd", "bwd") for what in ("mean", "max", "min")}
-
-_CAPTURES = tuple(map(bytes.fromhex, ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")))  # first bytes: pcap, pcapng
 
 
 class Layout(NamedTuple):
@@ -104,7 +104,7 @@ class FlowFile:
             raise Unreadable(f"{self.path}: {error.strerror or error}") from None
         self._text = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline="\n")
         with self._reading():
-            is_capture = data.peek(4).startswith(_CAPTURES)
+            is_capture = captures.is_capture(data.peek(12))
         if is_capture:
             self.close()
             raise Refused(f"{self.path}: is a capture, not a CSV of flows: first write its flows (flowmeter-ebpf -f CAPTURE -c "
@@ -129,6 +129,7 @@ class FlowFile:
 
     @contextlib.contextmanager
     def _reading(self):
+        """Closes the file and raises Unreadable if it cannot be read."""
         try:
             yield
         except (OSError, EOFError, zlib.error) as error:

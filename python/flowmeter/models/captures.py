@@ -7,6 +7,7 @@ CAPTURED_MAX = 262144  # bytes of a packet; a record that states more is damaged
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6  # pcapng blocks
 _MAGIC = {b"\xa1\xb2\xc3\xd4": (">", False), b"\xd4\xc3\xb2\xa1": ("<", False),
           b"\xa1\xb2\x3c\x4d": (">", True), b"\x4d\x3c\xb2\xa1": ("<", True)}
+_BYTE_ORDER = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}  # in a section header block of pcapng
 
 
 class PcapHeader(NamedTuple):
@@ -19,6 +20,11 @@ class PcapHeader(NamedTuple):
 
 def is_pcapng(data):
     return data[:4] == b"\x0a\x0d\x0d\x0a"
+
+
+def is_capture(data):
+    """Whether data begins like a capture. A text can begin like is_pcapng(), with ends of lines."""
+    return data[:4] in _MAGIC or (is_pcapng(data) and data[8:12] in _BYTE_ORDER)
 
 
 def pcap_header(data):
@@ -47,7 +53,7 @@ def pcapng_blocks(data):
     at, order = 0, None
     while at + 12 <= len(data):
         if is_pcapng(data[at:at + 4]):
-            order = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}.get(data[at + 8:at + 12])
+            order = _BYTE_ORDER.get(data[at + 8:at + 12])
         if order is None:
             return
         kind, length = struct.unpack_from(order + "2I", data, at)

@@ -138,12 +138,15 @@ class Inputs(analyzer.AnalyzerCase):
         self.run_analyzer(self.write("flow.csv", "hello\n"), status=2)
 
     def test_a_capture_is_named_as_one(self):
-        for name in ("x.pcap", "x.pcap.gz"):
-            capture = frames.pcap(frames.conversation())
-            path = self.write(name, gzip.compress(capture) if name.endswith("gz") else capture)
+        capture = frames.pcap(frames.conversation())
+        section = b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x4d\x3c\x2b\x1a"
+        for name, content in (("x.pcap", capture), ("x.pcap.gz", gzip.compress(capture)), ("x.pcapng", section)):
+            path = self.write(name, content)
             done = self.run_analyzer(path, status=2)
             self.assertIn(f"{path}: is a capture, not a CSV of flows", done.stderr)
             self.assertEqual((done.stderr.count("\n"), done.stdout, self.made()), (1, "", []))
+        self.run_analyzer(self.write("x.csv", b"\n\r\r\n" + FIVE.encode()))  # begins like pcapng, with empty lines
+        self.expect_five()
 
     def test_no_input(self):
         os.mkdir(self.path("directory"))
