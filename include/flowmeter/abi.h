@@ -305,6 +305,14 @@ FM_INLINE __u64 fm_key_tag(const struct fm_flow_key* key, const struct fm_tag_se
 #undef FM_TAG_WORD
 }
 
+/* How far an output file's rows belong to a commit; what follows is written again. */
+struct fm_output_position {
+  __u64 device; /* st_dev and st_ino identify the file */
+  __u64 inode;
+  __u64 bytes;
+};
+#define FM_JOURNAL_OUTPUTS 8
+
 /* What a daemon leaves for the next one if the maps are pinned. */
 struct fm_journal {
   __u64 schema; /* identifies this file's layouts (user/kernel/bpf_datapath.cpp); 0: just created */

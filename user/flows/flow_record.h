@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,22 @@ class RecordSink {
   virtual Status flush() = 0;
   // Completes slow work at the end, after the last flush(). Nothing is written after that.
   virtual Status finish() { return Done{}; }
+
+  // ---- for a run that commits (--pin): a flow's records are released when its row is safe ----
+
+  // Goes on with the rows that earlier runs have written, before the first flush(): from then on
+  // rows leave only by flush(). committed: how far they are part of the earlier run's last commit;
+  // what follows in these files is cut, because it is written again. Fails, and changes nothing, if
+  // a file holds something else than rows of this output.
+  virtual Status resume(std::span<const fm_output_position> /*committed*/) { return Done{}; }
+  // Whether every row of the last flush() is where the end of this process cannot lose it, or was
+  // given up, which is told. Until then flush() must not be called again with new rows.
+  virtual bool safe() const { return true; }
+  // Whether the rows that wait for a flush() take all the room that they may take.
+  virtual bool full() const { return false; }
+  // Appends the ends of the files after the last flush(). Requires: safe().
+  virtual void positions(std::vector<fm_output_position>& /*all*/) const {}
+
   // The accounts of the rows: one line for each output that has more to report than its errors.
   virtual std::vector<std::string> accounts() const { return {}; }
 };
