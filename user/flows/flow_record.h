@@ -80,7 +80,8 @@ class RecordSink {
   // a file holds something else than rows of this output.
   virtual Status resume(std::span<const fm_output_position> /*committed*/) { return Done{}; }
   // Whether every row of the last flush() is where the end of this process cannot lose it, or was
-  // given up, which is told. Until then flush() must not be called again with new rows.
+  // given up, which is told. Until then another flush() only tries these again, and later rows
+  // wait.
   virtual bool safe() const { return true; }
   // Whether the rows that wait for a flush() take all the room that they may take.
   virtual bool full() const { return false; }
