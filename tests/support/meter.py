@@ -3,6 +3,7 @@
 import csv
 import ctypes
 import io
+import json
 import re
 import signal
 import subprocess
@@ -58,6 +59,15 @@ def assert_balanced(case, account):
 
 def lines_of(text, level):
     return [line for line in text.splitlines() if line.startswith(f"flowmeter-ebpf: {level}: ")]
+
+
+def missing_sandbox():
+    """What of the sandbox this system or this build lacks, or ""."""
+    done = subprocess.run([cases.meter_path, "doctor", "--json"], capture_output=True, timeout=60)
+    for finding in json.loads(done.stdout)["process"]:
+        if finding["what"] in ("landlock", "seccomp") and finding["state"] != "ok":
+            return finding["meaning"]
+    return ""
 
 
 class Finished:

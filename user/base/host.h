@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/confinement.h"
 #include "base/log.h"
 #include "base/result.h"
 
@@ -47,8 +48,11 @@ class Host {
   // Whether the account was requested since the last call.
   virtual bool report_requested() { return false; }
 
-  // Permanently gives up all capabilities except these (ops/privileges.h).
-  virtual Status drop_privileges(uint64_t /*keep*/) { return Done{}; }
+  // Makes the process another user's, who then owns what it creates. Its capabilities stay until
+  // confine() (ops/privileges.h).
+  virtual Status change_user(const std::string& /*user*/) { return Done{}; }
+  // Permanently gives up everything else: capabilities, files, system calls (ops/sandbox.h).
+  virtual Status confine(const Confinement& /*needs*/) { return Done{}; }
   // Tells the service manager (ops/service_notification.h).
   virtual Status notify_service(std::string_view /*lines*/) { return Done{}; }
   // How much of the captures a replay has read. Called every few thousand packets.

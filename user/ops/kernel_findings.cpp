@@ -21,6 +21,7 @@
 
 #include "base/unique_fd.h"
 #include "ops/privileges.h"
+#include "ops/sandbox.h"
 
 namespace flowmeter {
 namespace {
@@ -241,6 +242,12 @@ Finding time_namespace_finding() {
   return {"time_namespace", FindingState::kOk, Need::kOptional, "the kernel's own monotonic clock"};
 }
 
+Finding sandbox_finding(const char* what, const Mechanism& mechanism, const char* purpose) {
+  if (mechanism.works) return {what, FindingState::kOk, Need::kOptional, mechanism.text + purpose};
+  return {what, FindingState::kLimited, Need::kOptional,
+          mechanism.text + "; runs go on without it, except with --sandbox require"};
+}
+
 uint64_t least_limit(std::string directory, const std::string& mount, const char* file) {
   uint64_t least = UINT64_MAX;
   for (;;) {
@@ -316,6 +323,11 @@ std::vector<Finding> process_findings() {
   else
     findings.push_back({"CAP_SYS_ADMIN", FindingState::kLimited, Need::kOptional,
                         "no --netns, no names of other programs; metering does not need it"});
+  const Sandbox sandbox = available_sandbox();
+  findings.push_back(
+      sandbox_finding("landlock", sandbox.landlock, ": a run only reaches its own files"));
+  findings.push_back(
+      sandbox_finding("seccomp", sandbox.seccomp, ": a run only makes the system calls it needs"));
   findings.push_back(user_namespace_finding());
   findings.push_back(memory_finding());
   findings.push_back({"cpus", FindingState::kOk, Need::kOptional,

@@ -44,6 +44,16 @@ enum class Attachments { kStay, kChange };
 // The capabilities that the running meter still needs.
 Capabilities capabilities_to_keep(Attachments attachments);
 
+// What a replay keeps if it runs as root, which opens captures and makes files as it goes on. As
+// another user it may only read captures that this user cannot read.
+Capabilities capabilities_of_replay(bool as_other_user);
+
+// Changes the user, the group and the supplementary groups of the process. user: NAME or
+// NAME:GROUP, each a name or a number. The capabilities stay, but files that are created from now
+// on belong to that user, who can go on with them when the capabilities are gone: nothing that
+// exists changes its owner. Requires: this is the only thread.
+Status change_user(const std::string& user);
+
 // Gives up all other capabilities permanently: permitted, effective, inheritable, ambient and, if
 // CAP_SETPCAP allows it, the bounding set; no_new_privs keeps an exec from restoring any. Fails if
 // there are other threads, because the kernel keeps capabilities per thread.

@@ -4,12 +4,35 @@
 #include <unistd.h>
 
 #include "ops/privileges.h"
+#include "ops/sandbox.h"
 #include "ops/service_notification.h"
 
 namespace flowmeter {
 
-Status ProgramHost::drop_privileges(uint64_t keep) {
-  return flowmeter::drop_privileges(keep);
+Status ProgramHost::change_user(const std::string& user) {
+  user_ = user;
+  return flowmeter::change_user(user);
+}
+
+Status ProgramHost::confine(const Confinement& needs) {
+  const bool required = needs.mode == SandboxMode::kRequire;
+  // A replay has few privileges, and no use for them: only with a sandbox it gives them up.
+  const bool is_off = needs.mode == SandboxMode::kOff;
+  if (is_off && !needs.meters && user_.empty()) return Done{};
+  if (Status dropped = drop_privileges(needs.capabilities); !dropped) {
+    if (needs.meters || required || !user_.empty()) return dropped;
+    log_warning("no sandbox: " + dropped.error().message());
+    return Done{};
+  }
+  if (is_off) return Done{};
+  const Sandbox sandbox = enter_sandbox(needs);
+  const std::string text = "sandbox: " + sandbox.text() + (user_.empty() ? "" : ", user " + user_);
+  if (required && !sandbox.is_whole()) return Error{"--sandbox require: " + sandbox.text()};
+  if (sandbox.is_refused())
+    log_warning(text);
+  else if (needs.verbose)
+    log_info(text);
+  return Done{};
 }
 
 Status ProgramHost::notify_service(std::string_view lines) {

@@ -26,13 +26,15 @@ class ProgramHost final : public Host {
   bool stop_is_interruption() const override { return true; }
   bool report_requested() override { return report_signal(); }
 
-  Status drop_privileges(uint64_t keep) override;
+  Status change_user(const std::string& user) override;
+  Status confine(const Confinement& needs) override;
   Status notify_service(std::string_view lines) override;
   bool shows_progress() const override;
   std::string take_secret(const char* variable) override;
 
  private:
   Log log_;
+  std::string user_;  // of change_user()
 };
 
 }  // namespace flowmeter

@@ -101,6 +101,11 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
   return writers;
 }
 
+std::vector<std::string> directories(const OutputOptions& options) {
+  const auto& http = std::any_cast<const HttpOptions&>(options.own.at(&kHttpOutput));
+  return http.spool.empty() ? std::vector<std::string>() : std::vector{http.spool};
+}
+
 }  // namespace
 
 constinit const OutputKind kHttpOutput = {
@@ -114,6 +119,7 @@ constinit const OutputKind kHttpOutput = {
     .check = check,
     .format = format_of<JsonFormat>,
     .open = open,
+    .directories = directories,
 };
 
 }  // namespace flowmeter

@@ -73,6 +73,8 @@ struct OutputKind {
   Result<std::vector<std::unique_ptr<RowWriter>>> (*open)(const std::vector<std::string>& where,
                                                           const OutputOptions& options,
                                                           Host& host) = nullptr;
+  // The directories that its writers change during the run. Null: none.
+  std::vector<std::string> (*directories)(const OutputOptions& options) = nullptr;
 
   bool is_file() const { return open == nullptr; }
 };

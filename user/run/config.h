@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/confinement.h"
 #include "base/log.h"
 #include "features/feature_sets.h"
 #include "flowmeter/settings.h"
@@ -52,6 +53,9 @@ struct Config {
 
   std::optional<double> duration_s;
   std::optional<uint64_t> packets;
+
+  SandboxMode sandbox = SandboxMode::kAuto;
+  std::string user;  // that the process becomes; empty: it stays
 
   bool top = false;
   bool strict = false;

@@ -12,6 +12,7 @@
 #include "kernel/metered_interfaces.h"
 #include "kernel/pins.h"
 #include "ops/privileges.h"
+#include "run/confinement.h"
 #include "run/live_rows.h"
 #include "run/report.h"
 #include "run/run.h"
@@ -102,7 +103,7 @@ class LiveRun {
     const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
     const Capabilities keep =
         capabilities_to_keep(hooks_change ? Attachments::kChange : Attachments::kStay);
-    if (Status dropped = host_.drop_privileges(keep); !dropped) return dropped;
+    if (Status confined = host_.confine(confinement_of(config_, keep)); !confined) return confined;
     return datapath_->resumed() ? resume() : Done{};
   }
 

@@ -294,6 +294,18 @@ std::vector<Option> other_options(Config& config) {
   return {
       {"--strict", kOther, flag(config.strict), "Fail on a damaged capture (exit status 1)",
        kKeyword},
+      {"--sandbox", kOther,
+       choice<SandboxMode>(config.sandbox, "MODE", "a mode",
+                           {{"auto", SandboxMode::kAuto},
+                            {"off", SandboxMode::kOff},
+                            {"require", SandboxMode::kRequire}}),
+       "Give up files and system calls that are not needed,\n"
+       "before packets are read: auto (as far as the system\n"
+       "allows it; -v says how far), off, or require (fail if\n"
+       "it allows only a part)"},
+      {"--user", kOther, text(config.user, "NAME", "needs a user"),
+       "Root: run as this user (or NAME:GROUP), who owns all\n"
+       "files that are created; privileges end after attaching"},
       {"-v,--verbose", kOther, flag(config.verbose), "Print more messages", kKeyword},
       {"-q,--quiet", kOther, flag(config.quiet), "Print no account of packets and no progress"},
   };

@@ -73,7 +73,7 @@ struct Opening {
   }
 
   Status open_path(const std::string& path, std::unique_ptr<RowFormat> format) {
-    if (path != "-" && (options.rotation || !compression_suffix(path).empty())) {
+    if (is_whole_file(path, options)) {
       // Compression and synchronising to the disk take time, so it gets a separate thread.
       auto files = WholeFiles::open(path, *format, options.rotation);
       if (!files) return files.error();
@@ -112,6 +112,10 @@ struct Opening {
 };
 
 }  // namespace
+
+bool is_whole_file(const std::string& path, const OutputOptions& options) {
+  return path != "-" && (options.rotation || !compression_suffix(path).empty());
+}
 
 Status check_outputs(const OutputOptions& options) {
   const std::vector<std::string> paths = options.paths();

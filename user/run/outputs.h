@@ -14,6 +14,9 @@ namespace flowmeter {
 // Checks the outputs as a whole; fails with a usage error. Requires: at least one is named.
 Status check_outputs(const OutputOptions& options);
 
+// Whether it is a rotated or compressed file, which is made beside its path and then renamed.
+bool is_whole_file(const std::string& path, const OutputOptions& options);
+
 // Opens all of them. Requires: settle_options() was called, no privilege has been given up, no
 // thread is running, and host outlives them.
 Result<std::unique_ptr<SinkGroup>> open_outputs(const OutputOptions& options,

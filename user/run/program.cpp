@@ -31,8 +31,14 @@ Status prepare_default_output(const std::string& path, Host& host) {
   return Done{};
 }
 
+// Checks what the run needs, and then becomes the user who owns the outputs.
+Status prepare(const Config& config, Host& host) {
+  if (Status inputs = check_inputs(config, host); !inputs) return inputs;
+  return config.user.empty() ? Done{} : host.change_user(config.user);
+}
+
 ExitCode run_compat(const Config& config, Host& host) {
-  if (Status inputs = check_inputs(config, host); !inputs) return fail(host, inputs.error());
+  if (Status prepared = prepare(config, host); !prepared) return fail(host, prepared.error());
   handle_signals();
   auto engine = open_compat_engine(config);
   if (!engine) return fail(host, engine.error());
@@ -73,7 +79,7 @@ ExitCode run_program(const Config& config, Host& host) {
   auto columns =
       select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
   if (!columns) return fail(host, columns.error());
-  if (Status inputs = check_inputs(config, host); !inputs) return fail(host, inputs.error());
+  if (Status prepared = prepare(config, host); !prepared) return fail(host, prepared.error());
   return run_meter(config, *columns, host);
 }
 

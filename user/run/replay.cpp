@@ -8,6 +8,8 @@
 
 #include "capture/capture_consumer.h"
 #include "flows/replay.h"
+#include "ops/privileges.h"
+#include "run/confinement.h"
 #include "run/report.h"
 #include "run/run.h"
 
@@ -144,6 +146,9 @@ class CaptureRun {
       : config_(config), consumer_(consumer), progress_(progress), host_(host) {}
 
   ExitCode run() {
+    const Capabilities keep = capabilities_of_replay(!config_.user.empty());
+    if (Status confined = host_.confine(confinement_of(config_, keep)); !confined)
+      return flowmeter::fail(host_, confined.error());
     const auto start = Clock::now();
     bool good = read_all();
     if (Status written = consumer_.finish(); !written) good = fail(written.error().message());

@@ -270,6 +270,8 @@ class Booted(cases.Case):
         self.assertEqual(int(re.search(r"CapBnd:\s+(\w+)", said)[1], 16) & ~NEEDED, 0)
         self.assertRegex(said, r"NoNewPrivs:\s+1\n")
         self.assertRegex(said, r"Seccomp:\s+2\n")
+        if not meter.missing_sandbox():
+            self.assertRegex(self.log(), r"info: sandbox: landlock abi \d+, seccomp \(\d+ calls\)\n")
         self.systemctl("stop", UNIT)
         self.assertEqual(self.shown("Result", "ExecMainStatus"), ["success", "0"], self.log())
         account = meter.account_of(self.log())

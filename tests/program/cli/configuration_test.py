@@ -23,6 +23,7 @@ VALUES = {
     "log-format": ("text", "logfmt", "json"),
     "log-level": ("error", "warning", "debug"),
     "on-full": ("block", "drop", "block"),
+    "sandbox": ("off", "require", "auto"),
     "rotate": ("1h", "2h", "500MB"),
     "batch": ("2001", "2002", "2003"),
     "float-format": ("fixed:1", "shortest", "fixed:2"),
@@ -267,7 +268,7 @@ class Logs(Configured):
         self.assertEqual(self.replay("--log-level", "error"), [])
         self.assertEqual(len(self.replay("--log-level", "warning")), 1)
         self.assertEqual(len(self.replay("--log-level", "info")), 2)
-        self.assertEqual(len(self.replay("--log-level", "debug")), 3, "with -v's lines")
+        self.assertEqual(len(self.replay("--log-level", "debug")), 4, "with -v's lines")
 
     def test_wrong_names(self):
         self.assert_usage(run("-f", "x", "--log-format", "xml"), "xml", "json")

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "run/confinement.h"
+
+#include <filesystem>
+
+#include "run/outputs.h"
+
+namespace flowmeter {
+namespace {
+
+std::string directory_of(const std::string& path) {
+  const std::string directory = std::filesystem::path(path).parent_path();
+  return directory.empty() ? "." : directory;
+}
+
+void add_output(const OutputTarget& target, const OutputOptions& options, Confinement& needs) {
+  const OutputKind& kind = *target.kind;
+  if (!kind.is_file())
+    needs.connects = true;
+  else if (target.where != "-")
+    needs.changes.push_back(is_whole_file(target.where, options) ? directory_of(target.where)
+                                                                 : target.where);
+  if (!kind.directories) return;
+  for (std::string& directory : kind.directories(options))
+    needs.changes.push_back(std::move(directory));
+}
+
+}  // namespace
+
+Confinement confinement_of(const Config& config, uint64_t keep) {
+  Confinement needs;
+  needs.mode = config.sandbox;
+  needs.verbose = config.verbose;
+  needs.meters = config.live();
+  needs.capabilities = keep;
+  needs.reads = config.captures;
+  for (const OutputTarget& target : config.outputs.targets)
+    add_output(target, config.outputs, needs);
+  if (config.live()) {
+    needs.reads.push_back("/proc/self");
+    needs.changes.push_back("/dev/null");  // of a guardian (kernel/clsact.cpp)
+  }
+  if (!config.pin.empty()) {
+    needs.changes.push_back(config.pin);
+    needs.removes_directories_from.push_back(directory_of(config.pin));
+  }
+  return needs;
+}
+
+}  // namespace flowmeter
