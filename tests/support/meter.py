@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Starts the program under test, waits for it and stops it; reads its rows and its account."""
+import contextlib
 import csv
 import ctypes
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -134,6 +136,15 @@ class Meter:
         self.process.send_signal(signal_number)
         return self.wait()
 
+    def bpf_objects(self):
+        """Kinds and ids of the BPF objects that the process holds."""
+        found = set()
+        for fd in os.listdir(f"/proc/{self.process.pid}/fdinfo"):
+            with contextlib.suppress(FileNotFoundError), \
+                    open(f"/proc/{self.process.pid}/fdinfo/{fd}", encoding="ascii") as info:
+                found.update(re.findall(r"^(link|prog|map)_id:\s*(\d+)", info.read(), re.M))
+        return found
+
     def stop_clean(self, signal_number=signal.SIGINT):
         """Stops it; it must succeed, and its account must balance and agree with the rows."""
         done = self.stop(signal_number)
@@ -147,3 +158,26 @@ class Meter:
         case.assertEqual(packets_in(rows), done.account["metered"], done.err)
         case.assertEqual(len(rows), done.account["flows"], done.err)
         return done
+
+
+def bpf_object_exists(kind, number):
+    return subprocess.run(["bpftool", kind, "show", "id", number], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+class stopped:
+    """The daemon is stopped; the kernel continues metering."""
+
+    def __init__(self, live):
+        self.process = live.process
+
+    def __enter__(self):
+        self.process.send_signal(signal.SIGSTOP)
+        wait_for("the daemon is stopped", self.stands)
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stands(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "T"

@@ -91,21 +91,3 @@ class Limits(live_cases.Live):
         for row in rows:
             ports[int(row["dst_port"])] += int(row["tot_fwd_pkts"])
         return ports
-
-
-class stopped:
-    """The daemon is stopped; the kernel continues metering."""
-
-    def __init__(self, live):
-        self.process = live.process
-
-    def __enter__(self):
-        self.process.send_signal(signal.SIGSTOP)
-        meter.wait_for("the daemon is stopped", self.stands)
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGCONT)
-
-    def stands(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "T"

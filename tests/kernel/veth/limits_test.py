@@ -9,7 +9,8 @@ import time
 import capture
 import meter
 import namespaces
-from limit_cases import HEADERS, Limits, hooks, rare, stopped, totals
+from limit_cases import HEADERS, Limits, hooks, rare, totals
+from meter import stopped
 from namespaces import A4, B4
 
 

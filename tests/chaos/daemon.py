@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The meters of a scenario: several processes, one after another, with the same command line."""
+import os
+import signal
+import subprocess
+
+import cases
+import meter
+
+SMALL = {"--max-flows": "32768", "--event-memory": "8", "--idle-timeout": "1", "--tcp-linger": "0.5"}
+
+
+class Process(meter.Meter):
+    """meter.Meter without an output of its own."""
+
+    def __init__(self, case, log, command, **options):
+        self.case, self.log, self.name = case, log, os.path.basename(log)
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file,
+                                            preexec_fn=meter.die_with_parent, **options)
+        case.addCleanup(self._end)
+
+
+class Daemon:
+    def __init__(self, world, output, *arguments, interfaces="veth*", name="meter", environment=()):
+        self.world, self.output, self.name = world, output, name
+        self.environment = {**os.environ, "no_proxy": "*", **dict(environment)}
+        sizes = [word for pair in SMALL.items() if pair[0] not in arguments for word in pair]
+        self.command = [*world.host.enter, cases.meter_path, "-i", interfaces, *sizes, *output.arguments, *arguments, "-v"]
+        self.runs, self.objects = [], set()
+
+    @property
+    def now(self):
+        return self.runs[-1]
+
+    @property
+    def pid(self):
+        return self.now.process.pid
+
+    def start(self):
+        log = self.world.case.path(f"{self.name}-{len(self.runs)}.log")
+        self.runs.append(Process(self.world.case, log, self.command, env=self.environment))
+        self.now.wait_attached()
+        self.objects |= self.now.bpf_objects()
+
+    def wait_metering(self, interface):
+        meter.wait_for(f"{interface} is metered", lambda: f": metering {interface}\n" in self.now.err())
+
+    def stop(self, number=signal.SIGINT):
+        """A stop that must succeed, with a balanced account."""
+        self.objects |= self.now.bpf_objects()
+        done = self.now.stop(number)
+        self.world.case.assertEqual((done.code, done.errors), (0, []), done.err[-3000:])
+        meter.assert_balanced(self.world.case, done.account)
+        return done

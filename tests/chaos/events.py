@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What happens to a meter while it runs. Each event takes the running case, and leaves it in a state in which any other event
+may happen."""
+import os
+import resource
+
+import meter
+from http_server import CUT, LATE, SILENT
+
+FAILURES = (SILENT, CUT, LATE, 500, 503)
+
+
+# ---- the process -----------------------------------------------------------------------------------------------------
+
+
+def paused(chaos):
+    with meter.stopped(chaos.daemon.now):
+        chaos.world.pause(0.2, 1.5)
+
+
+def few_files(chaos):
+    """The process may open no more files than it has."""
+    pid = chaos.daemon.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), before[1]))
+    chaos.world.pause(0.5, 2)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def clock_steps(chaos):
+    """Of the meter's wall clock, back and forth by up to an hour."""
+    chaos.clock.step(chaos.world.random.randrange(-3600, 3600))
+    chaos.world.pause(0.5, 1.5)
+
+
+# ---- the interfaces --------------------------------------------------------------------------------------------------
+
+
+def renamed(chaos):
+    wire = chaos.world.random.choice(chaos.world.wires)
+    for name in ("wan7", wire.name):
+        chaos.world.host.ip("link", "set", "dev", wire.name if name == "wan7" else "wan7", "name", name)
+        chaos.world.pause(0.1, 0.7)
+
+
+def offloads(chaos):
+    for wire in chaos.world.wires:
+        for namespace, name in wire.devices:
+            wanted = [word for what in ("tso", "gso", "gro") for word in (what, chaos.world.random.choice(("on", "off")))]
+            namespace.run("ethtool", "-K", name, *wanted)
+
+
+def mtu(chaos):
+    """No frame of the traffic is longer than the smallest of them."""
+    wire = chaos.world.random.choice(chaos.world.wires)
+    for namespace, name in wire.devices:
+        namespace.ip("link", "set", "dev", name, "mtu", str(chaos.world.random.choice((576, 1280, 1500, 9000, 65535))))
+
+
+def removed(chaos):
+    """A wire that carries packets goes, and another one comes."""
+    world = chaos.world
+    old = world.random.choice(world.wires)
+    new = world.add_wire()
+    chaos.daemon.wait_metering(new.name)
+    new.doubtful = False
+    world.wires = [wire for wire in world.wires if wire is not old]
+    old.settle()
+    world.host.ip("link", "del", old.name)
+    meter.wait_for(f"{old.name} is released", lambda: f"stopped metering {old.name}:" in chaos.daemon.now.err())
+
+
+def crowd(chaos):
+    """200 interfaces come and go."""
+    world, count = chaos.world, 200
+    first = chaos.crowds = getattr(chaos, "crowds", 1000) + count
+    world.batch(*(f"link add veth{number} group {first} type veth peer name peer{number} netns {world.far.name}"
+                  for number in range(first, first + count)))
+    world.pause(0, 2)
+    world.host.ip("link", "del", "group", str(first))
+
+
+# ---- the outputs -----------------------------------------------------------------------------------------------------
+
+
+def server_hangs(chaos):
+    """It is silent, refuses, or closes connections."""
+    plan = chaos.output.service.plan
+    chaos.output.service.plan = lambda number: chaos.world.random.choice(FAILURES)
+    chaos.world.pause(0.5, 3)
+    chaos.output.service.plan = plan
+
+
+def server_stops(chaos):
+    chaos.output.service.stop()
+    chaos.world.pause(0.5, 2)
+    chaos.output.service.start()

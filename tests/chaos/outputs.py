@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the rows of a scenario go, and all places in which they are found at its end."""
+import gzip
+import json
+import os
+import subprocess
+import zlib
+
+import meter
+from http_server import Service
+
+
+def content(path):
+    """The text of a file. Of a compressed file that a killed run has left, as much as can be read."""
+    name = path.removesuffix(".part")
+    if name.endswith(".zst"):
+        done = subprocess.run(["zstd", "-dcq", path], capture_output=True, timeout=60)
+        if done.returncode != 0 and not path.endswith(".part"):
+            raise AssertionError(f"{path}: {done.stderr.decode()}")
+        return done.stdout.decode()
+    with open(path, "rb") as file:
+        data = file.read()
+    if not name.endswith(".gz"):
+        return data.decode()
+    if not path.endswith(".part"):
+        return gzip.decompress(data).decode()
+    return zlib.decompressobj(wbits=31).decompress(data).decode()
+
+
+def parsed(text, path, cut=False):
+    """Its rows. cut: it may end within a row."""
+    if text and not text.endswith("\n"):
+        if not cut:
+            raise AssertionError(f"{path} ends within a row: {text[-200:]!r}")
+        text = text[:text.rfind("\n") + 1]
+    if ".json" in os.path.basename(path) or path.endswith(".ndjson"):
+        return [{name: str(value) for name, value in json.loads(line).items()} for line in text.splitlines()]
+    rows = meter.rows_of(text)
+    for row in rows:
+        if None in row or None in row.values() or row["src_ip"] == "src_ip":
+            raise AssertionError(f"{path} has a damaged row: {row}")
+    return rows
+
+
+class Files:
+    """Plain, compressed or rotated files: everything whose name starts with that of the option."""
+
+    def __init__(self, world, name="flows.csv", *more):
+        self.directory, self.stem = world.out, name.split(".")[0]
+        self.path = os.path.join(self.directory, name)
+        self.arguments = ["--json" if ".json" in name else "-c", self.path, *more]
+
+    def names(self):
+        return sorted(name for name in os.listdir(self.directory) if name.startswith(self.stem))
+
+    def rows(self):
+        paths = [os.path.join(self.directory, name) for name in self.names()]
+        return [row for path in paths for row in self.rows_of(path)]
+
+    def rows_of(self, path):
+        return parsed(content(path), path, cut=path.endswith(".part"))
+
+
+class Http:
+    """A server and a spool. A batch whose answer was lost is sent again, so equal requests count once."""
+
+    def __init__(self, world, *more):
+        with world.host.inside():  # for its listening socket; its threads need not be inside
+            self.service = Service(world.case)
+        self.spool = world.case.path("spool")
+        os.mkdir(self.spool, 0o777)
+        self.arguments = ["-u", self.service.url(), "--url-batch", "100", "--url-timeout", "1", "--url-spool", self.spool, *more]
+
+    def spooled(self):
+        for folder, _, names in os.walk(self.spool):
+            for name in sorted(names):
+                if name.endswith(".ndjson"):
+                    path = os.path.join(folder, name)
+                    with open(path, "rb") as file:
+                        file.seek(int(name.removesuffix(".ndjson").split("-")[1]))
+                        yield from parsed(file.read().decode(), path)
+
+    def rows(self):
+        with self.service.lock:
+            taken = [{name: str(value) for name, value in row.items()} for row in self.service.acknowledged]
+        unique = {json.dumps(row): row for row in [*taken, *self.spooled()]}
+        return list(unique.values())

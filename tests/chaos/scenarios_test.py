@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Random interruptions of a meter under traffic whose every packet is known: at the end each packet is in one row, or the
+meter has said that it is not. CHAOS_SEED=N repeats the moments of a run, and its traffic."""
+import os
+import secrets
+
+import cases
+import check
+import events
+import namespaces
+from daemon import Daemon
+from ledger import Traffic
+from outputs import Files, Http
+from world import Clock, World
+
+LABEL = "chaos"
+
+
+class Chaos(cases.Case):
+    def setUp(self):
+        super().setUp()
+        missing = namespaces.missing_here()
+        if missing:
+            self.skipTest(missing)
+        seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(1 << 32))
+        print(f"CHAOS_SEED={seed}", flush=True)
+        self.world = World(self, seed, wires=2)
+
+    def chaos(self, *happens, output=None, arguments=(), environment=(), beside=(), clock_steps=False):
+        """The events happen in random order, at random moments. beside: meters that run all the time, undisturbed."""
+        self.output = output or Files(self.world)
+        self.daemon = Daemon(self.world, self.output, *arguments, environment=environment)
+        daemons = [self.daemon, *beside]
+        try:
+            self.run_all(daemons, happens)
+            for daemon in daemons:
+                done, rows = daemon.stop(), daemon.output.rows()
+                check.conservation(self, self.world.ledger, rows, done, clock_steps)
+                print(f"{self.world.ledger.packets.total()} packets, {len(rows)} rows, {done.account['lost']} lost")
+            check.link_counters(self, self.world)
+            check.nothing_left(self, *daemons)
+        except Exception:
+            for run in (run for daemon in daemons for run in daemon.runs):
+                print(f"---- {run.name}\n{run.err()[-4000:]}")
+            raise
+
+    def run_all(self, daemons, happens):
+        for daemon in daemons:
+            daemon.start()
+        traffic = Traffic(self.world)
+        traffic.start()
+        try:
+            for event in self.world.random.sample(happens, len(happens)):
+                self.world.pause()
+                print("----", event.__name__, flush=True)
+                event(self)
+            self.world.pause()
+        finally:
+            traffic.end()
+        self.world.wait_arrived()
+
+
+class Pick(Chaos):
+    """Some of everything, for the fast tier."""
+
+    LABEL = "veth"
+
+    def test_process(self):
+        self.chaos(*[events.paused, events.few_files] * 2)
+
+    def test_links(self):
+        self.chaos(events.offloads, events.mtu, events.renamed, events.removed, arguments=("--datapath", "kernel"))
+
+    def test_server(self):
+        self.chaos(events.server_hangs, events.server_stops, events.paused, output=Http(self.world))
+
+
+class Process(Chaos):
+    def test_paused(self):
+        self.chaos(*[events.paused] * 6)
+
+    def test_few_files(self):
+        self.chaos(*[events.few_files] * 4)
+
+    def test_clock_steps(self):
+        self.clock = Clock(self)
+        self.chaos(*[events.clock_steps, events.paused] * 3, environment=self.clock.environment, clock_steps=True)
+
+    def test_two_meters(self):
+        other = Daemon(self.world, Files(self.world, "others.json.gz", "--rotate", "1s"), name="other")
+        self.chaos(*[events.paused] * 4, beside=[other])
+
+
+class Links(Chaos):
+    def test_devices(self):
+        self.chaos(*[events.offloads, events.mtu, events.renamed] * 4)
+
+    def test_removed(self):
+        self.chaos(*[events.removed] * 4)
+
+    def test_removed_datapath_kernel(self):
+        self.chaos(*[events.removed] * 4, arguments=("--datapath", "kernel"))
+
+    def test_crowd(self):
+        self.chaos(*[events.crowd] * 4)
+
+    def test_everything(self):
+        self.chaos(*[events.crowd, events.removed, events.offloads, events.mtu, events.renamed, events.paused] * 2)
+
+
+class Outputs(Chaos):
+    def test_rotated(self):
+        self.chaos(*[events.paused] * 3, output=Files(self.world, "flows.csv", "--rotate", "1s"))
+
+    def test_rotated_compressed(self):
+        self.chaos(*[events.paused] * 3, output=Files(self.world, "flows.json.zst", "--rotate", "200KB"))
+
+    def test_server(self):
+        self.chaos(*[events.server_hangs, events.server_stops] * 3, output=Http(self.world))

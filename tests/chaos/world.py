@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What one scenario runs in: a metered namespace, a peer, wires between them, a clock of its own. All of
+it is removed at the end of the case."""
+import mmap
+import os
+import random
+import shutil
+import struct
+import time
+
+import meter
+import namespaces
+from ledger import UDP, Ledger, PacketSender, segment_sender
+
+MAC = "02:00:00:{:02x}:{:02x}:0{}"
+
+
+class Wire:
+    """veth<number> of the metered side, joined with peer<number>. Its ends have no IPv6 and no ARP, so that it carries only
+    what is in the ledger."""
+
+    def __init__(self, world, number, segmented=True):
+        self.world, self.number, self.name, self.peer = world, number, f"veth{number}", f"peer{number}"
+        self.doubtful = False  # see Ledger
+        macs = [MAC.format(number >> 8, number & 255, end) for end in (1, 2)]
+        namespaces.run("ip", "link", "add", self.name, "netns", world.host.name, "address", macs[0], "type", "veth",
+                       "peer", "name", self.peer, "netns", world.far.name, "address", macs[1])
+        self.devices = (world.host, self.name), (world.far, self.peer)
+        for namespace, name in self.devices:
+            namespace.run("ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off")
+            namespace.ip("link", "set", "dev", name, "up")
+        self.ends = []
+        for namespace, name, (ours, theirs) in ((*self.devices[0], macs), (*self.devices[1], macs[::-1])):
+            with namespace.inside():
+                self.ends.append(PacketSender(name, ours, theirs))
+            world.case.addCleanup(self.ends[-1].socket.close)
+        self.segmented = self._segmented(macs) if segmented else None
+
+    def _segmented(self, macs):
+        """(socket, its 5-tuple) at each end, to an address whose neighbour is known and which nobody has."""
+        ends = []
+        for end, (namespace, name) in enumerate(self.devices):
+            ours, theirs = f"198.18.{self.number}.{1 + end}", f"198.18.{self.number}.{77 + end}"
+            namespace.ip("addr", "add", ours + "/24", "dev", name)
+            namespace.ip("neigh", "replace", theirs, "lladdr", macs[1 - end], "dev", name, "nud", "permanent")
+            with namespace.inside():
+                ends.append((segment_sender(ours, 40000), (ours, theirs, 40000, 7000, UDP)))
+            self.world.case.addCleanup(ends[-1][0].close)
+        return ends
+
+    def buffers_seen(self):
+        """By the kernel's own counters of the metered end (ip -s link)."""
+        return self.world.host.link_counters(self.name)[0]
+
+    def settle(self):
+        """Waits until what was sent so far has arrived. Packets from now on are doubtful."""
+        self.doubtful = True
+        sent = self.world.ledger.buffers[self]
+        meter.wait_for(f"{self.name} has what was sent", lambda: self.buffers_seen() >= sent)
+
+
+class World:
+    def __init__(self, case, seed, wires=1):
+        self.case, self.random, self.ledger = case, random.Random(seed), Ledger()
+        self.host, self.far = namespaces.Namespace(case, "h"), namespaces.Namespace(case, "f")
+        for namespace in (self.host, self.far):
+            namespace.run("sh", "-c", "for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done")
+        self.wires = [Wire(self, number) for number in range(1, 1 + wires)]
+        self.out = case.path("out")
+        os.mkdir(self.out, 0o777)
+
+    def add_wire(self):
+        """Its packets are doubtful until it is metered."""
+        wire = Wire(self, max(each.number for each in self.wires) + 1)
+        wire.doubtful = True
+        self.wires = [*self.wires, wire]
+        return wire
+
+    def batch(self, *lines):
+        """Commands of ip, all at once, in the metered namespace."""
+        with open(self.case.path("batch"), "w", encoding="ascii") as file:
+            file.write("\n".join(lines) + "\n")
+        self.host.ip("-batch", file.name)
+
+    def pause(self, least=0.1, most=1.0):
+        """The moments of events are random, so this is no wait for a condition."""
+        time.sleep(self.random.uniform(least, most))
+
+    def wait_arrived(self):
+        """Waits until the metered end of each wire has seen what was sent."""
+        for wire in self.wires:
+            meter.wait_for(f"{wire.name} has what was sent",
+                           lambda wire=wire: wire.buffers_seen() >= self.ledger.buffers[wire])
+
+
+class Clock:
+    """The wall clock of a meter, which other processes do not see (step_clock.c)."""
+
+    def __init__(self, case):
+        if not shutil.which("cc"):
+            case.skipTest("needs a C compiler")
+        library, path = case.path("step_clock.so"), case.path("clock")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "step_clock.c")
+        namespaces.run("cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, source)
+        with open(path, "wb") as file:
+            file.write(bytes(8))
+        # A sanitizer's library need not be the first one.
+        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        self.environment = {"LD_PRELOAD": library, "STEP_CLOCK": path, "ASAN_OPTIONS": asan}
+        with open(path, "r+b") as file:
+            self.page = mmap.mmap(file.fileno(), 8)
+        case.addCleanup(self.page.close)
+
+    def step(self, ahead_s):
+        self.page[:] = struct.pack("q", ahead_s)
