@@ -8,11 +8,6 @@
 namespace flowmeter {
 namespace {
 
-std::string directory_of(const std::string& path) {
-  const std::string directory = std::filesystem::path(path).parent_path();
-  return directory.empty() ? "." : directory;
-}
-
 void add_output(const OutputTarget& target, const OutputOptions& options, Confinement& needs) {
   const OutputKind& kind = *target.kind;
   if (!kind.is_file())
@@ -26,6 +21,13 @@ void add_output(const OutputTarget& target, const OutputOptions& options, Confin
 }
 
 }  // namespace
+
+std::string directory_of(const std::string& path) {
+  std::filesystem::path named(path);
+  if (!named.has_filename()) named = named.parent_path();  // "pins/"
+  const std::string directory = named.parent_path();
+  return directory.empty() ? "." : directory;
+}
 
 Confinement confinement_of(const Config& config, uint64_t keep) {
   Confinement needs;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -11,6 +12,7 @@
 #include "ops/signals.h"
 #include "output/flow_printer.h"
 #include "run/check.h"
+#include "run/confinement.h"
 #include "run/outputs.h"
 #include "run/run.h"
 
@@ -31,10 +33,27 @@ Status prepare_default_output(const std::string& path, Host& host) {
   return Done{};
 }
 
+// Whether the user can remove the pins at the end, without root's rights. (access() does not count
+// capabilities, unlike every other call.)
+Status check_pins_of_user(const Config& config) {
+  const std::string& pins = config.pin;
+  if (pins.empty() || ::access(pins.c_str(), W_OK | X_OK) == 0) return Done{};
+  if (errno == ENOENT) {
+    const std::string parent = directory_of(pins);
+    if (::access(parent.c_str(), X_OK) == 0) return Done{};
+  }
+  return Error{"--pin " + pins + ": user " + config.user +
+                   " cannot reach or change it (chmod 711 its BPF file system, chown it, or choose "
+                   "another one)",
+               errno};
+}
+
 // Checks what the run needs, and then becomes the user who owns the outputs.
 Status prepare(const Config& config, Host& host) {
   if (Status inputs = check_inputs(config, host); !inputs) return inputs;
-  return config.user.empty() ? Done{} : host.change_user(config.user);
+  if (config.user.empty()) return Done{};
+  if (Status changed = host.change_user(config.user); !changed) return changed;
+  return check_pins_of_user(config);
 }
 
 ExitCode run_compat(const Config& config, Host& host) {

@@ -238,6 +238,17 @@ class Users(Sandboxed):
         self.assertEqual(meter.packets_in(second.rows()), done.account["metered"], done.err)
         self.assertEqual(os.listdir(bpf + "/meter"), [], "only root can remove the directory itself")
 
+    def test_must_reach_the_pins(self):
+        """They could not be removed at the end."""
+        bpf = self.path("bpf")
+        os.mkdir(bpf)
+        namespaces.run("mount", "-t", "bpf", "-o", "mode=0700", "none", bpf)
+        self.addCleanup(namespaces.run, "umount", "-l", bpf)
+        done = self.start(self.pair.a, "--user", "nobody", "--pin", bpf + "/meter").wait()
+        self.assertEqual((done.code, len(done.errors)), (1, 1), done.err)
+        self.assertIn(f"--pin {bpf}/meter: user nobody cannot reach or change it", done.errors[0])
+        self.assertFalse(os.path.exists(bpf + "/meter"))
+
     def test_that_are_refused(self):
         done = meter.run("-i", "lo", "--user", "no-such-user", "-c", self.path("x.csv"))
         self.assertEqual((done.code, done.errors), (1, ["flowmeter-ebpf: error: --user no-such-user: there is no user "
