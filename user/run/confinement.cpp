@@ -36,12 +36,10 @@ Confinement confinement_of(const Config& config, uint64_t keep) {
   needs.meters = config.live();
   needs.capabilities = keep;
   needs.reads = config.captures;
+  needs.reads.push_back("/proc/self");  // of the C library, and of sanitizers
   for (const OutputTarget& target : config.outputs.targets)
     add_output(target, config.outputs, needs);
-  if (config.live()) {
-    needs.reads.push_back("/proc/self");
-    needs.changes.push_back("/dev/null");  // of a guardian (kernel/clsact.cpp)
-  }
+  if (config.live()) needs.changes.push_back("/dev/null");  // of a guardian (kernel/clsact.cpp)
   if (!config.pin.empty()) {
     needs.changes.push_back(config.pin);
     needs.removes_directories_from.push_back(directory_of(config.pin));
