@@ -17,8 +17,9 @@
 namespace flowmeter {
 namespace {
 
+// Any family will do. The sandbox of a meter without URLs has no Internet sockets.
 UniqueFd control_socket() {
-  return UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 }
 
 // One ETHTOOL_… command.

@@ -196,12 +196,10 @@ void allow_sockets(Filter& filter, bool connects) {
   filter.add(SCMP_ACT_ALLOW, kWithSockets);
   for (const unsigned long request : kInterfaceIoctls) filter.allow("ioctl", {is(1, request)});
   for (const int family : {AF_UNIX, AF_NETLINK}) filter.allow("socket", {is(0, family)});
-  for (const int family : {AF_INET, AF_INET6}) {
-    // For the ioctls of interfaces; and DNS.
-    filter.allow("socket", {is(0, family), {1, SCMP_CMP_MASKED_EQ, kType, SOCK_DGRAM}});
-    if (connects)
-      filter.allow("socket", {is(0, family), {1, SCMP_CMP_MASKED_EQ, kType, SOCK_STREAM}});
-  }
+  if (!connects) return;
+  for (const int family : {AF_INET, AF_INET6})
+    for (const uint64_t type : {SOCK_STREAM, SOCK_DGRAM})  // HTTP, DNS
+      filter.allow("socket", {is(0, family), {1, SCMP_CMP_MASKED_EQ, kType, type}});
 }
 
 void allow_all(Filter& filter, const Confinement& needs) {

@@ -240,6 +240,7 @@ TEST_F(SandboxedConnection, IsForRunsThatSendToServers) {
   EXPECT_EQ(outcome([] { return error_of(::socket(AF_UNIX, SOCK_DGRAM, 0)); }), 0);
   EXPECT_EQ(outcome([] { return error_of(::socket(AF_NETLINK, SOCK_RAW, 0)); }), 0);
   EXPECT_EQ(outcome([] { return error_of(::socket(AF_PACKET, SOCK_RAW, 0)); }), ENOSYS);
+  EXPECT_EQ(outcome([] { return error_of(::socket(AF_INET6, SOCK_DGRAM, 0)); }), ENOSYS);
   needs_.connects = true;
   EXPECT_EQ(connecting(), 0);
   EXPECT_EQ(opening("/etc/resolv.conf", O_RDONLY), 0);
