@@ -13,7 +13,7 @@ meter_path = os.path.join(ROOT, "build", "flowmeter-ebpf")
 
 
 class Case(unittest.TestCase):
-    """A case with a directory of its own, which other users may enter and write to."""
+    """A case with a directory of its own, which other users may enter and write to, as /tmp."""
 
     maxDiff = None
 
@@ -23,7 +23,7 @@ class Case(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="fmtest-")
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
 
     def path(self, name):
         return os.path.join(self.directory, name)

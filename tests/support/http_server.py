@@ -6,12 +6,14 @@ import json
 import socket
 import socketserver
 import ssl
+import struct
 import subprocess
 import threading
 import time
 
 # Actions for a request; a number is an HTTP status.
 CUT = "cut"  # takes it and closes the connection without an answer
+RESET = "reset"  # takes it and resets the connection
 CUT_ANSWER = "cut answer"  # closes it in the middle of a 200 answer's body
 LATE = "late"  # answers 200 when the client has long gone
 SILENT = "silent"  # never answers
@@ -42,6 +44,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             service.stopping.wait(60)
             self.close_connection = True
         elif action == CUT:
+            self.close_connection = True
+        elif action == RESET:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
         elif action == LATE:
             service.stopping.wait(3)
@@ -74,10 +79,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class Service:
-    """plan(n) says what to do with the n-th request (from 1)."""
+    """plan(n) says what to do with the n-th request (from 1). tls(context) changes what the server accepts."""
 
-    def __init__(self, case, plan=lambda n: 200, certificate=None, start=True, address="127.0.0.1"):
-        self.plan, self.certificate, self.address = plan, certificate, address
+    def __init__(self, case, plan=lambda n: 200, certificate=None, start=True, address="127.0.0.1", tls=None):
+        self.plan, self.certificate, self.address, self.tls = plan, certificate, address, tls
         self.lock = threading.Lock()
         self.requests, self.acknowledged = [], []
         self.server, self.stopping = None, threading.Event()
@@ -98,6 +103,8 @@ class Service:
         if self.certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self.certificate)
+            if self.tls:
+                self.tls(context)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
                                                      do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()

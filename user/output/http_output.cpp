@@ -61,17 +61,26 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
            with_url},
           {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
            "Trust only these certificate authorities (PEM)", with_url},
+          {"--url-proxy", kOutput, text(http.proxy, "URL", "needs a value"),
+           "Send through this proxy (default: that of the\nenvironment; none for root)", with_url},
           {"--url-auth-file", kOutput, text(http.authorization_file, "FILE", "needs a value"),
            "Read the Authorization header from this file, such as\n\"Bearer ...\" "
            "(default: from FLOWMETER_URL_AUTH)",
            with_url},
           {"--url-spool", kOutput, text(http.spool, "DIR", "needs a value"),
-           "Keep unsent rows in this directory and send them\nlater, also in the next run",
+           "Keep rows in this directory until the server has them,\nalso for the next run",
            with_url},
           {"--url-spool-limit",
            kOutput,
            count(http.spool_limit_mib, 1, 1 << 20),
            "Most MiB that the spool of a URL may take",
+           {.needs = {"-u", "--url-spool"}}},
+          {"--url-spool-sync",
+           kOutput,
+           choice<Spool::Sync>(http.spool_sync, "WHEN", "a way to synchronise the spool",
+                               {{"batch", Spool::Sync::kBatch}, {"none", Spool::Sync::kNone}}),
+           "What spooled rows survive: batch also a crash of the\nmachine, none only the end "
+           "of the program",
            {.needs = {"-u", "--url-spool"}}},
       });
 }

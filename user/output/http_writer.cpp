@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/http_writer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -11,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string_view>
+#include <utility>
 
 #include "output/curl.h"
 
@@ -19,6 +17,9 @@ namespace {
 
 constexpr long kContentTooLarge = 413;
 constexpr double kFirstPause = 0.5, kLongestPause = 30, kLongestRetryAfter = 600;
+// While rows are sent, new ones are stored this often: a file for each request would cost more than
+// the requests. A spool without room is not tried all the time.
+constexpr double kStorePause = 0.1, kFullStorePause = 1;
 
 struct Url {
   std::string name, host;  // name: without query; host: for the directory name
@@ -59,7 +60,7 @@ Result<Url> parse_url(const std::string& text) {
 
 // Each URL has its own directory (named by FNV-1a of the whole URL), because spooled rows must not
 // be sent to another URL.
-std::string spool_of(const std::string& directory, const std::string& url, const Url& parsed) {
+std::string spool_name(const std::string& url, const Url& parsed) {
   uint64_t hash = 14695981039346656037u;
   for (const char c : url) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   char text[24];
@@ -67,18 +68,7 @@ std::string spool_of(const std::string& directory, const std::string& url, const
   std::string host = parsed.host;
   for (char& c : host)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-') c = '_';
-  return directory + "/" + host.substr(0, 100) + text;
-}
-
-Result<std::string> read_pem(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text(1 << 20, '\0');
-  const ssize_t got = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
-  if (got < 0) return Error{"cannot read --url-ca " + path, errno};
-  text.resize(static_cast<size_t>(got));
-  if (text.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
-    return Error{"--url-ca " + path + " holds no certificate in PEM form"};
-  return text;
+  return host.substr(0, 100) + text;
 }
 
 std::string of_rows(uint64_t rows, const char* what) {
@@ -86,109 +76,6 @@ std::string of_rows(uint64_t rows, const char* what) {
 }
 
 }  // namespace
-
-// A connection with one request at a time.
-class HttpWriter::Transfer {
- public:
-  static Result<std::unique_ptr<Transfer>> open(const std::string& url,
-                                                const HttpOptions& options) {
-    auto loaded = load_curl();
-    if (!loaded) return loaded.error();
-    const Curl& curl = **loaded;
-    auto transfer = std::unique_ptr<Transfer>(new Transfer(curl));
-    transfer->multi_ = curl.multi_init();
-    transfer->easy_ = curl.easy_init();
-    if (!transfer->multi_ || !transfer->easy_) return Error{"cannot set up libcurl"};
-    CURL* easy = transfer->easy_;
-    const auto header = [&](const std::string& line) {
-      transfer->headers_ = curl.slist_append(transfer->headers_, line.c_str());
-    };
-    header("Content-Type: application/json");
-    header("Expect:");  // sends a long body without waiting for "100 Continue"
-    if (!options.authorization.empty()) header("Authorization: " + options.authorization);
-    bool good = true;
-    const auto set = [&](CURLoption option, auto value) {
-      good = good && curl.easy_setopt(easy, option, value) == CURLE_OK;
-    };
-    set(CURLOPT_URL, url.c_str());
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_FOLLOWLOCATION, 0L);
-    set(CURLOPT_NOSIGNAL, 1L);
-    set(CURLOPT_POST, 1L);
-    set(CURLOPT_HTTPHEADER, transfer->headers_);
-    set(CURLOPT_USERAGENT, "flowmeter-ebpf/" FLOWMETER_VERSION);
-    set(CURLOPT_TIMEOUT_MS, std::max(1L, static_cast<long>(options.timeout_s * 1e3)));
-    set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, static_cast<long>(options.timeout_s * 1e3)));
-    set(CURLOPT_ERRORBUFFER, transfer->reason_);
-    set(CURLOPT_WRITEFUNCTION, ignore);
-    if (!options.ca_file.empty()) {
-      auto pem = read_pem(options.ca_file);
-      if (!pem) return pem.error();
-      curl_blob blob{pem->data(), pem->size(), CURL_BLOB_COPY};
-      set(CURLOPT_CAINFO_BLOB, &blob);
-    }
-    if (!good) return Error{"cannot set up libcurl"};
-    return transfer;
-  }
-
-  ~Transfer() {
-    if (easy_) curl_.easy_cleanup(easy_);
-    if (multi_) curl_.multi_cleanup(multi_);
-    curl_.slist_free_all(headers_);
-  }
-
-  struct Outcome {
-    long status = 0;  // the HTTP status; 0: no answer
-    std::string reason;
-    double retry_after_s = 0;
-  };
-
-  // Calls meanwhile() ten times a second until the answer arrives; if it returns false, the request
-  // ends.
-  template <typename Meanwhile>
-  Outcome post(const std::string& body, Meanwhile meanwhile) {
-    curl_.easy_setopt(easy_, CURLOPT_POSTFIELDS, body.data());
-    curl_.easy_setopt(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-    reason_[0] = '\0';
-    curl_.multi_add_handle(multi_, easy_);
-    int running = 1;
-    bool ended = false;
-    while (!ended && curl_.multi_perform(multi_, &running) == CURLM_OK && running > 0) {
-      curl_.multi_poll(multi_, nullptr, 0, 100, nullptr);
-      ended = !meanwhile();
-    }
-    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
-    int left = 0;
-    while (const CURLMsg* message = curl_.multi_info_read(multi_, &left))
-      if (message->msg == CURLMSG_DONE) code = message->data.result;
-    Outcome outcome;
-    // The status counts even if the rest of the answer did not arrive: a server that sends 2xx has
-    // the rows.
-    curl_.easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &outcome.status);
-    if (outcome.status < 200) outcome.status = 0;
-    curl_off_t retry_after = 0;
-    if (curl_.easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK)
-      outcome.retry_after_s = static_cast<double>(retry_after);
-    if (outcome.status > 0)
-      outcome.reason = "HTTP " + std::to_string(outcome.status);
-    else if (ended)
-      outcome.reason = "no answer before the run ended";
-    else
-      outcome.reason = reason_[0] ? reason_ : curl_.easy_strerror(code);
-    curl_.multi_remove_handle(multi_, easy_);
-    return outcome;
-  }
-
- private:
-  explicit Transfer(const Curl& curl) : curl_(curl) {}
-  static size_t ignore(char*, size_t size, size_t count, void*) { return size * count; }
-
-  const Curl& curl_;
-  CURLM* multi_ = nullptr;
-  CURL* easy_ = nullptr;
-  curl_slist* headers_ = nullptr;
-  char reason_[CURL_ERROR_SIZE] = "";
-};
 
 Status HttpWriter::check_url(const std::string& url) {
   auto parsed = parse_url(url);
@@ -210,14 +97,15 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
   if (!writer->options_.authorization.empty() && !parsed->encrypted)
     host.log_warning("output " + writer->name_ +
                      ": the Authorization header is sent unencrypted over http");
-  auto transfer = Transfer::open(url, writer->options_);
+  auto transfer = HttpTransfer::open(url, writer->options_);
   if (!transfer) return transfer.error();
   writer->transfer_ = std::move(*transfer);
   if (const std::string& directory = writer->options_.spool; !directory.empty()) {
-    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-      return Error{"cannot create the spool " + directory, errno};
-    auto spool = Spool::open(spool_of(directory, url, *parsed),
-                             uint64_t{writer->options_.spool_limit_mib} << 20);
+    auto all = OwnedDirectory::open(directory, OwnedDirectory::IfMissing::kCreate);
+    if (!all) return Error{"the spool: " + all.error().doing, all.error().os_error};
+    auto spool = Spool::open(all->path_of(spool_name(url, *parsed)),
+                             {.limit_bytes = uint64_t{writer->options_.spool_limit_mib} << 20,
+                              .sync = writer->options_.spool_sync});
     if (!spool) return spool.error();
     writer->spool_ = std::move(*spool);
     writer->spooled_ = writer->spool_->rows();
@@ -231,8 +119,7 @@ Status HttpWriter::run(RowQueue& queue) {
   // opened the spool may be gone.
   if (spool_)
     if (Status writable = spool_->check_writable(); !writable)
-      return Error{"output " + name_ + ": " + writable.error().message()};
-  Rows rows;
+      return Error{"output " + name_ + ": the spool " + writable.error().message()};
   bool last_try = false;  // one more attempt to send the spool, after the end
   while (!queue.overdue()) {
     if (spool_ && !spool_->empty()) {
@@ -242,13 +129,12 @@ Status HttpWriter::run(RowQueue& queue) {
         last_try = true;
         next_try_ = RowQueue::now();
       }
-      if (waiting_to_retry()) {
-        if (queue.take(&rows, next_try_)) keep(rows.text, rows.count, spool_->next_number());
-      } else {
+      if (waiting_to_retry())
+        store_new_rows(next_try_);
+      else
         send_from_spool();
-      }
-    } else if (queue.take(&rows, RowQueue::Time::max())) {
-      send_from_queue(rows, spool_ ? spool_->next_number() : 0);
+    } else if (held_.count > 0 || queue.take(&held_, RowQueue::Time::max())) {
+      send_held();
     } else if (queue.finished()) {
       break;
     }
@@ -257,41 +143,62 @@ Status HttpWriter::run(RowQueue& queue) {
   return result();
 }
 
-// Sends these rows. If that fails, stores them in the spool; without a spool they may be lost.
-void HttpWriter::send_from_queue(const Rows& rows, uint64_t number) {
+// Sends the first file of the spool.
+void HttpWriter::send_from_spool() {
+  size_t at = 0;
+  auto text = spool_->first(&at);
+  if (text) return send_first_file(*text, at);
+  host_.log_error("output " + name_ + ": " + text.error().message() + "; it is set aside");
+  const uint64_t before = spool_->rows();
+  spool_->set_aside();
+  lost_ += before - spool_->rows();
+  spooled_ = spool_->rows();
+}
+
+// Sends this text of the spool's first file, from `at`, until a request has to wait.
+void HttpWriter::send_first_file(std::string_view text, size_t at) {
+  do {
+    Batch batch{at, 0};
+    if (at < text.size() && (waiting_to_retry() || post(text, at, &batch) == Answer::kLater))
+      return;
+    at = batch.end;
+    if (Status noted = spool_->acknowledge(at < text.size() ? at : SIZE_MAX, batch.rows); !noted)
+      host_.log_error("output " + name_ + ": " + noted.error().message() +
+                      "; rows may be sent again by the next run");
+    spooled_ = spool_->rows();
+    store_when_due();
+  } while (at < text.size() && !queue_->overdue());
+}
+
+// Sends the rows that were taken, while the spool is empty: stores them, and sends them from
+// memory.
+void HttpWriter::send_held() {
+  if (spool_) {
+    const std::string text = held_.text;  // store_held() removes what it has stored
+    store_held();
+    const size_t stored = text.size() - held_.text.size();
+    if (stored > 0) return send_first_file(std::string_view(text).substr(0, stored), 0);
+  }
+  const Rows rows = std::exchange(held_, {});
+  may_store_ = false;
+  send_from_memory(rows);
+  may_store_ = true;
+}
+
+// Sends rows that are not in the spool. If a request has to wait, they are stored or lost.
+void HttpWriter::send_from_memory(const Rows& rows) {
   uint64_t left = rows.count;
   for (size_t at = 0; at < rows.text.size();) {
     Batch batch{};
     if (waiting_to_retry() || post(rows.text, at, &batch) == Answer::kLater) {
-      if (spool_) return keep(std::string_view(rows.text).substr(at), left, number);
-      if (wait_to_retry()) continue;
-      lost_ += left;
-      return;
+      if (!spool_ && wait_to_retry()) continue;
+      held_ = {rows.text.substr(at), left};
+      if (spool_) store_held();
+      return lose_held();
     }
     at = batch.end;
     left -= batch.rows;
   }
-}
-
-// Sends the first file of the spool until a request has to wait.
-void HttpWriter::send_from_spool() {
-  size_t at = 0;
-  auto text = spool_->first(&at);
-  if (!text) {
-    host_.log_error("output " + name_ + ": " + text.error().message() + "; it is set aside");
-    spool_->set_aside();
-    return;
-  }
-  do {
-    Batch batch{at, 0};
-    if (at < text->size() && post(*text, at, &batch) == Answer::kLater) return;
-    at = batch.end;
-    if (Status noted = spool_->acknowledge(at < text->size() ? at : SIZE_MAX, batch.rows); !noted)
-      host_.log_error("output " + name_ + ": " + noted.error().message() +
-                      "; rows may be sent again by the next run");
-    spooled_ = spool_->rows();
-    make_room();
-  } while (at < text->size() && !queue_->overdue());
 }
 
 // Without a spool: waits until the rows may be sent again. False: they are lost.
@@ -306,7 +213,7 @@ bool HttpWriter::wait_to_retry() {
 }
 
 // Makes the body of a request from the rows at `at`, as many as a request may have.
-HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
+HttpWriter::Batch HttpWriter::make_body(std::string_view text, size_t at) {
   const bool array = options_.batch > 1;
   body_.clear();
   if (array) body_ += '[';
@@ -314,7 +221,7 @@ HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
   while (batch.rows < batch_limit_ && batch.end < text.size()) {
     const size_t line_end = std::min(text.find('\n', batch.end), text.size() - 1);
     if (batch.rows > 0) body_ += ',';
-    body_.append(text, batch.end, line_end - batch.end);
+    body_.append(text.substr(batch.end, line_end - batch.end));
     batch.end = line_end + 1;
     batch.rows++;
   }
@@ -323,13 +230,13 @@ HttpWriter::Batch HttpWriter::make_body(const std::string& text, size_t at) {
 }
 
 // Sends one request with rows at `at`. *batch: the rows that were in it.
-HttpWriter::Answer HttpWriter::post(const std::string& text, size_t at, Batch* batch) {
+HttpWriter::Answer HttpWriter::post(std::string_view text, size_t at, Batch* batch) {
   *batch = make_body(text, at);
   const auto meanwhile = [this] {
-    make_room();
+    store_when_due();
     return !queue_->overdue();
   };
-  Transfer::Outcome outcome = transfer_->post(body_, meanwhile);
+  HttpTransfer::Outcome outcome = transfer_->post(body_, meanwhile);
   while (outcome.status == kContentTooLarge && batch->rows > 1) {
     batch_limit_ = batch->rows / 2;
     host_.log_warning("output " + name_ + ": " + outcome.reason + " to " +
@@ -384,32 +291,47 @@ void HttpWriter::note_answer(Answer answer, const std::string& reason, double re
   }
 }
 
-void HttpWriter::keep(std::string_view rows, uint64_t count, uint64_t number) {
+// Moves new rows to the spool while older ones are sent.
+void HttpWriter::store_when_due() {
+  const bool due = RowQueue::now() >= next_store_;
+  if (spool_ && may_store_ && (due || (queue_->more_than_half_full() && !spool_is_full_)))
+    store_new_rows(RowQueue::now());
+}
+
+// Stores rows that arrive until then. If the server fails, rows without room are lost; else they
+// are held, and those that follow stay in the queue.
+void HttpWriter::store_new_rows(RowQueue::Time until) {
+  if (held_.count == 0 && !queue_->take(&held_, until)) return;
+  store_held();
+  if (failing_) lose_held();
+}
+
+// Moves as many of the rows to the spool as there is room for.
+void HttpWriter::store_held() {
   const uint64_t before = spool_->rows();
-  if (spool_->keep(number, rows) < rows.size()) {
-    lost_ += count - (spool_->rows() - before);
-    if (spool_error_ != spool_->error())
-      host_.log_error("output " + name_ + ": " + spool_->error() + "; rows are lost");
+  const size_t stored = spool_->keep(held_.text);
+  spool_is_full_ = stored < held_.text.size();
+  next_store_ = RowQueue::now() + RowQueue::seconds(spool_is_full_ ? kFullStorePause : kStorePause);
+  if (spool_is_full_ && spool_error_ != spool_->error()) {
     spool_error_ = spool_->error();
+    host_.log_error("output " + name_ + ": " + spool_error_ +
+                    "; rows that cannot be sent are lost");
   }
+  held_.text.erase(0, stored);
+  held_.count -= spool_->rows() - before;
   spooled_ = spool_->rows();
 }
 
-// Moves new rows to the spool before the queue is full, while a request or sending the spool takes
-// long.
-void HttpWriter::make_room() {
-  Rows rows;
-  if (spool_ && queue_->more_than_half_full() && queue_->take(&rows, RowQueue::now()))
-    keep(rows.text, rows.count, spool_->next_number());
+void HttpWriter::lose_held() {
+  lost_ += held_.count;
+  held_ = {};
 }
 
 void HttpWriter::take_rest() {
-  Rows rows;
-  if (!queue_->take(&rows, RowQueue::now())) return;
-  if (spool_)
-    keep(rows.text, rows.count, spool_->next_number());
-  else
-    lost_ += rows.count;
+  do {
+    if (spool_) store_held();
+    lose_held();
+  } while (queue_->take(&held_, RowQueue::now()));
 }
 
 Status HttpWriter::result() const {

@@ -5,8 +5,10 @@
 // growing pauses or after the time in Retry-After. Any other answer is a refusal that another
 // attempt would not change.
 //
-// With a spool, rows that cannot be sent are stored there, followed by the rows that arrive
-// meanwhile. The spool is sent from its start, as soon as possible or by the next run.
+// With a spool, rows are stored there before they are sent, so that they are not lost if the
+// program is killed. While a request is under way or the server fails, new rows are stored ten
+// times a second. The spool is sent from its start, as soon as possible or by the next run. Rows
+// for which the spool has no room are sent from memory, and are lost only if the server fails, too.
 #pragma once
 
 #include <atomic>
@@ -15,20 +17,19 @@
 #include <string>
 
 #include "base/host.h"
+#include "output/http_transfer.h"
 #include "output/queued_sink.h"
 #include "output/spool.h"
 
 namespace flowmeter {
 
-struct HttpOptions {
-  uint32_t batch = 1;  // most rows per request; above 1, a request is an array
-  double timeout_s = 10;
+struct HttpOptions : HttpTransferOptions {
+  uint32_t batch = 1;              // most rows per request; above 1, a request is an array
   double retry_s = 60;             // with OnFull::kBlock and no spool: rows are lost after this
-  std::string ca_file;             // PEM; empty: the system's
-  std::string authorization;       // value of that header; empty: none
-  std::string authorization_file;  // from which it is read; empty: from the environment
+  std::string authorization_file;  // from which the header is read; empty: from the environment
   std::string spool;               // directory; empty: none
   uint32_t spool_limit_mib = 1024;
+  Spool::Sync spool_sync = Spool::Sync::kBatch;
 };
 
 class HttpWriter final : public RowWriter {
@@ -49,18 +50,21 @@ class HttpWriter final : public RowWriter {
     size_t end;
     uint32_t rows;
   };
-  class Transfer;  // the use of libcurl
 
   HttpWriter(HttpOptions options, Host& host);
-  void send_from_queue(const Rows& rows, uint64_t number);
   void send_from_spool();
-  Batch make_body(const std::string& text, size_t at);
-  Answer post(const std::string& text, size_t at, Batch* batch);
+  void send_first_file(std::string_view text, size_t at);
+  void send_held();
+  void send_from_memory(const Rows& rows);
+  Batch make_body(std::string_view text, size_t at);
+  Answer post(std::string_view text, size_t at, Batch* batch);
   bool wait_to_retry();
   bool waiting_to_retry() const { return failing_ && RowQueue::now() < next_try_; }
   void note_answer(Answer answer, const std::string& reason, double retry_after_s);
-  void keep(std::string_view rows, uint64_t count, uint64_t number);
-  void make_room();
+  void store_when_due();
+  void store_new_rows(RowQueue::Time until);
+  void store_held();
+  void lose_held();
   void take_rest();
   Status result() const;
 
@@ -68,9 +72,13 @@ class HttpWriter final : public RowWriter {
   Host& host_;
   uint32_t batch_limit_;  // options_.batch, or less if the server refuses that as too large
   std::string name_;      // the URL without its query, which may contain secrets
-  std::unique_ptr<Transfer> transfer_;
+  std::unique_ptr<HttpTransfer> transfer_;
   std::unique_ptr<Spool> spool_;
   RowQueue* queue_ = nullptr;
+  Rows held_;                   // taken from the queue, and not in the spool; older rows are
+  bool may_store_ = true;       // no rows older than held_ are being sent from memory
+  bool spool_is_full_ = false;  // it did not take all rows last time
+  RowQueue::Time next_store_;
   std::string body_;
 
   bool failing_ = false;  // the last request has to be repeated

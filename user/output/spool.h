@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Stores rows that could not be sent as files of a directory: durable, in order, bounded, and
+// Stores rows until they are acknowledged, as files of a directory: durable, in order, bounded, and
 // available to the next run. A file NUMBER-OFFSET.ndjson has rows; those in its first OFFSET bytes
 // were acknowledged. The name holds that offset because a rename is atomic, even if the program is
-// killed. Only one process at a time can use the directory.
+// killed. Only one process at a time can use the directory, in which only this user and root can
+// have made files.
 #pragma once
 
 #include <cstdint>
@@ -11,25 +12,29 @@
 #include <string>
 #include <string_view>
 
-#include "base/result.h"
-#include "base/unique_fd.h"
+#include "base/owned_directory.h"
 
 namespace flowmeter {
 
 class Spool {
  public:
+  // What a stored row survives: kBatch also the crash of the machine, at the price of one
+  // synchronisation of the disk per keep(); kNone only the end of the program.
+  enum class Sync { kBatch, kNone };
+  struct Options {
+    uint64_t limit_bytes;
+    Sync sync = Sync::kBatch;
+  };
+
   // Creates the directory if there is none, and finds the rows that an earlier run left.
-  static Result<std::unique_ptr<Spool>> open(const std::string& directory, uint64_t limit_bytes);
+  static Result<std::unique_ptr<Spool>> open(const std::string& directory, Options options);
 
   // Fails if the remaining privileges do not allow creating files in it.
-  Status check_writable() const;
+  Status check_writable() const { return directory_.check_writable(); }
 
-  // Reserves a place in the order of the rows, for a piece that may have to be stored.
-  uint64_t next_number() { return next_++; }
-
-  // Stores rows at that place; if there is no room for all, only the first of them. Returns the
-  // number of bytes stored; if that is not all, error() says why.
-  size_t keep(uint64_t number, std::string_view rows);
+  // Stores rows behind all others, in one file; if there is no room for all, only the first of
+  // them. Returns the number of bytes stored; if that is not all, error() says why.
+  size_t keep(std::string_view rows);
   const std::string& error() const { return error_; }
 
   bool empty() const { return files_.empty(); }
@@ -43,21 +48,24 @@ class Spool {
 
   // The number of rows to be sent.
   uint64_t rows() const { return rows_; }
-  const std::string& directory() const { return directory_; }
+  const std::string& directory() const { return directory_.path(); }
 
  private:
   struct File {
     size_t offset, size;
+    uint64_t rows;  // to be sent
   };
 
-  Spool(std::string directory, uint64_t limit) : directory_(std::move(directory)), limit_(limit) {}
-  std::string path(uint64_t number, size_t offset) const;
-  size_t fail();
+  Spool(OwnedDirectory directory, Options options)
+      : directory_(std::move(directory)), options_(options) {}
+  Status find_files();
+  Result<std::string> read(const std::string& name) const;
+  Status write(const std::string& name, std::string_view rows) const;
+  void forget_first();
 
-  const std::string directory_;
-  const uint64_t limit_;
-  UniqueFd lock_;  // the directory itself
-  std::map<uint64_t, File> files_;
+  const OwnedDirectory directory_;  // locked
+  const Options options_;
+  std::map<uint64_t, File> files_;  // by number
   uint64_t next_ = 1;
   uint64_t bytes_ = 0;
   uint64_t rows_ = 0;

@@ -23,6 +23,7 @@ VALUES = {
     "log-format": ("text", "logfmt", "json"),
     "log-level": ("error", "warning", "debug"),
     "on-full": ("block", "drop", "block"),
+    "url-spool-sync": ("batch", "none", "batch"),
     "sandbox": ("off", "require", "auto"),
     "rotate": ("1h", "2h", "500MB"),
     "batch": ("2001", "2002", "2003"),

@@ -5,49 +5,16 @@ import json
 import os
 import re
 import shutil
-import signal
+import ssl
 import subprocess
 import time
+import warnings
 
-import capture
 import cases
 import http_server
 import meter
+from http_case import ENVIRONMENT, FAILED, OK, USAGE, Http
 from http_server import CUT, CUT_ANSWER, LATE, SILENT, Service
-
-OK, FAILED, USAGE = 0, 1, 2
-# Without the machine's proxy settings, because the server is on the loopback interface.
-ENVIRONMENT = {**{k: v for k, v in os.environ.items() if "proxy" not in k.lower()}, "no_proxy": "*"}
-
-
-class Http(cases.Case):
-    def flows(self, name, count, first_port=1000):
-        """A capture of this many flows, which differ in src_port."""
-        path = self.path(name)
-        with open(path, "wb") as file:
-            file.write(capture.pcap([(1 + i / 1000, capture.ethernet(
-                capture.udp(ports=(first_port + i % 50000, 53 + i // 50000)))) for i in range(count)]))
-        return path
-
-    def run_meter(self, *arguments, **options):
-        return meter.run(*arguments, **{"env": ENVIRONMENT, **options})
-
-    def account(self, done):
-        line = [line for line in done.err.splitlines() if "info: output http" in line]
-        self.assertEqual(len(line), 1, done.err)
-        return {name: int(number) for name, number in re.findall(r" (\w+)=(\d+)", line[0])}
-
-    def assert_account(self, done, **expected):
-        account = self.account(done)
-        for name, number in {"dropped": 0, "refused": 0, "lost": 0, "spooled": 0, **expected}.items():
-            self.assertEqual(account[name], number, f"{name}: {done.err}")
-
-    def ports(self, rows):
-        return [row["src_port"] for row in rows]
-
-    def assert_each_once(self, service, count, first_port=1000):
-        """Every row is acknowledged, once and in order."""
-        self.assertEqual(self.ports(service.acknowledged), list(range(first_port, first_port + count)))
 
 
 class Delivery(Http):
@@ -205,153 +172,6 @@ class Failures(Http):
         self.assert_each_once(service, 6)
 
 
-class Spool(Http):
-    def setUp(self):
-        super().setUp()
-        self.spool = self.path("spool")
-
-    def files(self):
-        return sorted(os.path.join(where, name) for where, _, names in os.walk(self.spool) for name in names)
-
-    def send(self, service, pcap, *arguments, **options):
-        return self.run_meter("-f", pcap, "-u", service.url(), "--url-spool", self.spool, *arguments, **options)
-
-    def test_next_run_sends_first_what_was_kept(self):
-        service = Service(self, start=False)
-        done = self.send(service, self.flows("x.pcap", 10))
-        self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assertTrue(any("10 rows wait in " + self.spool in each for each in done.warnings), done.err)
-        self.assert_account(done, spooled=10)
-        self.assertEqual(len(self.files()), 1)
-        service.start()
-        done = self.send(service, self.flows("y.pcap", 10, 1010))
-        self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assert_each_once(service, 20)
-        self.assertEqual(self.files(), [])
-
-    def test_a_server_that_comes_and_goes(self):
-        """Some rows per run, over runs that end in the middle. No row is sent again once it was acknowledged."""
-        service = Service(self)
-        for first, budget in ((1000, 5), (1010, 3), (1020, 14)):
-            limit = len(service.requests) + budget
-            service.plan = lambda n, limit=limit: 200 if n <= limit else (503 if n % 2 else CUT)
-            done = self.send(service, self.flows("x.pcap", 10, first))
-            self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assertEqual(self.ports(service.acknowledged), list(range(1000, 1022)))
-        service.plan = lambda n: 200
-        done = self.send(service, self.flows("x.pcap", 1, 1030), "--url-batch", "3")
-        self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assert_each_once(service, 31)
-        self.assertEqual(self.files(), [])
-
-    def test_recovery_within_a_run(self):
-        """Fails again and again while more rows come than the queue holds: all arrive, in order."""
-        service = Service(self, lambda n: 503 if n in (2, 3, 6) else CUT if n == 9 else 200)
-        done = self.send(service, self.flows("x.pcap", 6000), "--url-batch", "250", "--output-queue", "1")
-        self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        # The next run sends what was left at the end.
-        done = self.send(service, self.flows("y.pcap", 1, 60000), "--url-batch", "250")
-        self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assertEqual(self.ports(service.acknowledged), list(range(1000, 7000)) + [60000])
-        self.assertEqual(self.files(), [])
-
-    def test_killed(self):
-        """After kill -9 files hold whole rows; the next run sends each once."""
-        service = Service(self, start=False)
-        process = subprocess.Popen([cases.meter_path, "-f", self.flows("x.pcap", 40000), "-u", service.url(), "--url-spool",
-                                    self.spool, "--output-queue", "1"], stderr=subprocess.DEVNULL, env=ENVIRONMENT,
-                                   preexec_fn=meter.die_with_parent)
-        try:
-            meter.wait_for("rows in the spool", lambda: len(self.files()) > 3 or process.poll() is not None)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        kept = []
-        for name in self.files():
-            if name.endswith(".ndjson"):
-                with open(name, encoding="utf-8") as file:
-                    text = file.read()
-                self.assertTrue(text.endswith("}\n"), name)
-                kept += [json.loads(line)["src_port"] for line in text.splitlines()]
-        self.assertGreater(len(kept), 100)
-        service.start()
-        done = self.send(service, self.flows("y.pcap", 1, 60000), "--url-batch", "1000")
-        self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assertEqual(self.ports(service.acknowledged), kept + [60000])
-        self.assertEqual(self.files(), [])
-
-    def test_limit(self):
-        service = Service(self, start=False)
-        done = self.send(service, self.flows("x.pcap", 4000), "--url-spool-limit", "2", "--output-queue", "1")
-        self.assertEqual(done.code, FAILED)
-        self.assertTrue(any("--url-spool-limit" in each for each in done.errors), done.err)
-        account = self.account(done)
-        self.assertGreater(account["spooled"], 200)
-        self.assertGreater(account["lost"], 200)
-        self.assertEqual(account["spooled"] + account["lost"], 4000)
-        self.assertLessEqual(sum(os.path.getsize(name) for name in self.files()), 2 << 20)
-
-    def test_full_disk_is_said_once(self):
-        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, timeout=60).returncode != 0:
-            self.skipTest("needs root to mount a tmpfs")
-        os.mkdir(self.spool)
-        service = Service(self, start=False)
-        done = self.send(service, self.flows("x.pcap", 4000), prefix=(
-            "unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=64k none "$0" && exec "$@"', self.spool))
-        self.assertEqual(done.code, FAILED)
-        self.assertEqual(len(done.errors), 2, done.err)  # when it happens, and what became of the rows at the end
-        for line in done.errors:
-            self.assertIn("cannot write to the spool " + self.spool, line)
-            self.assertIn("No space left", line)
-
-    def test_a_spool_that_is_not_ours(self):
-        """Reported at the start, not when the first rows must be kept."""
-        if os.geteuid() != 0:
-            self.skipTest("needs root to become another user")
-        service = Service(self, start=False)
-        pcap = self.flows("x.pcap", 3)
-        done = self.send(service, pcap)
-        self.assertEqual(done.code, OK, done.err)
-        os.chmod(self.spool, 0o755)
-        inner = os.path.dirname(self.files()[0])
-        os.chmod(inner, 0o755)
-        for file in self.files() + [pcap]:
-            os.chmod(file, 0o644)
-        service.start()
-        program = self.path("meter")
-        shutil.copy(cases.meter_path, program)
-        os.chmod(program, 0o755)
-        done = self.send(service, pcap, prefix=("setpriv", "--reuid", "65534", "--clear-groups", "sh", "-c",
-                                                'shift; exec "$0" "$@"', program))
-        self.assertEqual((done.code, len(done.errors)), (FAILED, 1), done.err)
-        self.assertIn(f"the spool {inner} must be writable", done.errors[0])
-        self.assertEqual(service.requests, [])
-
-    def test_one_process_at_a_time(self):
-        service = Service(self, lambda n: SILENT)
-        first = subprocess.Popen([cases.meter_path, "-f", self.flows("x.pcap", 3), "-u", service.url(), "--url-spool",
-                                  self.spool], stderr=subprocess.DEVNULL, env=ENVIRONMENT,
-                                 preexec_fn=meter.die_with_parent)
-        try:
-            meter.wait_for("a request", lambda: service.requests)
-            done = self.send(service, self.path("x.pcap"))
-        finally:
-            first.kill()
-            first.wait()
-        self.assertEqual(done.code, FAILED)
-        self.assertEqual(len(done.errors), 1)
-        self.assertIn("in use by another process", done.errors[0])
-
-    def test_rows_go_to_no_other_url(self):
-        service = Service(self, start=False)
-        self.send(service, self.flows("x.pcap", 3))
-        other = Service(self)
-        done = self.send(other, self.flows("y.pcap", 2, 2000))
-        self.assertEqual((done.code, done.errors), (OK, []), done.err)
-        self.assert_each_once(other, 2, 2000)
-        self.assertEqual(len(self.files()), 1)
-
-
 class Secure(Http):
     def setUp(self):
         super().setUp()
@@ -388,6 +208,58 @@ class Secure(Http):
             self.assertEqual(done.code, FAILED)
             self.assertIn(words, done.errors[0])
             self.assertIn(path, done.errors[0])
+
+
+    def test_oldest_protocol(self):
+        """TLS 1.1 is refused even where the system's OpenSSL is told to allow it."""
+        def only(version):
+            def adjust(context):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    context.set_ciphers("DEFAULT@SECLEVEL=0")
+                    context.minimum_version = context.maximum_version = version
+            return adjust
+
+        with open(self.path("openssl.cnf"), "w", encoding="utf-8") as file:
+            file.write("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n"
+                       "[c]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n")
+        for version, code in ((ssl.TLSVersion.TLSv1_2, OK), (ssl.TLSVersion.TLSv1_1, FAILED)):
+            service = Service(self, certificate=self.certificate, tls=only(version))
+            done = self.run_meter("-f", self.flows("x.pcap", 5), "-u", service.url(), "--url-ca", self.certificate[0],
+                                  "--drain", "0.5", env={**ENVIRONMENT, "OPENSSL_CONF": self.path("openssl.cnf")})
+            self.assertEqual(done.code, code, done.err)
+            self.assertEqual(len(service.requests), 5 if code == OK else 0)
+
+
+class Proxy(Http):
+    """A service plays the proxy: what comes through it has a whole URL for its path."""
+
+    def send(self, *arguments, prefix=(), **environment):
+        service, proxy = Service(self), Service(self)
+        environment = {name: proxy.url("") for name in environment}
+        done = self.run_meter("-f", self.flows("x.pcap", 1), "-u", service.url(), *(
+            proxy.url("") if each == "PROXY" else each for each in arguments), prefix=prefix, env={
+                **{name: value for name, value in ENVIRONMENT.items() if name != "no_proxy"}, **environment})
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        self.assertEqual(len(service.requests) + len(proxy.requests), 1)
+        if proxy.requests:
+            self.assertEqual(proxy.requests[0].path, service.url())
+        return len(proxy.requests) == 1
+
+    def test_of_the_environment(self):
+        """It is used, but not by root, and not with more rights than those of the user who started the program."""
+        if os.geteuid() != 0:
+            self.assertTrue(self.send(http_proxy=True))
+            return
+        self.assertFalse(self.send(http_proxy=True))
+        self.assertTrue(self.send(prefix=self.as_nobody(), http_proxy=True))
+        if not shutil.which("setcap"):
+            self.skipTest("needs setcap for a program with capabilities")
+        self.assertFalse(self.send(prefix=self.as_nobody("cap_net_raw"), http_proxy=True))
+
+    def test_by_option(self):
+        self.assertTrue(self.send("--url-proxy", "PROXY"))
+        self.assertTrue(self.send(FLOWMETER_URL_PROXY=True))
 
 
 class Authorization(Http):

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -19,7 +20,7 @@ class SpoolTest : public ::testing::Test {
   ~SpoolTest() override { std::filesystem::remove_all(directory_); }
 
   std::unique_ptr<Spool> open(uint64_t limit = 1 << 20) {
-    auto spool = Spool::open(directory_, limit);
+    auto spool = Spool::open(directory_, {.limit_bytes = limit});
     EXPECT_TRUE(spool) << spool.error().message();
     return std::move(*spool);
   }
@@ -32,11 +33,10 @@ class SpoolTest : public ::testing::Test {
   std::string directory_;
 };
 
-TEST_F(SpoolTest, GivesBackInTheOrderOfTheirPlaces) {
+TEST_F(SpoolTest, GivesBackInOrder) {
   const auto spool = open();
-  const uint64_t a = spool->next_number(), b = spool->next_number();
-  ASSERT_TRUE(spool->keep(b, "3\n4\n"));
-  ASSERT_TRUE(spool->keep(a, "1\n2\n"));
+  ASSERT_TRUE(spool->keep("1\n2\n"));
+  ASSERT_TRUE(spool->keep("3\n4\n"));
   EXPECT_EQ(spool->rows(), 4u);
   EXPECT_EQ(first(*spool), "1\n2\n");
   ASSERT_TRUE(spool->acknowledge(4, 2));
@@ -49,13 +49,13 @@ TEST_F(SpoolTest, GivesBackInTheOrderOfTheirPlaces) {
 TEST_F(SpoolTest, ANewRunGoesOnWhereTheLastAnswerCame) {
   {
     const auto spool = open();
-    ASSERT_TRUE(spool->keep(spool->next_number(), "1\n2\n3\n"));
+    ASSERT_TRUE(spool->keep("1\n2\n3\n"));
     ASSERT_TRUE(spool->acknowledge(2, 1));
   }
   const auto spool = open();
   EXPECT_EQ(spool->rows(), 2u);
   EXPECT_EQ(first(*spool), "2\n3\n");
-  ASSERT_TRUE(spool->keep(spool->next_number(), "4\n"));
+  ASSERT_TRUE(spool->keep("4\n"));
   EXPECT_EQ(first(*spool), "2\n3\n") << "new rows come after them";
   ASSERT_TRUE(spool->acknowledge(6, 2));
   EXPECT_EQ(first(*spool), "4\n");
@@ -63,13 +63,13 @@ TEST_F(SpoolTest, ANewRunGoesOnWhereTheLastAnswerCame) {
 
 TEST_F(SpoolTest, IsBounded) {
   const auto spool = open(10);
-  ASSERT_TRUE(spool->keep(spool->next_number(), "123456\n"));
-  EXPECT_FALSE(spool->keep(spool->next_number(), "789\n"));
+  ASSERT_TRUE(spool->keep("123456\n"));
+  EXPECT_FALSE(spool->keep("789\n"));
   EXPECT_NE(spool->error().find("--url-spool-limit"), std::string::npos) << spool->error();
   EXPECT_EQ(spool->rows(), 1u);
   ASSERT_TRUE(spool->acknowledge(7, 1));
-  EXPECT_EQ(spool->keep(spool->next_number(), "789\n"), 4u) << "there is room again";
-  EXPECT_EQ(spool->keep(spool->next_number(), "abc\nd\nef\n"), 6u) << "whole rows up to the limit";
+  EXPECT_EQ(spool->keep("789\n"), 4u) << "there is room again";
+  EXPECT_EQ(spool->keep("abc\nd\nef\n"), 6u) << "whole rows up to the limit";
   EXPECT_EQ(spool->rows(), 3u);
 }
 
@@ -84,21 +84,68 @@ TEST_F(SpoolTest, WhatWasNeverCompleteIsNotSent) {
 
 TEST_F(SpoolTest, OneAtATime) {
   const auto spool = open();
-  const auto second = Spool::open(directory_, 10);
+  const auto second = Spool::open(directory_, {.limit_bytes = 10});
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message().find("in use"), std::string::npos);
 }
 
 TEST_F(SpoolTest, IsForItsOwner) {
   const std::string inner = directory_ + "/inner";
-  auto spool = Spool::open(inner, 1 << 20);
+  auto spool = Spool::open(inner, {.limit_bytes = 1 << 20});
   ASSERT_TRUE(spool);
-  ASSERT_TRUE((*spool)->keep(1, "1\n"));
+  ASSERT_TRUE((*spool)->keep("1\n"));
   struct stat status {};
   ASSERT_EQ(::stat(inner.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700u);
   ASSERT_EQ(::stat((inner + "/000000000001-0.ndjson").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0077, 0u);
+}
+
+TEST_F(SpoolTest, WithoutSynchronisingFilesAreTheSame) {
+  auto spool = Spool::open(directory_, {.limit_bytes = 1 << 20, .sync = Spool::Sync::kNone});
+  ASSERT_TRUE(spool);
+  ASSERT_TRUE((*spool)->keep("1\n"));
+  EXPECT_TRUE(std::filesystem::exists(directory_ + "/000000000001-0.ndjson"));
+  spool->reset();
+  EXPECT_EQ(first(*open()), "1\n");
+}
+
+TEST_F(SpoolTest, RowsThatCannotBeReadAreSetAside) {
+  const auto spool = open();
+  ASSERT_TRUE(spool->keep("1\n2\n"));
+  ASSERT_TRUE(spool->keep("3\n"));
+  std::filesystem::remove(directory_ + "/000000000001-0.ndjson");
+  EXPECT_EQ(first(*spool), "none");
+  spool->set_aside();
+  EXPECT_EQ(spool->rows(), 1u);
+  EXPECT_EQ(first(*spool), "3\n");
+}
+
+TEST_F(SpoolTest, RowsOfOthersAreNeitherTakenNorReplaced) {
+  const std::string name = directory_ + "/000000000001-0.ndjson", precious = directory_ + "/p";
+  std::ofstream(precious) << "precious";
+  for (const auto& plant : {::symlink, ::link}) {
+    ASSERT_EQ(plant(precious.c_str(), name.c_str()), 0);
+    const auto spool = Spool::open(directory_, {.limit_bytes = 1 << 20});
+    ASSERT_FALSE(spool);
+    EXPECT_NE(spool.error().message().find(name), std::string::npos) << spool.error().message();
+    EXPECT_NE(spool.error().message().find("remove it"), std::string::npos);
+    std::filesystem::remove(name);
+  }
+  // A link where the next file would be written: it goes, and what it points to stays.
+  ASSERT_EQ(::symlink(precious.c_str(), (name + ".part").c_str()), 0);
+  {
+    const auto spool = open();
+    ASSERT_TRUE(spool->keep("1\n"));
+    ASSERT_EQ(::symlink(precious.c_str(), (directory_ + "/000000000002-0.ndjson.part").c_str()), 0);
+    EXPECT_FALSE(spool->keep("2\n"));
+    EXPECT_NE(spool->error().find("File exists"), std::string::npos) << spool->error();
+  }
+  EXPECT_EQ(std::filesystem::file_size(precious), 8u);
+  ASSERT_EQ(::chmod(directory_.c_str(), 0770), 0);
+  const auto shared = Spool::open(directory_, {.limit_bytes = 1 << 20});
+  ASSERT_FALSE(shared);
+  EXPECT_NE(shared.error().message().find("chmod go-w " + directory_), std::string::npos);
 }
 
 }  // namespace

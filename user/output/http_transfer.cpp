@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/http_transfer.h"
+
+#include <fcntl.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/unique_fd.h"
+
+namespace flowmeter {
+namespace {
+
+Result<std::string> read_pem(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text(1 << 20, '\0');
+  const ssize_t got = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
+  if (got < 0) return Error{"cannot read --url-ca " + path, errno};
+  text.resize(static_cast<size_t>(got));
+  if (text.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
+    return Error{"--url-ca " + path + " holds no certificate in PEM form"};
+  return text;
+}
+
+// Whether the environment may come from a user who has fewer rights than the program: it has file
+// capabilities, or was started as root, by sudo or su.
+bool distrusts_environment() {
+  return ::getauxval(AT_SECURE) != 0 || ::getauxval(AT_EUID) == 0;
+}
+
+size_t ignore(char*, size_t size, size_t count, void*) {
+  return size * count;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HttpTransfer>> HttpTransfer::open(const std::string& url,
+                                                         const HttpTransferOptions& options) {
+  auto loaded = load_curl();
+  if (!loaded) return loaded.error();
+  const Curl& curl = **loaded;
+  auto transfer = std::unique_ptr<HttpTransfer>(new HttpTransfer(curl));
+  transfer->multi_ = curl.multi_init();
+  transfer->easy_ = curl.easy_init();
+  if (!transfer->multi_ || !transfer->easy_) return Error{"cannot set up libcurl"};
+  CURL* easy = transfer->easy_;
+  const auto header = [&](const std::string& line) {
+    transfer->headers_ = curl.slist_append(transfer->headers_, line.c_str());
+  };
+  header("Content-Type: application/json");
+  header("Expect:");  // sends a long body without waiting for "100 Continue"
+  if (!options.authorization.empty()) header("Authorization: " + options.authorization);
+  bool good = true;
+  const auto set = [&](CURLoption option, auto value) {
+    good = good && curl.easy_setopt(easy, option, value) == CURLE_OK;
+  };
+  set(CURLOPT_URL, url.c_str());
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});  // or newer
+  set(CURLOPT_FOLLOWLOCATION, 0L);
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_POST, 1L);
+  set(CURLOPT_HTTPHEADER, transfer->headers_);
+  set(CURLOPT_USERAGENT, "flowmeter-ebpf/" FLOWMETER_VERSION);
+  set(CURLOPT_TIMEOUT_MS, std::max(1L, static_cast<long>(options.timeout_s * 1e3)));
+  set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, static_cast<long>(options.timeout_s * 1e3)));
+  set(CURLOPT_ERRORBUFFER, transfer->reason_);
+  set(CURLOPT_WRITEFUNCTION, ignore);
+  if (!options.proxy.empty() || distrusts_environment()) {
+    set(CURLOPT_PROXY, options.proxy.c_str());  // "": none, also if the environment names one
+    set(CURLOPT_NOPROXY, "");
+  }
+  if (!options.ca_file.empty()) {
+    auto pem = read_pem(options.ca_file);
+    if (!pem) return pem.error();
+    curl_blob blob{pem->data(), pem->size(), CURL_BLOB_COPY};
+    set(CURLOPT_CAINFO_BLOB, &blob);
+  }
+  if (!good) return Error{"cannot set up libcurl"};
+  return transfer;
+}
+
+HttpTransfer::~HttpTransfer() {
+  if (easy_) curl_.easy_cleanup(easy_);
+  if (multi_) curl_.multi_cleanup(multi_);
+  curl_.slist_free_all(headers_);
+}
+
+HttpTransfer::Outcome HttpTransfer::post(const std::string& body,
+                                         const std::function<bool()>& meanwhile) {
+  curl_.easy_setopt(easy_, CURLOPT_POSTFIELDS, body.data());
+  curl_.easy_setopt(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+  reason_[0] = '\0';
+  curl_.multi_add_handle(multi_, easy_);
+  int running = 1;
+  bool ended = false;
+  while (!ended && curl_.multi_perform(multi_, &running) == CURLM_OK && running > 0) {
+    curl_.multi_poll(multi_, nullptr, 0, 100, nullptr);
+    ended = !meanwhile();
+  }
+  CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+  int left = 0;
+  while (const CURLMsg* message = curl_.multi_info_read(multi_, &left))
+    if (message->msg == CURLMSG_DONE) code = message->data.result;
+  Outcome outcome;
+  // The status counts even if the rest of the answer did not arrive: a server that sends 2xx has
+  // the rows.
+  curl_.easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &outcome.status);
+  if (outcome.status < 200) outcome.status = 0;
+  curl_off_t retry_after = 0;
+  if (curl_.easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK)
+    outcome.retry_after_s = static_cast<double>(retry_after);
+  if (outcome.status > 0)
+    outcome.reason = "HTTP " + std::to_string(outcome.status);
+  else if (ended)
+    outcome.reason = "no answer before the run ended";
+  else
+    outcome.reason = reason_[0] ? reason_ : curl_.easy_strerror(code);
+  curl_.multi_remove_handle(multi_, easy_);
+  return outcome;
+}
+
+}  // namespace flowmeter
