@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/owned_directory.h"
 #include "output/row_text.h"
 
 namespace flowmeter {
@@ -111,7 +112,9 @@ std::string WholeFiles::rotated_name() const {
 }
 
 Status WholeFiles::begin_file(unsigned tries) {
-  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (rotation_ ? O_EXCL : 0);
+  // Neither follows a link nor waits for the reader of a pipe, which others could have left.
+  const int flags =
+      O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (rotation_ ? O_EXCL : 0);
   std::string part;
   for (;; number_++) {
     final_name_ = rotation_ ? rotated_name() : path_;
@@ -121,7 +124,13 @@ Status WholeFiles::begin_file(unsigned tries) {
     // With rotation, an existing file belongs to another run or was left by a killed run.
     if (fd_ || !rotation_ || errno != EEXIST) break;
   }
+  if (!fd_ && errno == ELOOP)
+    return Error{"cannot write output " + part + ": it is a symbolic link: remove it"};
   if (!fd_) return Error{"cannot write output " + part, errno};
+  if (Status owned = check_owned_file(fd_.get(), part); !owned) {
+    fd_ = UniqueFd();
+    return Error{"cannot write output " + owned.error().doing, owned.error().os_error};
+  }
   const auto in_use = [this] {
     fd_ = UniqueFd();
     return Error{"output " + final_name_ + " is being written by another run"};

@@ -3,9 +3,13 @@
 // tests/program/outputs/files_test.py.
 #include "output/whole_files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <regex>
 #include <thread>
@@ -94,6 +98,47 @@ TEST(WholeFiles, NamesAndTimes) {
     for (const std::string& each : whole())
       EXPECT_TRUE(std::regex_match(each, std::regex(pattern))) << each;
     EXPECT_EQ((*files)->account(), " written=2 lost=0 files=2");
+  }
+  std::filesystem::remove_all(directory);
+}
+
+// What another user could leave in a directory like /tmp. The name is known without rotation.
+TEST(WholeFiles, PartsOfOthersAreNotWritten) {
+  std::string directory = ::testing::TempDir() + "parts-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/x.csv.gz", part = path + ".part",
+                    precious = directory + "/precious";
+  const auto refused = [&](const std::string& words) {
+    const auto files = WholeFiles::open(path, Line(), std::nullopt);
+    ASSERT_FALSE(files) << words;
+    EXPECT_NE(files.error().message().find(part), std::string::npos) << files.error().message();
+    EXPECT_NE(files.error().message().find(words), std::string::npos) << files.error().message();
+    EXPECT_EQ(std::filesystem::file_size(precious), 8u);
+    ASSERT_TRUE(std::filesystem::remove(part));
+  };
+  std::ofstream(precious) << "precious";
+  ASSERT_EQ(::symlink(precious.c_str(), part.c_str()), 0);
+  refused("is a symbolic link: remove it");
+  ASSERT_EQ(::symlink((directory + "/absent").c_str(), part.c_str()), 0);
+  refused("is a symbolic link: remove it");
+  EXPECT_FALSE(std::filesystem::exists(directory + "/absent"));
+  ASSERT_EQ(::link(precious.c_str(), part.c_str()), 0);
+  refused("hard link");
+  ASSERT_EQ(::mkfifo(part.c_str(), 0600), 0);
+  {
+    const UniqueFd reader(::open(part.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    refused("is not a regular file");
+  }
+  ASSERT_EQ(::mkfifo(part.c_str(), 0600), 0);
+  refused("No such device");
+  if (::geteuid() == 0) {
+    std::ofstream(part) << "planted";
+    ASSERT_EQ(::chown(part.c_str(), 4242, 4242), 0);
+    refused("belongs to user 4242: remove it, or chown 0");
+  }
+  {
+    std::ofstream(part) << "of a killed run";
+    EXPECT_TRUE(WholeFiles::open(path, Line(), std::nullopt));
   }
   std::filesystem::remove_all(directory);
 }
