@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "api/embedded_host.h"
 #include "capture/capture_reader.h"
 #include "features/feature_sets.h"
 #include "features/select.h"
@@ -203,8 +204,9 @@ void getters(benchmark::State& state, const std::string& path, const NamedFeatur
 }
 
 void csv_rows(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
-  auto sink =
-      FileSink::open("/dev/null", std::make_unique<CsvFormat>(*select_columns(set.columns, "")));
+  EmbeddedHost host;
+  auto sink = FileSink::open("/dev/null",
+                             std::make_unique<CsvFormat>(*select_columns(set.columns, "")), host);
   if (!sink) {
     state.SkipWithError(sink.error().message().c_str());
     return;

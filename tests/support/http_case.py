@@ -43,8 +43,9 @@ class Http(cases.Case):
 
     def assert_account(self, done, **expected):
         account = self.account(done)
-        for name, number in {"dropped": 0, "refused": 0, "lost": 0, "spooled": 0, **expected}.items():
+        for name, number in {"waiting": 0, "refused": 0, "lost": 0, "spooled": 0, **expected}.items():
             self.assertEqual(account[name], number, f"{name}: {done.err}")
+        self.assertEqual(account["rows"], account["written"] + account["dropped"], done.err)
 
     def ports(self, rows):
         return [row["src_port"] for row in rows]

@@ -88,7 +88,7 @@ class RecordSink {
   // Appends the ends of the files after the last flush(). Requires: safe().
   virtual void positions(std::vector<fm_output_position>& /*all*/) const {}
 
-  // The accounts of the rows: one line for each output that has more to report than its errors.
+  // The accounts of the rows: one line for each output.
   virtual std::vector<std::string> accounts() const { return {}; }
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "output/output_file.h"
 #include "output/row_format.h"
@@ -15,24 +16,31 @@ namespace flowmeter {
 
 class FileSink final : public RecordSink {
  public:
-  // What happens to the rows that are in the file: the first flush replaces them, or new rows are
-  // appended to them (OutputFile::open_to_append).
-  enum class OldRows { kReplaced, kKept };
+  struct Options : OutputFile::Options {
+    // What happens to the rows that are in the file: new ones are appended to them, or the first
+    // flush replaces them.
+    bool appends = false;
+    RowQueue::Duration patience{};  // at the end: OutputFile::finish()
+  };
 
-  // Creates or opens path ("-" is standard output). The format's header comes first.
-  // buffer_bytes: bytes of rows that may wait for the operating system (and one row).
+  // Creates or opens path ("-" is standard output). The format's header comes first. Requires: host
+  // outlives the sink.
   static Result<std::unique_ptr<FileSink>> open(const std::string& path,
-                                                std::unique_ptr<RowFormat> format,
-                                                size_t buffer_bytes = OutputFile::kDefaultBuffer,
-                                                OldRows old_rows = OldRows::kReplaced) {
+                                                std::unique_ptr<RowFormat> format, Host& host,
+                                                const Options& options) {
     const std::string header = format->header();
-    const size_t bound = header.size() + format->bound();
-    auto file = old_rows == OldRows::kKept
-                    ? OutputFile::open_to_append(path, header, bound, buffer_bytes)
-                    : OutputFile::open(path, bound, buffer_bytes);
+    auto file = options.appends && path != "-"
+                    ? OutputFile::open_to_append(path, *format, options, host)
+                    : OutputFile::open(path, header.size() + format->bound(), options, &host);
     if (!file) return file.error();
     if (!file->has_header()) file->end_header(std::copy(header.begin(), header.end(), file->at()));
-    return std::unique_ptr<FileSink>(new FileSink(std::move(*file), std::move(format)));
+    return std::unique_ptr<FileSink>(
+        new FileSink(std::move(*file), std::move(format), options.patience));
+  }
+
+  static Result<std::unique_ptr<FileSink>> open(const std::string& path,
+                                                std::unique_ptr<RowFormat> format, Host& host) {
+    return open(path, std::move(format), host, Options());
   }
 
   void write(const FlowRecord& record) override {
@@ -40,16 +48,27 @@ class FileSink final : public RecordSink {
   }
   bool failed() const override { return file_.failed(); }
   Status flush() override { return file_.flush(); }
+  Status finish() override { return file_.finish(patience_); }
+
+  Status resume(std::span<const fm_output_position> committed) override {
+    return file_.resume(committed);
+  }
+  bool safe() const override { return file_.safe(); }
+  bool full() const override { return file_.full(); }
+  void positions(std::vector<fm_output_position>& all) const override { file_.positions(all); }
+
+  std::vector<std::string> accounts() const override { return {file_.account()}; }
 
   // The number of whole rows that the operating system has accepted.
   uint64_t rows_written() const { return file_.rows_written(); }
 
  private:
-  FileSink(OutputFile file, std::unique_ptr<RowFormat> format)
-      : file_(std::move(file)), format_(std::move(format)) {}
+  FileSink(OutputFile file, std::unique_ptr<RowFormat> format, RowQueue::Duration patience)
+      : file_(std::move(file)), format_(std::move(format)), patience_(patience) {}
 
   OutputFile file_;
   std::unique_ptr<RowFormat> format_;
+  RowQueue::Duration patience_;
 };
 
 }  // namespace flowmeter

@@ -26,6 +26,12 @@ class FlowPrinter final : public RecordSink {
   // Errors of the terminal are ignored, so that they do not make the run fail.
   Status flush() override;
   Status finish() override { return sink_.finish(); }
+  Status resume(std::span<const fm_output_position> committed) override {
+    return sink_.resume(committed);
+  }
+  bool safe() const override { return sink_.safe(); }
+  bool full() const override { return sink_.full(); }
+  void positions(std::vector<fm_output_position>& all) const override { sink_.positions(all); }
   std::vector<std::string> accounts() const override { return sink_.accounts(); }
 
  private:

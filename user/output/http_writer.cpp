@@ -190,12 +190,14 @@ void HttpWriter::send_from_memory(const Rows& rows) {
   uint64_t left = rows.count;
   for (size_t at = 0; at < rows.text.size();) {
     Batch batch{};
-    if (waiting_to_retry() || post(rows.text, at, &batch) == Answer::kLater) {
+    const Answer answer = waiting_to_retry() ? Answer::kLater : post(rows.text, at, &batch);
+    if (answer == Answer::kLater) {
       if (!spool_ && wait_to_retry()) continue;
       held_ = {rows.text.substr(at), left};
       if (spool_) store_held();
       return lose_held();
     }
+    (answer == Answer::kTaken ? written_ : given_up_) += batch.rows;
     at = batch.end;
     left -= batch.rows;
   }
@@ -319,11 +321,13 @@ void HttpWriter::store_held() {
   }
   held_.text.erase(0, stored);
   held_.count -= spool_->rows() - before;
+  written_ += spool_->rows() - before;
   spooled_ = spool_->rows();
 }
 
 void HttpWriter::lose_held() {
   lost_ += held_.count;
+  given_up_ += held_.count;
   held_ = {};
 }
 

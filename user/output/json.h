@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "features/column.h"
@@ -18,6 +19,7 @@ class JsonFormat final : public RowFormat {
 
   char* put_row(char* at, const FlowRecord& record) const override;
   size_t bound() const override { return bound_; }
+  bool recognizes(std::string_view start) const override;
 
  private:
   const std::vector<Column> columns_;

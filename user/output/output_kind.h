@@ -35,7 +35,11 @@ struct OutputOptions {
   std::vector<OutputTarget> targets;
   // The only target is the feature set's default, which nobody has named.
   bool is_default_file = false;
-  bool overwrite = false;  // it; else rows are appended to those that it holds
+  // The run commits its rows (RecordSink::resume). settle_options() sets it with --pin.
+  bool commits = false;
+  // Replaces the rows in the default file, and in all files of a run that commits; otherwise rows
+  // are appended to them.
+  bool overwrite = false;
 
   std::optional<Rotation> rotation;
   std::optional<OnFull> on_full;  // settle_options() sets the default: block in replay, drop live

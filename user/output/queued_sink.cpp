@@ -4,7 +4,10 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <cstring>
 #include <new>
+
+#include "output/row_text.h"
 
 namespace flowmeter {
 namespace {
@@ -33,9 +36,10 @@ QueuedSink::QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWri
     : format_(std::move(format)),
       writer_(std::move(writer)),
       options_(options),
-      queue_(options.queue_bytes, options.on_full),
-      buffer_(std::make_unique_for_overwrite<char[]>(kPieceBytes + format_->bound())),
-      filled_(0) {}
+      // Of a sink that commits, at most one batch is in the queue.
+      queue_(options.commits ? SIZE_MAX : options.queue_bytes, options.on_full),
+      capacity_(kPieceBytes),
+      buffer_(std::make_unique_for_overwrite<char[]>(capacity_ + format_->bound())) {}
 
 QueuedSink::~QueuedSink() {
   stop({});
@@ -45,7 +49,15 @@ void QueuedSink::write(const FlowRecord& record) {
   const char* end = format_->put_row(buffer_.get() + filled_, record);
   filled_ = static_cast<size_t>(end - buffer_.get());
   rows_buffered_++;
-  if (filled_ >= kPieceBytes) hand_over();
+  if (filled_ >= capacity_) make_room();
+}
+
+void QueuedSink::make_room() {
+  if (!options_.commits) return hand_over();
+  capacity_ *= 2;
+  auto larger = std::make_unique_for_overwrite<char[]>(capacity_ + format_->bound());
+  std::memcpy(larger.get(), buffer_.get(), filled_);
+  buffer_ = std::move(larger);
 }
 
 void QueuedSink::hand_over() {
@@ -65,7 +77,7 @@ void QueuedSink::start() {
     } catch (const std::bad_alloc&) {
       result_ = Error{"output " + writer_->name() + ": out of memory"};
     }
-    dropped_ += queue_.abandon();
+    dropped_ += queue_.abandon() - writer_->written() - writer_->given_up();
     failed_ = !result_;
   });
 }
@@ -77,12 +89,30 @@ void QueuedSink::stop(RowQueue::Duration patience) {
 
 Status QueuedSink::flush() {
   if (!thread_.joinable()) start();
-  hand_over();
+  if (!options_.commits) {
+    hand_over();
+  } else if (safe()) {
+    writer_->note_commit();
+    hand_over();
+  }
   return failed_ ? result_ : Done{};
+}
+
+bool QueuedSink::safe() const {
+  return !options_.commits || failed_ || writer_->written() + writer_->given_up() == rows_;
+}
+
+bool QueuedSink::full() const {
+  return options_.commits && !failed_ && filled_ >= options_.queue_bytes;
+}
+
+void QueuedSink::positions(std::vector<fm_output_position>& all) const {
+  if (options_.commits) writer_->positions(all);
 }
 
 Status QueuedSink::finish() {
   if (Status handed = flush(); !handed) return handed;
+  hand_over();
   stop(options_.patience);
   if (!result_) return result_;
   if (dropped_ > 0)
@@ -94,8 +124,9 @@ Status QueuedSink::finish() {
 }
 
 std::vector<std::string> QueuedSink::accounts() const {
-  return {"output " + writer_->name() + ": rows=" + std::to_string(rows_ + rows_buffered_) +
-          " dropped=" + std::to_string(dropped_) + writer_->account()};
+  return {row_account(writer_->name(), rows_ + rows_buffered_, writer_->written(),
+                      dropped_ + writer_->given_up()) +
+          writer_->account()};
 }
 
 }  // namespace flowmeter

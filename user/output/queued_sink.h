@@ -27,8 +27,23 @@ class RowWriter {
   // Takes rows until the queue is finished or its deadline has passed, then completes the output.
   // Returns the error that ended it early, or that says what could not be done.
   virtual Status run(RowQueue& queue) = 0;
-  // " written=5 lost=0": the account of the rows that were taken. Any thread may call it.
-  virtual std::string account() const = 0;
+
+  // The number of rows taken from the queue whose fate is known: they are where they should be, or
+  // were given up. Any thread may call these.
+  uint64_t written() const { return written_; }
+  uint64_t given_up() const { return given_up_; }
+  // " files=2": what its account has in addition. Any thread may call it.
+  virtual std::string account() const { return ""; }
+
+  // RecordSink::resume() and positions(), for a writer whose sink commits. Called only while no row
+  // is in the queue or in the writer's hands.
+  virtual Status resume(std::span<const fm_output_position> /*committed*/) { return Done{}; }
+  virtual void positions(std::vector<fm_output_position>& /*all*/) const {}
+  // The rows written so far are part of a commit.
+  virtual void note_commit() {}
+
+ protected:
+  std::atomic<uint64_t> written_ = 0, given_up_ = 0;
 };
 
 class QueuedSink final : public RecordSink {
@@ -37,6 +52,9 @@ class QueuedSink final : public RecordSink {
     size_t queue_bytes;
     OnFull on_full;
     RowQueue::Duration patience;  // at the end: RowQueue::close()
+    // Rows are handed over only by flush(), one batch at a time, and wait for it without a limit
+    // (RecordSink::resume). For writers that know when rows are safe.
+    bool commits = false;
   };
 
   QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, Options options);
@@ -48,10 +66,17 @@ class QueuedSink final : public RecordSink {
   Status flush() override;
   // Waits for the end of the thread.
   Status finish() override;
-  // "output NAME: rows=7 dropped=2 written=5 lost=0"
+  Status resume(std::span<const fm_output_position> committed) override {
+    return writer_->resume(committed);
+  }
+  bool safe() const override;
+  bool full() const override;
+  void positions(std::vector<fm_output_position>& all) const override;
+  // "output NAME: rows=7 written=4 waiting=1 dropped=2", and what the writer adds.
   std::vector<std::string> accounts() const override;
 
  private:
+  void make_room();
   void hand_over();
   void start();
   void stop(RowQueue::Duration patience);
@@ -60,10 +85,11 @@ class QueuedSink final : public RecordSink {
   const std::unique_ptr<RowWriter> writer_;
   const Options options_;
   RowQueue queue_;
+  size_t capacity_;  // of the buffer, and one row
   std::unique_ptr<char[]> buffer_;
-  size_t filled_;
+  size_t filled_ = 0;
   uint64_t rows_buffered_ = 0;
-  uint64_t rows_ = 0;
+  uint64_t rows_ = 0;  // handed over
   std::atomic<uint64_t> dropped_ = 0;
   Status result_ = Done{};  // of the thread; read once failed_ is set or the thread is joined
   std::atomic<bool> failed_ = false;

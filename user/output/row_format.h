@@ -3,8 +3,10 @@
 // only that a row ends with its only line feed.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "flows/flow_record.h"
 
@@ -20,6 +22,13 @@ class RowFormat {
   virtual char* put_row(char* at, const FlowRecord& record) const = 0;
   // The most bytes that a row can have.
   virtual size_t bound() const = 0;
+  // Whether a file that starts with this text, which may be cut anywhere, can have rows of this
+  // format with the same columns.
+  virtual bool recognizes(std::string_view start) const {
+    const std::string expected = header();
+    const size_t size = std::min(start.size(), expected.size());
+    return start.substr(0, size) == std::string_view(expected).substr(0, size);
+  }
 };
 
 }  // namespace flowmeter

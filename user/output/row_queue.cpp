@@ -22,6 +22,7 @@ bool RowQueue::append(std::string_view text, uint64_t rows) {
   if (abandoned_ || !has_room()) return false;
   waiting_.text.append(text);
   waiting_.count += rows;
+  appended_ += rows;
   news_.notify_one();
   return true;
 }
@@ -68,7 +69,7 @@ uint64_t RowQueue::abandon() {
   const std::lock_guard lock(mutex_);
   abandoned_ = true;
   room_.notify_one();
-  return waiting_.count;
+  return appended_;
 }
 
 bool RowQueue::closed() const {

@@ -51,8 +51,8 @@ class RowQueue {
   // Sleeps until `until` or the deadline, whichever is earlier. A close() ends it early.
   void pause(Time until);
   void note_progress();
-  // Abandons the queue: no more rows are taken, and new ones are refused. Returns how many are
-  // left.
+  // Abandons the queue: no more rows are taken, and new ones are refused. Returns how many rows
+  // were ever appended.
   uint64_t abandon();
   bool closed() const;
   // Closed, with nothing left.
@@ -67,6 +67,7 @@ class RowQueue {
   mutable std::mutex mutex_;
   std::condition_variable room_, news_;
   Rows waiting_;
+  uint64_t appended_ = 0;
   size_t taken_bytes_ = 0;
   bool closed_ = false;
   bool abandoned_ = false;

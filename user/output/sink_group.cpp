@@ -12,7 +12,9 @@ bool SinkGroup::failed() const {
 
 Status SinkGroup::flush() {
   Status result = Done{};
+  const bool again = !safe();
   for (Member& member : members_) {
+    if (again && member.sink->safe()) continue;  // its later rows belong to the next flush
     Status flushed = member.sink->flush();
     if (flushed || member.told) continue;
     member.told = true;
@@ -34,6 +36,26 @@ Status SinkGroup::finish() {
   if (logs_accounts_)
     for (const std::string& account : accounts()) host_.log_info(account);
   return Done{};
+}
+
+Status SinkGroup::resume(std::span<const fm_output_position> committed) {
+  for (const Member& member : members_)
+    if (Status resumed = member.sink->resume(committed); !resumed) return resumed;
+  return Done{};
+}
+
+bool SinkGroup::safe() const {
+  return std::all_of(members_.begin(), members_.end(),
+                     [](const Member& member) { return member.sink->safe(); });
+}
+
+bool SinkGroup::full() const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [](const Member& member) { return member.sink->full(); });
+}
+
+void SinkGroup::positions(std::vector<fm_output_position>& all) const {
+  for (const Member& member : members_) member.sink->positions(all);
 }
 
 std::vector<std::string> SinkGroup::accounts() const {

@@ -26,6 +26,10 @@ class SinkGroup final : public RecordSink {
   Status flush() override;
   // Logs the errors, and the accounts if that was asked for.
   Status finish() override;
+  Status resume(std::span<const fm_output_position> committed) override;
+  bool safe() const override;
+  bool full() const override;
+  void positions(std::vector<fm_output_position>& all) const override;
   std::vector<std::string> accounts() const override;
 
   // Whether each sink has all rows, as far as is known.

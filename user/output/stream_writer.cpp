@@ -45,7 +45,6 @@ Status StreamWriter::put(std::string_view text, const RowQueue& queue, uint64_t 
   const uint64_t lines = count_rows(text.substr(0, done));
   const uint64_t whole = done == text.size() ? rows : std::min(lines, rows);
   written_ += whole;
-  lost_ += rows - whole;
   if (done == text.size()) return Done{};
   error.doing += " (" + std::to_string(written_) + " rows are in it, others are lost)";
   return error;
@@ -57,10 +56,6 @@ Status StreamWriter::run(RowQueue& queue) {
   while (status && !queue.finished())
     if (queue.take(&rows, RowQueue::Time::max())) status = put(rows.text, queue, rows.count);
   return status;
-}
-
-std::string StreamWriter::account() const {
-  return " written=" + std::to_string(written_) + " lost=" + std::to_string(lost_);
 }
 
 }  // namespace flowmeter

@@ -3,8 +3,6 @@
 // write(2), so that a deadline can end it.
 #pragma once
 
-#include <atomic>
-
 #include "base/unique_fd.h"
 #include "output/queued_sink.h"
 
@@ -18,7 +16,6 @@ class StreamWriter final : public RowWriter {
 
   const std::string& name() const override { return path_; }
   Status run(RowQueue& queue) override;
-  std::string account() const override;
 
  private:
   StreamWriter(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -27,7 +24,6 @@ class StreamWriter final : public RowWriter {
   UniqueFd fd_;
   std::string path_;
   std::string header_;
-  std::atomic<uint64_t> written_ = 0, lost_ = 0;
 };
 
 }  // namespace flowmeter

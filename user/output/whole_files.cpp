@@ -2,7 +2,6 @@
 #include "output/whole_files.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <ctime>
 
 #include "base/owned_directory.h"
+#include "output/file_lock.h"
 #include "output/row_text.h"
 
 namespace flowmeter {
@@ -131,20 +131,20 @@ Status WholeFiles::begin_file(unsigned tries) {
     fd_ = UniqueFd();
     return Error{"cannot write output " + owned.error().doing, owned.error().os_error};
   }
-  const auto in_use = [this] {
+  // A file that a killed run left is replaced; one that another run is writing is not.
+  if (Status locked = lock_file(fd_.get(), final_name_); !locked) {
     fd_ = UniqueFd();
-    return Error{"output " + final_name_ + " is being written by another run"};
-  };
-  // A file that a killed run left is replaced; one that another run is writing is not. (Some file
-  // systems have no locks.)
-  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return in_use();
+    return locked.error();
+  }
   struct stat ours {};
   struct stat there {};
   if (::fstat(fd_.get(), &ours) != 0 || ::stat(part.c_str(), &there) != 0 ||
       ours.st_ino != there.st_ino) {
     // Another run has just renamed it to its final name. (The number of attempts is limited because
     // some file systems have no stable inode numbers.)
-    return tries > 0 ? begin_file(tries - 1) : in_use();
+    fd_ = UniqueFd();
+    return tries > 0 ? begin_file(tries - 1)
+                     : Status(Error{"output " + final_name_ + " is being written by another run"});
   }
   if (::ftruncate(fd_.get(), 0) != 0) return Error{"cannot write output " + part, errno};
   number_++;
@@ -243,7 +243,7 @@ Status WholeFiles::end_file() {
   if (renamed != 0 && errno == EINVAL && !exists(final_name_))
     renamed = ::rename(part.c_str(), final_name_.c_str());
   if (renamed != 0) return Error{"cannot rename " + part + " to " + final_name_, errno};
-  (void)::flock(fd_.get(), LOCK_UN);  // a forked child may hold the descriptor as well
+  unlock_file(fd_.get());
   fd_ = UniqueFd();
   files_++;
   // The name has to survive a crash, too. (A directory that cannot be read is not an error.)
@@ -279,7 +279,6 @@ Status WholeFiles::run(RowQueue& queue) {
     const bool some = queue.take(&rows, until);
     status = look_at_clock();
     if (status && some) status = add(rows.text);
-    taken_ += rows.count;
   }
   if (status && (file_rows_ > 0 || files_ == 0)) return end_file();
   // After an error, rows that are on the disk are kept under the final name.
@@ -292,9 +291,7 @@ WholeFiles::~WholeFiles() {
 }
 
 std::string WholeFiles::account() const {
-  const uint64_t written = written_, taken = std::max<uint64_t>(taken_, written);
-  return " written=" + std::to_string(written) + " lost=" + std::to_string(taken - written) +
-         " files=" + std::to_string(files_);
+  return " files=" + std::to_string(files_);
 }
 
 }  // namespace flowmeter

@@ -62,7 +62,7 @@ class WholeFiles final : public RowWriter {
   uint64_t file_rows_ = 0;
   uint64_t ends_at_s_ = 0;  // unix; 0: never
   std::string compressed_;
-  std::atomic<uint64_t> files_ = 0, taken_ = 0, written_ = 0;  // of all files
+  std::atomic<uint64_t> files_ = 0;
 };
 
 }  // namespace flowmeter

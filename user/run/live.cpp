@@ -330,8 +330,7 @@ class LiveRun {
   // is repeated, while the opposite order would lose it. Reports a failed output once.
   Status flush() {
     Status status = Done{};
-    if ((rows_.come_without_flows() || flows_.flows_written() != flushed_) && !output_failed_) {
-      flushed_ = flows_.flows_written();
+    if (!output_failed_) {  // also without new rows: others may wait for a disk that was full
       status = rows_.sink().flush();
       output_failed_ = !status;
     }
@@ -354,7 +353,6 @@ class LiveRun {
   std::vector<fm_close_request> requests_;
   std::vector<unsigned> departed_;
   uint64_t rows_before_ = 0;  // packets in rows of earlier daemons (--pin)
-  uint64_t flushed_ = 0;
   uint64_t lost_seen_ = 0;
   uint64_t next_search_ = 0;
   uint64_t next_states_ = 0;

@@ -27,8 +27,6 @@ class LiveRows {
   virtual RecordSink& sink() = 0;
   // The observer of each packet; null: none.
   virtual PacketObserver* observer() { return nullptr; }
-  // Whether there may be rows to flush even if no flow was written.
-  virtual bool come_without_flows() const { return false; }
   // Makes the last rows. Requires: all packets have been added.
   virtual Status finish() { return Done{}; }
 
@@ -63,7 +61,6 @@ class CompatRows final : public LiveRows {
 
   RecordSink& sink() override { return feed_; }
   PacketObserver* observer() override { return &feed_; }
-  bool come_without_flows() const override { return true; }
   Status finish() override { return engine_.finish(); }
   uint64_t packets(const LiveFlows&, uint64_t) const override { return feed_.packets(); }
   bool balanced() const override { return engine_.balanced(); }

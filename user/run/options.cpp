@@ -159,8 +159,9 @@ std::vector<Option> row_options(Config& config) {
        "of at least 1 packet within 0.1 s; HTTP, TLS, DNS)",
        kKeyword},
       {"--overwrite", kOutput, flag(outputs.overwrite),
-       "Replace output/live_flow_features.csv, whatever it\n"
-       "holds (a file named by -c is always replaced)"},
+       "Replace output/live_flow_features.csv, and with --pin\n"
+       "every file, whatever it holds; else rows are appended\n"
+       "(without --pin, a file named by -c is always replaced)"},
       {"--fields", kOutput, text(config.fields, "A,B,..."),
        "Write only these columns, in this order", kKeyword},
       {"--extra", kOutput, text(config.extra, "A,B,..."),
@@ -358,6 +359,7 @@ void settle_options(Config& config) {
   if (config.max_flows == 0) config.max_flows = default_max_flows(config);
   if (!config.outputs.on_full)
     config.outputs.on_full = config.live() ? OnFull::kDrop : OnFull::kBlock;
+  config.outputs.commits = !config.pin.empty();
 }
 
 }  // namespace flowmeter

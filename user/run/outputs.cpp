@@ -66,9 +66,11 @@ struct Opening {
   SinkGroup& group;
   Host& host;
 
+  size_t queue_bytes() const { return size_t{options.queue_mib} << 20; }
+
   void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer,
-             RowQueue::Duration patience) {
-    const QueuedSink::Options how{size_t{options.queue_mib} << 20, *options.on_full, patience};
+             RowQueue::Duration patience, bool commits) {
+    const QueuedSink::Options how{queue_bytes(), *options.on_full, patience, commits};
     group.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
   }
 
@@ -77,20 +79,23 @@ struct Opening {
       // Compression and synchronising to the disk take time, so it gets a separate thread.
       auto files = WholeFiles::open(path, *format, options.rotation);
       if (!files) return files.error();
-      queue(std::move(format), std::move(*files), RowQueue::kForEver);
+      queue(std::move(format), std::move(*files), RowQueue::kForEver, options.commits);
     } else if (options.on_full == OnFull::kBlock || waits_for_nobody(path)) {
-      const auto old_rows = options.is_default_file && !options.overwrite
-                                ? FileSink::OldRows::kKept
-                                : FileSink::OldRows::kReplaced;
-      auto sink =
-          FileSink::open(path, std::move(format), size_t{options.buffer_kib} << 10, old_rows);
+      FileSink::Options how;
+      how.buffer_bytes = size_t{options.buffer_kib} << 10;
+      // Where rows may be dropped, they first wait for a disk that is full.
+      how.most_waiting = options.commits || *options.on_full == OnFull::kDrop ? queue_bytes() : 0;
+      how.commits = options.commits;
+      how.appends = (options.commits || options.is_default_file) && !options.overwrite;
+      how.patience = RowQueue::seconds(options.drain_s);
+      auto sink = FileSink::open(path, std::move(format), host, how);
       if (!sink) return sink.error();
       group.add(std::move(*sink));
     } else {
-      // The metering must not wait for the reader.
+      // The metering must not wait for the reader, whose rows are never safe.
       auto stream = StreamWriter::open(path, *format);
       if (!stream) return stream.error();
-      queue(std::move(format), std::move(*stream), RowQueue::seconds(options.drain_s));
+      queue(std::move(format), std::move(*stream), RowQueue::seconds(options.drain_s), false);
     }
     return Done{};
   }
@@ -106,7 +111,8 @@ struct Opening {
     auto writers = kind.open(targets, options, host);
     if (!writers) return writers.error();
     for (std::unique_ptr<RowWriter>& writer : *writers)
-      queue(kind.format(options, columns), std::move(writer), RowQueue::seconds(options.drain_s));
+      queue(kind.format(options, columns), std::move(writer), RowQueue::seconds(options.drain_s),
+            options.commits);
     return Done{};
   }
 };

@@ -168,7 +168,9 @@ class RealTimeFile(CommandLine):
     def test_is_appended_to(self):
         self.run_here()
         once = self.text(self.default)
-        self.assert_replayed(self.run_here())
+        again = self.run_here()
+        self.assert_replayed(again)
+        self.assertIn(f"appending to {self.DEFAULT}, 3 rows there", again.err)
         self.assertEqual(self.text(self.default), once + once.split("\n", 1)[1])
 
     def test_empty_file_gets_a_header(self):
@@ -183,14 +185,25 @@ class RealTimeFile(CommandLine):
         for cut in (once[:-1], once + "192.0.2.1-192"):
             with open(self.default, "w", encoding="utf-8") as file:
                 file.write(cut)
-            self.assert_replayed(self.run_here())
+            done = self.run_here()
+            self.assert_replayed(done)
             whole = cut[:cut.rindex("\n") + 1]
             self.assertEqual(self.text(self.default), whole + once.split("\n", 1)[1])
+            self.assertIn(f"cut {len(cut) - len(whole)} bytes at its end (an incomplete row)", done.err)
+
+    def test_header_that_was_cut_is_completed(self):
+        self.run_here()
+        once = self.text(self.default)
+        for size in (1, once.index("\n")):
+            with open(self.default, "w", encoding="utf-8") as file:
+                file.write(once[:size])
+            self.assert_replayed(self.run_here())
+            self.assertEqual(self.text(self.default), once)
 
     def test_other_file_is_left_alone(self):
         self.run_here()
         header = self.lines()[0]
-        for other in (",,,\n" * 80, "x", "\n" + header + "\n", header, header + ",more\n", header.lower() + "\n"):
+        for other in (",,,\n" * 80, "x", "\n" + header + "\n", header + ",more\n", header.lower() + "\n"):
             with self.subTest(other[:20]):
                 with open(self.default, "w", encoding="utf-8") as file:
                     file.write(other)

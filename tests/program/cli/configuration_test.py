@@ -249,15 +249,16 @@ class Logs(Configured):
         return done.err.splitlines()
 
     def test_json(self):
-        warning, account = (json.loads(line) for line in self.replay("--log-format", "json"))
+        warning, output, account = (json.loads(line) for line in self.replay("--log-format", "json"))
         self.assertEqual(warning["level"], "warning")
         self.assertIn("x.pcap", warning["msg"])
         self.assertRegex(account["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        self.assertIn("rows=2 written=2 waiting=0 dropped=0", output["msg"])
         self.assertEqual((account["level"], account["msg"]), ("info", "account"))
         self.assertEqual((account["seen"], account["metered"], account["not_ip"]), (7, 6, 1))
 
     def test_logfmt(self):
-        warning, account = self.replay("--log-format", "logfmt")
+        warning, _, account = self.replay("--log-format", "logfmt")
         self.assertRegex(warning, r'^time=\S+Z level=warning msg="[^"]*x\.pcap[^"]*"$')
         self.assertRegex(account, r"^time=\S+Z level=info msg=account seen=7 metered=6 ")
 
@@ -268,8 +269,8 @@ class Logs(Configured):
     def test_levels(self):
         self.assertEqual(self.replay("--log-level", "error"), [])
         self.assertEqual(len(self.replay("--log-level", "warning")), 1)
-        self.assertEqual(len(self.replay("--log-level", "info")), 2)
-        self.assertEqual(len(self.replay("--log-level", "debug")), 4, "with -v's lines")
+        self.assertEqual(len(self.replay("--log-level", "info")), 3)
+        self.assertEqual(len(self.replay("--log-level", "debug")), 5, "with -v's lines")
 
     def test_wrong_names(self):
         self.assert_usage(run("-f", "x", "--log-format", "xml"), "xml", "json")

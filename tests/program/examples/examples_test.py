@@ -81,7 +81,7 @@ class Examples(cases.Case):
         self.assert_same_tables(table(read(os.path.join(EXAMPLES, "cic82.csv"))), table(expected), "cic82.csv")
 
     def test_the_account_in_the_readme_is_that_of_the_program(self):
-        done = meter.run("-f", CAPTURE, "-c", self.path("flows.csv"))
+        done = meter.run("-f", CAPTURE, "-c", "flows.csv", cwd=self.directory)
         self.assertEqual((done.code, done.warnings), (0, []), done.err)
         self.assertIn(done.err.strip(), read(os.path.join(EXAMPLES, "README.md")))
 

@@ -130,8 +130,34 @@ class Formats(Files):
             pipe.write(data[:len(data) // 2])
             pipe.flush()
             done = meter.run("-f", pcap, "-c", output, "--json", self.path("y.json"))
-            self.one_error(done, output, "another run")
+            self.one_error(done, output, f"by process {first.process.pid}")
             pipe.write(data[len(data) // 2:])
+        self.assertEqual(first.wait().code, OK, first.err())
+        self.assertEqual(len(self.assert_whole_csv(self.content(output))), 20)
+        self.assertEqual(meter.run("-f", pcap, "-c", output).code, OK)
+
+    def is_locked(self, path):
+        with open("/proc/locks", encoding="ascii") as locks:
+            return f":{os.stat(path).st_ino} " in locks.read()
+
+    def test_two_runs_with_one_plain_file(self):
+        """By any of its names, as CSV or JSON. The first has all its rows, and a free file is written again."""
+        os.mkfifo(self.path("pipe"))
+        pcap, output = self.flows(20), self.path("x.csv")
+        with open(output, "w", encoding="ascii") as file:
+            file.write("old\n")
+        os.link(output, self.path("hard.csv"))
+        os.symlink("x.csv", self.path("soft.csv"))
+        first = meter.Meter(self, "first", "-f", self.path("pipe"), "-c", output)
+        with open(self.path("pipe"), "wb") as pipe:
+            meter.wait_for("the first has it", lambda: self.is_locked(output))
+            for option, name in (("-c", "x.csv"), ("--json", "x.csv"), ("-c", "hard.csv"), ("--json", "soft.csv")):
+                with self.subTest(f"{option} {name}"):
+                    done = meter.run("-f", pcap, option, self.path(name))
+                    self.one_error(done, self.path(name), f"by process {first.process.pid}", "name another")
+                    self.assertEqual(self.content(output), b"old\n")
+            with open(pcap, "rb") as file:
+                pipe.write(file.read())
         self.assertEqual(first.wait().code, OK, first.err())
         self.assertEqual(len(self.assert_whole_csv(self.content(output))), 20)
         self.assertEqual(meter.run("-f", pcap, "-c", output).code, OK)
@@ -155,6 +181,16 @@ class Formats(Files):
         self.assertEqual(done.code, OK, done.err)
         self.assertEqual(self.assert_whole_csv(self.content(self.path("x.csv.gz"))), [])
         self.assertEqual(self.content(self.path("x.json.gz")), b"")
+
+
+class Account(Files):
+    def test_every_output_has_one(self):
+        done = meter.run("-f", self.flows(30), "-c", self.path("x.csv"), "--json", self.path("x.json.gz"), "--json", "-")
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        lines = [line.partition("info: output ")[2] for line in done.err.splitlines() if "info: output " in line]
+        self.assertEqual(sorted(lines), [f"{name}: rows=30 written=30 waiting=0 dropped=0{more}" for name, more in (
+            ("-", ""), (self.path("x.csv"), ""), (self.path("x.json.gz"), " files=1"))])
+        self.assertNotIn("output", meter.run("-f", self.conversation(), "-c", self.path("x.csv"), "-q").err)
 
 
 class Several(Files):

@@ -81,7 +81,7 @@ class Table(cases.Case):
     def test_repeated_headers_are_no_rows(self):
         self.on_terminal(100, 5, "--on-full", "drop")
         with open(self.path("log"), encoding="utf-8") as log:
-            self.assertIn("output -: rows=4 dropped=0 written=4 lost=0\n", log.read())
+            self.assertIn("output -: rows=4 written=4 waiting=0 dropped=0\n", log.read())
 
     def test_without_a_terminal(self):
         done = meter.run("-f", self.path("x.pcap"), "--table")

@@ -3,21 +3,23 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <sstream>
 
+#include "api/embedded_host.h"
 #include "features/columns_82.h"
 #include "flows/replay.h"
 #include "output/file_sink.h"
 #include "support/capture_writer.h"
+#include "support/file_size_limit.h"
 #include "support/replay_rows.h"
 
 namespace flowmeter {
 namespace {
 
+using testing::FileSizeLimit;
 using testing::ipv4;
 using testing::ipv6;
 using testing::read_file;
@@ -29,7 +31,8 @@ std::vector<Column> all_columns() {
 }
 
 Result<std::unique_ptr<FileSink>> open_csv(const std::string& path, std::vector<Column> columns) {
-  return FileSink::open(path, std::make_unique<CsvFormat>(std::move(columns)));
+  static EmbeddedHost host;
+  return FileSink::open(path, std::make_unique<CsvFormat>(std::move(columns)), host);
 }
 
 std::string contents(const std::string& path) {
@@ -63,27 +66,6 @@ void write_flows(RecordSink& sink, unsigned count) {
   }
   replay.finish();
 }
-
-// Limits the size of files that this process can write, as long as the object lives: write(2) takes
-// a part, and then fails with EFBIG.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    old_handler_ = ::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &old_);
-    rlimit limit = old_;
-    limit.rlim_cur = bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &old_);
-    ::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit old_{};
-  sighandler_t old_handler_;
-};
 
 TEST(Csv, HeaderWithoutAnyFlow) {
   TemporaryFile file;

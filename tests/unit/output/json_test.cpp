@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "api/embedded_host.h"
 #include "flows/replay.h"
 #include "output/file_sink.h"
 #include "support/capture_writer.h"
@@ -25,7 +26,8 @@ TEST(Json, CellsByKind) {
       {"unknown", unknown},
   };
   testing::TemporaryFile file;
-  auto sink = FileSink::open(file.path(), std::make_unique<JsonFormat>(columns));
+  EmbeddedHost host;
+  auto sink = FileSink::open(file.path(), std::make_unique<JsonFormat>(columns), host);
   ASSERT_TRUE(sink);
   Replay replay(fm_default_settings(), {10, 10}, **sink);
   const testing::Frame f = testing::ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(1);

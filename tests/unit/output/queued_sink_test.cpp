@@ -44,16 +44,14 @@ class HeldWriter final : public RowWriter {
     if (!result_) return result_;
     Rows rows;
     while (!queue.finished())
-      if (queue.take(&rows, RowQueue::Time::max())) taken_ += rows.count;
+      if (queue.take(&rows, RowQueue::Time::max())) written_ += rows.count;
     return Done{};
   }
-  std::string account() const override { return " written=" + std::to_string(taken_); }
 
  private:
   std::string name_ = "held";
   std::shared_future<void> go_;
   Status result_;
-  std::atomic<uint64_t> taken_ = 0;
 };
 
 struct Held {
@@ -74,13 +72,13 @@ TEST(QueuedSink, DropsWhatHasNoRoomAndCountsIt) {
     held.sink->write(any_record());
     ASSERT_TRUE(held.sink->flush()) << "waits for nobody";
   }
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 dropped=15 written=0");
+  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=0 waiting=10 dropped=15");
   held.go.set_value();
   const Status finished = held.sink->finish();
   ASSERT_FALSE(finished);
   EXPECT_NE(finished.error().message().find("15 of 25 rows were dropped"), std::string::npos)
       << finished.error().message();
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 dropped=15 written=10");
+  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=10 waiting=0 dropped=15");
 }
 
 TEST(QueuedSink, WaitsForRoomUnderBlock) {
@@ -96,7 +94,7 @@ TEST(QueuedSink, WaitsForRoomUnderBlock) {
   held.go.set_value();
   ASSERT_EQ(producer.wait_for(seconds(60)), std::future_status::ready);
   EXPECT_TRUE(producer.get());
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 dropped=0 written=25");
+  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=25 waiting=0 dropped=0");
 }
 
 TEST(QueuedSink, AFailedWriterFreesTheOneThatWaits) {
@@ -114,7 +112,7 @@ TEST(QueuedSink, AFailedWriterFreesTheOneThatWaits) {
   ASSERT_FALSE(finished);
   EXPECT_EQ(finished.error().message(), "gone");
   EXPECT_TRUE(held.sink->failed());
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 dropped=25 written=0");
+  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=0 waiting=0 dropped=25");
 }
 
 TEST(RowQueue, RowsInHandCount) {
@@ -151,10 +149,14 @@ TEST(RowQueue, ProgressMovesTheDeadlineUnderBlockOnly) {
 
 class FakeSink final : public RecordSink {
  public:
-  explicit FakeSink(unsigned* rows, const bool* broken) : rows_(rows), broken_(broken) {}
+  FakeSink(unsigned* rows, const bool* broken) : rows_(rows), broken_(broken) {}
+  bool safe() const override { return is_safe; }
+  unsigned flushes = 0;
+  bool is_safe = true;
   void write(const FlowRecord&) override { ++*rows_; }
   bool failed() const override { return *broken_; }
   Status flush() override {
+    flushes++;
     if (*broken_) return Error{"broken"};
     return Done{};
   }
@@ -188,6 +190,27 @@ TEST(SinkGroup, FailsWithTheLastOfThem) {
   broken[1] = true;
   EXPECT_TRUE(group.failed());
   EXPECT_FALSE(group.flush());
+}
+
+// A flush that is repeated for one of them takes no later rows of the others.
+TEST(SinkGroup, FlushesAgainOnlyWhatIsNotSafe) {
+  unsigned rows = 0;
+  const bool broken = false;
+  EmbeddedHost host;
+  SinkGroup group(host);
+  FakeSink* sinks[2];
+  for (FakeSink*& sink : sinks) {
+    auto made = std::make_unique<FakeSink>(&rows, &broken);
+    sink = made.get();
+    group.add(std::move(made));
+  }
+  EXPECT_TRUE(group.flush());
+  EXPECT_TRUE(group.safe());
+  sinks[1]->is_safe = false;
+  EXPECT_FALSE(group.safe());
+  EXPECT_TRUE(group.flush());
+  EXPECT_EQ(sinks[0]->flushes, 1u);
+  EXPECT_EQ(sinks[1]->flushes, 2u);
 }
 
 }  // namespace
