@@ -59,9 +59,19 @@ std::string rows_there(int fd, off_t bytes, std::string_view header) {
   return std::to_string(rows - std::min(rows, count_rows(header))) + " rows there";
 }
 
+Error not_our_rows(const std::string& path) {
+  return {"output " + path +
+          " holds something other than rows with these columns: move it away, name another file, "
+          "or replace it (--overwrite)"};
+}
+
+std::string cut_text(const std::string& path, off_t bytes) {
+  return "output " + path + ": cut " + std::to_string(bytes) + " bytes at its end";
+}
+
 std::string cut_text(const std::string& path, int fd, off_t from, off_t to) {
   const uint64_t rows = rows_between(fd, from, to);
-  return "output " + path + ": cut " + std::to_string(to - from) + " bytes at its end (" +
+  return cut_text(path, to - from) + " (" +
          (rows == 0 ? "an incomplete row"
                     : std::to_string(rows) + " rows that were not committed; they come again") +
          ")";

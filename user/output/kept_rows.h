@@ -23,8 +23,13 @@ Result<off_t> end_of_rows(int fd, off_t bytes);
 // "7 rows there", for the first bytes of a file. The rows of a very long file are not counted.
 std::string rows_there(int fd, off_t bytes, std::string_view header);
 
+// The error for a file that a run cannot go on with.
+Error not_our_rows(const std::string& path);
+
 // What is cut from the end of a file, as a log line.
 std::string cut_text(const std::string& path, int fd, off_t from, off_t to);
+// The same, where its rows cannot be counted.
+std::string cut_text(const std::string& path, off_t bytes);
 
 // The position in this file; null: there is none.
 const fm_output_position* position_of(const struct stat& file,

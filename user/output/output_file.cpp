@@ -39,10 +39,7 @@ Result<OutputFile> OutputFile::open_to_append(const std::string& path, const Row
   if (!file.appends_ || status.st_size == 0) return file;
   auto start = read_at(file.fd_.get(), 0, header.size() + format.bound());
   if (!start) return failed();
-  if (!format.recognizes(*start))
-    return Error{"output " + path +
-                 " holds something other than rows with these columns: move it away, name another "
-                 "file, or replace it (--overwrite)"};
+  if (!format.recognizes(*start)) return not_our_rows(path);
   auto kept = end_of_rows(file.fd_.get(), status.st_size);
   if (!kept) return failed();
   file.kept_bytes_ = *kept;

@@ -2,37 +2,26 @@
 #include "output/whole_files.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
+#include <cstring>
 #include <ctime>
 
 #include "base/owned_directory.h"
 #include "output/file_lock.h"
+#include "output/kept_rows.h"
 #include "output/row_text.h"
+#include "output/whole_file_names.h"
 
 namespace flowmeter {
 namespace {
 
-constexpr char kPart[] = ".part";
-
-// Where the suffix of path starts; that of "a.b/flows.csv.zst" is ".csv.zst".
-size_t suffix_at(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const size_t base = slash == std::string::npos ? 0 : slash + 1;
-  const size_t at = path.size() - compression_suffix(path).size();
-  const size_t dot = at == 0 ? std::string::npos : path.rfind('.', at - 1);
-  return dot != std::string::npos && dot > base ? dot : at;
-}
-
-std::string directory_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
-}
+// Rows of a run that commits gather for this long, so that frames are not tiny. Not longer, because
+// the kernel keeps the records of these rows meanwhile.
+constexpr RowQueue::Duration kFrameEvery = std::chrono::milliseconds(200);
 
 uint64_t now_s() {
   return static_cast<uint64_t>(std::time(nullptr));
@@ -46,6 +35,26 @@ uint64_t next_multiple_s(uint64_t seconds) {
 bool exists(const std::string& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0;
+}
+
+// Neither follows a link nor waits for the reader of a pipe, which others could have left.
+constexpr int kNotOfOthers = O_NOFOLLOW | O_NONBLOCK;
+
+// Whether a file was opened (errno) which others cannot have left.
+Status check_opened(const UniqueFd& fd, const std::string& path) {
+  if (!fd && errno == ELOOP)
+    return Error{"cannot write output " + path + ": it is a symbolic link: remove it"};
+  if (!fd) return Error{"cannot write output " + path, errno};
+  Status owned = check_owned_file(fd.get(), path);
+  if (owned) return owned;
+  return Error{"cannot write output " + owned.error().doing, owned.error().os_error};
+}
+
+// Renames a file unless there is another with that name (errno).
+bool rename_to_free(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+  // Some network file systems support no flags.
+  return errno == EINVAL && !exists(to) && ::rename(from.c_str(), to.c_str()) == 0;
 }
 
 }  // namespace
@@ -85,51 +94,138 @@ Result<Rotation> Rotation::parse(const std::string& text) {
 
 Result<std::unique_ptr<WholeFiles>> WholeFiles::open(const std::string& path,
                                                      const RowFormat& format,
-                                                     std::optional<Rotation> rotation) {
+                                                     const Options& options, Host& host) {
   struct stat status {};
-  if (!rotation && ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+  if (!options.rotation && ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
     return Error{"cannot write output " + path +
                  ": it is not a regular file, so it can be neither "
                  "compressed nor replaced"};
-  auto files = std::unique_ptr<WholeFiles>(new WholeFiles(path, rotation, format.header()));
+  auto files = std::unique_ptr<WholeFiles>(new WholeFiles(path, options, format.header(), host));
   auto compressor = compressor_for(path);
   if (!compressor) return compressor.error();
   files->compressor_ = std::move(*compressor);
-  if (Status begun = files->begin_file(); !begun) return begun.error();
+  if (options.appends)
+    if (Status found = files->find_left(format); !found) return found.error();
+  if (!files->fd_)
+    if (Status begun = files->begin_file(); !begun) return begun.error();
   return files;
 }
 
-std::string WholeFiles::rotated_name() const {
-  char stamp[64];
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  const size_t length = std::strftime(stamp, sizeof(stamp), "-%Y%m%dT%H%M%SZ", &utc);
-  std::snprintf(stamp + length, sizeof(stamp) - length, "-%06llu",
-                static_cast<unsigned long long>(number_));
-  const size_t at = suffix_at(path_);
-  return path_.substr(0, at) + stamp + path_.substr(at);
+// Opens the file to go on with, if there is one. With rotation that is the newest which is not
+// complete and which no other run is writing.
+Status WholeFiles::find_left(const RowFormat& format) {
+  std::vector<std::string> names{path_ + kPart, path_};
+  if (rotation_) {
+    names.clear();
+    for (const auto& [name, is_part] : rotated_files(path_))
+      if (is_part) names.insert(names.begin(), name + kPart);
+  } else if (exists(names[0]) && exists(path_)) {
+    return Error{"output " + path_ + ": " + names[0] +
+                 ", which a killed run has left, would replace it: move one of them away, or "
+                 "replace both (--overwrite)"};
+  }
+  for (const std::string& name : names) {
+    UniqueFd fd(::open(name.c_str(), O_RDWR | kNotOfOthers | O_CLOEXEC));
+    if (!fd && errno == ENOENT) continue;
+    if (Status ours = check_opened(fd, name); !ours) return ours;
+    if (Status locked = lock_file(fd.get(), name); !locked) {
+      if (rotation_) continue;
+      return locked;
+    }
+    const size_t bytes = header_.size() + format.bound();
+    auto start =
+        compressor_ ? decompressed_start(path_, fd.get(), bytes) : read_at(fd.get(), 0, bytes);
+    if (start && format.recognizes(*start)) {
+      fd_ = std::move(fd);
+      left_name_ = name;
+      final_name_ = name.ends_with(kPart) ? name.substr(0, name.size() - std::strlen(kPart)) : name;
+      return Done{};
+    }
+    if (!rotation_) return not_our_rows(name);
+    host_.log_info(name + " has other columns than this run, and stays as it is");
+    return Done{};
+  }
+  return Done{};
+}
+
+Status WholeFiles::resume(std::span<const fm_output_position> committed) {
+  if (!options_.appends || std::exchange(resumed_, true)) return Done{};
+  const bool commit_is_complete = rotation_ && cut_complete_file(committed);
+  struct stat file {};
+  if (left_name_.empty()) return Done{};
+  if (::fstat(fd_.get(), &file) != 0) return Error{"cannot append to output " + left_name_, errno};
+  // A file that was started after the last commit has only rows that come again.
+  auto kept = commit_is_complete ? Result<off_t>(0) : committed_bytes(file, committed);
+  if (!kept) return kept.error();
+  return cut_left(*kept, file.st_size);
+}
+
+// How much of the file is kept: all before the commit, or all that is whole.
+Result<off_t> WholeFiles::committed_bytes(const struct stat& file,
+                                          std::span<const fm_output_position> committed) {
+  const fm_output_position* const position = position_of(file, committed);
+  if (!compressor_)
+    return end_of_rows(fd_.get(), position
+                                      ? std::min(file.st_size, static_cast<off_t>(position->bytes))
+                                      : file.st_size);
+  // The commit is at the end of a frame.
+  if (position && static_cast<off_t>(position->bytes) <= file.st_size)
+    return static_cast<off_t>(position->bytes);
+  return end_of_frames(path_, fd_.get());
+}
+
+// Whether a file with its final name has the last commit. What follows it there is cut: a run that
+// could not commit any more at its end has written it.
+bool WholeFiles::cut_complete_file(std::span<const fm_output_position> committed) {
+  for (const auto& [name, is_part] : rotated_files(path_)) {
+    struct stat file {};
+    if (is_part || ::stat(name.c_str(), &file) != 0) continue;
+    const fm_output_position* const position = position_of(file, committed);
+    if (!position) continue;
+    const auto bytes = static_cast<off_t>(position->bytes);
+    if (file.st_size > bytes && ::truncate(name.c_str(), bytes) == 0)
+      host_.log_info(cut_text(name, file.st_size - bytes));
+    return true;
+  }
+  return false;
+}
+
+// Goes on with the left file after this many bytes.
+Status WholeFiles::cut_left(off_t kept, off_t size) {
+  const auto failed = [this] { return Error{"cannot append to output " + left_name_, errno}; };
+  if (size > kept)
+    host_.log_info(compressor_ ? cut_text(left_name_, size - kept)
+                               : cut_text(left_name_, fd_.get(), kept, size));
+  if (::ftruncate(fd_.get(), kept) != 0 || ::lseek(fd_.get(), kept, SEEK_SET) != kept)
+    return failed();
+  if (left_name_ == final_name_ && !rename_to_free(final_name_, final_name_ + kPart))
+    return failed();
+  host_.log_info(
+      "appending to " + left_name_ + ", " +
+      (compressor_ ? std::to_string(kept) + " bytes there" : rows_there(fd_.get(), kept, header_)));
+  file_bytes_ = static_cast<uint64_t>(kept);
+  has_old_rows_ = compressor_ ? kept > 0 : file_bytes_ > header_.size();
+  start_clock();
+  if (kept == 0)
+    if (Status begun = put(header_); !begun) return begun;
+  publish_position();
+  return Done{};
 }
 
 Status WholeFiles::begin_file(unsigned tries) {
-  // Neither follows a link nor waits for the reader of a pipe, which others could have left.
-  const int flags =
-      O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (rotation_ ? O_EXCL : 0);
+  const int flags = O_WRONLY | O_CREAT | kNotOfOthers | O_CLOEXEC | (rotation_ ? O_EXCL : 0);
   std::string part;
   for (;; number_++) {
-    final_name_ = rotation_ ? rotated_name() : path_;
+    final_name_ = rotation_ ? rotated_name(path_, number_) : path_;
     if (rotation_ && exists(final_name_)) continue;
     part = final_name_ + kPart;
     fd_ = UniqueFd(::open(part.c_str(), flags, 0666));
     // With rotation, an existing file belongs to another run or was left by a killed run.
     if (fd_ || !rotation_ || errno != EEXIST) break;
   }
-  if (!fd_ && errno == ELOOP)
-    return Error{"cannot write output " + part + ": it is a symbolic link: remove it"};
-  if (!fd_) return Error{"cannot write output " + part, errno};
-  if (Status owned = check_owned_file(fd_.get(), part); !owned) {
+  if (Status ours = check_opened(fd_, part); !ours) {
     fd_ = UniqueFd();
-    return Error{"cannot write output " + owned.error().doing, owned.error().os_error};
+    return ours;
   }
   // A file that a killed run left is replaced; one that another run is writing is not.
   if (Status locked = lock_file(fd_.get(), final_name_); !locked) {
@@ -149,12 +245,40 @@ Status WholeFiles::begin_file(unsigned tries) {
   if (::ftruncate(fd_.get(), 0) != 0) return Error{"cannot write output " + part, errno};
   number_++;
   file_bytes_ = file_rows_ = 0;
+  has_old_rows_ = false;
+  left_name_.clear();
+  start_clock();
+  if (Status begun = put(header_); !begun) return begun;
+  publish_position();
+  return Done{};
+}
+
+void WholeFiles::start_clock() {
   ends_at_s_ = rotation_ && rotation_->seconds > 0 ? next_multiple_s(rotation_->seconds) : 0;
-  return put(header_);
+}
+
+void WholeFiles::publish_position() {
+  struct stat file {};
+  if (::fstat(fd_.get(), &file) != 0) return;
+  const std::lock_guard lock(position_mutex_);
+  position_ = position_in(file, file_bytes_);
+}
+
+void WholeFiles::positions(std::vector<fm_output_position>& all) const {
+  const std::lock_guard lock(position_mutex_);
+  all.push_back(position_);
+}
+
+// Waits until the next attempt. False: there is none.
+bool WholeFiles::wait_for_disk(int os_error) {
+  if (!options_.waits_for_disk || !queue_ || os_error == 0 || queue_->overdue()) return false;
+  outage_.note_failure(os_error);
+  queue_->pause(outage_.next_try());
+  return true;
 }
 
 Status WholeFiles::failed(int os_error) {
-  if (compressor_) {
+  if (compressor_ && !options_.commits) {
     written_ -= file_rows_;
     return Error{"cannot write output " + final_name_ + kPart +
                      " (its rows cannot be recovered; they and later ones are lost)",
@@ -169,17 +293,27 @@ Status WholeFiles::failed(int os_error) {
 Status WholeFiles::put(std::string_view rows) {
   if (!compressor_) return write(rows);
   compressed_.clear();
+  frame_open_ = true;
   if (Status added = compressor_->add(rows, &compressed_); !added) return added;
   return write(compressed_);
 }
 
+Status WholeFiles::end_frame() {
+  compressed_.clear();
+  frame_open_ = false;
+  if (Status ended = compressor_->end_frame(&compressed_); !ended) return ended;
+  return write(compressed_);
+}
+
 Status WholeFiles::write(std::string_view bytes) {
-  const size_t done = write_all(fd_.get(), bytes);
-  if (done < bytes.size()) {
+  size_t done = 0;
+  while ((done += write_all(fd_.get(), bytes.substr(done))) < bytes.size()) {
     const int os_error = errno;
+    if (wait_for_disk(os_error)) continue;
     if (!compressor_) remove_cut_row(bytes.substr(0, done));
     return failed(os_error);
   }
+  outage_.note_success();
   file_bytes_ += bytes.size();
   return Done{};
 }
@@ -215,9 +349,8 @@ Status WholeFiles::add(std::string_view rows) {
         piece = whole_rows(piece.substr(0, room));
       }
       const bool full = compressor_ ? room == 0 : piece.empty();
-      if (full && file_rows_ > 0) {
-        if (Status ended = end_file(); !ended) return ended;
-        if (Status begun = begin_file(); !begun) return begun;
+      if (full && has_rows()) {
+        if (Status begun = next_file(); !begun) return begun;
         continue;
       }
       if (piece.empty()) piece = rows.substr(0, rows.find('\n') + 1);
@@ -229,65 +362,98 @@ Status WholeFiles::add(std::string_view rows) {
   return Done{};
 }
 
-Status WholeFiles::end_file() {
+// Adds rows that the run will commit together, so they are in one file. They are safe then.
+Status WholeFiles::add_batch(const Rows& rows) {
+  if (rotation_ && rotation_->bytes > 0 && has_rows() &&
+      file_bytes_ + (compressor_ ? 1 : rows.text.size()) > rotation_->bytes)
+    if (Status begun = next_file(); !begun) return begun;
+  if (Status added = put(rows.text); !added) return added;
   if (compressor_) {
-    compressed_.clear();
-    if (Status ended = compressor_->end_file(&compressed_); !ended) return ended;
-    if (Status written = write(compressed_); !written) return written;
+    queue_->pause(next_frame_);
+    if (Status ended = end_frame(); !ended) return ended;
+    next_frame_ = RowQueue::now() + kFrameEvery;
   }
+  file_rows_ += rows.count;
+  publish_position();
+  written_ += rows.count;
+  return Done{};
+}
+
+Status WholeFiles::end_file() {
+  if (compressor_ && (frame_open_ || file_bytes_ == 0))
+    if (Status ended = end_frame(); !ended) return ended;
   if (::fsync(fd_.get()) != 0) return failed(errno);
   const std::string part = final_name_ + kPart;
-  int renamed = ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, final_name_.c_str(),
-                            rotation_ ? RENAME_NOREPLACE : 0);
-  // Some network file systems support no flags.
-  if (renamed != 0 && errno == EINVAL && !exists(final_name_))
-    renamed = ::rename(part.c_str(), final_name_.c_str());
-  if (renamed != 0) return Error{"cannot rename " + part + " to " + final_name_, errno};
+  const bool renamed = rotation_ ? rename_to_free(part, final_name_)
+                                 : ::rename(part.c_str(), final_name_.c_str()) == 0;
+  if (!renamed) return Error{"cannot rename " + part + " to " + final_name_, errno};
   unlock_file(fd_.get());
   fd_ = UniqueFd();
   files_++;
   // The name has to survive a crash, too. (A directory that cannot be read is not an error.)
-  const UniqueFd directory(::open(directory_of(part).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd directory(::open(parent_of(part).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory) (void)::fsync(directory.get());
   return Done{};
 }
 
-// Ends the file when its time has passed.
-Status WholeFiles::look_at_clock() {
-  if (ends_at_s_ == 0 || now_s() < ends_at_s_) return Done{};
-  if (file_rows_ == 0) {  // continues this file, because empty files are not written
-    ends_at_s_ = next_multiple_s(rotation_->seconds);
-    return Done{};
-  }
+Status WholeFiles::next_file() {
   if (Status ended = end_file(); !ended) return ended;
-  return begin_file();
+  for (;;) {
+    Status begun = begin_file();
+    if (begun || !wait_for_disk(begun.error().os_error)) return begun;
+  }
+}
+
+// Ends the file when its time has passed. A run that commits hands over new rows only after it has
+// committed the others.
+Status WholeFiles::look_at_clock(bool has_new_rows) {
+  if (ends_at_s_ == 0 || now_s() < ends_at_s_) return Done{};
+  if (options_.commits && !has_new_rows && committed_ != written()) return Done{};
+  if (has_rows()) return next_file();
+  start_clock();  // continues this file, because empty files are not written
+  return Done{};
+}
+
+RowQueue::Time WholeFiles::next_look() const {
+  if (ends_at_s_ == 0) return RowQueue::Time::max();
+  const uint64_t now = now_s();
+  if (now < ends_at_s_) return RowQueue::now() + std::chrono::seconds(ends_at_s_ - now);
+  return RowQueue::now() + std::chrono::milliseconds(100);  // its rows have no commit yet
 }
 
 Status WholeFiles::run(RowQueue& queue) {
   // The capabilities that opened the first file may be gone by now.
-  if (::faccessat(AT_FDCWD, directory_of(path_).c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+  if (::faccessat(AT_FDCWD, parent_of(path_).c_str(), W_OK | X_OK, AT_EACCESS) != 0)
     return Error{"output " + path_ +
                      ": its directory must be writable for the user, also without "
                      "capabilities",
                  errno};
+  queue_ = &queue;
   Rows rows;
-  Status status = Done{};
+  Status status = resume({});
   while (status && !queue.finished()) {
-    auto until = RowQueue::Time::max();
-    if (ends_at_s_ > 0)
-      until = RowQueue::now() + std::chrono::seconds(ends_at_s_ - std::min(now_s(), ends_at_s_));
-    const bool some = queue.take(&rows, until);
-    status = look_at_clock();
-    if (status && some) status = add(rows.text);
+    const bool some = queue.take(&rows, next_look());
+    status = look_at_clock(some);
+    if (status && some) status = options_.commits ? add_batch(rows) : add(rows.text);
   }
-  if (status && (file_rows_ > 0 || files_ == 0)) return end_file();
-  // After an error, rows that are on the disk are kept under the final name.
-  if (!status && fd_ && !compressor_ && file_rows_ > 0) (void)!end_file();
+  if (status && (has_rows() || files_ == 0)) return end_file();
+  if (!status && fd_) keep_whole_rows();
   return status;
 }
 
+// After an error, rows that are on the disk are kept under the final name. A compressed file ends
+// where its last batch ends, if it has batches.
+void WholeFiles::keep_whole_rows() {
+  if (!has_rows() || (compressor_ && !options_.commits)) return;
+  if (compressor_) {
+    frame_open_ = false;
+    if (::ftruncate(fd_.get(), static_cast<off_t>(position_.bytes)) != 0) return;
+  }
+  (void)!end_file();
+}
+
 WholeFiles::~WholeFiles() {
-  if (fd_ && file_rows_ == 0) ::unlink((final_name_ + kPart).c_str());
+  if (fd_ && !has_rows() && left_name_.empty()) ::unlink((final_name_ + kPart).c_str());
 }
 
 std::string WholeFiles::account() const {

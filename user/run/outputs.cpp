@@ -67,6 +67,9 @@ struct Opening {
   Host& host;
 
   size_t queue_bytes() const { return size_t{options.queue_mib} << 20; }
+  RowQueue::Duration drain() const { return RowQueue::seconds(options.drain_s); }
+  // With `block`, the run would wait for the disk.
+  bool waits_for_disk() const { return options.commits || *options.on_full == OnFull::kDrop; }
 
   void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer,
              RowQueue::Duration patience, bool commits) {
@@ -77,17 +80,18 @@ struct Opening {
   Status open_path(const std::string& path, std::unique_ptr<RowFormat> format) {
     if (is_whole_file(path, options)) {
       // Compression and synchronising to the disk take time, so it gets a separate thread.
-      auto files = WholeFiles::open(path, *format, options.rotation);
+      const WholeFiles::Options how{options.rotation, waits_for_disk(), options.commits,
+                                    options.commits && !options.overwrite};
+      auto files = WholeFiles::open(path, *format, how, host);
       if (!files) return files.error();
-      queue(std::move(format), std::move(*files), RowQueue::kForEver, options.commits);
+      queue(std::move(format), std::move(*files), drain(), options.commits);
     } else if (options.on_full == OnFull::kBlock || waits_for_nobody(path)) {
       FileSink::Options how;
       how.buffer_bytes = size_t{options.buffer_kib} << 10;
-      // Where rows may be dropped, they first wait for a disk that is full.
-      how.most_waiting = options.commits || *options.on_full == OnFull::kDrop ? queue_bytes() : 0;
+      how.most_waiting = waits_for_disk() ? queue_bytes() : 0;
       how.commits = options.commits;
       how.appends = (options.commits || options.is_default_file) && !options.overwrite;
-      how.patience = RowQueue::seconds(options.drain_s);
+      how.patience = drain();
       auto sink = FileSink::open(path, std::move(format), host, how);
       if (!sink) return sink.error();
       group.add(std::move(*sink));
@@ -95,7 +99,7 @@ struct Opening {
       // The metering must not wait for the reader, whose rows are never safe.
       auto stream = StreamWriter::open(path, *format);
       if (!stream) return stream.error();
-      queue(std::move(format), std::move(*stream), RowQueue::seconds(options.drain_s), false);
+      queue(std::move(format), std::move(*stream), drain(), false);
     }
     return Done{};
   }
@@ -111,8 +115,7 @@ struct Opening {
     auto writers = kind.open(targets, options, host);
     if (!writers) return writers.error();
     for (std::unique_ptr<RowWriter>& writer : *writers)
-      queue(kind.format(options, columns), std::move(writer), RowQueue::seconds(options.drain_s),
-            options.commits);
+      queue(kind.format(options, columns), std::move(writer), drain(), options.commits);
     return Done{};
   }
 };

@@ -13,43 +13,21 @@
 #include "output/json.h"
 #include "support/capture_writer.h"
 #include "support/file_size_limit.h"
+#include "support/numbered_rows.h"
 
 namespace flowmeter {
 namespace {
 
 using testing::FileSizeLimit;
+using testing::NumberedRows;
 using testing::TemporaryFile;
-
-constexpr char kHeader[] = "number\n";
 
 std::string contents(const std::string& path) {
   const auto bytes = testing::read_file(path);
   return {bytes.begin(), bytes.end()};
 }
 
-// Numbered rows of 100 bytes.
-class Numbered final : public RowFormat {
- public:
-  explicit Numbered(unsigned first = 0) : next_(first) {}
-  static std::string row(unsigned number) {
-    std::string text = std::to_string(number);
-    return text + std::string(99 - text.size(), '.') + "\n";
-  }
-  static std::string rows(unsigned from, unsigned to) {
-    std::string text;
-    for (; from < to; from++) text += row(from);
-    return text;
-  }
-
-  std::string header() const override { return kHeader; }
-  char* put_row(char* at, const FlowRecord&) const override {
-    return at + row(next_++).copy(at, 100);
-  }
-  size_t bound() const override { return 100; }
-
- private:
-  mutable unsigned next_;
-};
+constexpr auto& kHeader = NumberedRows::kHeader;
 
 struct Written {
   TemporaryFile file;
@@ -59,7 +37,7 @@ struct Written {
   // first: the number of the first row.
   Status open(const FileSink::Options& options, unsigned first = 0) {
     sink.reset();
-    auto opened = FileSink::open(file.path(), std::make_unique<Numbered>(first), host, options);
+    auto opened = FileSink::open(file.path(), std::make_unique<NumberedRows>(first), host, options);
     if (!opened) return opened.error();
     sink = std::move(*opened);
     return Done{};
@@ -123,7 +101,7 @@ TEST(FileSink, GoesOnAtItsByteWhenTheDiskHasSpaceAgain) {
     const FileSizeLimit full(250);
     out.write(10);
     ASSERT_TRUE(out.sink->flush()) << "it is not final";
-    EXPECT_EQ(contents(out.file.path()), (kHeader + Numbered::rows(0, 10)).substr(0, 250));
+    EXPECT_EQ(contents(out.file.path()), (kHeader + NumberedRows::rows(0, 10)).substr(0, 250));
     EXPECT_EQ(out.account(), "rows=10 written=2 waiting=8 dropped=0");
     for (int i = 0; i < 300; i++) {
       ASSERT_TRUE(out.sink->flush());
@@ -136,7 +114,7 @@ TEST(FileSink, GoesOnAtItsByteWhenTheDiskHasSpaceAgain) {
     EXPECT_TRUE(out.sink->flush());
     return out.account() == "rows=15 written=15 waiting=0 dropped=0";
   });
-  EXPECT_EQ(contents(out.file.path()), kHeader + Numbered::rows(0, 15));
+  EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::rows(0, 15));
   EXPECT_NE(out.only_line("info").find("writes again after"), std::string::npos);
   EXPECT_TRUE(out.sink->finish());
 }
@@ -160,7 +138,7 @@ TEST(FileSink, DropsWhatMayNotWaitAndSaysSo) {
   const auto rows = static_cast<unsigned>((text.size() - 7) / 100) - 1;
   EXPECT_GE(rows, 10u);
   EXPECT_LE(rows, 13u);
-  EXPECT_EQ(text, kHeader + Numbered::rows(0, rows) + Numbered::row(30));
+  EXPECT_EQ(text, kHeader + NumberedRows::rows(0, rows) + NumberedRows::row(30));
   ASSERT_FALSE(finished);
   EXPECT_NE(finished.error().message().find(std::to_string(30 - rows) + " rows were dropped"),
             std::string::npos)
@@ -179,7 +157,7 @@ TEST(FileSink, GivesUpAtTheEnd) {
   EXPECT_GE(RowQueue::now() - begin, RowQueue::seconds(0.2));
   ASSERT_FALSE(finished);
   EXPECT_NE(finished.error().message().find("2 rows are in it, 8 are lost"), std::string::npos);
-  EXPECT_EQ(contents(out.file.path()), kHeader + Numbered::rows(0, 2)) << "only whole rows";
+  EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::rows(0, 2)) << "only whole rows";
   EXPECT_EQ(out.account(), "rows=10 written=2 waiting=0 dropped=8");
 }
 
@@ -206,10 +184,10 @@ TEST(FileSink, CommittedRowsLeaveByFlushOnly) {
     if (!out.sink->safe()) (void)!out.sink->flush();
     return out.sink->safe();
   });
-  EXPECT_EQ(contents(out.file.path()), kHeader + Numbered::rows(0, 25));
+  EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::rows(0, 25));
   EXPECT_EQ(out.position().bytes, 2507u);
   EXPECT_TRUE(out.sink->finish());
-  EXPECT_EQ(contents(out.file.path()), kHeader + Numbered::rows(0, 35));
+  EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::rows(0, 35));
 }
 
 TEST(FileSink, AppendsAfterTheCommit) {
@@ -226,21 +204,26 @@ TEST(FileSink, AppendsAfterTheCommit) {
     unsigned kept;  // rows
     std::string told, cut;
   } rows[] = {
-      {"nothing more", Numbered::rows(0, 3), {committed}, 3, "3 rows there", ""},
+      {"nothing more", NumberedRows::rows(0, 3), {committed}, 3, "3 rows there", ""},
       {"a batch without its commit",
-       Numbered::rows(0, 5) + "5..",
+       NumberedRows::rows(0, 5) + "5..",
        {committed},
        3,
        "5 rows there",
        "cut 203 bytes at its end (2 rows"},
       {"only a part of a row",
-       Numbered::rows(0, 4) + "4..",
+       NumberedRows::rows(0, 4) + "4..",
        {},
        4,
        "4 rows there",
        "cut 3 bytes at its end (an incomplete row)"},
-      {"a commit of another file", Numbered::rows(0, 4), {{1, 2, 3}}, 4, "4 rows there", ""},
-      {"fewer than committed", Numbered::rows(0, 2), {{1, 2, 3}, committed}, 2, "2 rows there", ""},
+      {"a commit of another file", NumberedRows::rows(0, 4), {{1, 2, 3}}, 4, "4 rows there", ""},
+      {"fewer than committed",
+       NumberedRows::rows(0, 2),
+       {{1, 2, 3}, committed},
+       2,
+       "2 rows there",
+       ""},
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.what);
@@ -257,7 +240,7 @@ TEST(FileSink, AppendsAfterTheCommit) {
     EXPECT_NE(said.find(row.cut), std::string::npos) << said;
     out.write(2);
     ASSERT_TRUE(out.sink->flush());
-    EXPECT_EQ(contents(out.file.path()), kHeader + Numbered::rows(0, row.kept + 2));
+    EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::rows(0, row.kept + 2));
   }
 }
 
@@ -280,7 +263,8 @@ TEST(FileSink, OnlyItsOwnRowsAreContinued) {
     }
     out.write(1);
     ASSERT_TRUE(out.sink->flush());
-    EXPECT_EQ(contents(out.file.path()), kHeader + Numbered::row(0)) << "the header is complete";
+    EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::row(0))
+        << "the header is complete";
   }
 }
 
@@ -289,13 +273,13 @@ TEST(FileSink, OneRunWritesAFile) {
   ASSERT_TRUE(out.open({}));
   const std::string other = out.file.path() + "-link";
   ASSERT_EQ(::link(out.file.path().c_str(), other.c_str()), 0);
-  auto second = FileSink::open(other, std::make_unique<Numbered>(), out.host);
+  auto second = FileSink::open(other, std::make_unique<NumberedRows>(), out.host);
   ASSERT_FALSE(second) << "another name does not help";
   EXPECT_NE(second.error().message().find(other + " is being written by this process"),
             std::string::npos)
       << second.error().message();
   out.sink.reset();
-  EXPECT_TRUE(FileSink::open(other, std::make_unique<Numbered>(), out.host));
+  EXPECT_TRUE(FileSink::open(other, std::make_unique<NumberedRows>(), out.host));
   ::unlink(other.c_str());
 }
 

@@ -14,6 +14,8 @@
 #include <regex>
 #include <thread>
 
+#include "api/embedded_host.h"
+
 namespace flowmeter {
 namespace {
 
@@ -74,8 +76,9 @@ TEST(WholeFiles, NamesAndTimes) {
   for (const auto& [path, pattern] : rows) {
     SCOPED_TRACE(path);
     const auto where = directory / path;
+    EmbeddedHost host;
     std::filesystem::create_directory(where);
-    auto files = WholeFiles::open(where / path, Line(), Rotation{1, 0});
+    auto files = WholeFiles::open(where / path, Line(), {Rotation{1, 0}}, host);
     ASSERT_TRUE(files) << files.error().message();
     RowQueue queue(1000, OnFull::kBlock);
     auto run =
@@ -109,10 +112,12 @@ TEST(WholeFiles, PartsOfOthersAreNotWritten) {
   ASSERT_NE(::mkdtemp(directory.data()), nullptr);
   const std::string path = directory + "/x.csv.gz", part = path + ".part",
                     precious = directory + "/precious";
+  EmbeddedHost host;
   const auto refused = [&](const std::string& words) {
-    const auto files = WholeFiles::open(path, Line(), std::nullopt);
+    const auto files = WholeFiles::open(path, Line(), {}, host);
     ASSERT_FALSE(files) << words;
     EXPECT_NE(files.error().message().find(part), std::string::npos) << files.error().message();
+    EXPECT_FALSE(WholeFiles::open(path, Line(), {{}, true, true, true}, host)) << "nor continued";
     EXPECT_NE(files.error().message().find(words), std::string::npos) << files.error().message();
     EXPECT_EQ(std::filesystem::file_size(precious), 8u);
     ASSERT_TRUE(std::filesystem::remove(part));
@@ -139,7 +144,7 @@ TEST(WholeFiles, PartsOfOthersAreNotWritten) {
   }
   {
     std::ofstream(part) << "of a killed run";
-    EXPECT_TRUE(WholeFiles::open(path, Line(), std::nullopt));
+    EXPECT_TRUE(WholeFiles::open(path, Line(), {}, host));
   }
   std::filesystem::remove_all(directory);
 }

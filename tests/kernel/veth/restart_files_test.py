@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""--pin: the same command line after a kill goes on with its files. The rows of all runs are in them, each once."""
+import gzip
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import meter
+import restart_test
+from namespaces import A4, B4
+
+
+class Files(restart_test.Pinned):
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            data = file.read()
+        if name.endswith(".gz"):
+            data = gzip.decompress(data)
+        if name.endswith(".zst"):
+            data = subprocess.run(["zstd", "-dcq"], input=data, check=True, capture_output=True, timeout=60).stdout
+        return data.decode()
+
+    def rows(self, start):
+        """The rows of all complete files with such names."""
+        rows = []
+        for name in sorted(os.listdir(self.directory)):
+            if not name.startswith(start):
+                continue
+            self.assertFalse(name.endswith(".part"), name)
+            text = self.read(name)
+            self.assertTrue(text.endswith("\n"), name)
+            rows += map(json.loads, text.splitlines()) if ".json" in name else meter.rows_of(text)
+        return rows
+
+    def run_outputs(self, name, *arguments):
+        return self.pinned(name, "--idle-timeout", "0.2", *arguments).wait_attached()
+
+    def send(self, first_port, count=20):
+        for port in range(first_port, first_port + count):
+            self.udp(self.pair.a, A4, port, (B4, 9)).send(b"x")
+
+    def ports(self, rows):
+        return sorted(int(row["src_port"]) for row in rows if 20000 <= int(row["src_port"]) < 30000)
+
+    def goes_on(self, starts, *arguments):
+        """Killed twice when its rows are written, stopped once, and ended. starts: of the names of its files."""
+        names = [self.path(argument) if "." in argument and not argument[0].isdigit() else argument
+                 for argument in arguments]
+        sent = 0
+        for number in range(4):
+            live = self.run_outputs(f"run-{number}", *names, *(("--unpin",) if number == 3 else ()))
+            if number in (1, 2) or number == 3 and "--rotate" not in names:
+                meter.wait_for("it goes on", lambda live=live: live.err().count("appending to") == len(starts))
+            self.send(20000 + sent)
+            sent += 20
+            meter.wait_for("its rows", lambda live=live: self.written(live) >= 20)
+            if number < 2:
+                self.kill(live)
+            elif number == 2:
+                self.stop(live)
+        done = live.stop()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        for start in starts:
+            self.assertEqual(self.ports(self.rows(start)), list(range(20000, 20000 + sent)), start)
+
+    def written(self, live):
+        """The least number of rows that an output of this run has written."""
+        time.sleep(0.3)  # lines that repeat too often are suppressed
+        before = live.err().count(": rows=")
+        live.process.send_signal(signal.SIGUSR1)
+        meter.wait_for("the account so far", lambda: live.err().count(": rows=") > before)
+        newest = dict(re.findall(r"info: output (\S+): rows=\d+ written=(\d+)", live.err()))
+        return min(map(int, newest.values()))
+
+    def test_plain(self):
+        self.goes_on(("x.csv", "x.json"), "-c", "x.csv", "--json", "x.json")
+
+    def test_compressed(self):
+        if not shutil.which("zstd"):
+            self.skipTest("needs zstd to unpack")
+        self.goes_on(("x.csv", "x.json"), "-c", "x.csv.zst", "--json", "x.json.gz")
+
+    def test_rotated(self):
+        self.goes_on(("x-", "y-"), "-c", "x.csv", "--json", "y.json.gz", "--rotate", "1h")

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Rotated and compressed files of a run that commits its rows: what is in them after a kill and
+// another run. And of a run whose disk is full for a while.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "api/embedded_host.h"
+#include "output/kept_rows.h"
+#include "output/queued_sink.h"
+#include "output/row_text.h"
+#include "output/whole_files.h"
+#include "support/file_size_limit.h"
+#include "support/numbered_rows.h"
+
+namespace flowmeter {
+namespace {
+
+using testing::FileSizeLimit;
+using testing::NumberedRows;
+namespace fs = std::filesystem;
+
+constexpr Rotation kTwoRows{0, 250};
+
+struct Directory {
+  fs::path path;
+  Directory() {
+    std::string name = ::testing::TempDir() + "whole-XXXXXX";
+    path = ::mkdtemp(name.data());
+  }
+  ~Directory() { fs::remove_all(path); }
+
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> all;
+    for (const auto& entry : fs::directory_iterator(path)) all.push_back(entry.path());
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+  // The rows of all files in the order of their names, without their headers.
+  std::string rows() const {
+    std::string all;
+    for (const fs::path& file : files()) {
+      EXPECT_NE(file.extension(), ".part") << "every file is complete";
+      const UniqueFd fd(::open(file.c_str(), O_RDONLY));
+      auto text = compression_suffix(file.string()).empty()
+                      ? read_at(fd.get(), 0, 1 << 20)
+                      : decompressed_start(file, fd.get(), 1 << 20);
+      EXPECT_TRUE(text) << file;
+      if (!text) continue;
+      EXPECT_TRUE(text->starts_with(NumberedRows::kHeader)) << file;
+      all += text->substr(std::strlen(NumberedRows::kHeader));
+    }
+    return all;
+  }
+};
+
+struct Output {
+  EmbeddedHost host;
+  std::unique_ptr<QueuedSink> sink;
+
+  Status open(const std::string& path, std::optional<Rotation> rotation, unsigned first_row,
+              WholeFiles::Options options = {{}, true, true, true}) {
+    auto format = std::make_unique<NumberedRows>(first_row);
+    options.rotation = rotation;
+    auto files = WholeFiles::open(path, *format, options, host);
+    if (!files) return files.error();
+    sink = std::make_unique<QueuedSink>(
+        std::move(format), std::move(*files),
+        QueuedSink::Options{1 << 20, OnFull::kDrop, RowQueue::seconds(60), options.commits});
+    return Done{};
+  }
+  void write(unsigned rows) {
+    static const fm_flow_key key{};
+    static const fm_flow flow{};
+    for (unsigned i = 0; i < rows; i++) sink->write({key, flow, {}, FM_END_INPUT});
+  }
+  // Writes rows as one batch. Returns where the files end then.
+  std::vector<fm_output_position> batch(unsigned rows) {
+    write(rows);
+    EXPECT_TRUE(sink->flush());
+    for (int i = 0; i < 10'000 && !sink->safe(); i++)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_TRUE(sink->safe());
+    std::vector<fm_output_position> all;
+    sink->positions(all);
+    EXPECT_EQ(all.size(), 1u);
+    return all;
+  }
+  std::string said() {
+    std::string text;
+    for (const LogLine& line : host.take_lines()) text += line.level + ": " + line.text + "\n";
+    return text;
+  }
+};
+
+// A run that is killed: it commits 3 rows in two batches, and writes 2 more. Returns the commit.
+std::vector<fm_output_position> killed_run(const std::string& path,
+                                           std::optional<Rotation> rotation) {
+  int ends[2];
+  EXPECT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Output out;
+    if (!out.open(path, rotation, 0)) ::_exit(1);
+    out.batch(2);
+    const auto committed = out.batch(1);
+    out.batch(2);
+    const bool told = ::write(ends[1], committed.data(), sizeof(committed[0])) > 0;
+    ::_exit(told ? 0 : 1);  // nothing is completed
+  }
+  std::vector<fm_output_position> committed(1);
+  ::close(ends[1]);
+  EXPECT_EQ(::read(ends[0], committed.data(), sizeof(committed[0])),
+            static_cast<ssize_t>(sizeof(committed[0])));
+  ::close(ends[0]);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  return committed;
+}
+
+class WholeFilesOfRuns
+    : public ::testing::TestWithParam<std::tuple<const char*, std::optional<Rotation>>> {
+ protected:
+  const std::optional<Rotation> rotation_ = std::get<1>(GetParam());
+  Directory directory_;
+  const std::string path_ = directory_.path / std::get<0>(GetParam());
+};
+
+TEST_P(WholeFilesOfRuns, GoesOnAfterTheCommit) {
+  const auto committed = killed_run(path_, rotation_);
+  Output out;
+  ASSERT_TRUE(out.open(path_, rotation_, 3));
+  ASSERT_TRUE(out.sink->resume(committed));
+  const std::string said = out.said();
+  EXPECT_NE(said.find("appending to"), std::string::npos) << said;
+  EXPECT_NE(said.find("cut"), std::string::npos) << said;
+  out.batch(4);
+  ASSERT_TRUE(out.sink->finish());
+  EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 7));
+}
+
+TEST_P(WholeFilesOfRuns, KeepsAllThatIsWholeWithoutACommit) {
+  killed_run(path_, rotation_);
+  Output out;
+  ASSERT_TRUE(out.open(path_, rotation_, 5));
+  out.batch(1);
+  ASSERT_TRUE(out.sink->finish());
+  EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 6));
+}
+
+TEST_P(WholeFilesOfRuns, CutsWhatIsIncomplete) {
+  killed_run(path_, rotation_);
+  const fs::path last = directory_.files().back();
+  ASSERT_EQ(last.extension(), ".part");
+  fs::resize_file(last, fs::file_size(last) - 3);
+  const bool compressed = !compression_suffix(path_).empty();
+  Output out;
+  // A frame has both rows of the last batch.
+  ASSERT_TRUE(out.open(path_, rotation_, compressed ? 3 : 4));
+  out.batch(3);
+  ASSERT_TRUE(out.sink->finish());
+  EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, compressed ? 6 : 7));
+}
+
+TEST_P(WholeFilesOfRuns, ARunThatEndedIsContinued) {
+  for (unsigned run = 0; run < 3; run++) {
+    Output out;
+    ASSERT_TRUE(out.open(path_, rotation_, 2 * run));
+    ASSERT_TRUE(out.sink->resume({}));
+    out.batch(2);
+    ASSERT_TRUE(out.sink->finish());
+  }
+  EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 6));
+}
+
+TEST_P(WholeFilesOfRuns, RowsOfOthersAreLeftAlone) {
+  killed_run(path_, rotation_);
+  const fs::path left = directory_.files().back();
+  for (const bool is_text : {true, false}) {
+    // A file that is not compressed at all, or whose text is of another format.
+    std::ofstream(left, std::ios::trunc) << (is_text ? "some,thing\n1,2\n" : "\x28\xb5\x2f\xfd");
+    if (!is_text) fs::resize_file(left, 0);
+    const auto size = fs::file_size(left);
+    Output out;
+    const Status opened = out.open(path_, rotation_, 0);
+    EXPECT_EQ(fs::file_size(left), size);
+    if (!is_text) {
+      EXPECT_TRUE(opened) << "an empty file can be anyone's";
+    } else if (rotation_) {
+      ASSERT_TRUE(opened) << "another file is started";
+      EXPECT_NE(out.said().find("stays as it is"), std::string::npos);
+    } else {
+      ASSERT_FALSE(opened);
+      EXPECT_NE(opened.error().message().find(left.string() + " holds something other"),
+                std::string::npos);
+    }
+  }
+}
+
+TEST_P(WholeFilesOfRuns, WaitForAFullDisk) {
+  for (const bool commits : {false, true}) {
+    SCOPED_TRACE(commits);
+    for (const fs::path& file : directory_.files()) fs::remove(file);
+    Output out;
+    ASSERT_TRUE(out.open(path_, rotation_, 0, {{}, true, commits, commits}));
+    {
+      const FileSizeLimit full(compression_suffix(path_).empty() ? 180 : 25);
+      out.write(6);
+      ASSERT_TRUE(out.sink->flush());
+      if (commits || compression_suffix(path_).empty()) {
+        std::string said;
+        for (int i = 0; i < 10'000 && said.find("trying again") == std::string::npos; i++) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          said += out.said();
+        }
+        EXPECT_NE(said.find("trying again"), std::string::npos);
+        EXPECT_EQ(out.sink->safe(), !commits);
+      }
+    }
+    const Status finished = out.sink->finish();
+    EXPECT_TRUE(finished) << finished.error().message();
+    EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 6));
+    EXPECT_NE(out.sink->accounts().at(0).find("rows=6 written=6 waiting=0 dropped=0"),
+              std::string::npos);
+  }
+}
+
+TEST(WholeFilesOfRunsToo, ACompleteFileIsNotReplacedByOneThatWasLeft) {
+  const Directory directory;
+  const std::string path = directory.path / "flows.csv.gz";
+  std::ofstream(path) << "1";
+  std::ofstream(path + ".part") << "2";
+  Output out;
+  const Status opened = out.open(path, {}, 0);
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message().find("move one of them away"), std::string::npos);
+  EXPECT_EQ(fs::file_size(path) + fs::file_size(path + ".part"), 2u);
+}
+
+TEST(WholeFilesOfRunsToo, TimeEndsAFileOnlyAfterTheCommitOfItsRows) {
+  const Directory directory;
+  Output out;
+  ASSERT_TRUE(out.open(directory.path / "flows.csv", Rotation{1, 0}, 0));
+  const auto first = out.batch(1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // a second has certainly ended
+  std::vector<fm_output_position> later;
+  out.sink->positions(later);
+  EXPECT_EQ(later[0].inode, first[0].inode);
+  ASSERT_TRUE(out.sink->flush()) << "the run has committed";
+  for (int i = 0; i < 10'000 && directory.files().size() < 2; i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(directory.files().size(), 2u) << "the next file has been started";
+  ASSERT_TRUE(out.sink->finish());
+  out.sink.reset();  // removes the empty one
+  EXPECT_EQ(directory.rows(), NumberedRows::rows(0, 1));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, WholeFilesOfRuns,
+                         ::testing::Values(std::tuple{"flows.csv", kTwoRows},
+                                           std::tuple{"flows.csv.gz", std::nullopt},
+                                           std::tuple{"flows.csv.zst", std::nullopt},
+                                           std::tuple{"flows.csv.gz", kTwoRows},
+                                           std::tuple{"flows.csv.zst", kTwoRows}));
+
+}  // namespace
+}  // namespace flowmeter
