@@ -32,6 +32,7 @@ class Request:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is more than one write, of which the last would wait for 40 ms
 
     def do_POST(self):
         service = self.server.service

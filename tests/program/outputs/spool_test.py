@@ -316,8 +316,8 @@ class Killed(SpoolCase):
             text = file.read()
         return [index_of(row) for row in meter.rows_of(text[:text.rfind("\n") + 1])]
 
-    def options(self, service):
-        return ("-u", service.url(), "--url-spool", self.spool, "--url-batch", str(self.BATCH), "--fields", "timestamp",
+    def options(self, service, batch=BATCH):
+        return ("-u", service.url(), "--url-spool", self.spool, "--url-batch", str(batch), "--fields", "timestamp",
                 "--idle-timeout", "1", "--url-timeout", "600")
 
     def kill_once(self, service, first, chance):
@@ -359,7 +359,7 @@ class Killed(SpoolCase):
             service.plan = lambda n, start=start: plan(n - start)
             rows = self.kill_once(service, rows, chance)
         service.plan = lambda n: 200
-        done = self.run_meter("-f", "-", *self.options(service), "--drain", "60", stdin=capture.pcap([packet(rows)]))
+        done = self.run_meter("-f", "-", *self.options(service, 1000), stdin=capture.pcap([packet(rows)]))
         self.assertEqual((done.code, done.errors), (OK, []), done.err)
         self.assertEqual(self.files(), [])
         times = collections.Counter(self.acknowledged(service))
