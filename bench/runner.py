@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 
-from . import archives, compat, iperf3, kernel, live, load, memory, program, python, steps
+from . import archives, compat, iperf3, kernel, live, load, memory, program, python, steps, web_service
 from .rounds import FLOWS, PYTHON, ROOT, Context, note, output, run, table
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PARTS = {module.PART.name: module.PART
-         for module in (program, compat, python, archives, steps, kernel, live, load, iperf3, memory)}
+         for module in (program, compat, web_service, python, archives, steps, kernel, live, load, iperf3, memory)}
 TITLES = [f"### {title}" for part in PARTS.values() for title in part.titles]
 
 
