@@ -51,6 +51,8 @@ class Host {
   // Makes the process another user's, who then owns what it creates. Its capabilities stay until
   // confine() (ops/privileges.h).
   virtual Status change_user(const std::string& /*user*/) { return Done{}; }
+  // Whether the system offers every part of the sandbox.
+  virtual Status check_sandbox() { return Done{}; }
   // Permanently gives up everything else: capabilities, files, system calls (ops/sandbox.h).
   virtual Status confine(const Confinement& /*needs*/) { return Done{}; }
   // Tells the service manager (ops/service_notification.h).

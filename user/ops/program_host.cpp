@@ -14,6 +14,11 @@ Status ProgramHost::change_user(const std::string& user) {
   return flowmeter::change_user(user);
 }
 
+Status ProgramHost::check_sandbox() {
+  const Sandbox sandbox = available_sandbox();
+  return sandbox.is_whole() ? Done{} : Status(Error{"--sandbox require: " + sandbox.text()});
+}
+
 Status ProgramHost::confine(const Confinement& needs) {
   const bool required = needs.mode == SandboxMode::kRequire;
   // A replay has few privileges, and no use for them: only with a sandbox it gives them up.

@@ -27,6 +27,7 @@ class ProgramHost final : public Host {
   bool report_requested() override { return report_signal(); }
 
   Status change_user(const std::string& user) override;
+  Status check_sandbox() override;
   Status confine(const Confinement& needs) override;
   Status notify_service(std::string_view lines) override;
   bool shows_progress() const override;

@@ -51,6 +51,8 @@ Status check_pins_of_user(const Config& config) {
 // Checks what the run needs, and then becomes the user who owns the outputs.
 Status prepare(const Config& config, Host& host) {
   if (Status inputs = check_inputs(config, host); !inputs) return inputs;
+  if (config.sandbox == SandboxMode::kRequire)
+    if (Status whole = host.check_sandbox(); !whole) return whole;
   if (config.user.empty()) return Done{};
   if (Status changed = host.change_user(config.user); !changed) return changed;
   return check_pins_of_user(config);
