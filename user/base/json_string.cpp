@@ -18,24 +18,23 @@ char* put(char* at, std::string_view text) {
 char* put_json_string(char* at, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   *at++ = '"';
-  for (size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c == '"' || c == '\\') {
-      *at++ = '\\';
-      *at++ = text[i++];
-    } else if (c < 0x20 || c == 0x7f) {
-      at = put(at, "\\u00");
-      *at++ = kHex[c >> 4];
-      *at++ = kHex[c & 15];
-      i++;
-    } else if (c < 0x80) {
-      *at++ = text[i++];
-    } else if (const size_t length = utf8_length(text.substr(i)); length > 0) {
-      at = put(at, text.substr(i, length));
-      i += length;
-    } else {
-      at = put(at, "\\ufffd");
-      i++;
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    const std::string_view bytes = text.substr(0, character.length);
+    text.remove_prefix(character.length);
+    switch (character.kind) {
+      case CharacterKind::kPrintable:
+        if (bytes == "\"" || bytes == "\\") *at++ = '\\';
+        at = put(at, bytes);
+        break;
+      case CharacterKind::kControl:
+        at = put(at, "\\u00");
+        *at++ = kHex[static_cast<unsigned char>(bytes.back()) >> 4];
+        *at++ = kHex[bytes.back() & 15];
+        break;
+      case CharacterKind::kInvalid:
+        at = put(at, "\\ufffd");
+        break;
     }
   }
   *at++ = '"';

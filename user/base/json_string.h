@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A text as a JSON string with its quotes. Each byte that is not UTF-8 becomes U+FFFD.
+// A text as a JSON string with its quotes. Control characters are escaped, also those of C1; each
+// byte that is not UTF-8 becomes U+FFFD.
 #pragma once
 
 #include <string>

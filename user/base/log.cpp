@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/json_string.h"
 #include "base/utf8.h"
 
 namespace flowmeter {
@@ -15,65 +17,60 @@ namespace {
 
 constexpr const char* kLevels[] = {"error", "warning", "info", "debug"};
 
+char* put(char* at, std::string_view text) {
+  std::memcpy(at, text.data(), text.size());
+  return at + text.size();
+}
+
 // RFC 3339, UTC, to the microsecond.
-std::string time_text(uint64_t unix_ns) {
+char* put_time(char* at, uint64_t unix_ns) {
   using namespace std::chrono;
   const sys_time<microseconds> time{microseconds{unix_ns / 1000}};
   const auto day = floor<days>(time);
   const year_month_day date{day};
   const hh_mm_ss clock_time{time - day};
-  char text[40];
-  std::snprintf(text, sizeof(text), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ",
-                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                static_cast<unsigned>(date.day()), static_cast<int>(clock_time.hours().count()),
-                static_cast<int>(clock_time.minutes().count()),
-                static_cast<int>(clock_time.seconds().count()),
-                static_cast<int>(clock_time.subseconds().count()));
-  return text;
+  const auto field = [&at](int64_t number, int digits, char after) {
+    for (int i = digits - 1; i >= 0; i--, number /= 10)
+      at[i] = static_cast<char>('0' + number % 10);
+    at[digits] = after;
+    at += digits + 1;
+  };
+  field(static_cast<int>(date.year()), 4, '-');
+  field(static_cast<unsigned>(date.month()), 2, '-');
+  field(static_cast<unsigned>(date.day()), 2, 'T');
+  field(clock_time.hours().count(), 2, ':');
+  field(clock_time.minutes().count(), 2, ':');
+  field(clock_time.seconds().count(), 2, '.');
+  field(clock_time.subseconds().count(), 6, 'Z');
+  return at;
 }
 
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+// The line up to its message: "flowmeter-ebpf: error: ", or the fields time and level.
+char* put_line_start(char* at, LogFormat format, LogLevel level, uint64_t unix_ns) {
+  const char* const name = log_level_name(level);
+  if (format == LogFormat::kText) return put(put(put(at, "flowmeter-ebpf: "), name), ": ");
+  const bool json = format == LogFormat::kJson;
+  at = put_time(put(at, json ? "{\"time\":\"" : "time="), unix_ns);
+  at = put(put(at, json ? "\",\"level\":\"" : " level="), name);
+  return json ? put(at, "\"") : at;
 }
 
-// U+0080 to U+009F also control a terminal.
-bool is_c1_control(std::string_view character) {
-  return character.size() == 2 && character[0] == '\xc2' &&
-         static_cast<unsigned char>(character[1]) < 0xa0;
-}
-
-enum class Escapes { kForTerminal, kForQuotes };
-
-// Replaces control characters and invalid UTF-8 by escapes. kForQuotes: by the escapes that JSON
-// and logfmt have in common, also quotes and backslashes.
-std::string escaped(std::string_view text, Escapes escapes) {
-  const bool in_quotes = escapes == Escapes::kForQuotes;
+// Replaces what is not printable by escapes.
+std::string harmless(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const size_t length = utf8_length(text);
-    const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
-    if (length == 0 && in_quotes) {
-      out += "\\ufffd";
-    } else if (length == 0 || is_control(character[0]) || is_c1_control(character)) {
-      char escape[8];
-      std::snprintf(escape, sizeof(escape), in_quotes ? "\\u%04x" : "\\x%02x",
-                    static_cast<unsigned char>(character.back()));
-      out += escape;
+    const Character character = first_character(text);
+    const std::string_view bytes = text.substr(0, character.length);
+    if (character.kind == CharacterKind::kPrintable) {
+      out += bytes;
     } else {
-      if (in_quotes && (character == "\"" || character == "\\")) out += '\\';
-      out += character;
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\x%02x", static_cast<unsigned char>(bytes.back()));
+      out += escape;
     }
-    text.remove_prefix(character.size());
+    text.remove_prefix(bytes.size());
   }
   return out;
-}
-
-std::string quoted(std::string_view text) {
-  return '"' + escaped(text, Escapes::kForQuotes) + '"';
-}
-
-std::string harmless(std::string_view text) {
-  return escaped(text, Escapes::kForTerminal);
 }
 
 // Calls take(name, value) for each "name=value" of fields.
@@ -105,38 +102,37 @@ const char* log_level_name(LogLevel level) {
 
 std::string format_log_line(LogFormat format, LogLevel level, uint64_t unix_ns,
                             std::string_view message, std::string_view fields) {
-  const char* const name = log_level_name(level);
+  char start[kLogFrameBytes];
+  std::string line(start, put_line_start(start, format, level, unix_ns));
   if (format == LogFormat::kText) {
-    std::string line = "flowmeter-ebpf: ";
-    line.append(name).append(": ").append(harmless(message));
+    line.append(harmless(message));
     if (!fields.empty()) line.append(message.empty() ? "" : ": ").append(harmless(fields));
     return line;
   }
   const bool json = format == LogFormat::kJson;
-  std::string line;
   const auto add = [&](std::string_view field, const std::string& value) {
-    if (json)
-      line.append(line.empty() ? "{\"" : ",\"").append(field).append("\":");
-    else
-      line.append(line.empty() ? "" : " ").append(field).append("=");
-    line.append(value);
+    line.append(json ? ",\"" : " ").append(field).append(json ? "\":" : "=").append(value);
   };
-  const auto word = [&](std::string_view value) {
-    return json ? quoted(value) : std::string(value);
-  };
-  add("time", word(time_text(unix_ns)));
-  add("level", word(name));
+  // logfmt takes JSON's strings.
   if (fields.empty()) {
-    add("msg", quoted(message));
+    add("msg", json_string(message));
   } else {
-    add("msg", word("account"));
-    if (!message.empty()) add("of", quoted(message));
+    add("msg", json ? json_string("account") : "account");
+    if (!message.empty()) add("of", json_string(message));
     each_field(fields, [&](std::string_view field, std::string_view value) {
-      add(field, is_number(value) ? std::string(value) : quoted(value));
+      add(field, is_number(value) ? std::string(value) : json_string(value));
     });
   }
   if (json) line += '}';
   return line;
+}
+
+char* put_log_line(char* at, LogFormat format, LogLevel level, uint64_t unix_ns,
+                   std::string_view message) {
+  at = put_line_start(at, format, level, unix_ns);
+  if (format == LogFormat::kText) return put(at, message);
+  const bool json = format == LogFormat::kJson;
+  return put(put(put(at, json ? ",\"msg\":\"" : " msg=\""), message), json ? "\"}" : "\"");
 }
 
 void Log::set_level(LogLevel most) {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/host.h"
+#include "base/utf8.h"
 #include "kernel/clsact.h"
 #include "kernel/offloads.h"
 #include "kernel/pins.h"
@@ -29,8 +30,9 @@ uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
 
 // A name may contain any characters except blanks and slashes, and a row has no quotes.
 std::string row_name(std::string name) {
-  for (char& c : name)
-    if (c == ',' || c == '"' || static_cast<unsigned char>(c) < ' ') c = '_';
+  name = printable(name, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == ',' || c == '"'; }, '_');
   return name;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/json_string.h"
+#include "base/utf8.h"
 
 namespace flowmeter {
 namespace {
@@ -38,10 +39,8 @@ void for_each_finding(const Diagnosis& diagnosis, Visit visit) {
 // ---- table ----
 
 // Other users choose the names of processes and interfaces, so a terminal must not interpret them.
-std::string printable(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return text;
+std::string for_terminal(std::string_view text) {
+  return printable(text, '?');
 }
 
 std::string padded(std::string text, size_t width) {
@@ -137,14 +136,14 @@ std::string diagnosis_table(const Diagnosis& diagnosis, Colour colour) {
   const auto section = [&](const std::string& title, const std::vector<Finding>& findings) {
     if (findings.empty()) return;
     if (!text.empty()) text += "\n";
-    text += printable(title) + "\n";
+    text += for_terminal(title) + "\n";
     for (const Finding& finding : findings) {
       const StateName state = name_of(finding.state);
       text += "  " + padded(finding.what, what_width) + "  ";
       if (colour == Colour::kOfStates) text += "\033[" + std::string(state.colour) + "m";
       text += padded(state.text, 7);
       if (colour == Colour::kOfStates) text += "\033[0m";
-      text += "  " + printable(finding.meaning) + "\n";
+      text += "  " + for_terminal(finding.meaning) + "\n";
     }
   };
   section("kernel " + diagnosis.kernel_release, diagnosis.kernel);

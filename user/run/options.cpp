@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/utf8.h"
 #include "features/columns_extra.h"
 #include "output/registry.h"
 
@@ -68,9 +69,7 @@ OptionValue compat_mode(Config& config) {
 
 OptionValue label(RowStyle& style) {
   return custom("TEXT", [&style](const std::string& text) -> Status {
-    const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-    if (std::any_of(text.begin(), text.end(), is_control))
-      return Error{"a label is one line without control characters"};
+    if (has_control_character(text)) return Error{"a label is one line without control characters"};
     style.label = text;
     return Done{};
   });

@@ -4,6 +4,7 @@ namespaces. Every case checks the account, and where nothing else was on the wir
 import os
 import threading
 import time
+import unicodedata
 
 import meter
 import namespaces
@@ -242,6 +243,20 @@ class Changes(Interfaces):
         wait_quiet((self.host, "veth1"))
         self.stop_clean(live)
         self.assertEqual((self.sent(live, 43001), self.sent(live, 43002)), ((0, 0), (7, 0)))
+
+    def test_a_name_with_control_characters(self):
+        """The kernel accepts almost any bytes. Neither rows nor messages command a terminal, or are no text."""
+        self.wire(1)
+        self.host.ip("link", "set", "veth1", "name", b"v\xc2\x9b[2J\x1b,\"\x9b\xc3\xa9")
+        wait_quiet((self.peer, "peer1"))
+        live = self.start_on(self.host, ["any"], "--json", self.path("live.json")).wait_attached()
+        self.send(self.host, address(1, 1), address(1, 2), 3, 43001)
+        wait_quiet((self.peer, "peer1"))
+        live.stop_clean()
+        with open(self.path("live.json"), encoding="utf-8") as file:
+            text = live.text() + live.err() + file.read()
+        self.assertEqual({c for c in text if unicodedata.category(c) == "Cc"}, {"\n"})
+        self.assertEqual({row["interface"] for row in live.rows()}, {"v_[2J____\u00e9"})
 
     def test_moved_to_another_namespace_under_load(self):
         """Packets sent there are not metered. When the interface comes back, it is metered again."""

@@ -19,6 +19,8 @@ TEST(JsonString, EscapesWhatMustBe) {
       {"quote and backslash", R"(a"b\c)", R"("a\"b\\c")"},
       {"control characters, an escape sequence", "\x1b[2J\n\0\x7f"sv,
        R"("\u001b[2J\u000a\u0000\u007f")"},
+      {"control characters of C1", "\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0",
+       "\"\\u0080\\u009b\\u009f\xc2\xa0\""},
       {"UTF-8 stays", "é€😀", R"("é€😀")"},
       {"a lone continuation", "a\x80z", R"("a\ufffdz")"},
       {"cut short", "a\xe2\x82", R"("a\ufffd\ufffd")"},

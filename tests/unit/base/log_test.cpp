@@ -24,6 +24,15 @@ TEST(LogLine, HasLevelAndMessageInEachFormat) {
             R"({"time":"2023-11-14T22:13:20.123456Z","level":"warning","msg":"no room"})");
 }
 
+TEST(LogLine, IsTheSameFromASignalHandler) {
+  for (const LogFormat format : {kText, kLogfmt, kJson}) {
+    const std::string_view message = "no room";
+    char text[kLogFrameBytes + 7];
+    const char* const end = put_log_line(text, format, LogLevel::kWarning, kTime, message);
+    EXPECT_EQ(std::string_view(text, static_cast<size_t>(end - text)), line(format, message));
+  }
+}
+
 TEST(LogLine, AnAccountHasFields) {
   const std::string counters = "seen=5 metered=3";
   EXPECT_EQ(line(kText, "", counters), "flowmeter-ebpf: warning: seen=5 metered=3");

@@ -64,7 +64,7 @@ TEST(Diagnosis, TableHasOneLinePerFinding) {
             "  CAP_SYS_ADMIN  missing  not needed\n"
             "  bpffs          unknown  cannot tell\n"
             "\n"
-            "interface e?[31m\"\\?\xc3\xa9\xff\xc0\x80\xed\xa0\x80\n"
+            "interface e?[31m\"\\?\xc3\xa9??????\n"
             "  lro            limited  not certain\n"
             "\n"
             "Metering is not possible, because this is missing: CAP_BPF, CAP_PERFMON\n");
