@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Starts the program under test, waits for it and stops it; reads its rows and its account."""
+import array
 import contextlib
 import csv
 import ctypes
+import fcntl
 import io
 import json
 import os
 import re
 import signal
 import subprocess
+import termios
 import time
 
 import cases
@@ -70,6 +73,18 @@ def missing_sandbox():
         if finding["what"] in ("landlock", "seccomp") and finding["state"] != "ok":
             return finding["meaning"]
     return ""
+
+
+def given_up(text):
+    """(open flows, rows) of the line of a forced end, or None."""
+    match = re.search(r"ended by a second signal: (\d+) open flows and up to (\d+) rows of the outputs were given up", text)
+    return match and (int(match[1]), int(match[2]))
+
+
+def bytes_in_pipe(pipe):
+    size = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, size)
+    return size[0]
 
 
 class Finished:

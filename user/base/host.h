@@ -20,6 +20,17 @@
 
 namespace flowmeter {
 
+// What is lost if the process ends at once. A signal handler asks: no locks and no allocation.
+class Unfinished {
+ public:
+  virtual uint64_t open_flows() const = 0;
+  // Rows that may not have left the process. One that several outputs lack counts for each of them.
+  virtual uint64_t rows_unwritten() const = 0;
+
+ protected:
+  ~Unfinished() = default;
+};
+
 class Host {
  public:
   virtual ~Host() = default;
@@ -47,6 +58,8 @@ class Host {
   virtual bool stop_is_interruption() const { return false; }
   // Whether the account was requested since the last call.
   virtual bool report_requested() { return false; }
+  // What to report if the process is forced to end; null: nothing.
+  virtual void set_unfinished(const Unfinished*) {}
 
   // Makes the process another user's, who then owns what it creates. Its capabilities stay until
   // confine() (ops/privileges.h).
@@ -67,6 +80,18 @@ class Host {
     const char* const value = std::getenv(variable);
     return value ? value : "";
   }
+};
+
+// The host's Unfinished while this object lives.
+class UnfinishedWork {
+ public:
+  UnfinishedWork(Host& host, const Unfinished& work) : host_(host) { host_.set_unfinished(&work); }
+  ~UnfinishedWork() { host_.set_unfinished(nullptr); }
+  UnfinishedWork(const UnfinishedWork&) = delete;
+  UnfinishedWork& operator=(const UnfinishedWork&) = delete;
+
+ private:
+  Host& host_;
 };
 
 }  // namespace flowmeter

@@ -12,7 +12,7 @@
 
 namespace flowmeter {
 
-class CaptureConsumer {
+class CaptureConsumer : public Unfinished {
  public:
   virtual ~CaptureConsumer() = default;
 

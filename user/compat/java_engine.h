@@ -27,6 +27,8 @@ class JavaEngine final : public CompatEngine {
 
   bool failed() const override { return flows_.output().failed(); }
   Status flush() override { return flows_.output().flush(); }
+  uint64_t open_flows() const override { return flows_.open_flows(); }
+  uint64_t rows_unwritten() const override { return flows_.output().rows_buffered(); }
 
   bool balanced() const override;
   std::string account() const override;

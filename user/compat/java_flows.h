@@ -39,6 +39,7 @@ class JavaFlows {
   uint64_t repeated_fins() const { return repeated_fins_; }
   uint64_t forced_out() const { return forced_out_; }
   uint64_t open_packets() const { return open_packets_; }
+  uint32_t open_flows() const { return entries_.in_use(); }
 
  private:
   // Both directions of a flow have the same key. It has the size that KeyHash expects.

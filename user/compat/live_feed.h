@@ -19,6 +19,7 @@ class LiveFeed final : public PacketObserver, public RecordSink {
   void write(const FlowRecord&) override {}
   bool failed() const override { return engine_.failed(); }
   Status flush() override { return engine_.flush(); }
+  uint64_t rows_unwritten() const override { return engine_.rows_unwritten(); }
 
   // Packets on the wire that were observed.
   uint64_t packets() const { return packets_; }

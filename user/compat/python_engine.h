@@ -25,6 +25,8 @@ class PythonEngine final : public CompatEngine {
 
   bool failed() const override { return flows_.output_failed(); }
   Status flush() override { return flows_.flush(); }
+  uint64_t open_flows() const override { return flows_.flows(); }
+  uint64_t rows_unwritten() const override { return flows_.rows_buffered(); }
 
   bool balanced() const override;
   std::string account() const override;

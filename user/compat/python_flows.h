@@ -46,6 +46,7 @@ class PythonFlows {
   uint64_t rows_left_out() const { return rows_left_out_; }
   uint64_t packets_left_out() const { return packets_left_out_; }
   uint64_t forced_out() const { return forced_out_; }
+  uint64_t rows_buffered() const { return output_.rows_buffered(); }
   uint32_t flows() const { return flows_.in_use(); }
 
  private:

@@ -126,7 +126,7 @@ uint32_t FlowTable::force_one_out(uint64_t now_ns) {
 }
 
 void FlowTable::finish(fm_end_reason end) {
-  for (uint32_t slot = 0; slot < pool_.used(); slot++) write(slot, end);
+  for (; finished_ < pool_.used(); finished_++) write(finished_, end);
 }
 
 }  // namespace flowmeter

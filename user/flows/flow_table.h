@@ -66,7 +66,7 @@ class FlowTable {
   uint64_t packets_written() const { return packets_written_; }
   // Flows written early because the table was full.
   uint64_t forced_out() const { return forced_out_; }
-  uint32_t open_flows() const { return pool_.in_use(); }
+  uint32_t open_flows() const { return pool_.used() - finished_; }
   const FlowApplications& applications() const { return applications_; }
 
  private:
@@ -87,6 +87,7 @@ class FlowTable {
   bool many_eras_ = false;
   std::vector<int64_t> eras_;  // [slot]: the era of its flow's first packet, if many_eras_
   uint32_t hand_ = 0;
+  uint32_t finished_ = 0;  // slots that finish() has written
   uint64_t flows_written_ = 0;
   uint64_t packets_written_ = 0;
   uint64_t forced_out_ = 0;

@@ -15,7 +15,10 @@ class ProgramHost final : public Host {
     log_.account(counters, of);
   }
   void set_log_level(LogLevel level) override { log_.set_level(level); }
-  void set_log_format(LogFormat format) override { log_.set_format(format); }
+  void set_log_format(LogFormat format) override {
+    log_format_ = format;
+    log_.set_format(format);
+  }
   void set_log_observer(std::function<bool(std::string_view)> observer) override {
     log_.set_observer(std::move(observer));
   }
@@ -25,6 +28,7 @@ class ProgramHost final : public Host {
   const volatile std::sig_atomic_t& stop_flag() const override { return stop_signal(); }
   bool stop_is_interruption() const override { return true; }
   bool report_requested() override { return report_signal(); }
+  void set_unfinished(const Unfinished* work) override { report_at_forced_exit(work, log_format_); }
 
   Status change_user(const std::string& user) override;
   Status check_sandbox() override;
@@ -36,6 +40,7 @@ class ProgramHost final : public Host {
  private:
   Log log_;
   std::string user_;  // of change_user()
+  LogFormat log_format_ = LogFormat::kText;
 };
 
 }  // namespace flowmeter

@@ -32,6 +32,7 @@ class FlowPrinter final : public RecordSink {
   bool safe() const override { return sink_.safe(); }
   bool full() const override { return sink_.full(); }
   void positions(std::vector<fm_output_position>& all) const override { sink_.positions(all); }
+  uint64_t rows_unwritten() const override { return sink_.rows_unwritten(); }
   std::vector<std::string> accounts() const override { return sink_.accounts(); }
 
  private:

@@ -85,6 +85,7 @@ class OutputFile {
   uint64_t rows_written() const { return rows_written_; }
   // "output NAME: rows=9 written=7 waiting=2 dropped=0"
   std::string account() const;
+  uint64_t rows_buffered() const { return rows_buffered_; }
 
  private:
   OutputFile(UniqueFd fd, std::string path, size_t row_bound, const Options& options, Host* host);

@@ -72,6 +72,9 @@ class QueuedSink final : public RecordSink {
   bool safe() const override;
   bool full() const override;
   void positions(std::vector<fm_output_position>& all) const override;
+  uint64_t rows_unwritten() const override {
+    return rows_ + rows_buffered_ - writer_->written() - writer_->given_up() - dropped_;
+  }
   // "output NAME: rows=7 written=4 waiting=1 dropped=2", and what the writer adds.
   std::vector<std::string> accounts() const override;
 

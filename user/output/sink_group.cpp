@@ -58,6 +58,12 @@ void SinkGroup::positions(std::vector<fm_output_position>& all) const {
   for (const Member& member : members_) member.sink->positions(all);
 }
 
+uint64_t SinkGroup::rows_unwritten() const {
+  uint64_t rows = 0;
+  for (const Member& member : members_) rows += member.sink->rows_unwritten();
+  return rows;
+}
+
 std::vector<std::string> SinkGroup::accounts() const {
   std::vector<std::string> all;
   for (const Member& member : members_)

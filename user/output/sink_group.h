@@ -30,6 +30,7 @@ class SinkGroup final : public RecordSink {
   bool safe() const override;
   bool full() const override;
   void positions(std::vector<fm_output_position>& all) const override;
+  uint64_t rows_unwritten() const override;
   std::vector<std::string> accounts() const override;
 
   // Whether each sink has all rows, as far as is known.

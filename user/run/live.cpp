@@ -64,7 +64,7 @@ BpfDatapath::Config datapath_config(const Config& config, bool several, Host& ho
 }
 
 // The run, from attached programs to the last row.
-class LiveRun {
+class LiveRun final : public Unfinished {
  public:
   LiveRun(const Config& config, LiveRows& rows, Host& host)
       : config_(config),
@@ -172,6 +172,11 @@ class LiveRun {
   }
 
   const MeteredInterfaces& interfaces() const { return *interfaces_; }
+
+  uint64_t open_flows() const override {
+    return kernel_continues(config_) ? 0 : flows_.open_flows();  // the next daemon has them
+  }
+  uint64_t rows_unwritten() const override { return rows_.sink().rows_unwritten(); }
 
  private:
   static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
@@ -390,6 +395,7 @@ ExitCode run(const Config& config, LiveRows& rows, Host& host) {
     view = std::move(*opened);
   }
   LiveRun live(config, rows, host);
+  const UnfinishedWork work(host, live);
   if (Status started = live.start(); !started) return fail(host, started.error());
   if (Status header = rows.sink().flush(); !header) return fail(host, header.error());
   return meter(config, live, rows, std::move(view), host) ? kOk : kRunFailed;

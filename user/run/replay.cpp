@@ -101,6 +101,8 @@ class FlowReplay final : public CaptureConsumer {
   }
 
   bool failed() const override { return sink_.failed(); }
+  uint64_t open_flows() const override { return flows().open_flows(); }
+  uint64_t rows_unwritten() const override { return sink_.rows_unwritten(); }
   std::string account() const override {
     return account_text(replay_.account()) + " flows=" + std::to_string(flows().flows_written()) +
            (flows().forced_out() ? " forced_out=" + std::to_string(flows().forced_out()) : "");
@@ -150,6 +152,7 @@ class CaptureRun {
     if (Status confined = host_.confine(confinement_of(config_, keep)); !confined)
       return flowmeter::fail(host_, confined.error());
     const auto start = Clock::now();
+    const UnfinishedWork work(host_, consumer_);
     bool good = read_all();
     if (Status written = consumer_.finish(); !written) good = fail(written.error().message());
     if (!config_.quiet) host_.log_account(consumer_.account());

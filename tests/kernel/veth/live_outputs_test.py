@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 
 import cases
@@ -151,6 +152,21 @@ class LiveOutputs(cases.Case):
         self.assertGreaterEqual(files, 3)
         self.assertEqual(self.ours(rows), [port for first in (20000, 21000, 22000) for port in range(first, first + 20)])
         self.assertEqual(meter.packets_in(rows), done.account["metered"])
+
+    def test_a_forced_end_says_what_is_given_up(self):
+        """The reader of a pipe accepts nothing, and the second signal does not wait for it."""
+        live = self.start("-c", "-", "--drain", "60", stdout=subprocess.PIPE)
+        with live.process.stdout as pipe:
+            self.send(400)
+            meter.wait_for("the pipe is full", lambda: meter.bytes_in_pipe(pipe) > 60000)
+            live.process.send_signal(signal.SIGINT)
+            live.process.send_signal(signal.SIGTERM)
+            done = live.wait()
+            in_pipe = pipe.read().count(b"\n") - 1
+        self.assertEqual((done.code, len(done.errors)), (1, 1), done.err)
+        flows, rows = meter.given_up(done.errors[0])
+        self.assertGreaterEqual(in_pipe + flows + rows, 400, done.err)
+        self.assertLess(in_pipe, 400)
 
     def test_account_on_request(self):
         service = self.service()

@@ -362,6 +362,7 @@ class Ends(Top):
         top.process.send_signal(signal.SIGCONT)
         self.assertEqual(top.wait(), 1)
         top.assert_restored()
+        self.assertIn("error: ended by a second signal: ", top.screen.main)
 
     def test_signals_that_kill(self):
         for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGSEGV, signal.SIGABRT):

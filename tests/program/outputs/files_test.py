@@ -305,6 +305,42 @@ class Rotation(Files):
         self.assertGreater(moments, 2, "it had mostly ended before it was killed")
 
 
+class ForcedEnd(Files):
+    def give_up(self, *arguments):
+        """Two signals while a reader accepts nothing. Returns the lines on standard error; the rows that they give up,
+        with those in the pipe, are all."""
+        path = self.path("twice.pcap")
+        frames = [capture.ethernet(capture.udp(ports=(1000 + i, 53))) for i in range(3000)]
+        with open(path, "wb") as file:  # two packets per flow, because Java writes no flow of one
+            file.write(capture.pcap([(1 + i / 10000, frame) for i, frame in enumerate(frames + frames)]))
+        process = subprocess.Popen([cases.meter_path, "-f", path, "-c", "-", *arguments], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=meter.die_with_parent)
+        with process:
+            self.addCleanup(process.kill)
+            meter.wait_for("the pipe is full", lambda: meter.bytes_in_pipe(process.stdout) > 60000)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(timeout=60), FAILED)
+            in_pipe = process.stdout.read().count(b"\n") - 1
+            err = process.stderr.read().decode()
+        flows, rows = meter.given_up(err)
+        self.assertGreaterEqual(in_pipe + flows + rows, 3000, err)
+        self.assertLess(in_pipe + flows, 3000, err)
+        return err.splitlines()
+
+    def test_says_what_is_given_up(self):
+        for compat in ((), ("--compat", "python"), ("--compat", "java")):
+            with self.subTest(compat):
+                line, = self.give_up(*compat)
+                self.assertTrue(line.startswith("flowmeter-ebpf: error: ended by a second signal: "), line)
+
+    def test_in_the_format_of_the_log(self):
+        line, = self.give_up("--log-format", "json")
+        self.assertEqual(json.loads(line)["level"], "error")
+        line, = self.give_up("--log-format", "logfmt")
+        self.assertRegex(line, r'^time=\S+ level=error msg="ended by a second signal: [^"]*"$')
+
+
 class Failing(Files):
     def test_full_file_system(self):
         """The outputs are on a tiny tmpfs in a mount namespace, and are copied out of it at the end."""

@@ -29,6 +29,8 @@ class Recorder final : public CompatEngine {
   Status finish() override { return Done{}; }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
+  uint64_t open_flows() const override { return 0; }
+  uint64_t rows_unwritten() const override { return 0; }
   bool balanced() const override { return true; }
   std::string account() const override { return ""; }
   void report(Host&) const override {}
