@@ -4,6 +4,18 @@
 #include "run/report.h"
 
 namespace flowmeter {
+namespace {
+
+// resumed: flows were taken over from an earlier daemon. lost: there was no room for some record.
+const char* why_records_are_missing(bool resumed, bool lost) {
+  if (!resumed)
+    return "found no room in the event streams (--event-memory makes more; --quality shows which)";
+  if (!lost) return "were read by an earlier daemon (--quality shows which)";
+  return "were read by an earlier daemon, or found no room in the event streams (--event-memory "
+         "makes more; --quality shows which)";
+}
+
+}  // namespace
 
 uint64_t FlowRows::packets(const LiveFlows& flows, uint64_t rows_before) const {
   return rows_before + flows.packets_written() + flows.open_packets();
@@ -22,11 +34,11 @@ void FlowRows::report(const LiveReport& run, uint64_t kernel_only) const {
   const fm_cpu_counters counters = run.datapath.counters();
   Host& host = run.host;
   if (flows.flows_with_losses())
-    host.log_warning(
-        "times are missing: " + std::to_string(flows.flows_with_losses()) +
-        " flows have exact counts, but their times lack " +
-        std::to_string(flows.packets_without_timing()) +
-        " of their packets (--event-memory makes room for more; --quality shows which)");
+    host.log_warning("times are missing: " + std::to_string(flows.flows_with_losses()) +
+                     " flows have exact counts, but their times lack " +
+                     std::to_string(flows.packets_without_timing()) +
+                     " of their packets, whose records " +
+                     why_records_are_missing(run.datapath.resumed(), counters.events_lost > 0));
   if (counters.payload_lost)
     host.log_warning(std::to_string(counters.payload_lost) +
                      " payloads did not reach the parsers because the event streams were full "

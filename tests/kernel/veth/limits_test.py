@@ -64,6 +64,7 @@ class LostEvents(Limits):
             self.assertEqual(row["evictions"], "0")
         lost = sum(int(row["pkts_without_timing"]) for row in rows)
         warnings = [line for line in done.warnings if "times are missing" in line]
+        self.assertNotIn("earlier daemon", done.err)
         return done, by_port, lost, warnings
 
     def test_events(self):
