@@ -4,6 +4,7 @@
 // one line. The packet path does not use this.
 #pragma once
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -16,6 +17,10 @@ struct Error {
   int os_error = 0;    // errno value; 0 if `doing` is the whole message
   bool usage = false;  // an error of the command line, not of the run
 
+  // Whether descriptors or memory ran out, which may change.
+  bool is_shortage() const {
+    return os_error == EMFILE || os_error == ENFILE || os_error == ENOMEM || os_error == ENOBUFS;
+  }
   std::string message() const { return os_error ? doing + ": " + std::strerror(os_error) : doing; }
 };
 

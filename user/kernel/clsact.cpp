@@ -351,8 +351,9 @@ ClsactFilter::~ClsactFilter() {
 
 bool ClsactFilter::in_place() const {
   auto filters = list_filters(interface_index_, direction_);
-  return filters && std::any_of(filters->begin(), filters->end(),
-                                [this](const auto& filter) { return filter.name == name_; });
+  if (!filters) return filters.error().is_shortage();  // then it is not known
+  return std::any_of(filters->begin(), filters->end(),
+                     [this](const auto& filter) { return filter.name == name_; });
 }
 
 Result<size_t> remove_stale_filters() {

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,16 +44,25 @@ class MeteredInterfaces final : public InterfaceNames {
   };
 
   // Attaches to all selected interfaces that exist. If one cannot be metered, fails if it was
-  // named, or skips it with a warning if it only matches a pattern.
+  // named, or skips it with a warning if it only matches a pattern. If that was for want of
+  // descriptors or memory, update() tries again.
   static Result<std::unique_ptr<MeteredInterfaces>> open(const Options& options,
                                                          BpfDatapath& datapath, Host& host);
 
   // Attaches to interfaces that have appeared, and detaches from those that have vanished, whose
-  // slots it appends to departed. Fails if no interface is left and none can appear.
+  // slots it appends to departed. What fails for want of descriptors or memory is tried again each
+  // second; one warning begins such a shortage, and one ends it. Fails if no interface is left and
+  // none can appear.
   Status update(std::vector<unsigned>& departed);
-  // Warns, once per hook, if the kernel counts packets there but our program counts none, or if
-  // somebody has removed our program. Skips interfaces that were attached less than grace_ns ago.
-  void check(uint64_t grace_ns = 2 * FM_SECOND_NS);
+  // Warns, once per hook, if somebody has removed our program, if the kernel counts packets there
+  // but our program counts none, or if it sends more than the program sees. Skips interfaces that
+  // were attached less than grace_ns ago.
+  void check(uint64_t grace_ns = kGraceNs) {
+    check_places(grace_ns);
+    check_sent(grace_ns);
+  }
+  // Says what was not metered because a shortage did not end.
+  void report_shortage() const;
 
   // Detaches. No packet is seen after this, except through pinned links.
   void detach();
@@ -66,23 +76,47 @@ class MeteredInterfaces final : public InterfaceNames {
   std::vector<HookAccount> accounts() const;
 
  private:
+  // Whether the program sees all that the kernel sends.
+  struct Sent {
+    uint64_t seen_before = 0;                    // by earlier daemons (--pin)
+    std::optional<uint64_t> seen_in_grace = {};  // since then; nothing: it has not passed
+    bool warned = false;
+  };
   struct MeteredHook {
     fm_hook hook;
     Attachment attachment;
     bool moved = false;  // the program has counted packets
     bool warned = false;
+    Sent sent = {};
   };
   struct Metered {
     Interface interface;
     std::vector<MeteredHook> hooks;
     LinkCounters at_attach;
+    LinkCounters since;  // the account's: at the first attempt to attach, if that is known
     uint64_t since_ns = 0;
   };
+  // An interface that could not be attached for want of descriptors or memory.
+  struct Waiting {
+    Interface interface;
+    std::optional<LinkCounters> since;
+  };
+  static constexpr uint64_t kGraceNs = 2 * FM_SECOND_NS;
 
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
       : options_(options), datapath_(datapath), host_(host) {}
   Status begin();
   Status attach(const Interface& interface);
+  enum class Outcome { kAttached, kWaits, kRefused };  // refused: logged
+  Outcome attach_or_wait(const Interface& interface);
+  void wait(const Interface& interface, const Error& why);
+  void attach_waiting();
+  void note_shortage(const Error& why);
+  void give_up(unsigned index);
+  void check_places(uint64_t grace_ns);
+  void check_sent(uint64_t grace_ns);
+  void check_sent(MeteredHook& hook, uint64_t sent, uint64_t seen);
+  uint64_t seen_before(unsigned index, fm_hook hook) const;
   Result<Attachment> attach_hook(const Interface& interface, fm_hook hook);
   void let_go(unsigned index, std::vector<unsigned>& departed);
   void forget_names();
@@ -95,9 +129,15 @@ class MeteredInterfaces final : public InterfaceNames {
   Host& host_;
   std::unique_ptr<InterfaceMonitor> monitor_;
   std::map<unsigned, Metered> metered_;    // by index
+  std::map<unsigned, Waiting> waiting_;    // by index; none of them is metered
   std::map<unsigned, std::string> names_;  // also of interfaces that have gone
   std::vector<InterfaceMonitor::Change> changes_;
   std::string last_gone_;
+  std::vector<InterfaceCounters> before_;  // of earlier daemons (--pin)
+  unsigned next_checked_ = 0;              // the first index that check_sent() looks at next
+  bool shortage_ = false;
+  uint64_t next_attempt_ns_ = 0;
+  uint64_t unmetered_ = 0;  // packets that passed while their interfaces waited, in this shortage
 };
 
 }  // namespace flowmeter

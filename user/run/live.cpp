@@ -153,6 +153,7 @@ class LiveRun final : public Unfinished {
   // continues for the next daemon, only processes the records.
   Status finish() {
     interfaces_->check(/*grace_ns=*/0);
+    interfaces_->report_shortage();
     if (kernel_continues(config_)) return hand_over();
     interfaces_->detach_for_good();
     // A program that was running when its link was removed may still write a record.
