@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace flowmeter {
@@ -96,6 +97,8 @@ class Ruleset {
   // directory and file: what is allowed, depending on what the path is.
   void allow(const std::string& path, uint64_t directory, uint64_t file) {
     const UniqueFd there(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    // Without its rule the run would fail later, and without a word.
+    if (!there && Error{path, errno}.is_shortage()) error_ = errno;
     struct stat status {};
     if (!fd_ || !there || ::fstat(there.get(), &status) != 0) return;
     landlock_path_beneath_attr rule{};
