@@ -67,8 +67,7 @@ class Http:
     def __init__(self, world, *more):
         with world.host.inside():  # for its listening socket; its threads need not be inside
             self.service = Service(world.case)
-        self.spool = world.case.path("spool")
-        os.mkdir(self.spool, 0o777)
+        self.spool = world.private()
         self.arguments = ["-u", self.service.url(), "--url-batch", "100", "--url-timeout", "1", "--url-spool", self.spool, *more]
 
     def spooled(self):

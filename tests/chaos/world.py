@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import struct
+import tempfile
 import time
 
 import meter
@@ -68,6 +69,12 @@ class World:
         self.wires = [Wire(self, number) for number in range(1, 1 + wires)]
         self.out = case.path("out")
         os.mkdir(self.out, 0o777)
+
+    def private(self):
+        """A directory that no other user can change, as that of the case can be."""
+        directory = tempfile.TemporaryDirectory(prefix="fmtest-")
+        self.case.addCleanup(directory.cleanup)
+        return directory.name
 
     def add_wire(self):
         """Its packets are doubtful until it is metered."""
