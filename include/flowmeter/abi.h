@@ -16,7 +16,7 @@
 #include "flowmeter/packet_class.h"
 
 /* Increased when the meaning of data in the maps changes, but no size does. */
-#define FM_ABI_VERSION 6
+#define FM_ABI_VERSION 7
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
@@ -139,12 +139,13 @@ union fm_long_payload_record {
 };
 
 /* The two ends of a stream, as numbers of units since the start; they never wrap. The kernel writes
- * head and the daemon writes tail, each in a cache line of its own. */
+ * head and the daemon writes the rest, each in a cache line of its own. */
 struct fm_stream {
   __u64 head;
   __u64 zero[7];
   __u64 tail;
-  __u64 zero_too[7];
+  __u64 committed[2]; /* where tail is after a commit (struct fm_commit) */
+  __u64 zero_too[5];
 };
 
 enum fm_hook { FM_HOOK_INGRESS = 0, FM_HOOK_EGRESS = 1, FM_HOOK_COUNT };
@@ -313,10 +314,19 @@ struct fm_output_position {
 };
 #define FM_JOURNAL_OUTPUTS 8
 
+/* The rows that a daemon can answer for, and the records that it does not need any more because of
+ * them. A later daemon goes on from the last commit: it cuts the files there, and reads the streams
+ * from there. */
+struct fm_commit {
+  __u64 packets_written;                                 /* in rows */
+  struct fm_output_position outputs[FM_JOURNAL_OUTPUTS]; /* unused ones are 0 */
+};
+
 /* What a daemon leaves for the next one if the maps are pinned. */
 struct fm_journal {
   __u64 schema; /* identifies this file's layouts (user/kernel/bpf_datapath.cpp); 0: just created */
   struct fm_tag_secret tag_secret;
+  __u64 id; /* random: which flows this is about */
   __u32 max_entries;
   __u32 max_fragments;
   __u32 units_per_stream;
@@ -327,7 +337,11 @@ struct fm_journal {
   __u8 with_sizes;
   __u8 with_application;
   __u8 zero[6];
-  __u64 packets_written;                           /* in rows */
+  /* The number of commits. The last one is commit[commits & 1] and, in each stream,
+   * committed[commits & 1]. The next one is written beside it and takes effect when this number is
+   * stored, so a kill at any moment leaves one of the two whole. */
+  __u64 commits;
+  struct fm_commit commit[2];
   struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are no longer metered */
 };
 

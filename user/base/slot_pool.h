@@ -44,6 +44,8 @@ class SlotPool {
     return used_ < capacity_ ? used_++ : kNone;
   }
   void give_back(uint32_t slot) { free_.push_back(slot); }
+  // Takes slots 0 … slots-1. Requires: slots is at most capacity(), and none was handed out yet.
+  void take_first(uint32_t slots) { used_ = slots; }
 
   Record& operator[](uint32_t slot) { return records_[slot]; }
   const Record& operator[](uint32_t slot) const { return records_[slot]; }

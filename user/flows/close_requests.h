@@ -53,6 +53,8 @@ class CloseRequests {
   // end the flow until it answers.
   void end_forgotten(const LiveFlow& live);
   bool is_forgotten(uint64_t flow_id) const { return forgotten_.contains(flow_id); }
+  const std::unordered_map<uint64_t, fm_close_request>& forgotten() const { return forgotten_; }
+  void restore_forgotten(const fm_close_request& request) { forgotten_[request.flow_id] = request; }
   // Call this when the kernel has answered. Returns whether the flow was one of those.
   bool forgotten_answered(uint64_t flow_id) { return forgotten_.erase(flow_id) > 0; }
 

@@ -26,13 +26,16 @@ void KernelMerge::merge(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes,
                         const fm_state_record& record) {
   const uint64_t counted = fm_flow_packets(&record.counters);
   const uint64_t known = fm_flow_packets(&live.flow.counters) - live.lacking;
-  if (!timing_in_kernel_ && (counted <= known || record.events_lost == 0)) return;
+  if (!timing_in_kernel_ && !live.is_stale && (counted <= known || record.events_lost == 0)) return;
   if (timing_in_kernel_) {
     live.flow.timing = record.timing;
     live.packets_without_timing = live.lacking;
+  } else if (live.is_stale) {
+    live.packets_without_timing = counted - std::min<uint64_t>(counted, live.flow.timing.packets);
   } else {
     live.packets_without_timing += counted - known;
   }
+  live.is_stale = 0;
   const uint8_t forward_direction = live.flow.counters.forward_direction;
   live.flow.counters = record.counters;
   sizes = sizes_in(record);
@@ -73,14 +76,6 @@ void KernelMerge::begin_entry(LiveFlow& live, uint32_t slot, const fm_flow_sizes
   lacking = {live.flow.counters, sizes, {}};
   for (unsigned end = 0; end < 2; end++)
     if (lacking.counters.direction[end].length.count == 0) lacking.first_ns[end] = UINT64_MAX;
-}
-
-void KernelMerge::keep_lacking(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes) const {
-  const Lacking& lacking = lacking_.at(slot);
-  live.flow = fm_flow{};
-  live.flow.counters = lacking.counters;
-  sizes = lacking.sizes;
-  live.packets_without_timing = live.lacking;
 }
 
 void KernelMerge::remove(const LiveFlow& live, uint32_t slot) {

@@ -37,19 +37,20 @@ class KernelMerge {
   bool may_continue(const LiveFlow& live) const { return !(timing_in_kernel_ && live.in_kernel()); }
   // Continues the flow in a new entry, which lacks all packets so far.
   void begin_entry(LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes);
-  // Reduces the flow to the packets that the kernel's entry lacks. Requires: there are some.
-  void keep_lacking(LiveFlow& live, uint32_t slot, fm_flow_sizes& sizes) const;
   // Call this when the flow leaves the table.
   void remove(const LiveFlow& live, uint32_t slot);
 
- private:
+  // What is kept here about the flow in slot, for another daemon.
   struct Lacking {
     fm_flow_counters counters;
     fm_flow_sizes sizes;
     // [end of the key]: when the first of these packets came; 0: before all in the entry.
     std::array<uint64_t, 2> first_ns;
   };
+  const Lacking& lacking(uint32_t slot) const { return lacking_.at(slot); }
+  void restore_lacking(uint32_t slot, const Lacking& lacking) { lacking_[slot] = lacking; }
 
+ private:
   const bool with_sizes_;
   const bool timing_in_kernel_;
   std::unordered_map<uint32_t, Lacking> lacking_;  // [slot]

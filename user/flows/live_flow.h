@@ -26,6 +26,9 @@ struct alignas(64) LiveFlow {
   ClockOrigin clock;
   uint32_t ifindex;
   uint8_t hook;
+  // Taken over from a daemon that was killed, so packets of it are unknown here; cleared when the
+  // kernel reports the flow's state.
+  uint8_t is_stale;
 
   uint32_t evictions;  // how often the kernel's map has dropped its entry
 

@@ -107,6 +107,12 @@ void LiveFlows::update(uint32_t slot, const fm_packet& packet) {
 uint32_t LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook) {
   uint32_t slot = pool_.take();
   if (slot == kNoSlot) slot = make_room();
+  begin_in(slot, key, id, ifindex, hook);
+  return slot;
+}
+
+void LiveFlows::begin_in(uint32_t slot, const fm_flow_key& key, uint64_t id, uint32_t ifindex,
+                         uint8_t hook) {
   LiveFlow& live = pool_[slot];
   live = LiveFlow{};
   sizes_[slot] = fm_flow_sizes{};
@@ -118,7 +124,6 @@ uint32_t LiveFlows::begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex,
   live.hook = hook;
   by_id_.insert(hash_id(live.id), slot);
   by_key_.insert(key_hash_(live.key), slot);
-  return slot;
 }
 
 // The table is full, and a new flow cannot wait for the kernel to close another one, so one is
@@ -266,6 +271,11 @@ void LiveFlows::note_eviction(uint32_t slot) {
 void LiveFlows::end_flow(uint32_t slot, fm_end_reason end) {
   LiveFlow& live = pool_[slot];
   write(live, slot, sizes_[slot], end);
+  remove(slot);
+}
+
+void LiveFlows::remove(uint32_t slot) {
+  LiveFlow& live = pool_[slot];
   requests_.remove(slot);
   merge_.remove(live, slot);
   applications_.release(slot);
@@ -302,19 +312,6 @@ uint64_t LiveFlows::open_packets() const {
     packets += fm_flow_packets(&live.flow.counters);
   });
   return packets;
-}
-
-void LiveFlows::hand_over(uint64_t since_ns) {
-  each_open(pool_, [&](uint32_t slot, LiveFlow& live) {
-    // The kernel has the flow if it has reported its state since then. In that case the next daemon
-    // writes it, and this one only the packets that the kernel's entry lacks.
-    if (live.in_kernel() && live.state_ns >= since_ns) {
-      if (live.lacking == 0) return;
-      merge_.keep_lacking(live, slot, sizes_[slot]);
-      applications_.lost(slot);
-    }
-    end_flow(slot, FM_END_EVICTED);
-  });
 }
 
 void LiveFlows::finish(fm_end_reason end) {

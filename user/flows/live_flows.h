@@ -18,6 +18,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "flows/close_requests.h"
 #include "flows/flow_applications.h"
 #include "flows/flow_record.h"
+#include "flows/flow_state.h"
 #include "flows/hash_index.h"
 #include "flows/kept_sizes.h"
 #include "flows/kernel_merge.h"
@@ -47,6 +49,8 @@ class PacketObserver {
 
 class LiveFlows {
  public:
+  enum class Copied { kChanges, kAll };
+
   LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
             TimingIn timing = TimingIn::kDaemon);
 
@@ -57,10 +61,23 @@ class LiveFlows {
   }
   void set_observer(PacketObserver* observer) { observer_ = observer; }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
-  // Between these two calls another daemon's flows are taken over: a row is written for the end of
-  // a flow that is not known here.
+  // Copies what has changed since the last call, as of this commit. all: copies everything, and may
+  // be called only once, at the end.
+  Status save(FlowState& state, uint64_t commits, Copied which);
+  // Takes over the flows of an earlier daemon. exact: nothing has happened since they were copied.
+  // Otherwise the flows of which packets may be unknown are marked (LiveFlow::is_stale), and those
+  // that only that daemon knew are left out, as their rows may be written.
+  Status restore(const FlowState& state, bool exact);
+
+  // Between these two calls the flows of a daemon that was killed are taken over: a row is written
+  // for the end of a flow that is not known here.
   void begin_resuming() { resuming_ = true; }
   void end_resuming() { resuming_ = false; }
+  // Appends a request for the state of every flow of which packets may be unknown.
+  void request_stale(std::vector<fm_close_request>& requests) const;
+  // Forgets those that the kernel's map does not have, because the earlier daemon has written their
+  // rows. Requires: every record that was written before the map was searched has been processed.
+  void forget_absent(const std::function<bool(uint64_t id)>& in_map);
 
   // Processes one record of the event streams; packets may wait in a batch until settle().
   void take(const void* record, size_t size);
@@ -86,10 +103,6 @@ class LiveFlows {
   // Writes the flows that are still open from the data known here. For the end of a run, if the
   // kernel has not answered.
   void finish(fm_end_reason end);
-  // Writes the data that the next daemon cannot get: flows that the kernel does not have, and
-  // packets that its counters lack. Requires: all states were requested (request_states) at
-  // since_ns or later, and the answers were processed.
-  void hand_over(uint64_t since_ns);
   // Whether the flow is known here (or was, and the kernel will be asked to end it).
   bool knows(uint64_t flow_id) const;
 
@@ -130,6 +143,7 @@ class LiveFlows {
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
   uint32_t begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook);
+  void begin_in(uint32_t slot, const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook);
   uint32_t make_room();
   void update(uint32_t slot, const fm_packet& packet);
 
@@ -144,6 +158,9 @@ class LiveFlows {
   void note_eviction(uint32_t slot);
 
   void end_flow(uint32_t slot, fm_end_reason end);
+  void remove(uint32_t slot);
+  bool take_over(uint32_t slot, const LiveFlow& kept, bool exact);
+  Status take_over_rest(const FlowState& state);
   void write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes, fm_end_reason end);
 
   const fm_settings settings_;
@@ -159,6 +176,7 @@ class LiveFlows {
   const InterfaceNames* names_ = nullptr;
   PacketObserver* observer_ = nullptr;
   bool resuming_ = false;
+  uint64_t saved_until_ns_ = 0;  // the latest packet's time at the last save()
   ClockOrigin clock_;
   uint64_t next_own_id_ = LiveFlow::kFirstOwnId;
   size_t waiting_ = 0;

@@ -86,7 +86,7 @@ constexpr SharedMap kSharedMaps[] = {
     {"streams", {sizeof(fm_stream)}},
     {"stream_units", {sizeof(fm_packet_record), sizeof(fm_open_record), sizeof(fm_state_record)}},
     {"cpu_counters", {sizeof(fm_cpu_counters)}},
-    {"journal", {sizeof(fm_journal), offsetof(fm_journal, departed)}},
+    {"journal", {sizeof(fm_journal), offsetof(fm_journal, commit), offsetof(fm_journal, departed)}},
     {"new_entry"},
     {"long_record"},
 };
@@ -175,7 +175,8 @@ Status BpfDatapath::prepare(const Config& config) {
       map_memory<fm_journal>(bpf_map__fd(maps.journal), sizeof(fm_journal), PROT_READ | PROT_WRITE);
   if (!journal_) return Error{"cannot map the journal", errno};
   auto streams = EventStreams::map(bpf_map__fd(maps.streams), bpf_map__fd(maps.stream_units), cpus_,
-                                   units_per_stream_, state_units, answer_units_);
+                                   units_per_stream_, state_units, answer_units_,
+                                   resumed_ ? journal_->commits : 0);
   if (!streams) return streams.error();
   streams_.emplace(std::move(*streams));
   if (resumed_) {
@@ -198,7 +199,8 @@ Result<fm_journal> BpfDatapath::new_journal(const Config& config) const {
   journal.count_once = config.count_once;
   journal.per_interface = config.per_interface;
   journal.lru = config.lru;
-  if (::getrandom(&journal.tag_secret, sizeof(journal.tag_secret), 0) < 0)
+  if (::getrandom(&journal.tag_secret, sizeof(journal.tag_secret), 0) < 0 ||
+      ::getrandom(&journal.id, sizeof(journal.id), 0) < 0)
     return Error{"cannot get random numbers", errno};
   for (auto& word : journal.tag_secret.words) word |= 1;
   return journal;
@@ -350,6 +352,16 @@ size_t BpfDatapath::drain(uint64_t until_ns, size_t limit) {
 
 void BpfDatapath::release() {
   streams_->release();
+}
+
+// A kill stops this thread between two instructions, so the order in which they are written is
+// enough.
+void BpfDatapath::commit(const fm_commit& commit) {
+  const uint64_t next = journal_->commits + 1;
+  streams_->store_mark(next);
+  journal_->commit[next & 1] = commit;
+  __atomic_store_n(&journal_->commits, next, __ATOMIC_RELEASE);
+  streams_->release_marked();
 }
 
 Status BpfDatapath::close_flows(std::span<const fm_close_request> requests) {

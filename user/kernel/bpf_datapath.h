@@ -86,8 +86,18 @@ class BpfDatapath {
 
   // Passes waiting records stamped up to until_ns to the consumer, at most limit; returns how many.
   size_t drain(uint64_t until_ns, size_t limit);
-  // Releases the space of the records that were passed on. Requires: their rows are written.
+  // Releases the space of the records that were passed on. Their rows may be lost with the process.
   void release();
+
+  // ---- with pin_directory, instead of release() ----
+  // Whether records were passed on since the last commit.
+  bool advanced() const { return streams_->advanced(); }
+  // Remembers which records were passed on so far.
+  void mark() { streams_->mark(); }
+  // Releases the records before the mark, together with the rows that were made from them: a later
+  // daemon goes on from here. Requires: these rows are safe.
+  void commit(const fm_commit& commit);
+  const fm_commit& last_commit() const { return journal_->commit[journal_->commits & 1]; }
 
   // Runs the closing program. Its answers come through a separate stream, which has room for
   // kAnswersAtOnce answers.

@@ -18,7 +18,7 @@ size_t whole_pages(size_t bytes) {
 
 Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cpus,
                                        uint32_t units_per_stream, uint32_t state_units,
-                                       uint32_t answer_units) {
+                                       uint32_t answer_units, uint64_t commits) {
   EventStreams streams;
   const uint32_t number = cpus + (answer_units > 0);
   streams.state_units_ = state_units;
@@ -33,7 +33,10 @@ Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cp
     fm_stream* ends = streams.ends_.get() + i;
     const fm_packet_record* units = streams.units_.get() + size_t{i} * units_per_stream;
     const uint32_t size = i < cpus ? units_per_stream : answer_units;
-    streams.cursors_.push_back({ends, units, size - 1, ends->tail, ends->tail, 0});
+    const uint64_t start = ends->committed[commits & 1];
+    // An earlier reader may have been killed between its commit and the release.
+    __atomic_store_n(&ends->tail, start, __ATOMIC_RELEASE);
+    streams.cursors_.push_back({ends, units, size - 1, start, start, start, 0});
   }
   streams.active_.reserve(number);
   streams.whole_.resize(std::max(FM_STATE_UNITS_MAX, FM_PAYLOAD_UNITS_MAX));
@@ -99,10 +102,23 @@ size_t EventStreams::drain(uint64_t until_ns, size_t limit, const Consumer& cons
   return drained;
 }
 
-void EventStreams::release() {
-  for (Cursor& cursor : cursors_)
-    if (cursor.ends->tail != cursor.at)
-      __atomic_store_n(&cursor.ends->tail, cursor.at, __ATOMIC_RELEASE);
+bool EventStreams::advanced() const {
+  return std::any_of(cursors_.begin(), cursors_.end(),
+                     [](const Cursor& cursor) { return cursor.at != cursor.ends->tail; });
+}
+
+void EventStreams::mark() {
+  for (Cursor& cursor : cursors_) cursor.marked = cursor.at;
+}
+
+void EventStreams::store_mark(uint64_t commits) {
+  for (const Cursor& cursor : cursors_) cursor.ends->committed[commits & 1] = cursor.marked;
+}
+
+void EventStreams::release_marked() {
+  for (const Cursor& cursor : cursors_)
+    if (cursor.ends->tail != cursor.marked)
+      __atomic_store_n(&cursor.ends->tail, cursor.marked, __ATOMIC_RELEASE);
 }
 
 }  // namespace flowmeter

@@ -24,17 +24,30 @@ class EventStreams {
   using Consumer = std::function<void(const void* record, size_t size)>;
 
   // Maps the memory of both maps: one stream of units_per_stream units per CPU, then one of
-  // answer_units (powers of two; 0: none). state_units: the units of a state record.
+  // answer_units (powers of two; 0: none). state_units: the units of a state record. commits: where
+  // to start is what commit(commits) has stored.
   static Result<EventStreams> map(int streams_fd, int units_fd, uint32_t cpus,
                                   uint32_t units_per_stream, uint32_t state_units,
-                                  uint32_t answer_units = 0);
+                                  uint32_t answer_units = 0, uint64_t commits = 0);
 
   // Passes on the records stamped until_ns or earlier, oldest first, at most limit of them. Returns
   // how many. Requires: until_ns (by the kernel's clock) is not in the future.
   size_t drain(uint64_t until_ns, size_t limit, const Consumer& consumer);
   // Releases the space of the records that were passed on. Until then another reader would read
   // them again.
-  void release();
+  void release() {
+    mark();
+    release_marked();
+  }
+
+  // The same in three steps, for a reader after which another one goes on.
+  // Whether records were passed on that are not released.
+  bool advanced() const;
+  // Remembers which records were passed on so far.
+  void mark();
+  // Stores the mark beside that of the commit before, where map() finds it.
+  void store_mark(uint64_t commits);
+  void release_marked();
 
  private:
   struct Cursor {
@@ -42,6 +55,7 @@ class EventStreams {
     const fm_packet_record* units;
     uint32_t mask;
     uint64_t at;
+    uint64_t marked;
     uint64_t head;
     uint64_t time_ns;  // of the record at `at`
   };

@@ -47,7 +47,8 @@ struct Config {
   Datapath datapath = Datapath::kEvents;
   bool lru = false;
   bool per_interface = false;
-  std::string pin;  // directory
+  std::string pin;                                      // directory of a bpffs
+  std::string state_directory = "/run/flowmeter-ebpf";  // with pin
   bool unpin = false;
   uint32_t batch = 65'536;  // most records processed at a time
 

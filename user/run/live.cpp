@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <unordered_set>
 
 #include "base/clock.h"
 #include "flows/live_flows.h"
@@ -15,6 +16,7 @@
 #include "run/confinement.h"
 #include "run/live_rows.h"
 #include "run/report.h"
+#include "run/row_commits.h"
 #include "run/run.h"
 #include "view/live_view.h"
 
@@ -71,7 +73,8 @@ class LiveRun final : public Unfinished {
         rows_(rows),
         host_(host),
         flows_(config.settings, config.max_flows, rows.sink(),
-               config.datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon) {
+               config.datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon),
+        commits_(config, rows, flows_, host) {
     flows_.set_observer(rows.observer());
   }
 
@@ -91,15 +94,12 @@ class LiveRun final : public Unfinished {
                           [this](const void* record, size_t size) { flows_.take(record, size); });
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
+    if (Status opened = commits_.open(*datapath_); !opened) return give_up(opened.error());
     flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
     auto interfaces = MeteredInterfaces::open(*options, *datapath_, host_);
-    if (!interfaces) {
-      if (!datapath_->resumed()) datapath_->unpin();
-      return interfaces.error();
-    }
+    if (!interfaces) return give_up(interfaces.error());
     interfaces_ = std::move(*interfaces);
     flows_.set_interface_names(interfaces_.get());
-    rows_before_ = datapath_->journal().packets_written;
     const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
     const Capabilities keep =
         capabilities_to_keep(hooks_change ? Attachments::kChange : Attachments::kStay);
@@ -120,7 +120,7 @@ class LiveRun final : public Unfinished {
       const size_t drained = drain();
       const uint64_t now = monotonic_ns();
       if (Status status = expire(now); !status) return status;
-      if (Status status = flush(); !status) return status;
+      if (Status status = commits_.commit(); !status) return status;
       if (now >= next_look) {
         next_look = now + kInterfacesEvery;
         if (Status status = follow_interfaces(); !status) return status;
@@ -138,6 +138,7 @@ class LiveRun final : public Unfinished {
         flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
         interfaces_->check();
         if (Status status = find_unannounced(now); !status) return status;
+        commits_.keep_flows(LiveFlows::Copied::kChanges);
       }
       if (config_.print && now >= next_summary) {
         next_summary = now + kSummaryEvery;
@@ -150,7 +151,7 @@ class LiveRun final : public Unfinished {
   }
 
   // Stops metering, processes the remaining records, and writes every open flow. If the kernel
-  // continues for the next daemon, only processes the records.
+  // continues for the next daemon, leaves it the flows.
   Status finish() {
     interfaces_->check(/*grace_ns=*/0);
     interfaces_->report_shortage();
@@ -161,15 +162,16 @@ class LiveRun final : public Unfinished {
     Status drained = drain_all();
     Status closed = close_all();  // even if an output has failed
     flows_.finish(FM_END_INPUT);
-    Status written = flush();
+    Status written = commits_.commit_all();
     Status finished = rows_.finish();
-    if (!output_failed_) written = finished;  // otherwise already reported
+    if (!commits_.failed()) written = finished;  // otherwise already reported
     datapath_->unpin();
+    commits_.remove();
     return !closed ? closed : !drained ? drained : written;
   }
 
   LiveReport report() const {
-    return {config_, *datapath_, *interfaces_, flows_, rows_, rows_before_, host_};
+    return {config_, *datapath_, *interfaces_, flows_, rows_, commits_.rows_before(), host_};
   }
 
   const MeteredInterfaces& interfaces() const { return *interfaces_; }
@@ -183,13 +185,24 @@ class LiveRun final : public Unfinished {
   static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
   static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
 
-  // Leaves the flows to the next daemon (--pin): writes those that have ended.
+  // Leaves the flows to the next daemon (--pin), which goes on with them as this one would have:
+  // as of a commit, all that this one knows about them is in the file. So no flow has to be asked
+  // for, and none can be in the rows of both. If the last rows cannot be written, the file and the
+  // streams stay as of the last commit, as after a kill.
   Status hand_over() {
-    const uint64_t since_ns = monotonic_ns();
-    Status told = learn_states();
-    if (told) flows_.hand_over(since_ns);
-    Status written = flush();
-    return told ? written : told;
+    Status learned = config_.datapath == Datapath::kKernel ? learn_states() : drain_all();
+    Status written = commits_.commit_all();
+    if (learned && written) commits_.keep_flows(LiveFlows::Copied::kAll);
+    return learned ? written : learned;
+  }
+
+  // Removes what was pinned for nothing.
+  Error give_up(const Error& error) {
+    if (!datapath_->resumed()) {
+      datapath_->unpin();
+      commits_.remove();
+    }
+    return error;
   }
 
   // Makes the kernel close every flow, also those that are not known here.
@@ -238,27 +251,51 @@ class LiveRun final : public Unfinished {
   }
 
   size_t drain() {
+    // The kernel counts on, and its records wait.
+    if (!resuming_ && !commits_.have_room()) return 0;
     const size_t drained = datapath_->drain(monotonic_ns(), config_.batch);
     flows_.settle();
     return drained;
   }
 
-  // Takes over another daemon's flows, which continue. The records in the streams are older than
-  // the kernel's answers, so they are processed first.
+  // Takes over another daemon's flows, which continue.
   Status resume() {
+    auto is_all = commits_.restore();
+    if (!is_all) return is_all.error();
+    Status learned = *is_all ? Status(Done{}) : resume_killed();
+    if (!config_.quiet)
+      host_.log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " +
+                     config_.pin);
+    return learned;
+  }
+
+  // Goes on with the flows as they were at most a second before another daemon was killed. What
+  // happened after its last commit is in the streams; what happened before, and after the flows
+  // were copied, only the kernel's map tells. A flow that is not in the map has left it before the
+  // map was searched, so the record of its end is among those that are processed after the search,
+  // or its row is written.
+  Status resume_killed() {
+    resuming_ = true;
     flows_.begin_resuming();
+    std::unordered_set<uint64_t> in_map;
+    const auto note = [&](uint64_t id) { return in_map.insert(id), false; };
     Status learned = drain_all();
+    if (learned) learned = datapath_->list_flows(note, requests_, [this] { take_some(); });
+    if (learned) learned = drain_all();
+    if (learned) flows_.forget_absent([&](uint64_t id) { return in_map.contains(id); });
     // The kernel does not answer for a flow whose lock a packet holds. The request is repeated,
     // because such a flow may never send another record.
     constexpr int kTurns = 10;
     for (int turn = 0; turn < kTurns && learned; turn++) {
       learned = learn_unknown();
-      if (requests_.empty()) break;
+      const bool all = requests_.empty();
+      requests_.clear();
+      flows_.request_stale(requests_);
+      if (all && requests_.empty()) break;
+      if (learned) learned = serve_all();
     }
     flows_.end_resuming();
-    if (!config_.quiet)
-      host_.log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " +
-                     config_.pin);
+    resuming_ = false;
     return learned;
   }
 
@@ -303,10 +340,10 @@ class LiveRun final : public Unfinished {
     return learn_unknown();
   }
 
-  // Called in the middle of long work. The next flush() reports a failed output.
+  // Called in the middle of long work. The next commit() reports a failed output.
   void take_some() {
     drain();
-    datapath_->release();
+    (void)commits_.commit();
   }
 
   // Processes all available records, and writes their rows. Bounded, because the programs may still
@@ -315,7 +352,7 @@ class LiveRun final : public Unfinished {
     const uint64_t until = monotonic_ns();
     while (datapath_->drain(until, config_.batch) > 0) {
       flows_.settle();
-      if (Status written = flush(); !written) return written;
+      if (Status written = commits_.commit(); !written) return written;
     }
     return Done{};
   }
@@ -332,19 +369,6 @@ class LiveRun final : public Unfinished {
     return Done{};
   }
 
-  // Flushes rows first and then releases their records: if the daemon is killed in between, a row
-  // is repeated, while the opposite order would lose it. Reports a failed output once.
-  Status flush() {
-    Status status = Done{};
-    if (!output_failed_) {  // also without new rows: others may wait for a disk that was full
-      status = rows_.sink().flush();
-      output_failed_ = !status;
-    }
-    datapath_->journal().packets_written = rows_before_ + flows_.packets_written();
-    datapath_->release();
-    return status;
-  }
-
   bool enough_packets() const {
     return config_.packets && report().packets_seen() >= *config_.packets;
   }
@@ -353,16 +377,16 @@ class LiveRun final : public Unfinished {
   LiveRows& rows_;
   Host& host_;
   LiveFlows flows_;
+  RowCommits commits_;
   UniqueFd pin_claim_;
   std::unique_ptr<BpfDatapath> datapath_;
   std::unique_ptr<MeteredInterfaces> interfaces_;
   std::vector<fm_close_request> requests_;
   std::vector<unsigned> departed_;
-  uint64_t rows_before_ = 0;  // packets in rows of earlier daemons (--pin)
+  bool resuming_ = false;
   uint64_t lost_seen_ = 0;
   uint64_t next_search_ = 0;
   uint64_t next_states_ = 0;
-  bool output_failed_ = false;
 };
 
 // Meters until the run has to stop. Returns whether everything succeeded.

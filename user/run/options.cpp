@@ -277,6 +277,12 @@ std::vector<Option> live_options(Config& config) {
        "it outlives the program, and the next run with\n"
        "--pin continues the same flows",
        kLiveKeyword},
+      {"--state-dir",
+       kLive,
+       text(config.state_directory, "DIR", "needs a directory"),
+       "With --pin: keep what the kernel does not know of\nopen flows in this directory, best in "
+       "memory",
+       {.live_only = true, .needs = {"--pin"}, .is_keyword = true}},
       {"--unpin",
        kLive,
        flag(config.unpin),

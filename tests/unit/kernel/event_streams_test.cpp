@@ -52,16 +52,17 @@ class Writer {
         ends_(static_cast<fm_stream*>(map(ends_fd_, cpus * sizeof(fm_stream)))),
         units_(static_cast<fm_packet_record*>(
             map(units_fd_, size_t{cpus} * units_per_stream * sizeof(fm_packet_record)))) {
-    for (uint32_t cpu = 0; cpu < cpus; cpu++) ends_[cpu].head = ends_[cpu].tail = begin;
+    for (uint32_t cpu = 0; cpu < cpus; cpu++)
+      ends_[cpu].head = ends_[cpu].tail = ends_[cpu].committed[0] = begin;
   }
   ~Writer() {
     ::munmap(ends_, cpus_ * sizeof(fm_stream));
     ::munmap(units_, size_t{cpus_} * units_per_stream_ * sizeof(fm_packet_record));
   }
 
-  EventStreams reader() const {
+  EventStreams reader(uint64_t commits = 0) const {
     auto streams = EventStreams::map(ends_fd_.get(), units_fd_.get(), cpus_, units_per_stream_,
-                                     fm_state_units(with_timing_, 0));
+                                     fm_state_units(with_timing_, 0), 0, commits);
     EXPECT_TRUE(streams) << streams.error().message();
     return std::move(*streams);
   }
@@ -238,7 +239,8 @@ TEST(EventStreams, ReleaseMakesRoomAndNothingElseDoes) {
   EXPECT_EQ(fill(), 10u) << "as much as was handed out";
 }
 
-TEST(EventStreams, AnotherReaderStartsAfterWhatWasReleased) {
+// A reader may end anywhere; what counts for the next one is the number of commits.
+TEST(EventStreams, AnotherReaderStartsAtTheLastCommit) {
   Writer writer(3, 64, true, 40);
   std::vector<Record> records;
   for (uint64_t i = 0; i < 12; i++)
@@ -248,20 +250,31 @@ TEST(EventStreams, AnotherReaderStartsAfterWhatWasReleased) {
   const auto rest = [&](size_t from) {
     return std::vector<Record>(records.begin() + static_cast<ptrdiff_t>(from), records.end());
   };
-  {
-    EventStreams first = writer.reader();
+  const auto drained_by_another = [&](uint64_t commits) {
+    EventStreams another = writer.reader(commits);
     Drained drained(writer);
-    EXPECT_EQ(first.drain(13, SIZE_MAX, drained.consumer()), 4u);
-    first.release();
-    EXPECT_EQ(first.drain(16, SIZE_MAX, drained.consumer()), 3u);
-  }  // ends without giving these back
-  EventStreams second = writer.reader();
+    another.drain(100, SIZE_MAX, drained.consumer());
+    return drained.records;
+  };
+  EXPECT_EQ(drained_by_another(0), records);
+  EventStreams first = writer.reader(0);
   Drained drained(writer);
-  EXPECT_EQ(second.drain(100, SIZE_MAX, drained.consumer()), 8u);
-  EXPECT_EQ(drained.records, rest(4));
-  second.release();
-  EventStreams third = writer.reader();
-  EXPECT_EQ(third.drain(100, SIZE_MAX, drained.consumer()), 0u);
+  EXPECT_FALSE(first.advanced());
+  EXPECT_EQ(first.drain(13, SIZE_MAX, drained.consumer()), 4u);
+  EXPECT_TRUE(first.advanced());
+  first.mark();
+  EXPECT_EQ(first.drain(16, SIZE_MAX, drained.consumer()), 3u);
+  first.store_mark(1);
+  EXPECT_EQ(drained_by_another(0), records) << "the commit has not taken effect";
+  EXPECT_EQ(drained_by_another(1), rest(4)) << "killed before the release";
+  first.release_marked();
+  EXPECT_EQ(drained_by_another(1), rest(4));
+  EXPECT_TRUE(first.advanced());
+  first.mark();
+  first.store_mark(2);
+  first.release_marked();
+  EXPECT_FALSE(first.advanced());
+  EXPECT_EQ(drained_by_another(2), rest(7));
 }
 
 TEST(EventStreams, WhatCannotBeMappedIsAnError) {

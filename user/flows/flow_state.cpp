@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "flows/flow_state.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+namespace flowmeter {
+namespace {
+
+// Increased when the meaning of a copy changes, but no size does.
+constexpr uint64_t kVersion = 1;
+
+size_t whole_pages(size_t bytes) {
+  constexpr size_t kPage = 4096;
+  return (bytes + kPage - 1) / kPage * kPage;
+}
+
+uint64_t layout_of(bool with_sizes) {
+  return kVersion << 48 | uint64_t{FM_ABI_VERSION} << 32 | uint64_t{sizeof(LiveFlow)} << 8 |
+         static_cast<uint64_t>(with_sizes);
+}
+
+// A kill ends this thread between two instructions, so only the compiler has to keep the order.
+void keep_order() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+}  // namespace
+
+FlowState::FlowState(std::string path, uint32_t capacity, bool with_sizes)
+    : path_(std::move(path)),
+      capacity_(capacity),
+      with_sizes_(with_sizes),
+      stride_(sizeof(LiveFlow) + (with_sizes ? sizeof(fm_flow_sizes) : 0)) {}
+
+FlowState::~FlowState() {
+  if (memory_) ::munmap(memory_, rest_at());
+}
+
+size_t FlowState::records_at() const {
+  return whole_pages(kHeaderBytes + capacity_ * sizeof(uint64_t));
+}
+
+Result<std::unique_ptr<FlowState>> FlowState::open(const std::string& path, uint64_t journal,
+                                                   uint32_t capacity, bool with_sizes) {
+  auto state = std::unique_ptr<FlowState>(new FlowState(path, capacity, with_sizes));
+  state->fd_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!state->fd_) return Error{"cannot open the flows' state " + path, errno};
+  if (::flock(state->fd_.get(), LOCK_EX | LOCK_NB) != 0)
+    return Error{"the flows' state " + path + " is in use by another flowmeter-ebpf"};
+  if (Status mapped = state->map(journal); !mapped) return mapped.error();
+  return state;
+}
+
+Status FlowState::map(uint64_t journal) {
+  const auto failed = [this](int error) {
+    return Error{"cannot keep the flows' state in " + path_, error};
+  };
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) != 0) return failed(errno);
+  Header found{};
+  const bool belongs = ::pread(fd_.get(), &found, sizeof(found), 0) == sizeof(found) &&
+                       found.layout == layout_of(with_sizes_) && found.journal == journal &&
+                       found.slots <= capacity_ && static_cast<size_t>(status.st_size) >= rest_at();
+  const auto bytes = static_cast<off_t>(rest_at());
+  if (!belongs && ::ftruncate(fd_.get(), 0) != 0) return failed(errno);
+  if (!belongs && ::ftruncate(fd_.get(), bytes) != 0) return failed(errno);
+  // A store to a page for which there is no room would end the process.
+  if (const int error = ::posix_fallocate(fd_.get(), 0, static_cast<off_t>(records_at()));
+      error != 0)
+    return failed(error);
+  void* memory = ::mmap(nullptr, rest_at(), PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+  if (memory == MAP_FAILED) return failed(errno);
+  memory_ = static_cast<std::byte*>(memory);
+  header_ = reinterpret_cast<Header*>(memory_);
+  ids_ = reinterpret_cast<uint64_t*>(memory_ + kHeaderBytes);
+  if (!belongs) *header_ = {layout_of(with_sizes_), journal, 0, 0, 0};
+  return Done{};
+}
+
+Result<std::vector<std::byte>> FlowState::rest() const {
+  std::vector<std::byte> rest(header_->rest_bytes);
+  if (::pread(fd_.get(), rest.data(), rest.size(), static_cast<off_t>(rest_at())) !=
+      static_cast<ssize_t>(rest.size()))
+    return Error{"cannot read the flows' state " + path_};
+  return rest;
+}
+
+Status FlowState::begin(uint32_t slots) {
+  header_->commits = 0;
+  keep_order();
+  if (slots > reserved_) {
+    constexpr uint32_t kAtOnce = 4096;
+    const uint32_t wanted = std::min(capacity_, (slots / kAtOnce + 1) * kAtOnce);
+    if (const int error = ::posix_fallocate(fd_.get(), static_cast<off_t>(records_at()),
+                                            static_cast<off_t>(wanted * stride_));
+        error != 0)
+      return Error{"cannot keep the flows' state in " + path_, error};
+    reserved_ = wanted;
+  }
+  header_->slots = std::max(header_->slots, slots);
+  return Done{};
+}
+
+void FlowState::put(uint32_t slot, const LiveFlow& flow, const fm_flow_sizes& sizes) {
+  ids_[slot] = 0;
+  keep_order();
+  std::byte* to = at(slot);
+  std::memcpy(to, &flow, sizeof(flow));
+  if (with_sizes_) std::memcpy(to + sizeof(flow), &sizes, sizeof(sizes));
+  keep_order();
+  ids_[slot] = flow.id;
+}
+
+Status FlowState::end(std::span<const std::byte> rest, uint64_t commits) {
+  if (!rest.empty() && ::pwrite(fd_.get(), rest.data(), rest.size(),
+                                static_cast<off_t>(rest_at())) != static_cast<ssize_t>(rest.size()))
+    return Error{"cannot keep the flows' state in " + path_, errno};
+  header_->rest_bytes = rest.size();
+  keep_order();
+  header_->commits = commits;
+  return Done{};
+}
+
+void FlowState::remove() {
+  ::unlink(path_.c_str());
+}
+
+}  // namespace flowmeter

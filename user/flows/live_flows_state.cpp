@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// How the open flows pass from one daemon to the next (flow_state.h).
+#include <algorithm>
+#include <cstring>
+
+#include "flows/live_flows.h"
+
+namespace flowmeter {
+namespace {
+
+// What is rarely kept besides the flows: a header, and two arrays.
+struct RestHeader {
+  uint64_t next_own_id;
+  uint64_t lacking;    // number of KeptLacking
+  uint64_t forgotten;  // number of fm_close_request
+};
+struct KeptLacking {
+  uint32_t slot;
+  KernelMerge::Lacking lacking;
+};
+
+template <typename Value>
+void append(std::vector<std::byte>& bytes, const Value& value) {
+  const auto* from = reinterpret_cast<const std::byte*>(&value);
+  bytes.insert(bytes.end(), from, from + sizeof(value));
+}
+
+// Reads values one after the other; fails at the end.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  template <typename Value>
+  bool read(Value& value) {
+    if (bytes_.size() < sizeof(value)) return false;
+    std::memcpy(&value, bytes_.data(), sizeof(value));
+    bytes_ = bytes_.subspan(sizeof(value));
+    return true;
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace
+
+// Records are processed in the order of their times, so a flow that has changed since the last call
+// has a packet that is not older than any was at that time.
+Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
+  if (Status begun = state.begin(pool_.used()); !begun) return begun;
+  const uint64_t since_ns = saved_until_ns_;
+  RestHeader header{next_own_id_, 0, requests_.forgotten().size()};
+  std::vector<std::byte> rest;
+  append(rest, header);
+  for (uint32_t slot = 0; slot < pool_.used(); slot++) {
+    const LiveFlow& live = pool_[slot];
+    if (live.id == 0) {
+      state.clear(slot);
+      continue;
+    }
+    const uint64_t last_ns = live.flow.counters.last_ns;
+    saved_until_ns_ = std::max(saved_until_ns_, last_ns);
+    if (which == Copied::kAll || last_ns >= since_ns || state.id(slot) != live.id)
+      state.put(slot, live, sizes_[slot]);
+    if (live.lacking > 0) {
+      header.lacking++;
+      append(rest, KeptLacking{slot, merge_.lacking(slot)});
+    }
+  }
+  for (uint32_t slot = pool_.used(); slot < state.slots(); slot++) state.clear(slot);
+  for (const auto& [id, request] : requests_.forgotten()) append(rest, request);
+  std::memcpy(rest.data(), &header, sizeof(header));
+  return state.end(rest, commits);
+}
+
+Status LiveFlows::restore(const FlowState& state, bool exact) {
+  pool_.take_first(state.slots());  // a flow keeps its slot, so that its copy stays whole
+  for (uint32_t slot = 0; slot < state.slots(); slot++) {
+    const LiveFlow* kept = state.flow(slot);
+    if (!kept || (!exact && !kept->in_kernel()) || !take_over(slot, *kept, exact))
+      pool_.give_back(slot);
+    else if (settings_.with_sizes)
+      sizes_[slot] = state.sizes(slot);
+  }
+  return exact ? take_over_rest(state) : Done{};
+}
+
+bool LiveFlows::take_over(uint32_t slot, const LiveFlow& kept, bool exact) {
+  // Copies of different times may be of two flows of one key, where the older one has ended.
+  if (const uint32_t other = find_key(kept.key); other != kNoSlot) {
+    if (pool_[other].flow.counters.first_ns >= kept.flow.counters.first_ns) return false;
+    remove(other);
+  }
+  begin_in(slot, kept.key, kept.id, kept.ifindex, kept.hook);
+  LiveFlow& live = pool_[slot];
+  live = kept;
+  live.wanted_end = FM_END_NONE;
+  live.state_asked_ns = 0;
+  if (!exact) {
+    live.is_stale = 1;
+    live.lacking = 0;
+  }
+  requests_.watch(slot);
+  return true;
+}
+
+Status LiveFlows::take_over_rest(const FlowState& state) {
+  auto bytes = state.rest();
+  if (!bytes) return bytes.error();
+  Reader rest(*bytes);
+  RestHeader header{};
+  bool whole = rest.read(header);
+  for (uint64_t i = 0; i < header.lacking && whole; i++) {
+    KeptLacking kept{};
+    whole = rest.read(kept) && kept.slot < pool_.used() && pool_[kept.slot].lacking > 0;
+    if (whole) merge_.restore_lacking(kept.slot, kept.lacking);
+  }
+  for (uint64_t i = 0; i < header.forgotten && whole; i++) {
+    fm_close_request request{};
+    whole = rest.read(request);
+    if (whole) requests_.restore_forgotten(request);
+  }
+  if (!whole) return Error{"the flows' state " + state.path() + " is damaged"};
+  next_own_id_ = header.next_own_id;
+  return Done{};
+}
+
+void LiveFlows::request_stale(std::vector<fm_close_request>& requests) const {
+  each_open(pool_, [&](uint32_t, const LiveFlow& live) {
+    if (live.is_stale) requests.push_back({live.key, live.id, FM_REPORT_STATE});
+  });
+}
+
+void LiveFlows::forget_absent(const std::function<bool(uint64_t id)>& in_map) {
+  each_open(pool_, [&](uint32_t slot, const LiveFlow& live) {
+    if (live.is_stale && !in_map(live.id)) remove(slot);
+  });
+}
+
+}  // namespace flowmeter
