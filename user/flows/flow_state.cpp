@@ -35,8 +35,9 @@ void keep_order() {
 
 }  // namespace
 
-FlowState::FlowState(std::string path, uint32_t capacity, bool with_sizes)
-    : path_(std::move(path)),
+FlowState::FlowState(OwnedDirectory directory, std::string name, uint32_t capacity, bool with_sizes)
+    : directory_(std::move(directory)),
+      name_(std::move(name)),
       capacity_(capacity),
       with_sizes_(with_sizes),
       stride_(sizeof(LiveFlow) + (with_sizes ? sizeof(fm_flow_sizes) : 0)) {}
@@ -49,20 +50,27 @@ size_t FlowState::records_at() const {
   return whole_pages(kHeaderBytes + capacity_ * sizeof(uint64_t));
 }
 
-Result<std::unique_ptr<FlowState>> FlowState::open(const std::string& path, uint64_t journal,
+Result<std::unique_ptr<FlowState>> FlowState::open(OwnedDirectory directory,
+                                                   const std::string& name, uint64_t journal,
                                                    uint32_t capacity, bool with_sizes) {
-  auto state = std::unique_ptr<FlowState>(new FlowState(path, capacity, with_sizes));
-  state->fd_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!state->fd_) return Error{"cannot open the flows' state " + path, errno};
+  auto file = directory.open_file(name, O_RDWR);
+  if (!file && file.error().os_error == ENOENT) {
+    if (auto created = directory.create_file(name); !created) return created.error();
+    file = directory.open_file(name, O_RDWR);
+  }
+  if (!file) return file.error();
+  auto state =
+      std::unique_ptr<FlowState>(new FlowState(std::move(directory), name, capacity, with_sizes));
+  state->fd_ = std::move(*file);
   if (::flock(state->fd_.get(), LOCK_EX | LOCK_NB) != 0)
-    return Error{"the flows' state " + path + " is in use by another flowmeter-ebpf"};
+    return Error{"the flows' state " + state->path() + " is in use by another flowmeter-ebpf"};
   if (Status mapped = state->map(journal); !mapped) return mapped.error();
   return state;
 }
 
 Status FlowState::map(uint64_t journal) {
   const auto failed = [this](int error) {
-    return Error{"cannot keep the flows' state in " + path_, error};
+    return Error{"cannot keep the flows' state in " + path(), error};
   };
   struct stat status {};
   if (::fstat(fd_.get(), &status) != 0) return failed(errno);
@@ -90,7 +98,7 @@ Result<std::vector<std::byte>> FlowState::rest() const {
   std::vector<std::byte> rest(header_->rest_bytes);
   if (::pread(fd_.get(), rest.data(), rest.size(), static_cast<off_t>(rest_at())) !=
       static_cast<ssize_t>(rest.size()))
-    return Error{"cannot read the flows' state " + path_};
+    return Error{"cannot read the flows' state " + path()};
   return rest;
 }
 
@@ -103,7 +111,7 @@ Status FlowState::begin(uint32_t slots) {
     if (const int error = ::posix_fallocate(fd_.get(), static_cast<off_t>(records_at()),
                                             static_cast<off_t>(wanted * stride_));
         error != 0)
-      return Error{"cannot keep the flows' state in " + path_, error};
+      return Error{"cannot keep the flows' state in " + path(), error};
     reserved_ = wanted;
   }
   header_->slots = std::max(header_->slots, slots);
@@ -123,7 +131,7 @@ void FlowState::put(uint32_t slot, const LiveFlow& flow, const fm_flow_sizes& si
 Status FlowState::end(std::span<const std::byte> rest, uint64_t commits) {
   if (!rest.empty() && ::pwrite(fd_.get(), rest.data(), rest.size(),
                                 static_cast<off_t>(rest_at())) != static_cast<ssize_t>(rest.size()))
-    return Error{"cannot keep the flows' state in " + path_, errno};
+    return Error{"cannot keep the flows' state in " + path(), errno};
   header_->rest_bytes = rest.size();
   keep_order();
   header_->commits = commits;
@@ -131,7 +139,7 @@ Status FlowState::end(std::span<const std::byte> rest, uint64_t commits) {
 }
 
 void FlowState::remove() {
-  ::unlink(path_.c_str());
+  (void)directory_.unlink(name_);
 }
 
 }  // namespace flowmeter

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/owned_directory.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "flows/live_flow.h"
@@ -26,12 +27,13 @@ namespace flowmeter {
 
 class FlowState {
  public:
-  // Opens the file or creates it. It is in use by this process until the end; fails if another one
-  // uses it. journal: the id of the journal that it belongs to; what belongs to another one, or to
-  // another version of this program, is removed. capacity: the most flows; with_sizes: their sizes
-  // are kept, too.
-  static Result<std::unique_ptr<FlowState>> open(const std::string& path, uint64_t journal,
-                                                 uint32_t capacity, bool with_sizes);
+  // Opens the file of this name or creates it. It is in use by this process until the end; fails if
+  // another one uses it. journal: the id of the journal that it belongs to; what belongs to another
+  // one, or to another version of this program, is removed. capacity: the most flows; with_sizes:
+  // their sizes are kept, too.
+  static Result<std::unique_ptr<FlowState>> open(OwnedDirectory directory, const std::string& name,
+                                                 uint64_t journal, uint32_t capacity,
+                                                 bool with_sizes);
   ~FlowState();
   FlowState(const FlowState&) = delete;
   FlowState& operator=(const FlowState&) = delete;
@@ -60,7 +62,7 @@ class FlowState {
 
   // Removes the file, because nothing is left to take over.
   void remove();
-  const std::string& path() const { return path_; }
+  std::string path() const { return directory_.path_of(name_); }
 
  private:
   struct Header {
@@ -72,13 +74,14 @@ class FlowState {
   };
   static constexpr size_t kHeaderBytes = 4096;
 
-  FlowState(std::string path, uint32_t capacity, bool with_sizes);
+  FlowState(OwnedDirectory directory, std::string name, uint32_t capacity, bool with_sizes);
   Status map(uint64_t journal);
   size_t records_at() const;
   size_t rest_at() const { return records_at() + size_t{capacity_} * stride_; }
   std::byte* at(uint32_t slot) const { return memory_ + records_at() + slot * stride_; }
 
-  const std::string path_;
+  const OwnedDirectory directory_;
+  const std::string name_;
   const uint32_t capacity_;
   const bool with_sizes_;
   const size_t stride_;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/row_commits.h"
 
-#include <sys/stat.h>
 #include <time.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 
 #include "base/clock.h"
@@ -14,10 +12,10 @@ namespace flowmeter {
 namespace {
 
 // The file of the open flows, named by the directory of the pins.
-std::string state_path(const Config& config) {
+std::string state_name(const Config& config) {
   std::string name = std::filesystem::weakly_canonical(config.pin).string();
   std::replace(name.begin(), name.end(), '/', '-');
-  return config.state_directory + "/" + name.substr(1) + ".flows";
+  return name.substr(1) + ".flows";
 }
 
 }  // namespace
@@ -27,11 +25,15 @@ Status RowCommits::open(BpfDatapath& datapath) {
   if (config_.pin.empty()) return Done{};
   if (config_.outputs.targets.size() > FM_JOURNAL_OUTPUTS)
     return Error{"--pin: at most " + std::to_string(FM_JOURNAL_OUTPUTS) + " outputs are possible"};
-  if (::mkdir(config_.state_directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return Error{"cannot create --state-dir " + config_.state_directory, errno};
-  auto kept = FlowState::open(state_path(config_), datapath.journal().id, flows_.capacity(),
-                              config_.settings.with_sizes != 0);
-  if (!kept) return kept.error();
+  const auto named = [](const Error& error) {
+    return Error{"--state-dir: " + error.doing, error.os_error};
+  };
+  auto directory =
+      OwnedDirectory::open(config_.state_directory, OwnedDirectory::IfMissing::kCreate);
+  if (!directory) return named(directory.error());
+  auto kept = FlowState::open(std::move(*directory), state_name(config_), datapath.journal().id,
+                              flows_.capacity(), config_.settings.with_sizes != 0);
+  if (!kept) return named(kept.error());
   kept_ = std::move(*kept);
   rows_before_ = datapath.last_commit().packets_written;
   return rows_.sink().resume(datapath.last_commit().outputs);

@@ -16,6 +16,8 @@ struct Row {
   fm_end_reason end;
   int64_t start_s;
   uint64_t duration_ns;
+
+  bool operator==(const Row&) const = default;
 };
 
 // The sizes of every packet here.
