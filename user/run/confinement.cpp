@@ -42,6 +42,7 @@ Confinement confinement_of(const Config& config, uint64_t keep) {
   if (config.live()) needs.changes.push_back("/dev/null");  // of a guardian (kernel/clsact.cpp)
   if (!config.pin.empty()) {
     needs.changes.push_back(config.pin);
+    needs.changes.push_back(config.state_directory);
     needs.removes_directories_from.push_back(directory_of(config.pin));
   }
   return needs;

@@ -226,7 +226,8 @@ class Users(Sandboxed):
         os.mkdir(bpf)
         namespaces.run("mount", "-t", "bpf", "-o", "mode=0711", "none", bpf)
         self.addCleanup(namespaces.run, "umount", "-l", bpf)
-        arguments = ("--user", "nobody", "--pin", bpf + "/meter", "--max-flows", "4096", "--event-memory", "4")
+        arguments = ("--user", "nobody", "--pin", bpf + "/meter", "--state-dir", self.path("state"), "--max-flows", "4096",
+                     "--event-memory", "4")
         first = self.meter(*arguments)
         for path in (bpf + "/meter", *glob.glob(bpf + "/meter/*")):
             self.assert_owner(path)
