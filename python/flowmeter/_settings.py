@@ -83,6 +83,9 @@ class LiveSettings(Settings, total=False):
     pin: Path
     """Keep the metering state in this directory of a bpffs: it outlives the program, and the next run with pin continues
     the same flows."""
+    state_dir: Path
+    """With pin: keep what the kernel does not know of open flows in this directory, best in memory. Default:
+    /run/flowmeter-ebpf."""
     unpin: bool
     """With pin: at the end, write all flows, detach and remove the pins."""
     # end: live_settings

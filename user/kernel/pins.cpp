@@ -76,6 +76,17 @@ Status reuse_pinned_map(const std::string& directory, bpf_map* map) {
   const std::string path = pin_path(directory, bpf_map__name(map));
   const UniqueFd fd(bpf_obj_get(path.c_str()));
   if (!fd) return Error{"--pin: cannot open " + path, errno};
+  bpf_map_info info{};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0)
+    return Error{"--pin: cannot look at " + path, errno};
+  // The programs and this process index it by what they were built with.
+  if (info.type != static_cast<__u32>(bpf_map__type(map)) ||
+      info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map) ||
+      info.max_entries != bpf_map__max_entries(map) || info.map_flags != bpf_map__map_flags(map))
+    return Error{"--pin: " + path +
+                 " is not the map that was pinned there (another type, size or flags): remove the "
+                 "directory to end its flows"};
   if (const int error = bpf_map__reuse_fd(map, fd.get()); error != 0)
     return Error{"--pin: cannot reuse " + path, -error};
   return Done{};

@@ -23,7 +23,8 @@ Result<UniqueFd> claim_pin_directory(const std::string& directory);
 Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
                                                  const fm_journal& wanted);
 
-// Uses the pinned map instead of a new one. Requires: the object is not loaded yet.
+// Uses the pinned map instead of a new one. Fails if it has another type, other sizes or flags.
+// Requires: the object is not loaded yet.
 Status reuse_pinned_map(const std::string& directory, bpf_map* map);
 Status pin_map(const std::string& directory, bpf_map* map);
 

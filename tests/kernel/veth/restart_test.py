@@ -276,6 +276,23 @@ class Refused(Pinned):
         namespaces.run("bpftool", "map", "update", "pinned", journal, *zero, "value", "hex", *value)
         self.end(self.pinned("second", "--unpin").wait_attached())
 
+    def test_another_map(self):
+        """Each of the pinned maps in turn is replaced by one that looks like it in all but one way."""
+        self.kill(self.pinned("first").wait_attached())
+        for name in ("flows", "fragments", "interfaces", "streams", "stream_units", "cpu_counters"):
+            pin = f"{self.pins}/{name}"
+            found = json.loads(namespaces.run("bpftool", "-j", "map", "show", "pinned", pin))
+            wrong = dict(found, max_entries=found["max_entries"] + 1)
+            with self.subTest(name):
+                os.rename(pin, self.pins + "/kept")
+                namespaces.run("bpftool", "map", "create", pin, "type", wrong["type"], "key", str(wrong["bytes_key"]),
+                               "value", str(wrong["bytes_value"]), "entries", str(wrong["max_entries"]), "name", name,
+                               "flags", str(wrong["flags"]))
+                self.refused("is not the map", self.pins, arguments=())
+                os.remove(pin)
+                os.rename(self.pins + "/kept", pin)
+        self.end(self.pinned("second", "--unpin").wait_attached())
+
     def test_not_a_bpf_file_system(self):
         for existed in (False, True):
             directory = self.path(f"directory-{existed}")
