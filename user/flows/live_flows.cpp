@@ -38,6 +38,15 @@ uint32_t LiveFlows::find_key(const fm_flow_key& key) const {
                       [&](uint32_t slot) { return fm_key_equal(&pool_[slot].key, &key) != 0; });
 }
 
+// The flow that has left the kernel's map before another one of its key came. If it is stale, the
+// record of its end was before the earlier daemon's last commit, so its row is written.
+uint32_t LiveFlows::find_older(const fm_flow_key& key) {
+  const uint32_t slot = find_key(key);
+  if (slot == kNoSlot || !pool_[slot].is_stale) return slot;
+  remove(slot);
+  return kNoSlot;
+}
+
 bool LiveFlows::knows(uint64_t flow_id) const {
   return find(flow_id) != kNoSlot || requests_.is_forgotten(flow_id);
 }
@@ -140,7 +149,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   fm_inheritance inherited = record.inherited;
 
   // The kernel never has two flows of one key: the older one left its map without a record.
-  const uint32_t older = find_key(record.key);
+  const uint32_t older = find_older(record.key);
   if (older != kNoSlot) {
     if (continues(older, record, packet, id)) return;
     const LiveFlow& live = pool_[older];
@@ -217,7 +226,7 @@ void LiveFlows::state(const fm_state_record& record) {
   } else {
     if (fm_flow_packets(&record.counters) == 0 || requests_.is_forgotten(record.head.flow_id))
       return;
-    if (const uint32_t older = find_key(record.key); older != kNoSlot)
+    if (const uint32_t older = find_older(record.key); older != kNoSlot)
       end_flow(older, FM_END_EVICTED);
     slot = begin(record.key, record.head.flow_id, record.ifindex, record.hook);
     merge_.take(pool_[slot], record);

@@ -142,6 +142,7 @@ class LiveFlows {
   }
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
+  uint32_t find_older(const fm_flow_key& key);
   uint32_t begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook);
   void begin_in(uint32_t slot, const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook);
   uint32_t make_room();

@@ -103,7 +103,8 @@ class LiveRun final : public Unfinished {
     const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
     const Capabilities keep =
         capabilities_to_keep(hooks_change ? Attachments::kChange : Attachments::kStay);
-    if (Status confined = host_.confine(confinement_of(config_, keep)); !confined) return confined;
+    if (Status confined = host_.confine(confinement_of(config_, keep)); !confined)
+      return give_up(confined.error());
     return datapath_->resumed() ? resume() : Done{};
   }
 

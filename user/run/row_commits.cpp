@@ -77,16 +77,17 @@ Status RowCommits::commit_all() {
   constexpr timespec kPause{0, 1'000'000};
   const uint64_t until =
       monotonic_ns() + static_cast<uint64_t>(config_.outputs.drain_s * FM_SECOND_NS);
-  for (int turn = 0; turn < 2; turn++) {  // those that are under way, and the rest
-    if (Status written = commit(); !written) return written;
-    while (marked_ && !rows_.sink().safe() && monotonic_ns() < until) ::nanosleep(&kPause, nullptr);
+  Status written = commit();
+  while (written && marked_ && monotonic_ns() < until) {
+    ::nanosleep(&kPause, nullptr);
+    written = commit();  // those that were under way, and then the rest
   }
-  return commit();
+  return written;
 }
 
+// Also without new rows: others may wait for a disk that was full.
 Status RowCommits::flush() {
-  const bool some = marked_ || rows_.come_without_flows() || flows_.flows_written() != flushed_;
-  if (!some || output_failed_) return Done{};
+  if (output_failed_) return Done{};
   flushed_ = flows_.flows_written();
   Status written = rows_.sink().flush();
   output_failed_ = !written;

@@ -166,6 +166,20 @@ TEST_F(FlowStateTest, AFlowThatHasARowIsForgotten) {
   EXPECT_TRUE(requests.empty());
 }
 
+TEST_F(FlowStateTest, SoIsOneWhoseKeyAnotherFlowHas) {
+  open(1, packet(1000, 1 * kSecond));
+  open(2, packet(1001, 1 * kSecond));
+  save(1);
+  close(1, 1000, 1, FM_END_IDLE);  // both rows are committed
+  close(2, 1001, 1, FM_END_IDLE);
+  restart(false);
+  open(3, packet(1000, 9 * kSecond));
+  state(4, 1001, 5);
+  EXPECT_EQ(sink.rows.size(), 2u);
+  EXPECT_EQ(flows.open_packets(), 6u);
+  EXPECT_EQ(flows.evicted(), 0u);
+}
+
 TEST_F(FlowStateTest, OfTwoCopiesOfOneKeyTheLaterFlowCounts) {
   open(1, packet(1000, 1 * kSecond));
   open(2, packet(1001, 1 * kSecond));
