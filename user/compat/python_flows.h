@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "compat/python_flow.h"
@@ -37,6 +38,7 @@ class PythonFlows {
   Status finish();
 
   bool output_failed() const { return output_.failed(); }
+  std::string output_account() const { return output_.account(); }
   Status flush();
 
   uint64_t packets_taken() const { return taken_; }

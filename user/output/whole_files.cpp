@@ -183,7 +183,8 @@ bool WholeFiles::cut_complete_file(std::span<const fm_output_position> committed
     const fm_output_position* const position = position_of(file, committed);
     if (!position) continue;
     const auto bytes = static_cast<off_t>(position->bytes);
-    if (file.st_size > bytes && ::truncate(name.c_str(), bytes) == 0)
+    const UniqueFd fd(::open(name.c_str(), O_WRONLY | kNotOfOthers | O_CLOEXEC));
+    if (fd && file.st_size > bytes && ::ftruncate(fd.get(), bytes) == 0)
       host_.log_info(cut_text(name, file.st_size - bytes));
     return true;
   }
@@ -203,7 +204,7 @@ Status WholeFiles::cut_left(off_t kept, off_t size) {
   host_.log_info(
       "appending to " + left_name_ + ", " +
       (compressor_ ? std::to_string(kept) + " bytes there" : rows_there(fd_.get(), kept, header_)));
-  file_bytes_ = static_cast<uint64_t>(kept);
+  file_bytes_ = frames_bytes_ = static_cast<uint64_t>(kept);
   has_old_rows_ = compressor_ ? kept > 0 : file_bytes_ > header_.size();
   start_clock();
   if (kept == 0)
@@ -244,7 +245,7 @@ Status WholeFiles::begin_file(unsigned tries) {
   }
   if (::ftruncate(fd_.get(), 0) != 0) return Error{"cannot write output " + part, errno};
   number_++;
-  file_bytes_ = file_rows_ = 0;
+  file_bytes_ = frames_bytes_ = file_rows_ = 0;
   has_old_rows_ = false;
   left_name_.clear();
   start_clock();
@@ -261,7 +262,7 @@ void WholeFiles::publish_position() {
   struct stat file {};
   if (::fstat(fd_.get(), &file) != 0) return;
   const std::lock_guard lock(position_mutex_);
-  position_ = position_in(file, file_bytes_);
+  position_ = position_in(file, compressor_ ? frames_bytes_ : file_bytes_);
 }
 
 void WholeFiles::positions(std::vector<fm_output_position>& all) const {
@@ -302,7 +303,9 @@ Status WholeFiles::end_frame() {
   compressed_.clear();
   frame_open_ = false;
   if (Status ended = compressor_->end_frame(&compressed_); !ended) return ended;
-  return write(compressed_);
+  if (Status written = write(compressed_); !written) return written;
+  frames_bytes_ = file_bytes_;
+  return Done{};
 }
 
 Status WholeFiles::write(std::string_view bytes) {

@@ -110,6 +110,7 @@ class WholeFiles final : public RowWriter {
   uint64_t ends_at_s_ = 0;  // unix; 0: never
   std::string compressed_;
   bool frame_open_ = false;
+  uint64_t frames_bytes_ = 0;  // of the file: whole frames
   RowQueue::Time next_frame_;
   std::atomic<uint64_t> committed_ = 0;  // rows
   mutable std::mutex position_mutex_;

@@ -63,7 +63,11 @@ ExitCode run_compat(const Config& config, Host& host) {
   handle_signals();
   auto engine = open_compat_engine(config);
   if (!engine) return fail(host, engine.error());
-  return config.live() ? run_live(config, **engine, host) : run_replay(config, **engine, host);
+  const ExitCode code =
+      config.live() ? run_live(config, **engine, host) : run_replay(config, **engine, host);
+  if (!config.quiet)
+    for (const std::string& account : (*engine)->output_accounts()) host.log_info(account);
+  return code;
 }
 
 ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Host& host) {

@@ -190,6 +190,10 @@ class Account(Files):
         lines = [line.partition("info: output ")[2] for line in done.err.splitlines() if "info: output " in line]
         self.assertEqual(sorted(lines), [f"{name}: rows=30 written=30 waiting=0 dropped=0{more}" for name, more in (
             ("-", ""), (self.path("x.csv"), ""), (self.path("x.json.gz"), " files=1"))])
+        for mode in ("python", "java"):
+            done = meter.run("-f", self.conversation(), "-c", self.path("x.csv"), "--compat", mode)
+            rows = self.content(self.path("x.csv")).count(b"\n") - 1
+            self.assertIn(f"output {self.path('x.csv')}: rows={rows} written={rows} waiting=0 dropped=0", done.err)
         self.assertNotIn("output", meter.run("-f", self.conversation(), "-c", self.path("x.csv"), "-q").err)
 
 

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <future>
+#include <thread>
 
 #include "api/embedded_host.h"
 #include "output/sink_group.h"
@@ -58,11 +59,11 @@ struct Held {
   std::promise<void> go;
   std::unique_ptr<QueuedSink> sink;
 
-  Held(size_t queue_bytes, OnFull on_full, Status result = Done{}) {
+  Held(size_t queue_bytes, OnFull on_full, Status result = Done{}, bool commits = false) {
     sink = std::make_unique<QueuedSink>(
         std::make_unique<Row1000>(),
         std::make_unique<HeldWriter>(go.get_future().share(), std::move(result)),
-        QueuedSink::Options{queue_bytes, on_full, seconds(10)});
+        QueuedSink::Options{queue_bytes, on_full, seconds(10), commits});
   }
 };
 
@@ -113,6 +114,31 @@ TEST(QueuedSink, AFailedWriterFreesTheOneThatWaits) {
   EXPECT_EQ(finished.error().message(), "gone");
   EXPECT_TRUE(held.sink->failed());
   EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=0 waiting=0 dropped=25");
+}
+
+// The next batch waits for the commit of the one before, without a limit.
+TEST(QueuedSink, HandsOverOneBatchAtATimeIfItCommits) {
+  Held held(10'000, OnFull::kDrop, Done{}, /*commits=*/true);
+  QueuedSink& sink = *held.sink;
+  const auto write = [&](int rows) {
+    for (int i = 0; i < rows; i++) sink.write(any_record());
+  };
+  write(3);
+  EXPECT_TRUE(sink.safe()) << "nothing was flushed";
+  ASSERT_TRUE(sink.flush());
+  EXPECT_FALSE(sink.safe());
+  write(9);
+  EXPECT_FALSE(sink.full());
+  write(200);
+  EXPECT_TRUE(sink.full());
+  ASSERT_TRUE(sink.flush()) << "takes no later rows";
+  held.go.set_value();
+  for (int i = 0; i < 10'000 && !sink.safe(); i++) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_EQ(sink.accounts()[0], "output held: rows=212 written=3 waiting=209 dropped=0");
+  ASSERT_TRUE(sink.flush());
+  EXPECT_FALSE(sink.full());
+  ASSERT_TRUE(sink.finish());
+  EXPECT_EQ(sink.accounts()[0], "output held: rows=212 written=212 waiting=0 dropped=0");
 }
 
 TEST(RowQueue, RowsInHandCount) {

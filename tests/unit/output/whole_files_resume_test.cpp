@@ -97,17 +97,18 @@ struct Output {
   }
 };
 
-// A run that is killed: it commits 3 rows in two batches, and writes 2 more. Returns the commit.
+// A run that is killed: it commits these batches, and writes 2 more rows. Returns the last commit.
 std::vector<fm_output_position> killed_run(const std::string& path,
-                                           std::optional<Rotation> rotation) {
+                                           std::optional<Rotation> rotation,
+                                           const std::vector<unsigned>& batches = {2, 1}) {
   int ends[2];
   EXPECT_EQ(::pipe(ends), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     Output out;
     if (!out.open(path, rotation, 0)) ::_exit(1);
-    out.batch(2);
-    const auto committed = out.batch(1);
+    std::vector<fm_output_position> committed;
+    for (const unsigned rows : batches) committed = out.batch(rows);
     out.batch(2);
     const bool told = ::write(ends[1], committed.data(), sizeof(committed[0])) > 0;
     ::_exit(told ? 0 : 1);  // nothing is completed
@@ -142,6 +143,17 @@ TEST_P(WholeFilesOfRuns, GoesOnAfterTheCommit) {
   out.batch(4);
   ASSERT_TRUE(out.sink->finish());
   EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 7));
+}
+
+// A compressor may write the start of a frame before there are rows.
+TEST_P(WholeFilesOfRuns, GoesOnAfterACommitWithoutRows) {
+  const auto committed = killed_run(path_, rotation_, {0});
+  Output out;
+  ASSERT_TRUE(out.open(path_, rotation_, 0));
+  ASSERT_TRUE(out.sink->resume(committed));
+  out.batch(3);
+  ASSERT_TRUE(out.sink->finish());
+  EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 3));
 }
 
 TEST_P(WholeFilesOfRuns, KeepsAllThatIsWholeWithoutACommit) {
@@ -227,6 +239,25 @@ TEST_P(WholeFilesOfRuns, WaitForAFullDisk) {
     EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 6));
     EXPECT_NE(out.sink->accounts().at(0).find("rows=6 written=6 waiting=0 dropped=0"),
               std::string::npos);
+  }
+}
+
+// The last rows of a run whose last commit failed.
+TEST(WholeFilesOfRunsToo, ACompleteFileIsCutAtTheCommit) {
+  for (const char* name : {"flows.csv", "flows.csv.gz", "flows.csv.zst"}) {
+    SCOPED_TRACE(name);
+    const Directory directory;
+    std::vector<fm_output_position> committed;
+    for (const unsigned first : {0u, 2u}) {
+      Output out;
+      ASSERT_TRUE(out.open(directory.path / name, Rotation{0, 1 << 20}, first));
+      ASSERT_TRUE(out.sink->resume(committed));
+      EXPECT_EQ(out.said().find("cut") != std::string::npos, first > 0);
+      committed = out.batch(2);
+      out.write(1);
+      ASSERT_TRUE(out.sink->finish());
+    }
+    EXPECT_EQ(directory.rows(), NumberedRows::rows(0, 5));
   }
 }
 
