@@ -108,7 +108,7 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
                               .sync = writer->options_.spool_sync});
     if (!spool) return spool.error();
     writer->spool_ = std::move(*spool);
-    writer->spooled_ = writer->spool_->rows();
+    writer->spooled_ = writer->found_ = writer->spool_->rows();
   }
   return writer;
 }
@@ -152,6 +152,7 @@ void HttpWriter::send_from_spool() {
   const uint64_t before = spool_->rows();
   spool_->set_aside();
   lost_ += before - spool_->rows();
+  take_back(leave_spool(before - spool_->rows()));
   spooled_ = spool_->rows();
 }
 
@@ -159,8 +160,11 @@ void HttpWriter::send_from_spool() {
 void HttpWriter::send_first_file(std::string_view text, size_t at) {
   do {
     Batch batch{at, 0};
-    if (at < text.size() && (waiting_to_retry() || post(text, at, &batch) == Answer::kLater))
-      return;
+    Answer answer = Answer::kTaken;
+    if (at < text.size()) answer = waiting_to_retry() ? Answer::kLater : post(text, at, &batch);
+    if (answer == Answer::kLater) return;
+    const uint64_t ours = leave_spool(batch.rows);
+    if (answer == Answer::kRefused) take_back(ours);
     at = batch.end;
     if (Status noted = spool_->acknowledge(at < text.size() ? at : SIZE_MAX, batch.rows); !noted)
       host_.log_error("output " + name_ + ": " + noted.error().message() +
@@ -168,6 +172,19 @@ void HttpWriter::send_first_file(std::string_view text, size_t at) {
     spooled_ = spool_->rows();
     store_when_due();
   } while (at < text.size() && !queue_->overdue());
+}
+
+// Returns how many of these rows are of this run: those that it found in the spool leave first.
+uint64_t HttpWriter::leave_spool(uint64_t rows) {
+  const uint64_t found = std::min(found_, rows);
+  found_ -= found;
+  return rows - found;
+}
+
+// Rows that were written, to the spool, are not where they should be.
+void HttpWriter::take_back(uint64_t rows) {
+  written_ -= rows;
+  given_up_ += rows;
 }
 
 // Sends the rows that were taken, while the spool is empty: stores them, and sends them from

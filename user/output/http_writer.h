@@ -54,6 +54,8 @@ class HttpWriter final : public RowWriter {
   HttpWriter(HttpOptions options, Host& host);
   void send_from_spool();
   void send_first_file(std::string_view text, size_t at);
+  uint64_t leave_spool(uint64_t rows);
+  void take_back(uint64_t rows);
   void send_held();
   void send_from_memory(const Rows& rows);
   Batch make_body(std::string_view text, size_t at);
@@ -74,6 +76,7 @@ class HttpWriter final : public RowWriter {
   std::string name_;      // the URL without its query, which may contain secrets
   std::unique_ptr<HttpTransfer> transfer_;
   std::unique_ptr<Spool> spool_;
+  uint64_t found_ = 0;  // rows in the spool that are of earlier runs
   RowQueue* queue_ = nullptr;
   Rows held_;                   // taken from the queue, and not in the spool; older rows are
   bool may_store_ = true;       // no rows older than held_ are being sent from memory

@@ -71,8 +71,8 @@ class Spool(SpoolCase):
         self.assertIn("3 rows refused (HTTP 400)", done.errors[0])
         self.assertEqual(self.ports(service.acknowledged), [1000, 1002, 1003, 1004, 1007, 1008, 1009])
         account = self.account(done)
-        self.assertEqual([account[name] for name in ("rows", "dropped", "sent", "refused", "spooled")],
-                         [6, 0, 7, 3, 0], done.err)
+        self.assertEqual([account[name] for name in ("rows", "written", "dropped", "sent", "refused", "spooled")],
+                         [6, 4, 2, 7, 3, 0], done.err)
         self.assertEqual(self.files(), [])
 
     def test_recovery_within_a_run(self):
