@@ -3,6 +3,8 @@
 not; rows of a flow do not overlap; accounts balance; nothing is left behind."""
 import collections
 import datetime
+import os
+import re
 
 import meter
 
@@ -72,20 +74,31 @@ def conservation(case, ledger, rows, done, clock_steps=False):
 
 
 def account(case, ledger, done, rows):
-    """Returns how many packets are in no row."""
+    """The last account covers all meters of a pin. Returns how many packets are in no row."""
     told, sent, doubtful = done.account, ledger.packets.total(), ledger.doubtful.total()
     case.assertTrue(sent <= told["seen"] <= sent + doubtful, f"sent {sent} and {doubtful} in doubt: {told}")
     case.assertEqual(told["metered"], told["in_rows"] + told["lost"], told)
     return told["lost"] + told["unrecorded"]
 
 
-def nothing_left(case, *daemons):
+def nothing_left(case, world, *daemons):
+    case.assertFalse(os.path.exists(world.pins), "pins are left")
+    case.assertEqual(os.listdir(world.state), [], "the state of flows is left")
     for daemon in daemons:
         for run in daemon.runs:
             case.assertIsNotNone(run.process.poll(), "a meter still runs")
     objects = set.union(*(daemon.objects for daemon in daemons))
     meter.wait_for("all programs, maps and links are gone",
                    lambda: not [each for each in objects if meter.bpf_object_exists(*each)])
+
+
+def outputs(case, done, all_written):
+    """The account of each output: each row is written, waits or is dropped."""
+    for name, line in re.findall(r"info: output (\S+): (rows=.*)", done.err):
+        told = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", line)}
+        case.assertEqual(told["rows"], told["written"] + told["waiting"] + told["dropped"], f"{name}: {line}")
+        if all_written:
+            case.assertEqual(told["rows"], told["written"], f"{name}: {line}")
 
 
 def link_counters(case, world):

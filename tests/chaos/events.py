@@ -3,6 +3,8 @@
 may happen."""
 import os
 import resource
+import signal
+import time
 
 import meter
 from http_server import CUT, LATE, SILENT
@@ -18,6 +20,27 @@ def paused(chaos):
         chaos.world.pause(0.2, 1.5)
 
 
+def killed(chaos):
+    chaos.daemon.kill()
+    chaos.world.pause(0, 1)
+    chaos.daemon.start()
+
+
+def stopped(chaos):
+    chaos.daemon.stop()
+    chaos.world.pause(0, 1)
+    chaos.daemon.start()
+
+
+def refused(chaos):
+    """A second meter with the same command line."""
+    second = chaos.daemon.launch()
+    chaos.daemon.runs.pop()
+    done = second.wait()
+    chaos.assertEqual((done.code, len(done.errors)), (1, 1), done.err)
+    chaos.assertIn("another", done.errors[0])
+
+
 def few_files(chaos):
     """The process may open no more files than it has."""
     pid = chaos.daemon.pid
@@ -25,6 +48,15 @@ def few_files(chaos):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), before[1]))
     chaos.world.pause(0.5, 2)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def little_memory(chaos):
+    """The kernel slows the process down, and mostly kills it. What is left of it is killed."""
+    chaos.memory.write("cgroup.procs", chaos.daemon.pid)
+    chaos.world.pause(1, 4)
+    chaos.daemon.kill()
+    chaos.assertEqual(chaos.daemon.now.process.returncode, -signal.SIGKILL, chaos.daemon.now.err())
+    chaos.daemon.start()
 
 
 def clock_steps(chaos):
@@ -81,6 +113,27 @@ def crowd(chaos):
 
 
 # ---- the outputs -----------------------------------------------------------------------------------------------------
+
+
+def disk_full(chaos):
+    """The disk has no room for a while."""
+    path = os.path.join(chaos.output.directory, "ballast")
+    with open(path, "wb", buffering=0) as file:
+        end = time.monotonic() + chaos.world.random.uniform(1, 3)
+        while time.monotonic() < end:
+            try:
+                file.write(bytes(1 << 12))
+            except OSError:
+                time.sleep(0.01)  # somebody has freed some
+    os.unlink(path)
+
+
+def reader_dies(chaos):
+    """The pipe fails for good, also if another reader comes; the other outputs have all rows."""
+    chaos.output.leave()
+    chaos.daemon.failure = chaos.output.path
+    chaos.world.pause(0.2, 1.5)
+    chaos.output.come()
 
 
 def server_hangs(chaos):

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where the rows of a scenario go, and all places in which they are found at its end."""
+import contextlib
 import gzip
 import json
 import os
 import subprocess
+import threading
 import zlib
 
 import meter
@@ -45,8 +47,8 @@ def parsed(text, path, cut=False):
 class Files:
     """Plain, compressed or rotated files: everything whose name starts with that of the option."""
 
-    def __init__(self, world, name="flows.csv", *more):
-        self.directory, self.stem = world.out, name.split(".")[0]
+    def __init__(self, world, name="flows.csv", *more, directory=None):
+        self.directory, self.stem = directory or world.out, name.split(".")[0]
         self.path = os.path.join(self.directory, name)
         self.arguments = ["--json" if ".json" in name else "-c", self.path, *more]
 
@@ -62,7 +64,7 @@ class Files:
 
 
 class Http:
-    """A server and a spool. A batch whose answer was lost is sent again, so equal requests count once."""
+    """A server and a spool. A request whose answer was lost is repeated, so equal rows count once."""
 
     def __init__(self, world, *more):
         with world.host.inside():  # for its listening socket; its threads need not be inside
@@ -84,3 +86,36 @@ class Http:
             taken = [{name: str(value) for name, value in row.items()} for row in self.service.acknowledged]
         unique = {json.dumps(row): row for row in [*taken, *self.spooled()]}
         return list(unique.values())
+
+
+class Fifo(Files):
+    """A file with all rows, and a named pipe with a reader that can be gone for a while."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.path, self.text, self.reader = os.path.join(world.case.path("fifo")), b"", None
+        os.mkfifo(self.path)
+        self.arguments += ["--json", self.path]
+        self.leaving = threading.Event()
+        world.case.addCleanup(self.leave)
+        self.come()
+
+    def come(self):
+        self.leaving.clear()
+        fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.reader = threading.Thread(target=self.read, args=(fd,))
+        self.reader.start()
+
+    def read(self, fd):
+        while not self.leaving.wait(0.01):
+            with contextlib.suppress(BlockingIOError):
+                self.text += os.read(fd, 1 << 16)
+        os.close(fd)
+
+    def leave(self):
+        self.leaving.set()
+        self.reader.join()
+
+    def piped(self):
+        """The rows that were read from the pipe."""
+        return parsed(self.text.decode(), self.path + ".json", cut=True)

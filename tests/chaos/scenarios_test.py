@@ -10,8 +10,8 @@ import events
 import namespaces
 from daemon import Daemon
 from ledger import Traffic
-from outputs import Files, Http
-from world import Clock, World
+from outputs import Fifo, Files, Http
+from world import Clock, LittleMemory, World
 
 LABEL = "chaos"
 
@@ -26,23 +26,29 @@ class Chaos(cases.Case):
         print(f"CHAOS_SEED={seed}", flush=True)
         self.world = World(self, seed, wires=2)
 
-    def chaos(self, *happens, output=None, arguments=(), environment=(), beside=(), clock_steps=False):
+    def chaos(self, *happens, output=None, arguments=(), pinned=False, environment=(), beside=(), clock_steps=False):
         """The events happen in random order, at random moments. beside: meters that run all the time, undisturbed."""
         self.output = output or Files(self.world)
-        self.daemon = Daemon(self.world, self.output, *arguments, environment=environment)
+        self.daemon = Daemon(self.world, self.output, *arguments, pinned=pinned, environment=environment)
         daemons = [self.daemon, *beside]
         try:
             self.run_all(daemons, happens)
             for daemon in daemons:
-                done, rows = daemon.stop(), daemon.output.rows()
+                done, rows = daemon.end(), daemon.output.rows()
                 check.conservation(self, self.world.ledger, rows, done, clock_steps)
+                check.outputs(self, done, all_written=not daemon.failure)
                 print(f"{self.world.ledger.packets.total()} packets, {len(rows)} rows, {done.account['lost']} lost")
             check.link_counters(self, self.world)
-            check.nothing_left(self, *daemons)
+            check.nothing_left(self, self.world, *daemons)
         except Exception:
             for run in (run for daemon in daemons for run in daemon.runs):
                 print(f"---- {run.name}\n{run.err()[-4000:]}")
             raise
+
+    def disk(self, name, *arguments):
+        """A file on a small disk of its own."""
+        disk = self.world.mount("tmpfs", "disk", "-o", "size=48m")
+        return Files(self.world, name, *arguments, directory=disk)
 
     def run_all(self, daemons, happens):
         for daemon in daemons:
@@ -66,13 +72,81 @@ class Pick(Chaos):
     LABEL = "veth"
 
     def test_process(self):
-        self.chaos(*[events.paused, events.few_files] * 2)
+        self.chaos(events.paused, events.few_files, events.killed, events.stopped, events.refused, pinned=True)
 
     def test_links(self):
         self.chaos(events.offloads, events.mtu, events.renamed, events.removed, arguments=("--datapath", "kernel"))
 
     def test_server(self):
         self.chaos(events.server_hangs, events.server_stops, events.paused, output=Http(self.world))
+
+
+class Restarts(Chaos):
+    """With --pin. Whatever happens, the rows of all processes together are those of one that was never interrupted."""
+
+    def chaos(self, *happens, **options):
+        super().chaos(*happens, pinned=True, **options)
+
+    def test_stopped(self):
+        self.chaos(*[events.stopped] * 6)
+
+    def test_stopped_datapath_kernel(self):
+        self.chaos(*[events.stopped] * 6, arguments=("--datapath", "kernel"))
+
+    def test_killed(self):
+        self.chaos(*[events.killed] * 6)
+
+    def test_killed_datapath_kernel(self):
+        self.chaos(*[events.killed] * 6, arguments=("--datapath", "kernel"))
+
+    def test_killed_xdp(self):
+        for wire in self.world.wires:
+            wire.segmented = None  # XDP does not see of how many packets a buffer is
+        self.chaos(*[events.killed, events.stopped] * 3, arguments=("--hook", "xdp-generic"))
+
+    def test_killed_per_interface(self):
+        self.chaos(*[events.killed, events.stopped, events.renamed] * 2, arguments=("--per-interface",))
+
+    def test_killed_lru(self):
+        self.chaos(*[events.killed, events.stopped] * 2, arguments=("--flow-map", "lru"))
+
+    def test_full_disk(self):
+        self.chaos(*[events.disk_full, events.killed, events.stopped] * 2, output=self.disk("flows.csv"))
+
+    def test_killed_json(self):
+        self.chaos(*[events.killed, events.stopped] * 3, output=Files(self.world, "flows.json"))
+
+    def test_killed_rotated(self):
+        self.chaos(*[events.killed, events.stopped] * 3, output=Files(self.world, "flows.csv", "--rotate", "1s"))
+
+    def test_stopped_rotated_compressed(self):
+        self.chaos(*[events.stopped, events.paused] * 3, output=Files(self.world, "flows.json.zst", "--rotate", "200KB"))
+
+    def test_stopped_server(self):
+        self.chaos(*[events.stopped, events.server_hangs, events.server_stops] * 2, output=Http(self.world))
+
+    def test_refused(self):
+        self.chaos(*[events.refused, events.stopped] * 3)
+
+    def test_little_memory(self):
+        self.memory = LittleMemory(self, 1 << 16)
+        self.chaos(*[events.little_memory] * 4)
+
+    def test_clock_steps(self):
+        self.clock = Clock(self)
+        self.chaos(*[events.clock_steps, events.killed, events.stopped] * 2, environment=self.clock.environment, clock_steps=True)
+
+    def test_two_meters(self):
+        """The other one has no pins, and runs all the time."""
+        other = Daemon(self.world, Files(self.world, "others.csv"), name="other")
+        self.chaos(*[events.killed, events.stopped, events.paused] * 2, beside=[other])
+
+    def test_links(self):
+        self.chaos(*[events.killed, events.removed, events.offloads, events.renamed, events.stopped, events.crowd] * 2)
+
+    def test_everything(self):
+        self.chaos(*[events.killed, events.stopped, events.paused, events.few_files, events.refused, events.disk_full,
+                     events.removed, events.offloads, events.mtu, events.renamed, events.crowd] * 2, output=self.disk("flows.csv"))
 
 
 class Process(Chaos):
@@ -117,3 +191,21 @@ class Outputs(Chaos):
 
     def test_server(self):
         self.chaos(*[events.server_hangs, events.server_stops] * 3, output=Http(self.world))
+
+    def test_full_disk(self):
+        self.chaos(*[events.disk_full] * 4, output=self.disk("flows.csv"))
+
+    def test_full_disk_json(self):
+        self.chaos(*[events.disk_full, events.paused] * 2, output=self.disk("flows.json"))
+
+    def test_full_disk_rotated(self):
+        self.chaos(*[events.disk_full] * 3, output=self.disk("flows.csv", "--rotate", "500KB"))
+
+    def test_one_output(self):
+        """Of two meters that name the same file, the second one is refused."""
+        self.chaos(*[events.refused] * 3)
+
+    def test_reader(self):
+        self.chaos(*[events.reader_dies, events.paused] * 2, output=Fifo(self.world))
+        more, *_ = check.differences(self.world.ledger, self.output.piped())
+        self.assertEqual(more, [], "the pipe had a packet twice")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What one scenario runs in: a metered namespace, a peer, wires between them, a clock of its own. All of
-it is removed at the end of the case."""
+"""What one scenario runs in: a metered namespace, a peer, wires between them, a BPF file system, a small disk, a clock of its
+own, a group with little memory. All of it is removed at the end of the case."""
 import mmap
 import os
 import random
@@ -67,6 +67,7 @@ class World:
         for namespace in (self.host, self.far):
             namespace.run("sh", "-c", "for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done")
         self.wires = [Wire(self, number) for number in range(1, 1 + wires)]
+        self.pins, self.state = self.mount("bpf", "bpf") + "/meter", self.private()
         self.out = case.path("out")
         os.mkdir(self.out, 0o777)
 
@@ -82,6 +83,13 @@ class World:
         wire.doubtful = True
         self.wires = [*self.wires, wire]
         return wire
+
+    def mount(self, kind, name, *options):
+        path = self.case.path(name)
+        os.mkdir(path)
+        namespaces.run("mount", "-t", kind, *options, "none", path)
+        self.case.addCleanup(namespaces.run, "umount", "-l", path, check=False)
+        return path
 
     def batch(self, *lines):
         """Commands of ip, all at once, in the metered namespace."""
@@ -120,3 +128,36 @@ class Clock:
 
     def step(self, ahead_s):
         self.page[:] = struct.pack("q", ahead_s)
+
+
+class LittleMemory:
+    """A memory cgroup, of version 1 or 2."""
+
+    LIMITS = {"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"}
+
+    def __init__(self, case, limit):
+        for root, file in self.LIMITS.items():
+            self.path = f"{root}/{os.path.basename(case.directory)}"
+            try:
+                os.mkdir(self.path)
+            except OSError:
+                continue
+            case.addCleanup(self.remove)
+            if os.path.exists(f"{self.path}/{file}"):
+                self.write(file, limit)
+                return
+        case.skipTest("needs a memory cgroup")
+
+    def write(self, file, value):
+        with open(f"{self.path}/{file}", "w", encoding="ascii") as out:
+            out.write(str(value))
+
+    def remove(self):
+        def gone():
+            try:
+                os.rmdir(self.path)
+            except OSError:
+                return not os.path.exists(self.path)
+            return True
+
+        meter.wait_for(f"{self.path} is empty", gone)
