@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import meter
@@ -86,3 +88,47 @@ class Files(restart_test.Pinned):
 
     def test_rotated(self):
         self.goes_on(("x-", "y-"), "-c", "x.csv", "--json", "y.json.gz", "--rotate", "1h")
+
+    def each_once(self, starts, *arguments):
+        """Killed while rows are written: what follows the last commit is cut, and comes again."""
+        names = [self.path(argument) if "." in argument and not argument[0].isdigit() else argument
+                 for argument in arguments]
+        stop, sent = threading.Event(), []
+
+        def send():
+            for port in range(20000, 29000):
+                if stop.is_set():
+                    return
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                    client.setsockopt(socket.SOL_SOCKET, 25, b"veth0")  # SO_BINDTODEVICE
+                    client.bind((A4, port))
+                    client.sendto(b"x", (B4, 9))
+                sent.append(port)
+                time.sleep(0.0003)
+
+        live = self.run_outputs("run-0", *names)
+        with self.pair.a.inside():
+            thread = threading.Thread(target=send)
+            thread.start()
+        try:
+            for number in range(1, 6):
+                before = len(sent)
+                meter.wait_for("more flows", lambda before=before: len(sent) > before + 400)
+                self.kill(live)
+                live = self.run_outputs(f"run-{number}", *names, *(("--unpin",) if number == 5 else ()))
+        finally:
+            stop.set()
+            thread.join()
+        done = live.stop()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        for start in starts:
+            self.assertEqual(self.ports(self.rows(start)), sent, start)
+
+    def test_each_once_plain(self):
+        self.each_once(("x.csv", "x.json"), "-c", "x.csv", "--json", "x.json")
+
+    def test_each_once_compressed(self):
+        self.each_once(("x.csv", "x.json"), "-c", "x.csv.gz", "--json", "x.json")
+
+    def test_each_once_rotated(self):
+        self.each_once(("x-", "y-"), "-c", "x.csv", "--json", "y.json.gz", "--rotate", "20KB")
