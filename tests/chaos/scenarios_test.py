@@ -119,8 +119,11 @@ class Restarts(Chaos):
     def test_killed_rotated(self):
         self.chaos(*[events.killed, events.stopped] * 3, output=Files(self.world, "flows.csv", "--rotate", "1s"))
 
-    def test_stopped_rotated_compressed(self):
-        self.chaos(*[events.stopped, events.paused] * 3, output=Files(self.world, "flows.json.zst", "--rotate", "200KB"))
+    def test_killed_compressed(self):
+        self.chaos(*[events.killed, events.stopped] * 3, output=Files(self.world, "flows.csv.gz"))
+
+    def test_killed_rotated_compressed(self):
+        self.chaos(*[events.killed, events.stopped] * 3, output=Files(self.world, "flows.json.zst", "--rotate", "200KB"))
 
     def test_stopped_server(self):
         self.chaos(*[events.stopped, events.server_hangs, events.server_stops] * 2, output=Http(self.world))
