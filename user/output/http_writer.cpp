@@ -113,6 +113,20 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
   return writer;
 }
 
+Status HttpWriter::resume(std::span<const fm_output_position> committed) {
+  if (!spool_) return Done{};
+  auto cut = spool_->cut(committed);
+  if (!cut) return cut.error();
+  spooled_ = found_ = spool_->rows();
+  if (*cut > 0)
+    host_.log_info("output " + name_ + ": " + of_rows(*cut, "of the spool are made again"));
+  return Done{};
+}
+
+void HttpWriter::positions(std::vector<fm_output_position>& all) const {
+  if (spool_) all.push_back(spool_->end());
+}
+
 Status HttpWriter::run(RowQueue& queue) {
   queue_ = &queue;
   // Checked now and not only when the first rows have to be stored, because the capabilities that

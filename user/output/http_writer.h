@@ -43,6 +43,10 @@ class HttpWriter final : public RowWriter {
   const std::string& name() const override { return name_; }
   Status run(RowQueue& queue) override;
   std::string account() const override;
+  // Rows that are in the spool but not in a commit are made again. (Those that the server has taken
+  // meanwhile come to it twice.)
+  Status resume(std::span<const fm_output_position> committed) override;
+  void positions(std::vector<fm_output_position>& all) const override;
 
  private:
   enum class Answer { kTaken, kRefused, kLater };

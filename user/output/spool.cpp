@@ -2,6 +2,7 @@
 #include "output/spool.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -90,6 +91,31 @@ Status Spool::write(const std::string& name, std::string_view rows) const {
   if (!written) (void)directory_.unlink(part);
   if (written && options_.sync == Sync::kBatch) (void)directory_.sync();
   return written;
+}
+
+fm_output_position Spool::end() const {
+  struct stat status {};
+  if (::fstat(directory_.fd(), &status) != 0) return {};
+  return {status.st_dev, status.st_ino, next_};
+}
+
+Result<uint64_t> Spool::cut(std::span<const fm_output_position> ends) {
+  const fm_output_position here = end();
+  const auto found = std::find_if(ends.begin(), ends.end(), [&](const fm_output_position& each) {
+    return each.device == here.device && each.inode == here.inode && each.inode != 0;
+  });
+  if (found == ends.end()) return uint64_t{0};
+  const uint64_t before = rows_;
+  for (auto file = files_.lower_bound(found->bytes); file != files_.end();) {
+    const auto& [number, one] = *file;
+    if (Status removed = directory_.unlink(file_name(number, one.offset)); !removed)
+      return removed.error();
+    bytes_ -= one.size;
+    rows_ -= one.rows;
+    file = files_.erase(file);
+  }
+  next_ = found->bytes;
+  return before - rows_;
 }
 
 size_t Spool::keep(std::string_view rows) {

@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/owned_directory.h"
+#include "flowmeter/abi.h"
 
 namespace flowmeter {
 
@@ -36,6 +38,11 @@ class Spool {
   // them. Returns the number of bytes stored; if that is not all, error() says why.
   size_t keep(std::string_view rows);
   const std::string& error() const { return error_; }
+
+  // The place of the next rows. `bytes` is the number of their file.
+  fm_output_position end() const;
+  // Removes the rows from that place on, if it is one of this spool; returns how many.
+  Result<uint64_t> cut(std::span<const fm_output_position> ends);
 
   bool empty() const { return files_.empty(); }
   // The contents of the first file, and where its unacknowledged rows start. Requires: not empty.

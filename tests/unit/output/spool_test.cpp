@@ -61,6 +61,46 @@ TEST_F(SpoolTest, ANewRunGoesOnWhereTheLastAnswerCame) {
   EXPECT_EQ(first(*spool), "4\n");
 }
 
+TEST_F(SpoolTest, WhatIsMadeAgainIsCut) {
+  fm_output_position committed{};
+  {
+    const auto spool = open();
+    ASSERT_TRUE(spool->keep("1\n"));
+    ASSERT_TRUE(spool->keep("2\n"));
+    committed = spool->end();
+    ASSERT_TRUE(spool->keep("3\n4\n"));
+    ASSERT_TRUE(spool->acknowledge(2, 1));
+    ASSERT_TRUE(spool->keep("5\n"));
+  }
+  const auto spool = open();
+  const fm_output_position others[] = {{1, 2, 1}, {}};
+  EXPECT_EQ(*spool->cut(others), 0u);
+  EXPECT_EQ(spool->rows(), 4u);
+  const fm_output_position ends[] = {{1, 2, 1}, committed, {}};
+  EXPECT_EQ(*spool->cut(ends), 3u);
+  EXPECT_EQ(spool->rows(), 1u);
+  ASSERT_TRUE(spool->keep("3\n"));
+  EXPECT_EQ(first(*spool), "2\n");
+  ASSERT_TRUE(spool->acknowledge(2, 1));
+  EXPECT_EQ(first(*spool), "3\n");
+}
+
+// A later commit must not be that of files that a new run would number from the start.
+TEST_F(SpoolTest, NumbersGoOnAfterACut) {
+  fm_output_position committed{};
+  {
+    const auto spool = open();
+    for (int i = 0; i < 5; i++) {
+      ASSERT_TRUE(spool->keep("1\n"));
+      ASSERT_TRUE(spool->acknowledge(2, 1));
+    }
+    committed = spool->end();
+  }
+  const auto spool = open();
+  EXPECT_EQ(*spool->cut({&committed, 1}), 0u);
+  EXPECT_EQ(spool->end().bytes, committed.bytes);
+}
+
 TEST_F(SpoolTest, IsBounded) {
   const auto spool = open(10);
   ASSERT_TRUE(spool->keep("123456\n"));
