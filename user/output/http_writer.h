@@ -43,6 +43,7 @@ class HttpWriter final : public RowWriter {
   const std::string& name() const override { return name_; }
   Status run(RowQueue& queue) override;
   std::string account() const override;
+  bool keeps_rows() const override { return spool_ != nullptr; }
   // Rows that are in the spool but not in a commit are made again. (Those that the server has taken
   // meanwhile come to it twice.)
   Status resume(std::span<const fm_output_position> committed) override;

@@ -32,6 +32,9 @@ class RowWriter {
   // were given up. Any thread may call these.
   uint64_t written() const { return written_; }
   uint64_t given_up() const { return given_up_; }
+  // Whether its rows outlive the program once they are written(). If not, a run with --pin does not
+  // keep the kernel's records for them, and drops rows when the queue is full.
+  virtual bool keeps_rows() const { return true; }
   // " files=2": what its account has in addition. Any thread may call it.
   virtual std::string account() const { return ""; }
 

@@ -16,6 +16,7 @@ class StreamWriter final : public RowWriter {
 
   const std::string& name() const override { return path_; }
   Status run(RowQueue& queue) override;
+  bool keeps_rows() const override { return false; }
 
  private:
   StreamWriter(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}

@@ -72,7 +72,8 @@ struct Opening {
   bool waits_for_disk() const { return options.commits || *options.on_full == OnFull::kDrop; }
 
   void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer,
-             RowQueue::Duration patience, bool commits) {
+             RowQueue::Duration patience) {
+    const bool commits = options.commits && writer->keeps_rows();
     const QueuedSink::Options how{queue_bytes(), *options.on_full, patience, commits};
     group.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
   }
@@ -84,7 +85,7 @@ struct Opening {
                                     options.commits && !options.overwrite};
       auto files = WholeFiles::open(path, *format, how, host);
       if (!files) return files.error();
-      queue(std::move(format), std::move(*files), drain(), options.commits);
+      queue(std::move(format), std::move(*files), drain());
     } else if (options.on_full == OnFull::kBlock || waits_for_nobody(path)) {
       FileSink::Options how;
       how.buffer_bytes = size_t{options.buffer_kib} << 10;
@@ -96,10 +97,10 @@ struct Opening {
       if (!sink) return sink.error();
       group.add(std::move(*sink));
     } else {
-      // The metering must not wait for the reader, whose rows are never safe.
+      // The metering must not wait for the reader.
       auto stream = StreamWriter::open(path, *format);
       if (!stream) return stream.error();
-      queue(std::move(format), std::move(*stream), drain(), false);
+      queue(std::move(format), std::move(*stream), drain());
     }
     return Done{};
   }
@@ -115,7 +116,7 @@ struct Opening {
     auto writers = kind.open(targets, options, host);
     if (!writers) return writers.error();
     for (std::unique_ptr<RowWriter>& writer : *writers)
-      queue(kind.format(options, columns), std::move(writer), drain(), options.commits);
+      queue(kind.format(options, columns), std::move(writer), drain());
     return Done{};
   }
 };

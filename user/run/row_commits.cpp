@@ -13,7 +13,8 @@ namespace {
 
 // The file of the open flows, named by the directory of the pins.
 std::string state_name(const Config& config) {
-  std::string name = std::filesystem::weakly_canonical(config.pin).string();
+  std::error_code ignored;
+  std::string name = std::filesystem::weakly_canonical(config.pin, ignored).string();
   std::replace(name.begin(), name.end(), '/', '-');
   return name.substr(1) + ".flows";
 }

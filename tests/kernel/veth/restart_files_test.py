@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+import http_server
 import meter
 import restart_test
 from namespaces import A4, B4
@@ -132,3 +133,18 @@ class Files(restart_test.Pinned):
 
     def test_each_once_rotated(self):
         self.each_once(("x-", "y-"), "-c", "x.csv", "--json", "y.json.gz", "--rotate", "20KB")
+
+    def test_a_dead_server_stops_nothing_else(self):
+        """Without a spool its rows would not outlive the program, so they neither hold up a commit nor the file."""
+        with self.pair.a.inside():  # for its listening socket; its threads need not be inside
+            service = http_server.Service(self, lambda number: http_server.SILENT)
+        live = self.pinned("live", "--idle-timeout", "0.3", "-u", service.url(), "--output-queue", "1", "--drain", "0.1",
+                           "--unpin").wait_attached()
+        count = 2000  # more than the queue has room for
+        for first in range(0, count, 500):
+            self.send(20_000 + first, 500)
+            meter.wait_for("their rows", lambda last=first + 500: len(live.rows()) >= last)
+        done = live.stop()
+        self.assertEqual(done.code, 1, done.err)
+        self.assertRegex(done.err, r"output http://.* rows=\d+ written=0 waiting=0 dropped=\d{4}")
+        self.assertEqual(meter.packets_in(live.rows()), done.account["metered"], done.err)
