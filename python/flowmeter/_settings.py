@@ -87,7 +87,8 @@ class LiveSettings(Settings, total=False):
     """With pin: keep what the kernel does not know of open flows in this directory, best in memory. Default:
     /run/flowmeter-ebpf."""
     unpin: bool
-    """With pin: at the end, write all flows, detach and remove the pins."""
+    """With pin: at the end, write all flows, detach and remove the pins (but not on SIGUSR2, which says that another run
+    follows)."""
     # end: live_settings
 
 

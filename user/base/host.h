@@ -56,6 +56,9 @@ class Host {
   bool stop_requested() const { return stop_flag() != 0; }
   // Whether a stop means that the run was cut short, which is then an error.
   virtual bool stop_is_interruption() const { return false; }
+  // Whether another run follows, which goes on with what this one can leave to it. No locks and no
+  // allocation, as a signal handler asks, too.
+  virtual bool stop_is_restart() const { return false; }
   // Whether the account was requested since the last call.
   virtual bool report_requested() { return false; }
   // What to report if the process is forced to end; null: nothing.

@@ -27,6 +27,7 @@ class ProgramHost final : public Host {
 
   const volatile std::sig_atomic_t& stop_flag() const override { return stop_signal(); }
   bool stop_is_interruption() const override { return true; }
+  bool stop_is_restart() const override { return restart_signal(); }
   bool report_requested() override { return report_signal(); }
   void set_unfinished(const Unfinished* work) override { report_at_forced_exit(work, log_format_); }
 

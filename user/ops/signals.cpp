@@ -12,7 +12,7 @@ namespace flowmeter {
 namespace {
 
 volatile std::sig_atomic_t stop = 0;
-
+volatile std::sig_atomic_t restart = 0;
 volatile std::sig_atomic_t report = 0;
 
 extern "C" void on_report_signal(int) {
@@ -53,6 +53,12 @@ extern "C" void on_stop_signal(int) {
   stop = 1;
 }
 
+// What the first signal has begun stays an end or a restart.
+extern "C" void on_restart_signal(int number) {
+  if (!stop) restart = 1;
+  on_stop_signal(number);
+}
+
 }  // namespace
 
 void handle_signals() {
@@ -60,6 +66,8 @@ void handle_signals() {
   action.sa_handler = on_stop_signal;  // without SA_RESTART: a read or a sleep must return
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = on_restart_signal;
+  ::sigaction(SIGUSR2, &action, nullptr);
   action.sa_handler = on_report_signal;
   action.sa_flags = SA_RESTART;
   ::sigaction(SIGUSR1, &action, nullptr);
@@ -71,6 +79,10 @@ void handle_signals() {
 
 const volatile std::sig_atomic_t& stop_signal() {
   return stop;
+}
+
+bool restart_signal() {
+  return restart != 0;
 }
 
 bool report_signal() {

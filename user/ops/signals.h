@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Signals of the program. The first SIGINT or SIGTERM requests a stop, the second ends the process
-// at once, with one line that says what is lost and exit status 1. SIGUSR1 requests the account.
-// SIGPIPE is ignored, so that a closed output is an error of write(2) like any other.
+// Signals of the program. The first SIGINT or SIGTERM requests a stop, and so does SIGUSR2, which
+// says that another run follows. The second one ends the process at once, with one line that says
+// what is lost and exit status 1. SIGUSR1 requests the account. SIGPIPE is ignored, so that a
+// closed output is an error of write(2) like any other.
 //
 // A process has one set of signal handlers, so they write to global variables, which only the
 // program's host (program_host.h) reads.
@@ -16,6 +17,8 @@ namespace flowmeter {
 void handle_signals();
 // Becomes 1 with the first signal that requests a stop.
 const volatile std::sig_atomic_t& stop_signal();
+// Whether that signal said that another run follows.
+bool restart_signal();
 // Whether the account was requested since the last call.
 bool report_signal();
 

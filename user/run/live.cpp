@@ -156,7 +156,8 @@ class LiveRun final : public Unfinished {
   Status finish() {
     interfaces_->check(/*grace_ns=*/0);
     interfaces_->report_shortage();
-    if (kernel_continues(config_)) return hand_over();
+    if (kernel_continues()) return hand_over();
+    ends_ = true;
     interfaces_->detach_for_good();
     // A program that was running when its link was removed may still write a record.
     sleep_ns(10 * kMillisecond);
@@ -172,19 +173,31 @@ class LiveRun final : public Unfinished {
   }
 
   LiveReport report() const {
-    return {config_, *datapath_, *interfaces_, flows_, rows_, commits_.rows_before(), host_};
+    return {config_,
+            *datapath_,
+            *interfaces_,
+            flows_,
+            rows_,
+            commits_.rows_before(),
+            kernel_continues(),
+            host_};
   }
 
   const MeteredInterfaces& interfaces() const { return *interfaces_; }
 
   uint64_t open_flows() const override {
-    return kernel_continues(config_) ? 0 : flows_.open_flows();  // the next daemon has them
+    return kernel_continues() ? 0 : flows_.open_flows();  // the next daemon has them
   }
   uint64_t rows_unwritten() const override { return rows_.sink().rows_unwritten(); }
 
  private:
   static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
   static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
+
+  // Whether the kernel continues when this run ends, for the next daemon.
+  bool kernel_continues() const {
+    return !config_.pin.empty() && !ends_ && (!config_.unpin || host_.stop_is_restart());
+  }
 
   // Leaves the flows to the next daemon (--pin), which goes on with them as this one would have:
   // as of a commit, all that this one knows about them is in the file. So no flow has to be asked
@@ -385,6 +398,7 @@ class LiveRun final : public Unfinished {
   std::vector<fm_close_request> requests_;
   std::vector<unsigned> departed_;
   bool resuming_ = false;
+  bool ends_ = false;  // for good: it is too late for a restart
   uint64_t lost_seen_ = 0;
   uint64_t next_search_ = 0;
   uint64_t next_states_ = 0;

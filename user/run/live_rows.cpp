@@ -55,7 +55,7 @@ void FlowRows::report(const LiveReport& run, uint64_t kernel_only) const {
     host.log_warning(std::to_string(flows.evicted()) +
                      " times the kernel's map dropped a flow to make room (--max-flows); " +
                      std::to_string(flows.recreated()) + " returned and were continued");
-  if (kernel_continues(run.config))
+  if (run.kernel_continues)
     host.log_info("the kernel continues metering; start again with --pin " + run.config.pin +
                   " to take over its flows, and add --unpin to stop it");
   else if (kernel_only)

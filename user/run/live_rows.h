@@ -12,11 +12,6 @@
 
 namespace flowmeter {
 
-// Whether the kernel continues when the run ends, for the next daemon (--pin).
-inline bool kernel_continues(const Config& config) {
-  return !config.pin.empty() && !config.unpin;
-}
-
 struct LiveReport;
 
 class LiveRows {

@@ -286,7 +286,8 @@ std::vector<Option> live_options(Config& config) {
       {"--unpin",
        kLive,
        flag(config.unpin),
-       "With --pin: at the end, write all flows, detach\nand remove the pins",
+       "With --pin: at the end, write all flows, detach\nand remove the pins (but not on SIGUSR2, "
+       "which says\nthat another run follows)",
        {.live_only = true, .needs = {"--pin"}, .is_keyword = true}},
       {"--print", kLive, flag(config.print),
        "Print one line per finished flow and one summary per\n"

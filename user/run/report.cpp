@@ -47,7 +47,7 @@ bool LiveReport::at_end() const {
   const fm_cpu_counters counters = datapath.counters();
   if (!config.quiet) {
     rows.log_account(host);
-    host.log_account(totals.text + (kernel_continues(config) ? " kernel_only=" : " lost=") +
+    host.log_account(totals.text + (kernel_continues ? " kernel_only=" : " lost=") +
                      std::to_string(totals.kernel_only));
     if (config.verbose) log_hooks();
     if (config.print) summary(totals.kernel_only);

@@ -22,7 +22,8 @@ struct LiveReport {
   const MeteredInterfaces& interfaces;
   const LiveFlows& flows;
   const LiveRows& rows;
-  uint64_t rows_before;  // packets in rows of earlier daemons (--pin)
+  uint64_t rows_before;   // packets in rows of earlier daemons (--pin)
+  bool kernel_continues;  // when the run ends, for the next daemon
   Host& host;
 
   // Logs the account at the end; returns whether it balances. Requires: the flows have settled.

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import cases
 import meter
@@ -21,6 +20,7 @@ STATE = f"/var/lib/private/flowmeter-ebpf/{INTERFACE}"
 NEEDED = 1 << 12 | 1 << 38 | 1 << 39  # CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF
 # systemd-analyze security: 10 means no sandbox, 2 is what a service with the host's network can reach.
 EXPOSURE = 2.0
+CLOCK_SLACK_S = 0.25  # a loaded machine may stop between the sender's clock and the hook
 
 # Becomes the init of new namespaces. $1 is an empty directory, $2 has the units and the program.
 BOOT = r"""
@@ -36,6 +36,7 @@ mount -t sysfs -o ro sysfs "$root/sys"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mount -t bpf -o mode=700 bpf "$root/sys/fs/bpf"  # as systemd does outside of containers
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
@@ -68,6 +69,30 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=
   /lib/systemd/systemd --system --unit=basic.target
 """
 
+# Sends one steady flow and many short ones until its standard input ends. Tells how many packets that were, the port of the
+# steady flow, and its duration.
+SEND = r"""
+import itertools, select, socket, sys, time
+ports = itertools.count(10000)
+def flow():
+    connection = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    connection.bind(("192.0.2.1", next(ports)))
+    connection.connect(("192.0.2.2", 4242))
+    return connection
+sent = 0
+begin = time.monotonic()
+with flow() as steady:
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        with flow() as short:
+            for _ in range(20):
+                steady.send(b"steady")
+                short.send(b"short")
+                sent += 2
+                last = time.monotonic()
+                time.sleep(0.001)
+    print(sent, steady.getsockname()[1], last - begin)
+"""
+
 
 def configured_unit(directory, name="flowmeter-ebpf@.service", program="/usr/bin"):
     """The unit as the build configures it."""
@@ -78,6 +103,17 @@ def configured_unit(directory, name="flowmeter-ebpf@.service", program="/usr/bin
     with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
         file.write(text)
     return os.path.join(directory, name)
+
+
+class Traffic:
+    def __init__(self, booted):
+        self.process = subprocess.Popen(booted.enter("python3", "-c", SEND), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, preexec_fn=meter.die_with_parent)
+        booted.addCleanup(self.process.communicate)
+
+    def end(self):
+        packets, port, duration = self.process.communicate(timeout=60)[0].split()
+        return int(packets), port, float(duration)
 
 
 class Unit(cases.Case):
@@ -148,7 +184,7 @@ class Notification(cases.Case):
         self.assertIn(self.path("notify"), done.warnings[0])
 
 
-class Booted(cases.Case):
+class BootedCase(cases.Case):
     """The unit under a separate systemd, which ends with its namespaces."""
 
     def setUp(self):
@@ -230,9 +266,11 @@ class Booted(cases.Case):
 
         meter.wait_for("the end of all processes", remove)
 
+    def enter(self, *command):
+        return ["nsenter", "--target", self.init, "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", *command]
+
     def inside(self, *command, **options):
-        return namespaces.run("nsenter", "--target", self.init, "--mount", "--pid", "--net", "--uts", "--ipc",
-                              "--cgroup", *command, **options)
+        return namespaces.run(*self.enter(*command), **options)
 
     def systemctl(self, *arguments, **options):
         return self.inside("systemctl", *arguments, timeout=100, **options)
@@ -253,9 +291,12 @@ class Booted(cases.Case):
     def files(self):
         return sorted(self.inside("ls", STATE).split())
 
-    def set_options(self, options):
-        self.inside("sh", "-c", f"echo 'METER_OPTIONS={options}' > /etc/default/flowmeter-ebpf")
+    def set_options(self, *options, pinned=True):
+        lines = [f"METER_OPTIONS={' '.join(options)}", *(() if pinned else ("METER_PIN=",))]
+        self.inside("sh", "-c", 'printf "%s\\n" "$@" > /etc/default/flowmeter-ebpf', "sh", *lines)
 
+
+class Booted(BootedCase):
     def test_is_started_when_it_meters_and_stopped_when_all_is_written(self):
         self.set_options("-v")
         self.systemctl("start", UNIT)
@@ -290,7 +331,7 @@ class Booted(cases.Case):
         for options in ("--datapath kernel", "--hook tc", "--hook xdp-generic", "--flow-map lru --quality",
                         "-i peer* --per-interface"):
             with self.subTest(options=options):
-                self.set_options(options)
+                self.set_options(options, pinned=options != "--hook tc")
                 self.systemctl("start", UNIT)
                 self.send(3)
                 self.systemctl("stop", UNIT)
@@ -299,7 +340,7 @@ class Booted(cases.Case):
                 self.assertEqual(self.inside("tc", "filter", "show", "dev", INTERFACE, "egress"), "")
 
     def test_a_killed_meter_is_started_again(self):
-        self.set_options("--hook tc")
+        self.set_options("--hook tc", pinned=False)
         self.systemctl("start", UNIT)
         first = self.shown("MainPID")[0]
         self.inside("kill", "-KILL", first)
@@ -310,7 +351,98 @@ class Booted(cases.Case):
     def test_wrong_options_are_not_tried_again(self):
         self.set_options("--no-such-option")
         self.systemctl("start", UNIT, check=False)
-        time.sleep(6)  # RestartSec is 5 s
+        # It would be "activating" if it was to be started again.
         self.assertEqual(self.shown("ActiveState", "Result", "ExecMainStatus", "NRestarts"),
                          ["failed", "exit-code", "2", "0"])
         self.assertIn("--no-such-option", self.log())
+
+
+class Restarts(BootedCase):
+    """A restart loses nothing, whoever wants it. A stop is an end."""
+
+    def sent_packets(self, rows):
+        rows = [row for row in rows if row["dst_port"] == "4242"]
+        self.assertEqual(len({row["src_port"] for row in rows}), len(rows), "a flow has one row")
+        return meter.packets_in(rows)
+
+    def seen(self):
+        """How many packets the interface has sent."""
+        return int(self.inside("cat", f"/sys/class/net/{INTERFACE}/statistics/tx_packets"))
+
+    def wait_traffic(self):
+        until = self.seen() + 1000
+        meter.wait_for("traffic", lambda: self.seen() >= until)
+
+    def ended(self):
+        """Stops the unit. Returns all rows."""
+        self.systemctl("stop", UNIT)
+        self.assertEqual(self.shown("Result", "ExecMainStatus"), ["success", "0"], self.log())
+        rows, last = self.rows(), self.log().rpartition(" seen=")
+        account = meter.account_of(last[1] + last[2])
+        self.assertEqual(self.files(), ["flows.csv"])
+        meter.assert_balanced(self, account)
+        self.assertEqual((account["lost"], account["in_rows"]), (0, account["metered"]), self.log())
+        self.assertEqual(meter.packets_in(rows), account["in_rows"], self.log())
+        self.assertEqual(self.pins(), "")
+        self.assertEqual(self.inside("ls", f"/run/private/flowmeter-ebpf/{INTERFACE}"), "", "no state is left")
+        return rows
+
+    def pins(self):
+        return self.inside("ls", "/sys/fs/bpf/flowmeter-ebpf")
+
+    def test_restarts_under_traffic(self):
+        self.set_options("--quality --idle-timeout 1")
+        self.systemctl("start", UNIT)
+        traffic = Traffic(self)
+        for _ in range(3):
+            self.wait_traffic()
+            pid = self.shown("MainPID")
+            self.systemctl("restart", UNIT)
+            self.assertNotEqual(self.shown("MainPID"), pid)
+        self.wait_traffic()
+        packets, port, duration = traffic.end()
+        rows = self.ended()
+        self.assertEqual(self.sent_packets(rows), packets)
+        self.assertEqual({row["timing_estimated"] for row in rows}, {"0"}, "the times are complete, too")
+        steady, = (row for row in rows if row["src_port"] == port)
+        self.assertAlmostEqual(float(steady["flow_duration"]), duration, delta=CLOCK_SLACK_S)
+
+    def test_a_kill_under_traffic(self):
+        self.set_options("--quality --idle-timeout 1")
+        self.systemctl("start", UNIT)
+        traffic = Traffic(self)
+        self.wait_traffic()
+        self.systemctl("kill", "--signal=KILL", UNIT)
+        meter.wait_for("another start", lambda: self.shown("ActiveState", "NRestarts") == ["active", "1"])
+        self.wait_traffic()
+        packets, _, _ = traffic.end()
+        self.assertEqual(self.sent_packets(self.ended()), packets)
+
+    def test_other_options_need_a_stop(self):
+        """A restart with them is refused, and the flows wait for one with the old options, or for a stop."""
+        self.set_options("--max-flows 5000")
+        self.systemctl("start", UNIT)
+        self.send(3)
+        self.set_options("--max-flows 6000")
+        self.systemctl("restart", UNIT, check=False)
+        self.assertIn("created with another --max-flows", self.log())
+        self.send(3)
+        self.set_options("--max-flows 5000")
+        self.systemctl("restart", UNIT)
+        self.set_options("--max-flows 6000")
+        self.assertEqual(self.sent_packets(self.ended()), 6)
+        self.systemctl("start", UNIT)
+        self.assertEqual(len(self.files()), 2)
+
+    def test_each_instance_has_its_own_flows(self):
+        other = "flowmeter-ebpf@peer0.service"
+        self.systemctl("start", UNIT, other)
+        self.send(2)
+        self.assertEqual(self.pins().split(), ["fm-0", "peer0"])
+        self.systemctl("stop", other)
+        self.assertEqual(self.pins().split(), ["fm-0"])
+        self.systemctl("restart", UNIT)
+        self.send(2)
+        self.assertEqual(self.sent_packets(self.ended()), 4)
+        rows = meter.rows_of(self.inside("cat", "/var/lib/private/flowmeter-ebpf/peer0/flows.csv"))
+        self.assertEqual(self.sent_packets(rows), 2)

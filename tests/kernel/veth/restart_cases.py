@@ -47,9 +47,9 @@ class Pinned(live_cases.Live):
         live.process.kill()
         live.process.wait()
 
-    def stop(self, live):
-        """A stop without --unpin: metering continues."""
-        done = live.stop(signal.SIGTERM)
+    def stop(self, live, signal_number=signal.SIGTERM):
+        """A stop without --unpin, or for a restart: metering continues."""
+        done = live.stop(signal_number)
         self.assertEqual((done.code, done.errors), (0, []), done.err)
         meter.assert_balanced(self, done.account)
         self.assertIn("the kernel continues metering", done.err)

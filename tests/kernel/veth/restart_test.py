@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import threading
 import time
 
@@ -228,6 +229,21 @@ class Restart(Pinned):
         Talkers(self).talk()
         self.end(live)
         meter.wait_for("all are gone", lambda: not [each for each in objects if self.exists(*each)])
+
+    def test_a_restart_is_no_end(self):
+        """SIGUSR2 says that another run follows, so --unpin waits for that one."""
+        first = self.pinned("first", "--unpin").wait_attached()
+        talkers = Talkers(self)
+        talkers.talk()
+        self.stop(first, signal.SIGUSR2)
+        self.assertEqual(first.rows(), [], "no flow has ended")
+        talkers.talk()
+        second = self.pinned("second", "--unpin").wait_attached()
+        talkers.talk()
+        self.pair.wait_quiet()
+        rows, done = self.end(first, second)
+        self.assertEqual(done.warnings, [])
+        self.assertEqual(talkers.sent(rows), talkers.packets)
 
 
 class Refused(Pinned):
