@@ -38,6 +38,12 @@ class ApplicationLayer::Messages final : public TlsReceiver {
 ApplicationLayer::ApplicationLayer(uint32_t max_flows, size_t max_head_bytes)
     : details_(max_flows), http_(max_flows * 2), dns_(max_flows), heads_(max_head_bytes) {}
 
+// The flows that are still open, because the next daemon has them, were not released.
+ApplicationLayer::~ApplicationLayer() {
+  for (uint32_t slot = 0; slot < details_.used(); slot++)
+    for (TlsCounts& tls : details_[slot].tls) tls.release();
+}
+
 ApplicationLayer::Statistics ApplicationLayer::statistics() const {
   Statistics all = statistics_;
   all.heads = heads_.count();

@@ -21,6 +21,7 @@
 #include "application/message_counts.h"
 #include "application/tls.h"
 #include "base/slot_pool.h"
+#include "base/value_bytes.h"
 #include "flowmeter/application.h"
 
 namespace flowmeter {
@@ -80,6 +81,7 @@ class ApplicationLayer {
   // max_flows: how many flows may be open at a time. Throws std::bad_alloc if there is no address
   // space.
   explicit ApplicationLayer(uint32_t max_flows, size_t max_head_bytes = kDefaultHeadBytes);
+  ~ApplicationLayer();
 
   // A TCP packet with payload or SYN. port_53: on either side.
   void tcp(ApplicationFlow& flow, bool port_53, const Payload& payload) noexcept {
@@ -102,6 +104,15 @@ class ApplicationLayer {
   const ApplicationSummary& finish(ApplicationFlow& flow) noexcept;
   // Frees the memory kept for the flow, which may then start again.
   void release(ApplicationFlow& flow) noexcept;
+
+  // Appends all that is kept for the flow.
+  void save(const ApplicationFlow& flow, ValueBytes& to) const;
+  // Reads that again, for a flow that starts as {}. False if it is incomplete; then the flow can
+  // only be released. Heads are as old as they were once restored() was called after the last flow.
+  bool restore(ApplicationFlow& flow, ValueReader& from);
+  void restored() { heads_.sort_by_age(); }
+  // A number for the layout of what is saved.
+  static uint64_t layout();
 
   Statistics statistics() const;
 
@@ -159,6 +170,7 @@ class ApplicationLayer {
   bool keep(Place place, uint32_t offset, Bytes bytes, uint32_t* end);
   void free_head(Flow& flow, unsigned direction);
   void drop_head(Flow& flow, unsigned direction);
+  bool restore_details(Flow& flow, ValueReader& from);
 
   SlotPool<Details> details_;
   SlotPool<HttpCounts> http_;

@@ -22,8 +22,13 @@ class HeadPool {
   // StreamHead::add.
   bool add(uint32_t slot, uint32_t offset, Bytes bytes, uint32_t* end);
   void close(uint32_t slot);
+  // A head that was saved (StreamHead::save); kNone if there are too many, or it is incomplete.
+  uint32_t restore(ApplicationFlow& flow, unsigned direction, ValueReader& from);
+  // Call after the last restore(): heads are as old as they were.
+  void sort_by_age();
 
   StreamHead& operator[](uint32_t slot) { return heads_[slot]; }
+  const StreamHead& operator[](uint32_t slot) const { return heads_[slot]; }
   bool over_limit() const { return bytes_ > max_bytes_; }
   // Requires: there is one.
   const StreamHead& oldest() const { return heads_[oldest_]; }
@@ -31,10 +36,14 @@ class HeadPool {
   uint64_t bytes() const { return bytes_; }
 
  private:
+  void add(uint32_t slot, ApplicationFlow& flow, unsigned direction);
+  void link(uint32_t slot);
+
   SlotPool<StreamHead> heads_;
   const size_t max_bytes_;
   uint32_t oldest_ = kNone, newest_ = kNone;
   uint64_t bytes_ = 0;
+  uint64_t opened_ = 0;
 };
 
 }  // namespace flowmeter

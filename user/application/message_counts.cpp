@@ -108,6 +108,14 @@ void TlsCounts::release() {
   suites = nullptr;
 }
 
+bool TlsCounts::restore(const TlsCounts& kept, ValueReader& from) {
+  *this = kept;
+  suites = nullptr;
+  if (kept.suites == nullptr) return true;
+  suites = static_cast<uint16_t*>(std::malloc(suite_count * sizeof(uint16_t)));
+  return suites != nullptr && from.read_array(suites, suite_count);
+}
+
 void describe_tls(const TlsOfFlow& tls, ApplicationSummary& summary) {
   const TlsCounts& client = tls_client(tls);
   const TlsCounts& server = tls_server(tls);

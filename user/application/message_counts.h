@@ -11,6 +11,7 @@
 #include "application/http.h"
 #include "application/tally.h"
 #include "application/tls.h"
+#include "base/value_bytes.h"
 
 namespace flowmeter {
 
@@ -74,6 +75,8 @@ struct TlsCounts {
   // frees the offered suites.
   void give_up_suites(const TlsCounts& server);
   void release();
+  // Takes over what was kept of another one; its suites are read. False if they are incomplete.
+  bool restore(const TlsCounts& kept, ValueReader& from);
 };
 
 using TlsOfFlow = std::array<TlsCounts, 2>;  // [direction]

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace flowmeter {
 
@@ -112,6 +113,39 @@ bool StreamHead::add(uint32_t offset, Bytes bytes, uint32_t* end) {
     }
   }
   return true;
+}
+
+// What is in holes was never written, and is not copied.
+void StreamHead::save(uint32_t end, ValueBytes& to) const {
+  append(to, *this);
+  visit_pieces(base_, base_ + uint32_t{capacity_}, end,
+               [&](uint32_t piece, uint32_t piece_end, bool there) {
+                 const uint32_t size = piece_end - piece;
+                 if (there)
+                   append_array(to, data_ + (piece - base_), size);
+                 else
+                   to.resize(to.size() + size);
+               });
+  for (unsigned i = 0; i < parked_count_; i++)
+    if (parked_[i].own) append_array(to, parked_[i].own, parked_[i].start_length());
+}
+
+bool StreamHead::restore(ValueReader& from) {
+  if (!from.read(*this) || parked_count_ > parked_.size()) return false;
+  const auto take = [&from](uint8_t*& to, size_t capacity, size_t size) {
+    to = static_cast<uint8_t*>(std::malloc(capacity));
+    return to != nullptr && from.read_array(to, size);
+  };
+  data_ = nullptr;
+  bool whole = capacity_ == 0 || take(data_, capacity_, capacity_);
+  own_count_ = 0;
+  for (unsigned i = 0; i < parked_count_; i++) {
+    const bool follows = std::exchange(parked_[i].own, nullptr) != nullptr;
+    own_count_ = static_cast<uint8_t>(own_count_ + follows);
+    if (whole && follows) whole = take(parked_[i].own, FM_START_BYTES, parked_[i].start_length());
+  }
+  if (!whole) release();
+  return whole;
 }
 
 bool StreamHead::parked_after(uint32_t end) const {

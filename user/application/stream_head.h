@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "application/verdict.h"
+#include "base/value_bytes.h"
 #include "flowmeter/application.h"
 
 namespace flowmeter {
@@ -63,18 +64,25 @@ class StreamHead {
     for (unsigned i = 0; i < parked_count_; i++) {
       const Parked& p = parked_[i];
       if (p.offset <= end) continue;
-      const uint32_t length = p.length < FM_START_BYTES ? p.length : FM_START_BYTES;
-      visit(p.offset, Bytes(p.own ? p.own : data_ + (p.offset - base_), length));
+      visit(p.offset, Bytes(p.own ? p.own : data_ + (p.offset - base_), p.start_length()));
     }
   }
+
+  // Appends the head; end: where the stream's first hole is.
+  void save(uint32_t end, ValueBytes& to) const;
+  // In place of begin(): as it was saved, without what the owner sets. False if that is incomplete
+  // or there is no memory; then nothing has to be released.
+  bool restore(ValueReader& from);
 
   // Memory held for payload; and with this object.
   size_t buffered() const { return capacity_ + size_t{own_count_} * FM_START_BYTES; }
   size_t bytes() const { return sizeof(*this) + buffered(); }
 
   Candidates candidates;
-  // Set by the owner: the flow of this head, and its neighbours in the list by age.
+  // Set by the owner: the flow of this head, how many heads were opened before it, and its
+  // neighbours in the list by age.
   ApplicationFlow* flow;
+  uint64_t opened;
   uint32_t older, newer;
   uint8_t direction;
 
@@ -82,6 +90,7 @@ class StreamHead {
   struct Parked {
     uint8_t* own;  // its first bytes if they differ from the stream's, else null
     uint16_t offset, length;
+    uint32_t start_length() const { return length < FM_START_BYTES ? length : FM_START_BYTES; }
   };
   bool reserve(uint32_t end);
   template <typename Visit>

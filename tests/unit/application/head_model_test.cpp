@@ -155,12 +155,20 @@ Generated generate(Random& random, bool faults) {
   return g;
 }
 
-std::string layer_result(ApplicationLayer& layer, const Generated& g) {
+// pause(conversation) is called after each packet.
+template <typename Pause>
+std::string layer_result(ApplicationLayer& layer, const Generated& g, Pause&& pause) {
   Conversation c(layer);
   if (g.port_53) c.on_port_53();
-  for (const ModelPacket& p : g.packets)
+  for (const ModelPacket& p : g.packets) {
     c.raw({static_cast<uint8_t>(p.direction), p.sequence, p.length, p.syn, bytes(p.captured)});
+    pause(c);
+  }
   return c.result();
+}
+
+std::string layer_result(ApplicationLayer& layer, const Generated& g) {
+  return layer_result(layer, g, [](Conversation&) {});
 }
 
 std::string describe(const Generated& g) {
@@ -209,6 +217,34 @@ TEST(HeadModel, TheLayerComesToTheResultsOfTheModel) {
   }
   EXPECT_EQ(layer.statistics().heads, 0u);
   for (const auto& [kind, count] : kinds) EXPECT_GT(count, 30) << kind;
+}
+
+TEST(HeadModel, AFlowThatGoesOnInAnotherLayerComesToTheSameResult) {
+  ApplicationLayer layer(4), first(4), second(4);
+  uint64_t with_heads = 0;
+  for (uint64_t seed = 0; seed < 4000; seed++) {
+    Random random(seed);
+    const Generated g = generate(random, true);
+    const std::string expected = layer_result(layer, g);
+    bool in_second = false;
+    const auto restart = [&](Conversation& c) {
+      if (random.one_in(3)) return;
+      ApplicationLayer& earlier = in_second ? second : first;
+      ApplicationLayer& later = in_second ? first : second;
+      in_second = !in_second;
+      const auto [heads, head_bytes] =
+          std::pair(earlier.statistics().heads, earlier.statistics().head_bytes);
+      with_heads += heads > 0;
+      ASSERT_TRUE(c.continue_in(later, c.saved()));
+      later.restored();
+      ASSERT_EQ(earlier.statistics().heads, 0u);
+      ASSERT_EQ(later.statistics().heads, heads);
+      ASSERT_EQ(later.statistics().head_bytes, head_bytes);
+    };
+    ASSERT_EQ(layer_result(first, g, restart), expected) << "seed " << seed << "\n" << describe(g);
+    ASSERT_EQ(first.statistics().heads + second.statistics().heads, 0u);
+  }
+  EXPECT_GT(with_heads, 1000u);
 }
 
 // Any cut and any order within the head gives the result of one segment, unless a cut makes a

@@ -52,19 +52,32 @@ Conversation& Conversation::noise(unsigned direction, unsigned segments) {
 }
 
 Conversation& Conversation::raw(const Payload& payload) {
-  layer_.tcp(flow_, port_53_, payload);
+  layer_->tcp(flow_, port_53_, payload);
   return *this;
 }
 
 Conversation& Conversation::datagram(unsigned direction, std::string_view payload) {
-  layer_.udp(flow_, {static_cast<uint8_t>(direction), 0, static_cast<uint32_t>(payload.size()),
-                     false, bytes(payload)});
+  layer_->udp(flow_, {static_cast<uint8_t>(direction), 0, static_cast<uint32_t>(payload.size()),
+                      false, bytes(payload)});
   return *this;
 }
 
 Conversation& Conversation::lost() {
-  layer_.lost(flow_);
+  layer_->lost(flow_);
   return *this;
+}
+
+ValueBytes Conversation::saved() const {
+  ValueBytes bytes;
+  layer_->save(flow_, bytes);
+  return bytes;
+}
+
+bool Conversation::continue_in(ApplicationLayer& layer, std::span<const std::byte> saved) {
+  layer_->release(flow_);
+  layer_ = &layer;
+  ValueReader reader(saved);
+  return layer_->restore(flow_, reader) && reader.at_end();
 }
 
 }  // namespace flowmeter::testing

@@ -122,9 +122,9 @@ class Conversation {
  public:
   static constexpr uint32_t kSyn[2] = {0xffffff00, 7000};
 
-  explicit Conversation(ApplicationLayer& layer) : layer_(layer) {}
+  explicit Conversation(ApplicationLayer& layer) : layer_(&layer) {}
   Conversation(const Conversation&) = delete;
-  ~Conversation() { layer_.release(flow_); }
+  ~Conversation() { layer_->release(flow_); }
 
   Conversation& on_port_53() {
     port_53_ = true;
@@ -142,10 +142,13 @@ class Conversation {
   Conversation& raw(const Payload& payload);
   Conversation& datagram(unsigned direction, std::string_view payload);
   Conversation& lost();
-  std::string result() { return text(layer_.finish(flow_)); }
+  std::string result() { return text(layer_->finish(flow_)); }
+  ValueBytes saved() const;
+  // Goes on in another layer, as after a restart. False if the bytes are not all.
+  bool continue_in(ApplicationLayer& layer, std::span<const std::byte> saved);
 
  private:
-  ApplicationLayer& layer_;
+  ApplicationLayer* layer_;
   ApplicationFlow flow_{};
   bool port_53_ = false;
   uint32_t sent_[2] = {0, 0};
