@@ -54,4 +54,13 @@ void FlowApplications::describe_unknown(FlowRecord& record) const noexcept {
   record.application = &kUnknown;
 }
 
+void FlowApplications::save(uint32_t slot, ValueBytes& to) const {
+  append(to, states_[slot].bulks);
+  layer_.save(states_[slot].application, to);
+}
+
+bool FlowApplications::restore(uint32_t slot, ValueReader& from) {
+  return on_ && from.read(states_[slot].bulks) && layer_.restore(states_[slot].application, from);
+}
+
 }  // namespace flowmeter

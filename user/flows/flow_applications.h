@@ -74,6 +74,14 @@ class FlowApplications {
     if (on_) layer_.release(states_[slot].application);
   }
 
+  // Appends what is kept for the flow; reads it again, for a flow of which nothing is known.
+  // restore() is false if it is incomplete. Call restored() after the last flow.
+  void save(uint32_t slot, ValueBytes& to) const;
+  bool restore(uint32_t slot, ValueReader& from);
+  void restored() { layer_.restored(); }
+  // A number for the layout of what is saved.
+  static uint64_t layout() { return ApplicationLayer::layout() * 8191 + sizeof(State); }
+
   ApplicationLayer::Statistics statistics() const { return layer_.statistics(); }
 
  private:

@@ -12,20 +12,42 @@
 #include <cerrno>
 #include <cstring>
 
+#include "flows/flow_applications.h"
+
 namespace flowmeter {
 namespace {
 
 // Increased when the meaning of a copy changes, but no size does.
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
 
 size_t whole_pages(size_t bytes) {
   constexpr size_t kPage = 4096;
   return (bytes + kPage - 1) / kPage * kPage;
 }
 
+// A different number for different numbers.
+uint64_t mixed(uint64_t before, uint64_t next) {
+  constexpr uint64_t kPrime = 0x100000001b3;  // that of FNV-1a
+  return (before ^ next) * kPrime;
+}
+
 uint64_t layout_of(bool with_sizes) {
-  return kVersion << 48 | uint64_t{FM_ABI_VERSION} << 32 | uint64_t{sizeof(LiveFlow)} << 8 |
-         static_cast<uint64_t>(with_sizes);
+  uint64_t layout = FlowApplications::layout();
+  for (const uint64_t part :
+       {kVersion, uint64_t{FM_ABI_VERSION}, uint64_t{sizeof(LiveFlow)}, uint64_t{with_sizes}})
+    layout = mixed(layout, part);
+  return layout;
+}
+
+// Finds damage. (Who could forge the file could also end the program that reads it.)
+uint64_t check_of(std::span<const std::byte> bytes) {
+  uint64_t check = bytes.size();
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min(bytes.size(), sizeof(uint64_t)))) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), std::min(bytes.size(), sizeof(word)));
+    check = mixed(check, word);
+  }
+  return check;
 }
 
 // A kill ends this thread between two instructions, so only the compiler has to keep the order.
@@ -90,16 +112,28 @@ Status FlowState::map(uint64_t journal) {
   memory_ = static_cast<std::byte*>(memory);
   header_ = reinterpret_cast<Header*>(memory_);
   ids_ = reinterpret_cast<uint64_t*>(memory_ + kHeaderBytes);
-  if (!belongs) *header_ = {layout_of(with_sizes_), journal, 0, 0, 0};
+  if (!belongs) *header_ = {layout_of(with_sizes_), journal, 0, 0, 0, 0};
   return Done{};
 }
 
 Result<std::vector<std::byte>> FlowState::rest() const {
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) != 0) return Error{"cannot read " + path(), errno};
+  if (header_->rest_bytes > static_cast<size_t>(status.st_size) - rest_at()) return damaged();
   std::vector<std::byte> rest(header_->rest_bytes);
-  if (::pread(fd_.get(), rest.data(), rest.size(), static_cast<off_t>(rest_at())) !=
-      static_cast<ssize_t>(rest.size()))
-    return Error{"cannot read the flows' state " + path()};
+  for (size_t done = 0; done < rest.size();) {  // a call moves at most 2 GiB
+    const ssize_t size = ::pread(fd_.get(), rest.data() + done, rest.size() - done,
+                                 static_cast<off_t>(rest_at() + done));
+    if (size <= 0) return Error{"cannot read " + path(), errno};
+    done += static_cast<size_t>(size);
+  }
+  if (check_of(rest) != header_->rest_check) return damaged();
   return rest;
+}
+
+Error FlowState::damaged() const {
+  return Error{"the flows' state " + path() +
+               " is damaged: remove it, and start again to go on as after a kill"};
 }
 
 Status FlowState::begin(uint32_t slots) {
@@ -129,10 +163,17 @@ void FlowState::put(uint32_t slot, const LiveFlow& flow, const fm_flow_sizes& si
 }
 
 Status FlowState::end(std::span<const std::byte> rest, uint64_t commits) {
-  if (!rest.empty() && ::pwrite(fd_.get(), rest.data(), rest.size(),
-                                static_cast<off_t>(rest_at())) != static_cast<ssize_t>(rest.size()))
+  for (size_t done = 0; done < rest.size();) {
+    const ssize_t size = ::pwrite(fd_.get(), rest.data() + done, rest.size() - done,
+                                  static_cast<off_t>(rest_at() + done));
+    if (size <= 0) return Error{"cannot keep the flows' state in " + path(), errno};
+    done += static_cast<size_t>(size);
+  }
+  // What an earlier daemon has kept at its end may be payload.
+  if (::ftruncate(fd_.get(), static_cast<off_t>(rest_at() + rest.size())) != 0)
     return Error{"cannot keep the flows' state in " + path(), errno};
   header_->rest_bytes = rest.size();
+  header_->rest_check = check_of(rest);
   keep_order();
   header_->commits = commits;
   return Done{};

@@ -49,7 +49,7 @@ class FlowState {
   const fm_flow_sizes& sizes(uint32_t slot) const {
     return *reinterpret_cast<const fm_flow_sizes*>(at(slot) + sizeof(LiveFlow));
   }
-  // What was kept besides the flows.
+  // What was kept besides the flows. Fails if it is damaged.
   Result<std::vector<std::byte>> rest() const;
 
   // Begins to copy; until end() the copies count as incomplete. Fails if there is no room.
@@ -62,6 +62,8 @@ class FlowState {
 
   // Removes the file, because nothing is left to take over.
   void remove();
+  // Says what to do about a file of which something is missing.
+  Error damaged() const;
   std::string path() const { return directory_.path_of(name_); }
 
  private:
@@ -70,7 +72,8 @@ class FlowState {
     uint64_t journal;  // its id
     uint64_t commits;
     uint64_t rest_bytes;
-    uint32_t slots;  // that may hold a copy
+    uint64_t rest_check;  // of these bytes
+    uint32_t slots;       // that may hold a copy
   };
   static constexpr size_t kHeaderBytes = 4096;
 

@@ -61,8 +61,8 @@ class LiveFlows {
   }
   void set_observer(PacketObserver* observer) { observer_ = observer; }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
-  // Copies what has changed since the last call, as of this commit. all: copies everything, and may
-  // be called only once, at the end.
+  // Copies what has changed since the last call, as of this commit. all: copies everything, also
+  // what is kept of payload, and may be called only once, at the end.
   Status save(FlowState& state, uint64_t commits, Copied which);
   // Takes over the flows of an earlier daemon. exact: nothing has happened since they were copied.
   // Otherwise the flows of which packets may be unknown are marked (LiveFlow::is_stale), and those

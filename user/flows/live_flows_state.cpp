@@ -3,43 +3,23 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/value_bytes.h"
 #include "flows/live_flows.h"
 
 namespace flowmeter {
 namespace {
 
-// What is rarely kept besides the flows: a header, and two arrays.
+// What is kept besides the flows: a header, two arrays that are mostly empty, and the flows'
+// payload state.
 struct RestHeader {
   uint64_t next_own_id;
-  uint64_t lacking;    // number of KeptLacking
-  uint64_t forgotten;  // number of fm_close_request
+  uint64_t lacking;       // number of KeptLacking
+  uint64_t forgotten;     // number of fm_close_request
+  uint64_t applications;  // number of slots, each with what FlowApplications keeps there
 };
 struct KeptLacking {
   uint32_t slot;
   KernelMerge::Lacking lacking;
-};
-
-template <typename Value>
-void append(std::vector<std::byte>& bytes, const Value& value) {
-  const auto* from = reinterpret_cast<const std::byte*>(&value);
-  bytes.insert(bytes.end(), from, from + sizeof(value));
-}
-
-// Reads values one after the other; fails at the end.
-class Reader {
- public:
-  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
-
-  template <typename Value>
-  bool read(Value& value) {
-    if (bytes_.size() < sizeof(value)) return false;
-    std::memcpy(&value, bytes_.data(), sizeof(value));
-    bytes_ = bytes_.subspan(sizeof(value));
-    return true;
-  }
-
- private:
-  std::span<const std::byte> bytes_;
 };
 
 }  // namespace
@@ -49,8 +29,8 @@ class Reader {
 Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
   if (Status begun = state.begin(pool_.used()); !begun) return begun;
   const uint64_t since_ns = saved_until_ns_;
-  RestHeader header{next_own_id_, 0, requests_.forgotten().size()};
-  std::vector<std::byte> rest;
+  RestHeader header{next_own_id_, 0, requests_.forgotten().size(), 0};
+  ValueBytes rest;
   append(rest, header);
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
     const LiveFlow& live = pool_[slot];
@@ -69,6 +49,14 @@ Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
   }
   for (uint32_t slot = pool_.used(); slot < state.slots(); slot++) state.clear(slot);
   for (const auto& [id, request] : requests_.forgotten()) append(rest, request);
+  // It is too much to copy every second.
+  if (which == Copied::kAll && settings_.with_application) {
+    header.applications = pool_.in_use();
+    each_open(pool_, [&](uint32_t slot, const LiveFlow&) {
+      append(rest, slot);
+      applications_.save(slot, rest);
+    });
+  }
   std::memcpy(rest.data(), &header, sizeof(header));
   return state.end(rest, commits);
 }
@@ -101,13 +89,14 @@ bool LiveFlows::take_over(uint32_t slot, const LiveFlow& kept, bool exact) {
     live.lacking = 0;
   }
   requests_.watch(slot);
+  applications_.lost(slot);  // unless it is kept, too
   return true;
 }
 
 Status LiveFlows::take_over_rest(const FlowState& state) {
   auto bytes = state.rest();
   if (!bytes) return bytes.error();
-  Reader rest(*bytes);
+  ValueReader rest(*bytes);
   RestHeader header{};
   bool whole = rest.read(header);
   for (uint64_t i = 0; i < header.lacking && whole; i++) {
@@ -120,7 +109,15 @@ Status LiveFlows::take_over_rest(const FlowState& state) {
     whole = rest.read(request);
     if (whole) requests_.restore_forgotten(request);
   }
-  if (!whole) return Error{"the flows' state " + state.path() + " is damaged"};
+  uint32_t next = 0;  // slots ascend, so none is there twice
+  for (uint64_t i = 0; i < header.applications && whole; i++) {
+    uint32_t slot = 0;
+    whole = rest.read(slot) && slot >= next && slot < pool_.used() && pool_[slot].id != 0 &&
+            applications_.restore(slot, rest);
+    next = slot + 1;
+  }
+  applications_.restored();
+  if (!whole || !rest.at_end()) return state.damaged();
   next_own_id_ = header.next_own_id;
   return Done{};
 }

@@ -36,9 +36,6 @@ std::string check_datapath(const Config& config) {
 
 std::string check_pin(const Config& config) {
   if (config.pin.empty()) return "";
-  if (config.settings.with_application)
-    return std::string(config.features->name) +
-           " keeps its payload state in this process only: leave out --pin";
   if (config.hook == Hook::kTc) return "--pin needs BPF links: --hook tcx or xdp, not tc";
   return "";
 }

@@ -98,7 +98,8 @@ Status RowCommits::flush() {
 void RowCommits::keep_flows(LiveFlows::Copied which) {
   if (!kept_ || marked_ || output_failed_) return;
   const uint64_t commits = datapath_->journal().commits;
-  if (kept_->commits() == commits) return;
+  const bool lacks_payload = which == LiveFlows::Copied::kAll && config_.settings.with_application;
+  if (kept_->commits() == commits && !lacks_payload) return;
   Status saved = flows_.save(*kept_, commits, which);
   if (!saved && !keeping_failed_)
     host_.log_warning(saved.error().message() +

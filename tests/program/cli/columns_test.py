@@ -266,8 +266,7 @@ class RealTimeFile(CommandLine):
             self.assertEqual(line.count(","), 96)
 
     def test_what_it_does_not_go_with(self):
-        for arguments, word in ((("--datapath", "kernel"), "--datapath kernel"), (("--pin", "/x"), "--pin"),
-                                (("--compat", "python"), "--features")):
+        for arguments, word in ((("--datapath", "kernel"), "--datapath kernel"), (("--compat", "python"), "--features")):
             done = meter.run("-i", "lo", "--features", "realtime97", *arguments, cwd=self.directory)
             self.assert_fails(done, USAGE, word)
         self.assert_fails(self.run_here("--print"), USAGE, "--print")

@@ -4,63 +4,14 @@
 #include "flows/flow_state.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <filesystem>
 #include <fstream>
-#include <memory>
 #include <random>
 
-#include "flows/live_flows_fixture.h"
+#include "flows/flow_state_fixture.h"
 
 namespace flowmeter::live_flows_testing {
 namespace {
-
-constexpr uint64_t kJournal = 77;
-
-class FlowStateTest : public LiveFlowsTest {
- protected:
-  FlowStateTest() {
-    char name[] = "/tmp/flow-state-XXXXXX";
-    directory_ = ::mkdtemp(name);
-  }
-  ~FlowStateTest() override {
-    state_.reset();
-    std::filesystem::remove_all(directory_);
-  }
-
-  Result<std::unique_ptr<FlowState>> open_state(uint64_t journal = kJournal) {
-    auto directory = OwnedDirectory::open(directory_, OwnedDirectory::IfMissing::kFail);
-    if (!directory) return directory.error();
-    return FlowState::open(std::move(*directory), "test.flows", journal, flows.capacity(), true);
-  }
-  FlowState& state_file() {
-    if (!state_) {
-      auto opened = open_state();
-      EXPECT_TRUE(opened) << opened.error().message();
-      state_ = std::move(*opened);
-    }
-    return *state_;
-  }
-  void save(uint64_t commits, LiveFlows::Copied which = LiveFlows::Copied::kChanges) {
-    flows.settle();
-    Status saved = flows.save(state_file(), commits, which);
-    ASSERT_TRUE(saved) << saved.error().message();
-  }
-  // The daemon ends, and another one starts. exact: nothing was committed after the copy.
-  void restart(bool exact) {
-    state_.reset();
-    std::destroy_at(&flows);
-    std::construct_at(&flows, settings(), 64u, sink, TimingIn::kDaemon);
-    flows.set_clock(clock_);
-    Status restored = flows.restore(state_file(), exact);
-    ASSERT_TRUE(restored) << restored.error().message();
-  }
-
-  std::string directory_;
-  std::unique_ptr<FlowState> state_;
-  ClockOrigin clock_;
-};
 
 class RestartedFlows : public FlowStateTest {
  public:
@@ -71,12 +22,7 @@ class RestartedFlows : public FlowStateTest {
     const auto pick = [&](uint64_t below) { return random() % below; };
     std::vector<std::pair<uint64_t, uint64_t>> entries(20);  // [port]: id, packets
     uint64_t next_id = 1, now = kSecond;
-    sink.rows.clear();
-    clock_ = {};
-    state_.reset();
-    std::filesystem::remove(directory_ + "/test.flows");
-    std::destroy_at(&flows);
-    std::construct_at(&flows, settings(), 64u, sink, TimingIn::kDaemon);
+    begin_anew();
     for (int step = 0; step < 400; step++) {
       now += 1 + pick(kSecond);
       if (pick(10) == 0) clock_ = clock_origin(static_cast<__int128>(pick(1000) * kSecond));
@@ -231,7 +177,7 @@ TEST_F(FlowStateTest, AnIncompleteCopyIsNotTheWholeTruth) {
 }
 
 TEST_F(FlowStateTest, AnythingElseIsReplaced) {
-  std::ofstream(directory_ + "/test.flows") << std::string(100'000, 'x');
+  std::ofstream(path()) << std::string(100'000, 'x');
   EXPECT_EQ(state_file().commits(), 0u);
   EXPECT_EQ(state_file().slots(), 0u);
 }

@@ -4,8 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "application/messages.h"
 #include "flows/live_flows.h"
 
 namespace flowmeter::live_flows_testing {
@@ -16,6 +20,7 @@ struct Row {
   fm_end_reason end;
   int64_t start_s;
   uint64_t duration_ns;
+  std::string payload = {};  // HTTP, TLS and DNS, and bulks by direction; if they are kept
 
   bool operator==(const Row&) const = default;
 };
@@ -39,13 +44,25 @@ class Rows final : public RecordSink {
                     record.end,
                     static_cast<int64_t>(record.clock.unix_s) +
                         static_cast<int64_t>(record.flow.counters.first_ns / FM_SECOND_NS),
-                    record.duration_ns()});
+                    record.duration_ns(), payload_of(record)});
     initial_window = record.flow.counters.direction[0].initial_window;
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
   std::vector<Row> rows;
   uint16_t initial_window = 0;  // of the last row
+
+ private:
+  static std::string payload_of(const FlowRecord& record) {
+    if (!record.application) return "";
+    std::string text = testing::text(*record.application);
+    for (int end = 0; end < 2; end++) {
+      const DirectionBulks::Totals& bulks = record.direction_bulks[end].totals;
+      text += ", bulks " + std::to_string(bulks.count) + " " + std::to_string(bulks.packets) + " " +
+              std::to_string(bulks.bytes) + " " + std::to_string(bulks.rate_sum);
+    }
+    return text;
+  }
 };
 
 inline fm_flow_key key_of(uint16_t port) {
@@ -81,6 +98,18 @@ class LiveFlowsTest : public ::testing::Test {
   void send(uint64_t id, const fm_packet& p) {
     fm_packet_record record{};
     fm_packet_to_record(&record, &p, id, FM_RECORD_PACKET);
+    flows.take(&record, sizeof(record));
+  }
+  // The payload of the packet before.
+  void payload(uint64_t id, unsigned direction, uint32_t sequence, std::string_view bytes,
+               uint8_t flags = FM_ACK) {
+    fm_payload_record record{};
+    record.flow_id = id;
+    record.payload_bytes = record.byte_count = static_cast<__u32>(bytes.size());
+    record.sequence = sequence;
+    record.flags = flags;
+    record.what = static_cast<__u8>(FM_RECORD_PAYLOAD | (direction ? FM_RECORD_DIRECTION : 0));
+    std::copy(bytes.begin(), bytes.end(), record.bytes);
     flows.take(&record, sizeof(record));
   }
   void uncounted(const fm_packet& p) {
