@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """--pin under load: restarts that nobody notices. Thousands of new flows come in each second while programs stop and
 start, and the rows are those of a program that was never interrupted, in every column."""
+import os
 import random
 import re
 import threading
@@ -11,7 +12,8 @@ import meter
 from namespaces import A4, B4
 from restart_cases import Pinned
 
-RESTARTS = 20
+FULL = bool(os.environ.get("TEST_FULL"))  # set by scripts/test --full
+RESTARTS = 20 if FULL else 6
 
 
 class Load:
@@ -102,10 +104,10 @@ class Unnoticed(Pinned):
         self.restarts(500)
 
     def test_many_new_flows(self):
-        self.restarts(3000)
+        self.restarts(5000 if FULL else 3000)
 
     def test_many_new_flows_datapath_kernel(self):
-        self.restarts(3000, "--datapath", "kernel")
+        self.restarts(5000 if FULL else 3000, "--datapath", "kernel")
 
 
 class Killed(Pinned):
