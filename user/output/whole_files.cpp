@@ -184,7 +184,11 @@ bool WholeFiles::cut_complete_file(std::span<const fm_output_position> committed
     if (!position) continue;
     const auto bytes = static_cast<off_t>(position->bytes);
     const UniqueFd fd(::open(name.c_str(), O_WRONLY | kNotOfOthers | O_CLOEXEC));
-    if (fd && file.st_size > bytes && ::ftruncate(fd.get(), bytes) == 0)
+    // Nothing at all is no compressed file.
+    const auto cut = [&] {
+      return bytes > 0 ? ::ftruncate(fd.get(), bytes) : ::unlink(name.c_str());
+    };
+    if (fd && file.st_size > bytes && cut() == 0)
       host_.log_info(cut_text(name, file.st_size - bytes));
     return true;
   }

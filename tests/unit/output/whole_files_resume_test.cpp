@@ -261,6 +261,25 @@ TEST(WholeFilesOfRunsToo, ACompleteFileIsCutAtTheCommit) {
   }
 }
 
+// A run without rows leaves a file with its header, of which nothing is part of a commit.
+TEST(WholeFilesOfRunsToo, ACompleteFileWithoutACommitIsRemoved) {
+  for (const char* name : {"flows.csv", "flows.csv.gz", "flows.csv.zst"}) {
+    SCOPED_TRACE(name);
+    const Directory directory;
+    std::vector<fm_output_position> committed;
+    for (const unsigned rows : {0u, 2u}) {
+      Output out;
+      ASSERT_TRUE(out.open(directory.path / name, Rotation{0, 1 << 20}, 0));
+      ASSERT_TRUE(out.sink->resume(committed));
+      committed = out.batch(rows);
+      if (rows == 0) committed[0].bytes = 0;
+      ASSERT_TRUE(out.sink->finish());
+    }
+    EXPECT_EQ(directory.rows(), NumberedRows::rows(0, 2));
+    EXPECT_EQ(directory.files().size(), 1u);
+  }
+}
+
 TEST(WholeFilesOfRunsToo, ACompleteFileIsNotReplacedByOneThatWasLeft) {
   const Directory directory;
   const std::string path = directory.path / "flows.csv.gz";
