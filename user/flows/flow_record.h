@@ -80,9 +80,10 @@ class RecordSink {
   // a file holds something else than rows of this output.
   virtual Status resume(std::span<const fm_output_position> /*committed*/) { return Done{}; }
   // Whether every row of the last flush() is where the end of this process cannot lose it, or was
-  // given up, which is told. Until then another flush() only tries these again, and later rows
-  // wait.
+  // given up, which is told. Until then later rows wait: flush() must not be called.
   virtual bool safe() const { return true; }
+  // Tries to write the rows of the last flush() again, and nothing else.
+  virtual Status retry() { return Done{}; }
   // Whether the rows that wait for a flush() take all the room that they may take.
   virtual bool full() const { return false; }
   // Appends the ends of the files after the last flush(). Requires: safe().

@@ -132,8 +132,7 @@ Result<std::vector<std::byte>> FlowState::rest() const {
 }
 
 Error FlowState::damaged() const {
-  return Error{"the flows' state " + path() +
-               " is damaged: remove it, and start again to go on as after a kill"};
+  return Error{"the flows' state " + path() + " is damaged"};
 }
 
 Status FlowState::begin(uint32_t slots) {

@@ -69,6 +69,9 @@ class LiveFlows {
   // that only that daemon knew are left out, as their rows may be written.
   Status restore(const FlowState& state, bool exact);
 
+  // After a restore() that failed: what was restored may be old, as after a kill.
+  void distrust();
+
   // Between these two calls the flows of a daemon that was killed are taken over: a row is written
   // for the end of a flow that is not known here.
   void begin_resuming() { resuming_ = true; }

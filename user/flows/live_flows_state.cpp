@@ -122,6 +122,16 @@ Status LiveFlows::take_over_rest(const FlowState& state) {
   return Done{};
 }
 
+void LiveFlows::distrust() {
+  each_open(pool_, [&](uint32_t slot, LiveFlow& live) {
+    if (!live.in_kernel()) return remove(slot);
+    merge_.remove(live, slot);
+    live.lacking = 0;
+    live.is_stale = 1;
+    applications_.lost(slot);
+  });
+}
+
 void LiveFlows::request_stale(std::vector<fm_close_request>& requests) const {
   each_open(pool_, [&](uint32_t, const LiveFlow& live) {
     if (live.is_stale) requests.push_back({live.key, live.id, FM_REPORT_STATE});

@@ -147,7 +147,7 @@ Result<std::unique_ptr<BpfDatapath>> BpfDatapath::load(const Config& config, Con
 Status BpfDatapath::prepare(const Config& config) {
   const bool timed = config.datapath == Datapath::kKernel;
   const bool sized = config.settings.with_sizes != 0;
-  const uint32_t state_units = fm_state_units(timed, sized);
+  const uint32_t state_units = state_units_ = fm_state_units(timed, sized);
   cpus_ = possible_cpus();
   units_per_stream_ = std::bit_floor(std::max<uint32_t>(
       config.stream_bytes / cpus_ / static_cast<uint32_t>(sizeof(fm_packet_record)), 256));

@@ -100,8 +100,10 @@ class BpfDatapath {
   const fm_commit& last_commit() const { return journal_->commit[journal_->commits & 1]; }
 
   // Runs the closing program. Its answers come through a separate stream, which has room for
-  // kAnswersAtOnce answers.
+  // kAnswersAtOnce answers that are not released.
   Status close_flows(std::span<const fm_close_request> requests);
+  // How many answers that stream has room for.
+  size_t answers_possible() const { return streams_->answer_room() / state_units_; }
   // Appends a request (to close it if idle) for every flow in the map whose id `wanted` selects.
   // Calls `between` now and then, because events keep arriving while a large map is searched.
   Status list_flows(const std::function<bool(uint64_t id)>& wanted,
@@ -143,6 +145,7 @@ class BpfDatapath {
   uint32_t cpus_ = 0;
   uint32_t units_per_stream_ = 0;
   uint32_t answer_units_ = 0;
+  uint32_t state_units_ = 0;  // of an answer
   std::string pin_directory_;
   bool resumed_ = false;
 };

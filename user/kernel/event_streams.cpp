@@ -102,6 +102,12 @@ size_t EventStreams::drain(uint64_t until_ns, size_t limit, const Consumer& cons
   return drained;
 }
 
+uint64_t EventStreams::answer_room() const {
+  const Cursor& answers = cursors_.back();
+  const uint64_t head = __atomic_load_n(&answers.ends->head, __ATOMIC_ACQUIRE);
+  return answers.mask + 1 - (head - answers.ends->tail);
+}
+
 bool EventStreams::advanced() const {
   return std::any_of(cursors_.begin(), cursors_.end(),
                      [](const Cursor& cursor) { return cursor.at != cursor.ends->tail; });

@@ -41,6 +41,8 @@ class EventStreams {
   }
 
   // The same in three steps, for a reader after which another one goes on.
+  // The number of units that still fit into the stream of answers.
+  uint64_t answer_room() const;
   // Whether records were passed on that are not released.
   bool advanced() const;
   // Remembers which records were passed on so far.

@@ -50,6 +50,7 @@ class FileSink final : public RecordSink {
   Status flush() override { return file_.flush(); }
   Status finish() override { return file_.finish(patience_); }
 
+  Status retry() override { return file_.retry(); }
   Status resume(std::span<const fm_output_position> committed) override {
     return file_.resume(committed);
   }

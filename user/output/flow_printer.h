@@ -29,6 +29,7 @@ class FlowPrinter final : public RecordSink {
   Status resume(std::span<const fm_output_position> committed) override {
     return sink_.resume(committed);
   }
+  Status retry() override { return sink_.retry(); }
   bool safe() const override { return sink_.safe(); }
   bool full() const override { return sink_.full(); }
   void positions(std::vector<fm_output_position>& all) const override { sink_.positions(all); }

@@ -29,7 +29,11 @@ Result<OutputFile> OutputFile::open_to_append(const std::string& path, const Row
                                               const Options& options, Host& host) {
   const std::string header = format.header();
   const auto failed = [&] { return Error{"cannot append to output " + path, errno}; };
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  struct stat there {};
+  // A pipe that is open for reading, too, would never lose its reader.
+  const bool is_read = ::stat(path.c_str(), &there) != 0 || S_ISREG(there.st_mode);
+  UniqueFd fd(
+      ::open(path.c_str(), (is_read ? O_RDWR : O_WRONLY) | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   if (!fd) return failed();
   if (Status locked = lock_file(fd.get(), path); !locked) return locked.error();
   OutputFile file(std::move(fd), path, header.size() + format.bound(), options, &host);
@@ -185,10 +189,12 @@ void OutputFile::give_up(int os_error) {
 }
 
 Status OutputFile::flush() {
-  if (options_.commits && flushed_ > 0)
-    write_flushed();
-  else
-    drain();
+  drain();
+  return write_error_ == 0 ? Done{} : result();
+}
+
+Status OutputFile::retry() {
+  if (flushed_ > 0) write_flushed();
   return write_error_ == 0 ? Done{} : result();
 }
 

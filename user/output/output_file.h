@@ -69,13 +69,13 @@ class OutputFile {
   }
 
   bool failed() const { return write_error_ != 0; }
-  // Writes the rows, or tries again. Without any rows, this makes the file empty. With `commits`,
-  // rows that are new wait until those of the last flush are safe().
+  // Writes the rows, or tries again. Without any rows, this makes the file empty.
   Status flush();
   // Writes what waits; tries for this long.
   Status finish(RowQueue::Duration patience);
 
-  // RecordSink::resume(), safe(), full() and positions().
+  // RecordSink::retry(), resume(), safe(), full() and positions().
+  Status retry();
   Status resume(std::span<const fm_output_position> committed);
   bool safe() const { return !options_.commits || flushed_ == 0; }
   bool full() const { return filled_ >= options_.most_waiting; }

@@ -69,6 +69,7 @@ class QueuedSink final : public RecordSink {
   Status flush() override;
   // Waits for the end of the thread.
   Status finish() override;
+  Status retry() override { return failed_ ? result_ : Done{}; }  // the thread tries
   Status resume(std::span<const fm_output_position> committed) override {
     return writer_->resume(committed);
   }

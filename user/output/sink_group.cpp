@@ -11,15 +11,21 @@ bool SinkGroup::failed() const {
 }
 
 Status SinkGroup::flush() {
+  return each(&RecordSink::flush);
+}
+
+Status SinkGroup::retry() {
+  return each(&RecordSink::retry);
+}
+
+Status SinkGroup::each(Status (RecordSink::*step)()) {
   Status result = Done{};
-  const bool again = !safe();
   for (Member& member : members_) {
-    if (again && member.sink->safe()) continue;  // its later rows belong to the next flush
-    Status flushed = member.sink->flush();
-    if (flushed || member.told) continue;
+    Status written = (member.sink.get()->*step)();
+    if (written || member.told) continue;
     member.told = true;
     if (!result) host_.log_error(result.error().message());
-    result = flushed;
+    result = written;
   }
   if (result || failed()) return result;
   host_.log_error(result.error().message());

@@ -24,6 +24,8 @@ class SinkGroup final : public RecordSink {
   bool failed() const override;
   // The error of the last sink to fail, once all have failed; earlier errors are logged.
   Status flush() override;
+  // The same.
+  Status retry() override;
   // Logs the errors, and the accounts if that was asked for.
   Status finish() override;
   Status resume(std::span<const fm_output_position> committed) override;
@@ -37,6 +39,8 @@ class SinkGroup final : public RecordSink {
   bool complete() const;
 
  private:
+  Status each(Status (RecordSink::*step)());
+
   struct Member {
     std::unique_ptr<RecordSink> sink;
     bool told = false;

@@ -139,7 +139,8 @@ class LiveRun final : public Unfinished {
         flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
         interfaces_->check();
         if (Status status = find_unannounced(now); !status) return status;
-        commits_.keep_flows(LiveFlows::Copied::kChanges);
+        if (Status status = commits_.keep_flows(LiveFlows::Copied::kChanges); !status)
+          return status;
       }
       if (config_.print && now >= next_summary) {
         next_summary = now + kSummaryEvery;
@@ -191,6 +192,7 @@ class LiveRun final : public Unfinished {
   uint64_t rows_unwritten() const override { return rows_.sink().rows_unwritten(); }
 
  private:
+  static constexpr uint64_t kLongestWait = FM_SECOND_NS / 4;
   static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
   static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
 
@@ -205,8 +207,7 @@ class LiveRun final : public Unfinished {
   // streams stay as of the last commit, as after a kill.
   Status hand_over() {
     Status learned = config_.datapath == Datapath::kKernel ? learn_states() : drain_all();
-    Status written = commits_.commit_all();
-    if (learned && written) commits_.keep_flows(LiveFlows::Copied::kAll);
+    Status written = commits_.hand_over();
     return learned ? written : learned;
   }
 
@@ -264,19 +265,17 @@ class LiveRun final : public Unfinished {
     return Done{};
   }
 
-  size_t drain() {
+  size_t drain(uint64_t until_ns = monotonic_ns()) {
     // The kernel counts on, and its records wait.
     if (!resuming_ && !commits_.have_room()) return 0;
-    const size_t drained = datapath_->drain(monotonic_ns(), config_.batch);
+    const size_t drained = datapath_->drain(until_ns, config_.batch);
     flows_.settle();
     return drained;
   }
 
   // Takes over another daemon's flows, which continue.
   Status resume() {
-    auto is_all = commits_.restore();
-    if (!is_all) return is_all.error();
-    Status learned = *is_all ? Status(Done{}) : resume_killed();
+    Status learned = commits_.restore() ? Status(Done{}) : resume_killed();
     if (!config_.quiet)
       host_.log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " +
                      config_.pin);
@@ -364,20 +363,25 @@ class LiveRun final : public Unfinished {
   // be running.
   Status drain_all() {
     const uint64_t until = monotonic_ns();
-    while (datapath_->drain(until, config_.batch) > 0) {
-      flows_.settle();
+    while (drain(until) > 0)
       if (Status written = commits_.commit(); !written) return written;
-    }
     return Done{};
   }
 
-  // Makes the kernel answer all of requests_.
+  // Makes the kernel answer all of requests_. Answers take room until their rows are committed; if
+  // an output is stuck, the rest of the requests is left out, and repeated later.
   Status serve_all() {
-    constexpr size_t kAtOnce = BpfDatapath::kAnswersAtOnce;
-    for (size_t i = 0; i < requests_.size(); i += kAtOnce) {
-      const size_t size = std::min(kAtOnce, requests_.size() - i);
+    for (size_t i = 0; i < requests_.size();) {
+      const size_t size = std::min(datapath_->answers_possible(), requests_.size() - i);
+      if (size == 0) {
+        auto released = commits_.settle(ends_ || resuming_ ? commits_.patience_ns() : kLongestWait);
+        if (!released) return released.error();
+        if (!*released) return Done{};
+        continue;
+      }
       if (Status status = datapath_->close_flows({requests_.data() + i, size}); !status)
         return status;
+      i += size;
       if (Status drained = drain_all(); !drained) return drained;
     }
     return Done{};

@@ -11,12 +11,21 @@
 namespace flowmeter {
 namespace {
 
-// The file of the open flows, named by the directory of the pins.
+// The file of the open flows, named by the directory of the pins: '-' stands for '/'.
 std::string state_name(const Config& config) {
   std::error_code ignored;
-  std::string name = std::filesystem::weakly_canonical(config.pin, ignored).string();
-  std::replace(name.begin(), name.end(), '/', '-');
-  return name.substr(1) + ".flows";
+  const std::string path = std::filesystem::weakly_canonical(config.pin, ignored).string();
+  std::string name;
+  for (const char c : path) {
+    if (c == '/') {
+      if (!name.empty()) name += '-';
+    } else if (c == '-' || c == '%') {
+      name += c == '-' ? "%2D" : "%25";
+    } else {
+      name += c;
+    }
+  }
+  return name + ".flows";
 }
 
 }  // namespace
@@ -37,12 +46,21 @@ Status RowCommits::open(BpfDatapath& datapath) {
   if (!kept) return named(kept.error());
   kept_ = std::move(*kept);
   rows_before_ = datapath.last_commit().packets_written;
-  return rows_.sink().resume(datapath.last_commit().outputs);
+  // If the earlier run has ended in order, what follows its rows in the files is of others.
+  std::span<const fm_output_position> committed;
+  if (!datapath.journal().ended) committed = datapath.last_commit().outputs;
+  if (Status resumed = rows_.sink().resume(committed); !resumed) return resumed;
+  datapath.journal().ended = 0;
+  return Done{};
 }
 
-Result<bool> RowCommits::restore() {
+bool RowCommits::restore() {
   const bool exact = kept_->commits() != 0 && kept_->commits() == datapath_->journal().commits;
-  if (Status restored = flows_.restore(*kept_, exact); !restored) return restored.error();
+  if (Status restored = flows_.restore(*kept_, exact); !restored) {
+    host_.log_warning(restored.error().message() + "; going on as after a kill");
+    flows_.distrust();
+    return false;
+  }
   return exact;
 }
 
@@ -53,9 +71,11 @@ Status RowCommits::commit() {
     return written;
   }
   if (output_failed_) return Done{};
-  if (marked_ && !rows_.sink().safe())
-    if (Status tried = flush(); !tried || !rows_.sink().safe()) return tried;
-  if (marked_) end_commit();
+  if (marked_) {
+    if (Status tried = checked(rows_.sink().retry()); !tried) return tried;
+    if (!rows_.sink().safe()) return Done{};
+    end_commit();
+  }
   if (!datapath_->advanced() && flows_.flows_written() == flushed_) return Done{};
   datapath_->mark();
   next_.packets_written = rows_before_ + flows_.packets_written();
@@ -74,29 +94,58 @@ void RowCommits::end_commit() {
   marked_ = false;
 }
 
-Status RowCommits::commit_all() {
+uint64_t RowCommits::patience_ns() const {
+  return static_cast<uint64_t>(config_.outputs.drain_s * FM_SECOND_NS);
+}
+
+Result<bool> RowCommits::settle(uint64_t longest_ns) {
   constexpr timespec kPause{0, 1'000'000};
-  const uint64_t until =
-      monotonic_ns() + static_cast<uint64_t>(config_.outputs.drain_s * FM_SECOND_NS);
-  Status written = commit();
-  while (written && marked_ && monotonic_ns() < until) {
+  const uint64_t until = monotonic_ns() + longest_ns;
+  // The first commit may be one that was under way; the next one has the rest.
+  for (Status written = commit();; written = commit()) {
+    if (!written) return written.error();
+    if (kept_ && output_failed_) return false;
+    if (!marked_) return true;
+    if (!have_room() || monotonic_ns() >= until) return false;
     ::nanosleep(&kPause, nullptr);
-    written = commit();  // those that were under way, and then the rest
   }
-  return written;
+}
+
+Status RowCommits::commit_all() {
+  auto settled = settle(patience_ns());
+  return settled ? Status(Done{}) : settled.error();
 }
 
 // Also without new rows: others may wait for a disk that was full.
 Status RowCommits::flush() {
   if (output_failed_) return Done{};
   flushed_ = flows_.flows_written();
-  Status written = rows_.sink().flush();
+  return checked(rows_.sink().flush());
+}
+
+Status RowCommits::checked(Status written) {
   output_failed_ = !written;
   return written;
 }
 
-void RowCommits::keep_flows(LiveFlows::Copied which) {
-  if (!kept_ || marked_ || output_failed_) return;
+Status RowCommits::keep_flows(LiveFlows::Copied which) {
+  if (!kept_) return Done{};
+  auto settled = settle(FM_SECOND_NS / 4);
+  if (!settled) return settled.error();
+  // The copy must be of the moment of a commit: records after it are read again.
+  if (!*settled || datapath_->advanced()) return Done{};
+  copy_flows(which);
+  return Done{};
+}
+
+Status RowCommits::hand_over() {
+  if (Status committed = commit_all(); !committed || marked_ || output_failed_) return committed;
+  copy_flows(LiveFlows::Copied::kAll);
+  datapath_->journal().ended = 1;
+  return Done{};
+}
+
+void RowCommits::copy_flows(LiveFlows::Copied which) {
   const uint64_t commits = datapath_->journal().commits;
   const bool lacks_payload = which == LiveFlows::Copied::kAll && config_.settings.with_application;
   if (kept_->commits() == commits && !lacks_payload) return;

@@ -31,19 +31,25 @@ class RowCommits {
   Status open(BpfDatapath& datapath);
   // Takes over the flows of an earlier daemon. Whether that is all about them: otherwise what
   // happened after they were copied has to be learned.
-  Result<bool> restore();
+  bool restore();
 
   // Writes rows and releases records, as far as possible now. Reports a failed output once.
   Status commit();
-  // Writes all rows so far, for at most the time that a slow output has at the end.
+  // Waits until all rows so far are committed; returns whether they are.
+  Result<bool> settle(uint64_t longest_ns);
+  // The same, for the time that a slow output has at the end.
   Status commit_all();
+  uint64_t patience_ns() const;
   bool failed() const { return output_failed_; }
   // Whether the outputs take more rows. Until then the kernel counts on, and its records wait.
   bool have_room() const { return !kept_ || !rows_.sink().full(); }
 
-  // Copies the open flows for the next daemon, if all rows are committed. A failure is told once;
-  // the next daemon then does without the times.
-  void keep_flows(LiveFlows::Copied which);
+  // Copies the open flows for the next daemon, if all rows can be committed soon. A failure of the
+  // copy is told once; the next daemon then does without the times.
+  Status keep_flows(LiveFlows::Copied which);
+  // Leaves all to the next daemon. If the last rows cannot be written, that goes on from the last
+  // commit, as after a kill.
+  Status hand_over();
   // Nothing is left for a next daemon.
   void remove();
 
@@ -52,7 +58,9 @@ class RowCommits {
 
  private:
   Status flush();
+  Status checked(Status written);
   void end_commit();
+  void copy_flows(LiveFlows::Copied which);
 
   const Config& config_;
   LiveRows& rows_;

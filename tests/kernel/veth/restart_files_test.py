@@ -148,3 +148,56 @@ class Files(restart_test.Pinned):
         self.assertEqual(done.code, 1, done.err)
         self.assertRegex(done.err, r"output http://.* rows=\d+ written=0 waiting=0 dropped=\d{4}")
         self.assertEqual(meter.packets_in(live.rows()), done.account["metered"], done.err)
+
+    def ends_whole(self, *arguments):
+        """An output that commits only now and then, and more flows than there is room for answers of the kernel."""
+        live = self.pinned("live", "--idle-timeout", "60", "--max-flows", "60000", *arguments, "-c", self.path("flows.csv.gz"),
+                           "--unpin").wait_attached()
+        sender = self.udp(self.pair.a, A4, 20_000)
+        for _ in range(2):
+            for port in range(1, 13_000):
+                sender.sendto(b"x", (B4, port))
+        self.pair.wait_quiet()
+        done = live.stop()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        self.assertEqual((done.account["in_rows"], done.account["lost"]), (done.account["metered"], 0), done.err)
+        self.assertEqual(meter.packets_in(self.rows("flows")), done.account["metered"])
+
+    def test_answers_wait_for_a_commit(self):
+        self.ends_whole()
+
+    def test_answers_wait_for_a_commit_datapath_kernel(self):
+        self.ends_whole("--datapath", "kernel")
+
+    def test_rows_that_another_run_adds_after_an_end(self):
+        """Nothing that follows the rows of a run that has ended in order is cut."""
+        for base, name in ((20_000, "flows.csv"), (21_000, "flows.csv.gz")):
+            with self.subTest(name):
+                path = self.path(name)
+                first = self.run_outputs("first", "-c", path)
+                self.send(base)
+                meter.wait_for("its rows", lambda live=first: self.written(live) >= 20)
+                self.stop(first)
+                other = self.start(self.pair.a, "--pin", self.pins + "-other", "--state-dir", self.state, "--idle-timeout", "0.2",
+                                   "-c", path, "--unpin", name="other").wait_attached()
+                self.send(base + 20)
+                meter.wait_for("its rows", lambda live=other: self.written(live) >= 20)
+                self.assertEqual(other.stop().code, 0, other.err())
+                last = self.run_outputs("last", "-c", path, "--unpin")
+                self.send(base + 40)
+                meter.wait_for("its rows", lambda live=last: self.written(live) >= 20)
+                self.assertEqual(last.stop().code, 0, last.err())
+                self.assertGreaterEqual(set(self.ports(self.rows(name))), set(range(base, base + 60)))
+                os.remove(path)
+
+    def test_a_reader_that_dies(self):
+        """Without a limit on its time, the reader of a pipe is the only one that can end the run."""
+        path = self.path("pipe")
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        live = self.pinned("live", "--idle-timeout", "0.2", "-c", path, "--on-full", "block", "--unpin").wait_attached()
+        os.close(reader)
+        self.send(20_000)
+        done = live.wait()
+        self.assertEqual(done.code, 1, done.err)
+        self.assertIn("Broken pipe", done.err)

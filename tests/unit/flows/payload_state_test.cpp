@@ -191,9 +191,7 @@ TEST_F(PayloadState, ADamagedFileIsAnError) {
   const auto fails = [this] {
     Status restored = try_restart(true);
     ASSERT_FALSE(restored);
-    EXPECT_EQ(restored.error().message(),
-              "the flows' state " + path() +
-                  " is damaged: remove it, and start again to go on as after a kill");
+    EXPECT_EQ(restored.error().message(), "the flows' state " + path() + " is damaged");
   };
   std::mt19937_64 random(1);
   for (int i = 0; i < 100; i++) {
