@@ -15,7 +15,11 @@
 #include "flowmeter/flow.h"
 #include "flowmeter/packet_class.h"
 
-/* Increased when the meaning of data in the maps changes, but no size does. */
+/* Increased when the meaning of data in the maps changes, but no size does.
+ *
+ * Another version reads the maps by the names of structs and members (user/kernel/struct_copy.h).
+ * So a member whose meaning changes gets another name, and numbers (of record types, end reasons,
+ * packet classes, hooks) are never used again for something else: new ones are appended. */
 #define FM_ABI_VERSION 7
 
 enum fm_record_type {
@@ -318,12 +322,14 @@ struct fm_output_position {
  * them. A later daemon goes on from the last commit: it cuts the files there, and reads the streams
  * from there. */
 struct fm_commit {
-  __u64 packets_written;                                 /* in rows */
+  __u64 packets_written; /* in rows */
+  __u64 taken_over;      /* flows of another version in rows (user/kernel/earlier_version.h) */
   struct fm_output_position outputs[FM_JOURNAL_OUTPUTS]; /* unused ones are 0 */
 };
 
 /* What a daemon leaves for the next one if the maps are pinned. */
 struct fm_journal {
+  /* First in every version: */
   __u64 schema; /* identifies this file's layouts (user/kernel/bpf_datapath.cpp); 0: just created */
   struct fm_tag_secret tag_secret;
   __u64 id; /* random: which flows this is about */
@@ -344,6 +350,7 @@ struct fm_journal {
   __u64 commits;
   struct fm_commit commit[2];
   struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are no longer metered */
+  struct fm_hook_counters earlier[FM_HOOK_COUNT];  /* counted by another version before */
 };
 
 FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_packet* p,

@@ -26,7 +26,7 @@ constexpr CategoryOf kDirection{
       return std::string_view(f.hook == FM_HOOK_INGRESS ? "ingress" : "egress");
     }};
 constexpr CategoryOf kEndReason{
-    kText, "why the flow ended: idle, reopened, active, end, resources, evicted",
+    kText, "why the flow ended: idle, reopened, active, end, resources, evicted, upgrade",
     [](Record f) { return end_name(f.end); }};
 constexpr QuantityOf kPacketsWithoutTiming{
     kPackets, "live: packets that are counted but whose times are unknown",

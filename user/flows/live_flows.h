@@ -82,6 +82,13 @@ class LiveFlows {
   // rows. Requires: every record that was written before the map was searched has been processed.
   void forget_absent(const std::function<bool(uint64_t id)>& in_map);
 
+  // Writes the row of a flow that another version has metered, of which nothing is kept here. Sets
+  // its clock.
+  void write_earlier(LiveFlow& live, const fm_flow_sizes& sizes, fm_end_reason end) {
+    live.clock = clock_;
+    write(live, kNoSlot, sizes, end);
+  }
+
   // Processes one record of the event streams; packets may wait in a batch until settle().
   void take(const void* record, size_t size);
   void settle();

@@ -21,6 +21,9 @@
 #include "flowmeter/fragment.h"
 #include "flowmeter_xdp.skel.h"
 #include "kernel/attachment.h"
+#include "kernel/counter_sums.h"
+#include "kernel/earlier_version.h"
+#include "kernel/map_walk.h"
 #include "kernel/pins.h"
 
 namespace flowmeter {
@@ -69,7 +72,7 @@ struct SharedMap {
 
   bool pinned() const { return layout.size() > 0; }
 };
-// The journal is pinned last: if it exists, all of them exist.
+// The journal is the last: if it exists, all of them exist.
 constexpr SharedMap kSharedMaps[] = {
     {"flows",
      {sizeof(fm_flow_key), sizeof(fm_map_entry), sizeof(fm_timed_map_entry),
@@ -108,14 +111,6 @@ bpf_map* map_of(const bpf_object* object, const SharedMap& map) {
   return bpf_object__find_map_by_name(object, map.name);
 }
 
-// Adds structs that consist of 64-bit counters only, so that a new counter cannot be forgotten.
-template <typename Counters>
-void add_counters(Counters& total, const Counters& more) {
-  auto* to = reinterpret_cast<fm_word*>(&total);
-  const auto* from = reinterpret_cast<const fm_word*>(&more);
-  for (size_t i = 0; i < sizeof(Counters) / sizeof(uint64_t); i++) to[i] += from[i];
-}
-
 uint32_t possible_cpus() {
   return static_cast<uint32_t>(std::max(libbpf_num_possible_cpus(), 1));
 }
@@ -128,6 +123,8 @@ void BpfDatapath::SkeletonDeleter::operator()(flowmeter_bpf* skeleton) const {
 void BpfDatapath::SkeletonDeleter::operator()(flowmeter_xdp_bpf* skeleton) const {
   flowmeter_xdp_bpf__destroy(skeleton);
 }
+
+BpfDatapath::BpfDatapath() = default;
 
 BpfDatapath::~BpfDatapath() {
   libbpf_log = nullptr;
@@ -165,7 +162,7 @@ Status BpfDatapath::prepare(const Config& config) {
 
   auto journal = new_journal(config);
   if (!journal) return journal.error();
-  if (Status resumed = resume_pinned(*journal); !resumed) return resumed;
+  if (Status resumed = resume_pinned(*journal, config.settings); !resumed) return resumed;
   set_constants(skeleton_->rodata, config, *journal);
   if (const int error = flowmeter_bpf__load(skeleton_.get()); error != 0) return load_error(-error);
   if (config.with_xdp)
@@ -183,6 +180,9 @@ Status BpfDatapath::prepare(const Config& config) {
     read_slots();
     return Done{};
   }
+  // Files and rows go on where another version has left them.
+  if (earlier_) journal->commit[0] = earlier_->last_commit();
+  journal->commit[0].taken_over = 0;
   *journal_ = *journal;
   return pin_directory_.empty() ? Status(Done{}) : pin_maps();
 }
@@ -206,12 +206,18 @@ Result<fm_journal> BpfDatapath::new_journal(const Config& config) const {
   return journal;
 }
 
-Status BpfDatapath::resume_pinned(fm_journal& journal) {
+Status BpfDatapath::resume_pinned(fm_journal& journal, const fm_settings& settings) {
   if (pin_directory_.empty()) return Done{};
+  auto whose = whose_journal(pin_directory_, journal.schema);
+  if (!whose) return whose.error();
+  auto earlier = EarlierVersion::find(pin_directory_, *whose == JournalOf::kAnotherVersion,
+                                      bpf_object__btf(skeleton_->obj), settings);
+  if (!earlier) return earlier.error();
+  earlier_ = std::move(*earlier);
+  if (*whose != JournalOf::kThisVersion) return Done{};
   auto pinned = pinned_journal(pin_directory_, journal);
   if (!pinned) return pinned.error();
-  if (!*pinned) return Done{};
-  journal = **pinned;
+  journal = *pinned;
   resumed_ = true;
   for (const SharedMap& map : kSharedMaps)
     if (map.pinned())
@@ -254,9 +260,15 @@ Status BpfDatapath::load_xdp(const Config& config, const fm_journal& journal) {
 }
 
 Status BpfDatapath::pin_maps() {
+  if (earlier_)
+    if (Status kept = earlier_->keep(); !kept) return kept;
+  // A daemon that was killed may have left some pins, and another version has all. The journal goes
+  // first and comes last, because its existence says that all others exist.
+  remove_pins();
+  if (Status pinned = pin_layouts(pin_directory_, bpf_object__btf(skeleton_->obj)); !pinned)
+    return pinned;
   for (const SharedMap& map : kSharedMaps) {
     if (!map.pinned()) continue;
-    remove_pin(pin_directory_, map.name);  // a daemon that was killed may have left some pins
     if (Status pinned = pin_map(pin_directory_, map_of(skeleton_->obj, map)); !pinned)
       return pinned;
   }
@@ -265,10 +277,31 @@ Status BpfDatapath::pin_maps() {
 
 void BpfDatapath::unpin() {
   if (pin_directory_.empty()) return;
-  // The journal first, because its existence says that all others exist.
+  remove_pins();
+  EarlierVersion::remove(pin_directory_);
+  remove_pin_directory(pin_directory_);
+}
+
+void BpfDatapath::remove_pins() {
   for (auto map = std::rbegin(kSharedMaps); map != std::rend(kSharedMaps); ++map)
     if (map->pinned()) remove_pin(pin_directory_, map->name);
-  remove_pin_directory(pin_directory_);
+  remove_pin(pin_directory_, "layouts");
+}
+
+Status BpfDatapath::end_earlier_programs() {
+  if (Status ended = earlier_->end_of_programs(last_commit().taken_over); !ended) return ended;
+  std::copy(earlier_->counters().begin(), earlier_->counters().end(), journal_->earlier);
+  return Done{};
+}
+
+uint64_t BpfDatapath::taken_over() const {
+  return earlier_ ? earlier_->taken_over() : last_commit().taken_over;
+}
+
+fm_hook_counters BpfDatapath::departed(int hook) const {
+  fm_hook_counters sum = journal_->departed[hook];
+  add_counters(sum, journal_->earlier[hook]);
+  return sum;
 }
 
 void BpfDatapath::read_slots() {
@@ -331,6 +364,8 @@ std::vector<unsigned> BpfDatapath::interfaces() const {
   std::vector<unsigned> indexes;
   for (const unsigned index : slots_)
     if (index != 0 && index != kRetired) indexes.push_back(index);
+  if (earlier_)
+    indexes.insert(indexes.end(), earlier_->interfaces().begin(), earlier_->interfaces().end());
   return indexes;
 }
 
@@ -362,6 +397,10 @@ void BpfDatapath::commit(const fm_commit& commit) {
   journal_->commit[next & 1] = commit;
   __atomic_store_n(&journal_->commits, next, __ATOMIC_RELEASE);
   streams_->release_marked();
+  if (earlier_ && earlier_->done() && commit.taken_over == earlier_->taken_over()) {
+    EarlierVersion::remove(pin_directory_);
+    earlier_.reset();
+  }
 }
 
 Status BpfDatapath::close_flows(std::span<const fm_close_request> requests) {
@@ -379,35 +418,22 @@ Status BpfDatapath::close_flows(std::span<const fm_close_request> requests) {
 Status BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
                                std::vector<fm_close_request>& requests,
                                const std::function<void()>& between) {
-  const int map = bpf_map__fd(skeleton_->maps.flows);
-  const size_t value_size = bpf_map__value_size(skeleton_->maps.flows);
-  uint32_t at_once = 1024;
-  std::vector<fm_flow_key> keys(at_once);
-  std::vector<char> values(at_once * value_size);
-  uint32_t position = 0;
-  bool begun = false;
-  while (true) {
-    uint32_t next = 0, count = at_once;
-    const int error = -bpf_map_lookup_batch(map, begun ? &position : nullptr, &next, keys.data(),
-                                            values.data(), &count, nullptr);
-    if (error == ENOSPC) {  // a bucket has more entries than the buffer holds
-      at_once *= 2;
-      keys.resize(at_once);
-      values.resize(at_once * value_size);
-      continue;
-    }
-    if (error != 0 && error != ENOENT) return Error{"cannot walk the flow map", error};
-    for (uint32_t i = 0; i < count; i++) {
+  const bpf_map* flows = skeleton_->maps.flows;
+  MapWalk walk(bpf_map__fd(flows), sizeof(fm_flow_key), bpf_map__value_size(flows));
+  while (!walk.done()) {
+    auto count = walk.next();
+    if (!count) return count.error();
+    for (size_t i = 0; i < *count; i++) {
+      fm_close_request request{};
       uint64_t lock;
-      std::memcpy(&lock, &values[i * value_size + offsetof(fm_map_entry, lock)], sizeof(lock));
-      const uint64_t id = lock >> FM_LOCK_ID_SHIFT;
-      if (wanted(id)) requests.push_back({keys[i], id, 0});
+      std::memcpy(&request.key, walk.key(i), sizeof(request.key));
+      std::memcpy(&lock, walk.value(i) + offsetof(fm_map_entry, lock), sizeof(lock));
+      request.flow_id = lock >> FM_LOCK_ID_SHIFT;
+      if (wanted(request.flow_id)) requests.push_back(request);
     }
-    if (error == ENOENT) return Done{};
-    begun = true;
-    position = next;
-    between();
+    if (!walk.done()) between();
   }
+  return Done{};
 }
 
 std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {

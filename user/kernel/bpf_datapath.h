@@ -26,6 +26,7 @@ struct flowmeter_xdp_bpf;
 
 namespace flowmeter {
 
+class EarlierVersion;
 class Host;
 
 // Where timing is kept: in user space (from one event per packet), or in the kernel's map.
@@ -64,8 +65,12 @@ class BpfDatapath {
   static Result<std::unique_ptr<BpfDatapath>> load(const Config& config, Consumer consumer);
   ~BpfDatapath();
 
-  // Whether maps of an earlier run were taken over.
-  bool resumed() const { return resumed_; }
+  // Whether maps of an earlier run were taken over, or those of another version still hold flows.
+  bool resumed() const { return resumed_ || earlier_; }
+  // The flows of another version, until all of them are in committed rows; null: there are none.
+  EarlierVersion* earlier() { return earlier_.get(); }
+  // To be called once all its links are updated.
+  Status end_earlier_programs();
   // Removes the pins of the maps, so that they are freed with this process.
   void unpin();
 
@@ -91,12 +96,16 @@ class BpfDatapath {
 
   // ---- with pin_directory, instead of release() ----
   // Whether records were passed on since the last commit.
-  bool advanced() const { return streams_->advanced(); }
+  bool advanced() const { return earlier_ || streams_->advanced(); }
   // Remembers which records were passed on so far.
   void mark() { streams_->mark(); }
   // Releases the records before the mark, together with the rows that were made from them: a later
   // daemon goes on from here. Requires: these rows are safe.
   void commit(const fm_commit& commit);
+  // Whether the run has ended in order (fm_journal::ended).
+  void set_ended(bool ended) { journal_->ended = ended; }
+  // Flows of another version that were passed on.
+  uint64_t taken_over() const;
   const fm_commit& last_commit() const { return journal_->commit[journal_->commits & 1]; }
 
   // Runs the closing program. Its answers come through a separate stream, which has room for
@@ -112,22 +121,25 @@ class BpfDatapath {
   // Sums over CPUs. Each CPU's counters are read consistently: seen = Σ classes holds.
   std::vector<InterfaceCounters> interface_counters() const;
   fm_cpu_counters counters() const;
-  // The counters of interfaces that were removed, and data for a later daemon.
-  fm_journal& journal() { return *journal_; }
+  // Of interfaces that were removed, and of those of another version.
+  fm_hook_counters departed(int hook) const;
+  // Data for a later daemon.
   const fm_journal& journal() const { return *journal_; }
   // The number of requests whose answers always fit into the empty stream of answers.
   static constexpr size_t kAnswersAtOnce = 4096;
 
  private:
-  BpfDatapath() = default;
+  BpfDatapath();
   Status prepare(const Config& config);
   Result<fm_journal> new_journal(const Config& config) const;
-  // Takes the maps of an earlier daemon, and its journal, if there are any.
-  Status resume_pinned(fm_journal& journal);
+  // Takes the maps of an earlier daemon, and its journal, if there are any. Those of another
+  // version become earlier_.
+  Status resume_pinned(fm_journal& journal, const fm_settings& settings);
   template <typename Rodata>
   void set_constants(Rodata* rodata, const Config& config, const fm_journal& journal) const;
   Status load_xdp(const Config& config, const fm_journal& journal);
   Status pin_maps();
+  void remove_pins();
   void read_slots();
 
   struct SkeletonDeleter {
@@ -139,6 +151,7 @@ class BpfDatapath {
   std::unique_ptr<flowmeter_xdp_bpf, SkeletonDeleter> xdp_;
   MapMemory<fm_journal> journal_;
   std::optional<EventStreams> streams_;
+  std::unique_ptr<EarlierVersion> earlier_;
   Consumer consumer_;
   static constexpr unsigned kRetired = ~0u;
   std::vector<unsigned> slots_;  // [slot]: index of the interface, 0 if free, or kRetired

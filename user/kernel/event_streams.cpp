@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/event_streams.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 
 namespace flowmeter {
-namespace {
-
-size_t whole_pages(size_t bytes) {
-  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  return (bytes + page - 1) / page * page;
-}
-
-}  // namespace
 
 Result<EventStreams> EventStreams::map(int streams_fd, int units_fd, uint32_t cpus,
                                        uint32_t units_per_stream, uint32_t state_units,

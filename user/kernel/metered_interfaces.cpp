@@ -435,8 +435,8 @@ std::vector<HookAccount> MeteredInterfaces::accounts() const {
     }
   }
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
-    if (datapath_.journal().departed[hook].seen > 0)
-      accounts.push_back({"(gone)", hook, datapath_.journal().departed[hook], 0, 0});
+    if (const fm_hook_counters gone = datapath_.departed(hook); gone.seen > 0)
+      accounts.push_back({"(gone)", hook, gone, 0, 0});
   return accounts;
 }
 

@@ -2,6 +2,7 @@
 #include "kernel/pins.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -10,9 +11,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <vector>
 
 namespace flowmeter {
+namespace {
+
+constexpr const char* kJournal = "journal";
+
+}  // namespace
 
 Result<UniqueFd> claim_pin_directory(const std::string& directory) {
   const bool made = ::mkdir(directory.c_str(), 0700) == 0;
@@ -34,25 +43,43 @@ std::string pin_path(const std::string& directory, const std::string& name) {
   return directory + "/" + name;
 }
 
-Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
-                                                 const fm_journal& wanted) {
-  const UniqueFd map(bpf_obj_get(pin_path(directory, "journal").c_str()));
-  if (!map) {
-    if (errno == ENOENT) return std::optional<fm_journal>();
+Result<JournalOf> whose_journal(const std::string& directory, uint64_t schema) {
+  const UniqueFd map(bpf_obj_get(pin_path(directory, kJournal).c_str()));
+  if (!map && errno == ENOENT) return JournalOf::kNobody;
+  bpf_map_info info{};
+  __u32 size = sizeof(info);
+  if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0)
     return Error{"--pin: cannot open the state in " + directory, errno};
-  }
+  const __u32 zero = 0;
+  std::vector<std::byte> journal(std::max<size_t>(info.value_size, sizeof(schema)));
+  if (bpf_map_lookup_elem(map.get(), &zero, journal.data()) != 0)
+    return Error{"--pin: cannot read the state in " + directory, errno};
+  const bool ours = info.value_size == sizeof(fm_journal) &&
+                    std::memcmp(journal.data(), &schema, sizeof(schema)) == 0;
+  return ours ? JournalOf::kThisVersion : JournalOf::kAnotherVersion;
+}
+
+bool is_another_journal(const std::string& directory, const std::string& kept) {
+  const auto id_in = [](const std::string& where) {
+    const UniqueFd map(bpf_obj_get(pin_path(where, kJournal).c_str()));
+    bpf_map_info info{};
+    __u32 size = sizeof(info);
+    return map && bpf_obj_get_info_by_fd(map.get(), &info, &size) == 0 ? info.id : 0;
+  };
+  const __u32 other = id_in(kept);
+  return other != 0 && other != id_in(directory);
+}
+
+Result<fm_journal> pinned_journal(const std::string& directory, const fm_journal& wanted) {
+  const UniqueFd map(bpf_obj_get(pin_path(directory, kJournal).c_str()));
+  const __u32 zero = 0;
+  fm_journal found{};
+  if (!map || bpf_map_lookup_elem(map.get(), &zero, &found) != 0)
+    return Error{"--pin: cannot read the state in " + directory, errno};
   const auto refuse = [&](const std::string& why) {
     return Error{"--pin: the state in " + directory + " " + why + "; end it with --unpin and the " +
                  "same options and version, or remove the directory"};
   };
-  bpf_map_info info{};
-  __u32 size = sizeof(info);
-  const __u32 zero = 0;
-  fm_journal found{};
-  if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 ||
-      info.value_size != sizeof(fm_journal) || bpf_map_lookup_elem(map.get(), &zero, &found) != 0 ||
-      found.schema != wanted.schema)
-    return refuse("was created by an incompatible version");
   const auto differs = [&](const char* option, uint64_t then) {
     return refuse("was created with another " + std::string(option) + " (" + std::to_string(then) +
                   ")");
@@ -69,7 +96,7 @@ Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
     return refuse("was created with another --features");
   if (found.per_interface != wanted.per_interface || found.count_once != wanted.count_once)
     return differs("choice of interfaces or --per-interface", found.per_interface);
-  return std::optional<fm_journal>(found);
+  return found;
 }
 
 Status reuse_pinned_map(const std::string& directory, bpf_map* map) {
@@ -95,6 +122,18 @@ Status reuse_pinned_map(const std::string& directory, bpf_map* map) {
 Status pin_map(const std::string& directory, bpf_map* map) {
   const std::string path = pin_path(directory, bpf_map__name(map));
   if (bpf_obj_pin(bpf_map__fd(map), path.c_str()) != 0)
+    return Error{"--pin: cannot pin " + path, errno};
+  return Done{};
+}
+
+Status pin_layouts(const std::string& directory, const btf* layouts) {
+  const std::string path = pin_path(directory, "layouts");
+  __u32 size = 0;
+  const void* bytes = btf__raw_data(layouts, &size);
+  const __u32 zero = 0;
+  const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "layouts", sizeof(zero), size, 1, nullptr));
+  if (!bytes || !map || bpf_map_update_elem(map.get(), &zero, bytes, BPF_ANY) != 0 ||
+      bpf_obj_pin(map.get(), path.c_str()) != 0)
     return Error{"--pin: cannot pin " + path, errno};
   return Done{};
 }

@@ -3,7 +3,6 @@
 // their names.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -11,6 +10,7 @@
 #include "flowmeter/abi.h"
 
 struct bpf_map;
+struct btf;
 
 namespace flowmeter {
 
@@ -18,10 +18,13 @@ namespace flowmeter {
 // descriptor is open. Fails if it is not in a bpffs or another process has locked it.
 Result<UniqueFd> claim_pin_directory(const std::string& directory);
 
-// The journal that an earlier daemon has left there, if there is one. Fails if it has another
-// layout or was made with other options than wanted.
-Result<std::optional<fm_journal>> pinned_journal(const std::string& directory,
-                                                 const fm_journal& wanted);
+// Whose journal is pinned there.
+enum class JournalOf { kNobody, kThisVersion, kAnotherVersion };
+Result<JournalOf> whose_journal(const std::string& directory, uint64_t schema);
+// Fails if it was made with other options than wanted. Requires: it is of this version.
+Result<fm_journal> pinned_journal(const std::string& directory, const fm_journal& wanted);
+// Whether a journal is pinned in `kept` that is not the one in `directory`.
+bool is_another_journal(const std::string& directory, const std::string& kept);
 
 // Uses the pinned map instead of a new one. Fails if it has another type, other sizes or flags.
 // Requires: the object is not loaded yet.
@@ -29,6 +32,8 @@ Status reuse_pinned_map(const std::string& directory, bpf_map* map);
 Status pin_map(const std::string& directory, bpf_map* map);
 
 std::string pin_path(const std::string& directory, const std::string& name);
+// Pins a description of the layouts in the maps, by which another version can read them.
+Status pin_layouts(const std::string& directory, const btf* layouts);
 void remove_pin(const std::string& directory, const std::string& name);
 // Removes the directory if it is empty.
 void remove_pin_directory(const std::string& directory);

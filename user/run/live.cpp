@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "flows/live_flows.h"
 #include "kernel/bpf_datapath.h"
+#include "kernel/earlier_version.h"
 #include "kernel/metered_interfaces.h"
 #include "kernel/pins.h"
 #include "ops/privileges.h"
@@ -100,6 +101,8 @@ class LiveRun final : public Unfinished {
     if (!interfaces) return give_up(interfaces.error());
     interfaces_ = std::move(*interfaces);
     flows_.set_interface_names(interfaces_.get());
+    if (datapath_->earlier())
+      if (Status ended = datapath_->end_earlier_programs(); !ended) return give_up(ended.error());
     const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
     const Capabilities keep =
         capabilities_to_keep(hooks_change ? Attachments::kChange : Attachments::kStay);
@@ -118,7 +121,9 @@ class LiveRun final : public Unfinished {
     uint64_t pause = kShortest, next_second = begin, next_look = begin;
     uint64_t next_summary = begin + kSummaryEvery;
     while (!host_.stop_requested()) {
-      const size_t drained = drain();
+      auto taken = commits_.have_room() ? take_earlier() : size_t{0};
+      if (!taken) return taken.error();
+      const size_t drained = drain() + *taken;
       const uint64_t now = monotonic_ns();
       if (Status status = expire(now); !status) return status;
       if (Status status = commits_.commit(); !status) return status;
@@ -162,7 +167,8 @@ class LiveRun final : public Unfinished {
     interfaces_->detach_for_good();
     // A program that was running when its link was removed may still write a record.
     sleep_ns(10 * kMillisecond);
-    Status drained = drain_all();
+    Status drained = take_all_earlier();
+    if (drained) drained = drain_all();
     Status closed = close_all();  // even if an output has failed
     flows_.finish(FM_END_INPUT);
     Status written = commits_.commit_all();
@@ -273,10 +279,42 @@ class LiveRun final : public Unfinished {
     return drained;
   }
 
+  // Writes rows for some flows of another version, which end. Returns how many.
+  Result<size_t> take_earlier() {
+    EarlierVersion* earlier = datapath_->earlier();
+    if (!earlier || earlier->done()) return size_t{0};
+    auto taken = earlier->take([this](const EarlierVersion::Flow& flow) {
+      LiveFlow live{};
+      live.key = flow.key;
+      live.flow = flow.flow;
+      live.ifindex = flow.ifindex;
+      live.hook = flow.hook;
+      live.packets_without_timing = flow.packets_without_timing;
+      flows_.write_earlier(live, flow.sizes, flow.end);
+    });
+    if (!taken || !earlier->done()) return taken;
+    if (!config_.quiet)
+      host_.log_info("wrote the " + std::to_string(earlier->taken_over()) +
+                     " flows that another version has left in " + config_.pin);
+    if (const uint64_t lost = earlier->packets_lost(); lost > 0)
+      host_.log_warning(std::to_string(lost) +
+                        " packets that another version has metered are in no row, because only "
+                        "that program knew them");
+    return taken;
+  }
+
+  Status take_all_earlier() {
+    while (datapath_->earlier() && !datapath_->earlier()->done()) {
+      if (auto taken = take_earlier(); !taken) return taken.error();
+      if (Status written = commits_.commit(); !written) return written;
+    }
+    return Done{};
+  }
+
   // Takes over another daemon's flows, which continue.
   Status resume() {
     Status learned = commits_.restore() ? Status(Done{}) : resume_killed();
-    if (!config_.quiet)
+    if (!config_.quiet && !datapath_->earlier())
       host_.log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " +
                      config_.pin);
     return learned;

@@ -54,7 +54,7 @@ struct LiveReport {
   void each_hook(Take&& take) const {
     for (const InterfaceCounters& each : datapath.interface_counters())
       for (const fm_hook_counters& hook : each.hook) take(hook);
-    for (const fm_hook_counters& hook : datapath.journal().departed) take(hook);
+    for (int hook = 0; hook < FM_HOOK_COUNT; hook++) take(datapath.departed(hook));
   }
 };
 

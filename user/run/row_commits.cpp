@@ -50,7 +50,7 @@ Status RowCommits::open(BpfDatapath& datapath) {
   std::span<const fm_output_position> committed;
   if (!datapath.journal().ended) committed = datapath.last_commit().outputs;
   if (Status resumed = rows_.sink().resume(committed); !resumed) return resumed;
-  datapath.journal().ended = 0;
+  datapath.set_ended(false);
   return Done{};
 }
 
@@ -79,6 +79,7 @@ Status RowCommits::commit() {
   if (!datapath_->advanced() && flows_.flows_written() == flushed_) return Done{};
   datapath_->mark();
   next_.packets_written = rows_before_ + flows_.packets_written();
+  next_.taken_over = datapath_->taken_over();
   marked_ = true;
   Status written = flush();
   if (written && rows_.sink().safe()) end_commit();
@@ -141,7 +142,7 @@ Status RowCommits::keep_flows(LiveFlows::Copied which) {
 Status RowCommits::hand_over() {
   if (Status committed = commit_all(); !committed || marked_ || output_failed_) return committed;
   copy_flows(LiveFlows::Copied::kAll);
-  datapath_->journal().ended = 1;
+  datapath_->set_ended(true);
   return Done{};
 }
 
