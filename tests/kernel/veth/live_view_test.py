@@ -267,7 +267,7 @@ class Shown(Top):
     def test_lines_of_the_log_wait_until_the_end(self):
         top = self.start().wait_drawn()
         top.process.send_signal(signal.SIGUSR1)
-        top.wait_for("the account at the foot", lambda screen: any("info: seen=" in line for line in screen.lines()[-3:]))
+        top.wait_for("the account at the foot", lambda screen: any("egress: seen=" in line for line in screen.lines()[-3:]))
         self.assertEqual(top.screen.main.count("seen="), 0)
         top.keys("q")
         self.assert_ended_well(top)

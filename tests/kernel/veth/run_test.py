@@ -370,7 +370,7 @@ class Outputs(Live):
         script = ('mount -t tmpfs -o size=64k none "$0" && "$@"; status=$?; cp "$0/flows.csv" "$0.csv"; exit $status')
         disk = self.path("disk")
         os.mkdir(disk)
-        live = self.start(pair.a, "-c", disk + "/flows.csv", "--idle-timeout", "0.1",
+        live = self.start(pair.a, "-c", disk + "/flows.csv", "--idle-timeout", "0.1", "--duration", "3", "--drain", "0.1",
                           prefix=("unshare", "-m", "sh", "-c", script, disk)).wait_attached()
         for port in range(30000, 31000):
             self.udp(pair.a, A4, port, (B4, 9)).send(b"x")
