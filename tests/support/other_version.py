@@ -30,6 +30,7 @@ EDITS = (
 
 
 def _write_sources(directory):
+    os.makedirs(directory, exist_ok=True)
     for name in SOURCES:
         source, target = os.path.join(ROOT, name), os.path.join(directory, name)
         if os.path.isdir(source):
