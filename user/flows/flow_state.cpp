@@ -20,10 +20,7 @@ namespace {
 // Increased when the meaning of a copy changes, but no size does.
 constexpr uint64_t kVersion = 2;
 
-size_t whole_pages(size_t bytes) {
-  constexpr size_t kPage = 4096;
-  return (bytes + kPage - 1) / kPage * kPage;
-}
+static_assert(sizeof(fm_flow_sizes) % alignof(LiveFlow) == 0, "copies with sizes are aligned, too");
 
 // A different number for different numbers.
 uint64_t mixed(uint64_t before, uint64_t next) {
@@ -69,7 +66,8 @@ FlowState::~FlowState() {
 }
 
 size_t FlowState::records_at() const {
-  return whole_pages(kHeaderBytes + capacity_ * sizeof(uint64_t));
+  constexpr size_t kAligned = alignof(LiveFlow);
+  return (kHeaderBytes + capacity_ * sizeof(uint64_t) + kAligned - 1) / kAligned * kAligned;
 }
 
 Result<std::unique_ptr<FlowState>> FlowState::open(OwnedDirectory directory,

@@ -62,7 +62,7 @@ class FlowState {
 
   // Removes the file, because nothing is left to take over.
   void remove();
-  // Says what to do about a file of which something is missing.
+  // The error about a file of which something is missing or changed.
   Error damaged() const;
   std::string path() const { return directory_.path_of(name_); }
 

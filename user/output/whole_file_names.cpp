@@ -33,8 +33,10 @@ bool is_stamp(std::string_view text) {
 }  // namespace
 
 std::string parent_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  std::filesystem::path named(path);
+  if (!named.has_filename()) named = named.parent_path();  // "pins/"
+  const std::string directory = named.parent_path();
+  return directory.empty() ? "." : directory;
 }
 
 std::string rotated_name(const std::string& path, uint64_t number) {

@@ -11,6 +11,7 @@ namespace flowmeter {
 // At the end of a file's name while it is written.
 inline constexpr char kPart[] = ".part";
 
+// The directory that holds this path.
 std::string parent_of(const std::string& path);
 
 // "flows-20260131T235959Z-000001.csv.zst": the file that is started now, of these files.

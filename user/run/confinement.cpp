@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/confinement.h"
 
-#include <filesystem>
-
+#include "output/whole_file_names.h"
 #include "run/outputs.h"
 
 namespace flowmeter {
@@ -13,7 +12,7 @@ void add_output(const OutputTarget& target, const OutputOptions& options, Confin
   if (!kind.is_file())
     needs.connects = true;
   else if (target.where != "-")
-    needs.changes.push_back(is_whole_file(target.where, options) ? directory_of(target.where)
+    needs.changes.push_back(is_whole_file(target.where, options) ? parent_of(target.where)
                                                                  : target.where);
   if (!kind.directories) return;
   for (std::string& directory : kind.directories(options))
@@ -21,13 +20,6 @@ void add_output(const OutputTarget& target, const OutputOptions& options, Confin
 }
 
 }  // namespace
-
-std::string directory_of(const std::string& path) {
-  std::filesystem::path named(path);
-  if (!named.has_filename()) named = named.parent_path();  // "pins/"
-  const std::string directory = named.parent_path();
-  return directory.empty() ? "." : directory;
-}
 
 Confinement confinement_of(const Config& config, uint64_t keep) {
   Confinement needs;
@@ -43,7 +35,7 @@ Confinement confinement_of(const Config& config, uint64_t keep) {
   if (!config.pin.empty()) {
     needs.changes.push_back(config.pin);
     needs.changes.push_back(config.state_directory);
-    needs.removes_directories_from.push_back(directory_of(config.pin));
+    needs.removes_directories_from.push_back(parent_of(config.pin));
   }
   return needs;
 }

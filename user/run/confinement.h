@@ -10,7 +10,4 @@ namespace flowmeter {
 // keep: capabilities (ops/privileges.h).
 Confinement confinement_of(const Config& config, uint64_t keep);
 
-// The directory that holds this path.
-std::string directory_of(const std::string& path);
-
 }  // namespace flowmeter

@@ -144,8 +144,7 @@ class LiveRun final : public Unfinished {
         flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
         interfaces_->check();
         if (Status status = find_unannounced(now); !status) return status;
-        if (Status status = commits_.keep_flows(LiveFlows::Copied::kChanges); !status)
-          return status;
+        if (Status status = commits_.keep_flows(); !status) return status;
       }
       if (config_.print && now >= next_summary) {
         next_summary = now + kSummaryEvery;
@@ -198,7 +197,6 @@ class LiveRun final : public Unfinished {
   uint64_t rows_unwritten() const override { return rows_.sink().rows_unwritten(); }
 
  private:
-  static constexpr uint64_t kLongestWait = FM_SECOND_NS / 4;
   static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
   static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
 
@@ -412,7 +410,8 @@ class LiveRun final : public Unfinished {
     for (size_t i = 0; i < requests_.size();) {
       const size_t size = std::min(datapath_->answers_possible(), requests_.size() - i);
       if (size == 0) {
-        auto released = commits_.settle(ends_ || resuming_ ? commits_.patience_ns() : kLongestWait);
+        auto released = commits_.settle(ends_ || resuming_ ? commits_.patience_ns()
+                                                           : RowCommits::kLongestWaitNs);
         if (!released) return released.error();
         if (!*released) return Done{};
         continue;

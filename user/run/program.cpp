@@ -11,6 +11,7 @@
 #include "ops/network_namespace.h"
 #include "ops/signals.h"
 #include "output/flow_printer.h"
+#include "output/whole_file_names.h"
 #include "run/check.h"
 #include "run/confinement.h"
 #include "run/outputs.h"
@@ -39,7 +40,7 @@ Status check_pins_of_user(const Config& config) {
   const std::string& pins = config.pin;
   if (pins.empty() || ::access(pins.c_str(), W_OK | X_OK) == 0) return Done{};
   if (errno == ENOENT) {
-    const std::string parent = directory_of(pins);
+    const std::string parent = parent_of(pins);
     if (::access(parent.c_str(), X_OK) == 0) return Done{};
   }
   return Error{"--pin " + pins + ": user " + config.user +

@@ -129,13 +129,13 @@ Status RowCommits::checked(Status written) {
   return written;
 }
 
-Status RowCommits::keep_flows(LiveFlows::Copied which) {
+Status RowCommits::keep_flows() {
   if (!kept_) return Done{};
-  auto settled = settle(FM_SECOND_NS / 4);
+  auto settled = settle(kLongestWaitNs);
   if (!settled) return settled.error();
   // The copy must be of the moment of a commit: records after it are read again.
   if (!*settled || datapath_->advanced()) return Done{};
-  copy_flows(which);
+  copy_flows(LiveFlows::Copied::kChanges);
   return Done{};
 }
 

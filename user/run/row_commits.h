@@ -35,6 +35,8 @@ class RowCommits {
 
   // Writes rows and releases records, as far as possible now. Reports a failed output once.
   Status commit();
+  // The longest wait for an output during the run. The streams hold what comes meanwhile.
+  static constexpr uint64_t kLongestWaitNs = FM_SECOND_NS / 4;
   // Waits until all rows so far are committed; returns whether they are.
   Result<bool> settle(uint64_t longest_ns);
   // The same, for the time that a slow output has at the end.
@@ -46,7 +48,7 @@ class RowCommits {
 
   // Copies the open flows for the next daemon, if all rows can be committed soon. A failure of the
   // copy is told once; the next daemon then does without the times.
-  Status keep_flows(LiveFlows::Copied which);
+  Status keep_flows();
   // Leaves all to the next daemon. If the last rows cannot be written, that goes on from the last
   // commit, as after a kill.
   Status hand_over();

@@ -157,12 +157,7 @@ class Foreign(live_cases.Live):
                           name=options.pop("name", hook), **options)
 
     def own_links(self, live):
-        ids = set()
-        for fd in os.listdir(f"/proc/{live.process.pid}/fdinfo"):
-            with contextlib.suppress(FileNotFoundError), \
-                    open(f"/proc/{live.process.pid}/fdinfo/{fd}", encoding="ascii") as info:
-                ids.update(re.findall(r"^link_id:\s*(\d+)", info.read(), re.M))
-        return sorted(ids, key=int)
+        return sorted((number for kind, number in live.bpf_objects() if kind == "link"), key=int)
 
 
 class SameRows(Foreign):

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Shared by the tests of --pin: meters that one after the other go on with the same flows, and traffic."""
-import contextlib
 import datetime
 import os
 import re
 import signal
-import subprocess
 import time
 
 import live_cases
@@ -92,19 +90,6 @@ class Pinned(live_cases.Live):
                                        msg=f"{column} of {key}")
             starts = [datetime.datetime.fromisoformat(each["timestamp"]) for each in (row, expected[key])]
             self.assertLess(abs(starts[0] - starts[1]).total_seconds(), CLOCK_SLACK_S, f"timestamp of {key}")
-
-    def objects(self, live):
-        """Kinds and ids of the BPF objects that the process holds."""
-        found = set()
-        for fd in os.listdir(f"/proc/{live.process.pid}/fdinfo"):
-            with contextlib.suppress(FileNotFoundError), \
-                    open(f"/proc/{live.process.pid}/fdinfo/{fd}", encoding="ascii") as info:
-                found.update(re.findall(r"^(link|prog|map)_id:\s*(\d+)", info.read(), re.M))
-        return found
-
-    def exists(self, kind, number):
-        return subprocess.run(["bpftool", kind, "show", "id", number], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL).returncode == 0
 
 
 class Talkers:

@@ -211,24 +211,24 @@ class Restart(Pinned):
     def test_never_started_again(self):
         """Only pinned objects remain. Removing the directory ends them."""
         first = self.pinned("first").wait_attached()
-        objects = self.objects(first)
+        objects = first.bpf_objects()
         self.kill(first)
         links = {number for kind, number in objects if kind == "link"}
         self.assertEqual(len(links), 2)
         for link in links:
-            self.assertTrue(self.exists("link", link))
+            self.assertTrue(meter.bpf_object_exists("link", link))
         shutil.rmtree(self.pins)
-        meter.wait_for("all are gone", lambda: not [each for each in objects if self.exists(*each)])
+        meter.wait_for("all are gone", lambda: not [each for each in objects if meter.bpf_object_exists(*each)])
         self.pair.a.run("ping", "-q", "-c", "1", B4)
 
     def test_unpin(self):
         live = self.pinned("live", "--unpin").wait_attached()
-        objects = self.objects(live)
+        objects = live.bpf_objects()
         self.assertEqual({kind for kind, _ in objects}, {"link", "prog", "map"})
         self.assertEqual(len(self.pinned_links()), 2)
         Talkers(self).talk()
         self.end(live)
-        meter.wait_for("all are gone", lambda: not [each for each in objects if self.exists(*each)])
+        meter.wait_for("all are gone", lambda: not [each for each in objects if meter.bpf_object_exists(*each)])
 
     def test_a_restart_is_no_end(self):
         """SIGUSR2 says that another run follows, so --unpin waits for that one."""
