@@ -28,7 +28,7 @@ def compare(context, veth, datapath, pairs, seconds):
             if not with_meter:
                 without.append(iperf3_run(veth, seconds))
                 continue
-            with Meter(context, veth, None, datapath) as meter:
+            with Meter(context.build, veth, None, datapath) as meter:
                 metered.append(iperf3_run(veth, seconds))
                 counts.append(meter.stop())
         note(f"iperf3: {datapath}, pair {turn + 1} of {pairs}")

@@ -4,7 +4,7 @@ import pathlib
 import sys
 import time
 
-from .rounds import DATAPATHS, Part, note, rotated, spread, table
+from .rounds import CPU_TO_BASELINE, DATAPATHS, Part, note, ratios, rotated, spread, table
 from .veth import Meter, Veth, account_cells, bench_cpus, send_live_frames
 
 SUSTAINED = ("--rate", 1_200_000)
@@ -19,7 +19,7 @@ def busy_seconds(cpu):
     sys.exit(f"bench: no cpu{cpu} in /proc/stat")
 
 
-def load_run(context, veth, datapath, seconds, *rate):
+def load_run(context, build, veth, datapath, seconds, *rate):
     """Sends 64-byte UDP packets of 65,536 flows. Returns the sender's report, the busy seconds of its CPU, the daemon's CPU
     seconds, and the daemon's account. datapath: None runs no meter."""
     sender_cpu, daemon_cpu = bench_cpus()
@@ -31,7 +31,7 @@ def load_run(context, veth, datapath, seconds, *rate):
 
     if datapath is None:
         return *send(), 0, None
-    with Meter(context, veth, daemon_cpu, datapath) as meter:
+    with Meter(build, veth, daemon_cpu, datapath) as meter:
         before = meter.cpu_seconds()
         sent, busy = send()
         time.sleep(0.2)
@@ -41,35 +41,51 @@ def load_run(context, veth, datapath, seconds, *rate):
 
 def long_run(context, veth, datapath, rate):
     note(f"load: {datapath}, {context.seconds} s, {' '.join(map(str, rate)) or 'unlimited'}")
-    sent, _, used, counts = load_run(context, veth, datapath, context.seconds, *rate)
+    sent, _, used, counts = load_run(context, context.build, veth, datapath, context.seconds, *rate)
     return [datapath, f"{rate[1]:,}" if rate else "unlimited", f"{sent['sent'] / sent['seconds']:,.0f}",
             f"{sent['dropped']:,}", f"{1e6 * used / sent['sent']:.3f}", *account_cells(sent["sent"], [counts])]
 
 
-def lines_of(samples):
-    kernel = {datapath: [1e6 * busy / sent["sent"] for sent, busy, _, _ in of_datapath]
-              for datapath, of_datapath in samples.items()}
-    for datapath, of_datapath in samples.items():
-        sent, _, used, counts = zip(*of_datapath)
+def kernel_us(of_run):
+    """CPU us per packet of the sending CPU, in each round."""
+    return [1e6 * busy / sent["sent"] for sent, busy, _, _ in of_run]
+
+
+def daemon_us(of_run):
+    return [1e6 * used / sent["sent"] for sent, _, used, _ in of_run]
+
+
+def both_us(of_run):
+    return [kernel + daemon for kernel, daemon in zip(kernel_us(of_run), daemon_us(of_run))]
+
+
+def lines_of(samples, builds):
+    build, *others = builds
+    without = samples[build, None]
+    for datapath in [None] + DATAPATHS:
+        of_run = samples[build, datapath]
+        sent, _, _, counts = zip(*of_run)
         cells = [datapath or "no meter", spread([s["sent"] / s["seconds"] / 1e6 for s in sent]),
-                 spread(kernel[datapath], 1, 3)]
+                 spread(kernel_us(of_run), 1, 3)]
         if datapath:
-            hooks = [a - b for a, b in zip(kernel[datapath], kernel[None])]
-            daemon = [1e6 * u / s["sent"] for u, s in zip(used, sent)]
+            hooks = [a - b for a, b in zip(kernel_us(of_run), kernel_us(without))]
+            daemon = daemon_us(of_run)
             cells += [spread(hooks, 1, 3), spread(daemon, 1, 3), spread([h + d for h, d in zip(hooks, daemon)], 1, 3),
-                      *account_cells(sum(s["sent"] for s in sent), counts)]
+                      *account_cells(sum(s["sent"] for s in sent), counts),
+                      *[ratios(both_us(of_run), both_us(samples[other, datapath])) for other in others]]
         else:
-            cells += ["-"] * 6
+            cells += ["-"] * (6 + len(others))
         yield cells
 
 
 def bench(context):
     seconds = 2 if context.quick else 5
-    samples = {datapath: [] for datapath in [None] + DATAPATHS}
+    builds = context.compared_builds
+    samples = {(context.build, None): [], **{(build, datapath): [] for datapath in DATAPATHS for build in builds}}
     with Veth() as veth:
         for turn in range(context.rounds):
-            for datapath in rotated(samples, turn):
-                samples[datapath].append(load_run(context, veth, datapath, seconds))
+            for build, datapath in rotated(samples, turn):
+                samples[build, datapath].append(load_run(context, build, veth, datapath, seconds))
             note(f"load: round {turn + 1} of {context.rounds}")
         long_runs = [long_run(context, veth, datapath, rate) for datapath in DATAPATHS for rate in ((), SUSTAINED)]
     return ["64-byte UDP packets of 65,536 flows in pseudo-random order, sent into a veth by live frames of an XDP program, as "
@@ -78,7 +94,8 @@ def bench(context):
             "included) minus the same without the meter in the same round; it includes everything that runs on that CPU. The "
             "daemon's is from /proc/PID/task/*/schedstat. Target: at most 0.5 us in total.\n\n" +
             table(["datapath", "Mpackets/s", "us CPU/packet, sending CPU", "of that, hooks", "daemon us CPU/packet",
-                   "hooks and daemon", "seen of sent", "in no row", "events lost"], list(lines_of(samples))) +
+                   "hooks and daemon", "seen of sent", "in no row", "events lost",
+                   *[f"{CPU_TO_BASELINE}, sending and daemon" for _ in builds[1:]]], list(lines_of(samples, builds))) +
             f"\n{context.seconds} s each. Target: 1,200,000 packets/s without a lost event.\n\n" +
             table(["datapath", "packets/s requested", "packets/s", "dropped before the hook", "daemon us CPU/packet",
                    "seen of sent", "in no row", "events lost"], long_runs)]

@@ -50,7 +50,7 @@ def hold_flows(context, veth, datapath, flows):
     """Returns the flows held, the daemon's resident bytes, and the line of the table."""
     sender_cpu, daemon_cpu = bench_cpus()
     note(f"memory: {datapath}, {flows:,} flows")
-    with Meter(context, veth, daemon_cpu, datapath, ["--max-flows", str(context.max_flows)]) as meter:
+    with Meter(context.build, veth, daemon_cpu, datapath, ["--max-flows", str(context.max_flows)]) as meter:
         sent = send_live_frames(context, veth, sender_cpu, "--rate", 200_000, "--flows",
                                 1 << (flows - 1).bit_length(), "--packets", flows)
         time.sleep(0.5)

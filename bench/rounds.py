@@ -16,6 +16,11 @@ FLOWS = [("1k", 1_000), ("100k", 100_000), ("1M", 1_000_000)]
 PYTHON = interpreter.DEBIAN  # has the packages that install-dependencies installs
 DATAPATHS = ["events", "kernel"]  # values of --datapath
 TO_BASELINE = "time, ratio to baseline"
+CPU_TO_BASELINE = "CPU, ratio to baseline"
+
+
+def meter_of(build):
+    return build / "flowmeter-ebpf"
 
 
 @dataclasses.dataclass
@@ -33,16 +38,20 @@ class Context:
 
     @property
     def meter(self):
-        return self.build / "flowmeter-ebpf"
+        return meter_of(self.build)
 
     @property
     def tools(self):
         return self.build / "bench"
 
     @property
+    def compared_builds(self):
+        """The build of this commit and, if there is a baseline, of that one."""
+        return [self.build] + ([self.baseline] if self.baseline else [])
+
+    @property
     def compared_tools(self):
-        """The tools of this commit and, if there is a baseline, of that one."""
-        return [self.tools] + ([self.baseline / "bench"] if self.baseline else [])
+        return [build / "bench" for build in self.compared_builds]
 
     @property
     def live_frames(self):

@@ -127,8 +127,8 @@ def parse_arguments():
     parser.add_argument("--max-flows", type=int, default=120000, help="for memory: default 120000")
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build-bench")
     parser.add_argument("--baseline", type=pathlib.Path, metavar="DIR",
-                        help="also run the steps and the kernel part of this build directory of another commit (built by its "
-                             "scripts/bench), in the same rounds, and print ratios")
+                        help="also run the parts steps, kernel, live and load of this build directory of another commit (built "
+                             "by its scripts/bench), in the same rounds, and print ratios")
     parser.add_argument("--write-doc", action="store_true", help="write the results of these parts into docs/benchmarks.md")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
@@ -143,9 +143,9 @@ def parse_arguments():
     if options.write_doc and (options.quick or options.baseline):
         parser.error("--write-doc cannot be used with --quick or --baseline")
     if options.baseline:
-        for tool in ("replay_bench", "datapath_bench"):
-            if not (options.baseline / "bench" / tool).exists():
-                parser.error(f"{options.baseline} has no bench/{tool}: build it there with scripts/bench")
+        for tool in ("bench/replay_bench", "bench/datapath_bench", "flowmeter-ebpf"):
+            if not (options.baseline / tool).exists():
+                parser.error(f"{options.baseline} has no {tool}: build it there with scripts/bench")
         if options.baseline.resolve() == options.build_dir.resolve():
             parser.error("--baseline is the build directory of this commit")
     return options

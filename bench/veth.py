@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from .rounds import output, run, tmpfs
+from .rounds import meter_of, output, run, tmpfs
 
 ADDRESSES = ("192.0.2.1", "192.0.2.2")  # sender, metered
 
@@ -64,13 +64,13 @@ def wait_for(stream, text, seconds):
 
 
 class Meter:
-    """The program, metering one end of a veth. It is stopped at the end, also after an error."""
+    """The program of a build, metering one end of a veth. It is stopped at the end, also after an error."""
 
-    def __init__(self, context, veth, cpu, datapath="events", arguments=()):
+    def __init__(self, build, veth, cpu, datapath="events", arguments=()):
         self.memory = tmpfs()
         chosen = ["--datapath", datapath] if datapath != "events" else []
         self.process = subprocess.Popen(
-            veth.command(1, cpu, context.meter, "-v", "-i", "metered", "-c", f"{self.memory.name}/rows.csv", *chosen,
+            veth.command(1, cpu, meter_of(build), "-v", "-i", "metered", "-c", f"{self.memory.name}/rows.csv", *chosen,
                          *arguments),
             stderr=subprocess.PIPE, bufsize=0)
 
