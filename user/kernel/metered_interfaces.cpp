@@ -320,6 +320,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
 void MeteredInterfaces::check_places(uint64_t grace_ns) {
   std::vector<InterfaceCounters> counters;
   for (auto& [index, metered] : metered_) {
+    std::optional<LinkCounters> now;
     for (auto& [hook, attachment, moved, warned, sent] : metered.hooks) {
       if (warned) continue;
       if (!attachment.in_place()) {
@@ -336,7 +337,8 @@ void MeteredInterfaces::check_places(uint64_t grace_ns) {
                                      [&](const auto& each) { return each.index == index; });
       moved = ours == counters.end() || ours->hook[hook].buffers > 0;
       if (moved || monotonic_ns() - metered.since_ns < grace_ns) continue;
-      auto now = link_counters(index);
+      if (!now)
+        if (auto read = link_counters(index)) now = *read;
       if (now &&
           link_packets(*now, hook) - link_packets(metered.at_attach, hook) >= kEnoughToKnow) {
         warned = true;
@@ -351,19 +353,24 @@ void MeteredInterfaces::check_places(uint64_t grace_ns) {
 }
 
 void MeteredInterfaces::check_sent(uint64_t grace_ns) {
-  // Each costs two system calls, and no drain should wait for a thousand of them.
+  // A look at an interface takes some 50 us, which is much for one that carries nothing, and no
+  // drain should wait for a thousand of them.
+  constexpr uint64_t kEvery = 10 * FM_SECOND_NS;
   constexpr size_t kAtOnce = 16;
+  const bool last = grace_ns == 0;
+  const uint64_t now_ns = monotonic_ns();
   // The kernel's counters are read before the program's, which a packet passes first.
   std::vector<std::pair<Metered*, uint64_t>> interfaces;
   auto next = metered_.lower_bound(next_checked_);
-  for (size_t left = grace_ns == 0 ? metered_.size() : std::min(kAtOnce, metered_.size()); left > 0;
+  for (size_t left = metered_.size(); left > 0 && (last || interfaces.size() < kAtOnce);
        left--, next++) {
     if (next == metered_.end()) next = metered_.begin();
     Metered& metered = next->second;
     // A bond counts what its ports send, also if they send it by themselves.
-    if (metered.interface.rank == rank_of_kind("bond") ||
-        monotonic_ns() - metered.since_ns < grace_ns)
+    if (metered.interface.rank == rank_of_kind("bond") || now_ns - metered.since_ns < grace_ns ||
+        (now_ns < metered.sent_due_ns && !last))
       continue;
+    metered.sent_due_ns = now_ns + kEvery;
     if (auto now = link_counters(next->first))
       interfaces.emplace_back(&metered, now->tx_packets - metered.at_attach.tx_packets);
   }

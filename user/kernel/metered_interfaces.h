@@ -95,6 +95,7 @@ class MeteredInterfaces final : public InterfaceNames {
     LinkCounters at_attach;
     LinkCounters since;  // the account's: at the first attempt to attach, if that is known
     uint64_t since_ns = 0;
+    uint64_t sent_due_ns = 0;  // check_sent()
   };
   // An interface that could not be attached for want of descriptors or memory.
   struct Waiting {
