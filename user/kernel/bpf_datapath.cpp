@@ -181,7 +181,10 @@ Status BpfDatapath::prepare(const Config& config) {
     return Done{};
   }
   // Files and rows go on where another version has left them.
-  if (earlier_) journal->commit[0] = earlier_->last_commit();
+  if (earlier_) {
+    journal->commit[0] = earlier_->last_commit();
+    journal->ended = earlier_->has_ended();
+  }
   journal->commit[0].taken_over = 0;
   *journal_ = *journal;
   return pin_directory_.empty() ? Status(Done{}) : pin_maps();

@@ -9,6 +9,7 @@ import cases
 import meter
 import namespaces
 import other_version
+from namespaces import A4, B4
 from restart_cases import Pinned
 from restart_load_test import Load, by_flow, packets_by_flow
 
@@ -95,6 +96,20 @@ class Upgrade(Versions):
     def test_other_options(self):
         self.upgrade(self.kill, "--flow-map", "lru", "--event-memory", "32",
                      later=("--datapath", "kernel", "--max-flows", "100000", "--event-memory", "16"))
+
+    def test_rows_of_others_stay(self):
+        """Those that follow the last row of a program that has ended in order."""
+        earlier = self.earlier().wait_attached()
+        self.udp(self.pair.a, A4, 42000).sendto(b"x", (B4, 1000))
+        self.stop(earlier)
+        with open(self.csv, "r+", encoding="utf-8") as file:
+            others = ",".join(["9"] * len(file.readline().split(","))) + "\n"
+            file.seek(0, os.SEEK_END)
+            file.write(others)
+        done = self.meters("later", "--unpin").wait_attached().stop()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        with open(self.csv, encoding="utf-8") as file:
+            self.assertIn(others, file.readlines()[1:])
 
     def moments(self):
         """Conditions that become true one after the other, while the maps of both versions are pinned."""
