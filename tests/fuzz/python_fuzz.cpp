@@ -28,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (::pwrite(file, data, size, 0) != static_cast<ssize_t>(size)) return 0;
   auto reader = CaptureReader::open(path);
   if (!reader) return 0;
-  auto engine = PythonEngine::open("/dev/null", "", 3);  // a limit so low that flows are forced out
+  auto engine = PythonEngine::open("/dev/null", "", /*max_flows=*/3, {},
+                                   nullptr);  // so few that flows are forced out
   require(static_cast<bool>(engine));
   PythonDissector dissector;
   dissector.begin(*reader);

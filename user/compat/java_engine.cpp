@@ -9,11 +9,14 @@ namespace flowmeter {
 
 Result<std::unique_ptr<CompatEngine>> JavaEngine::open(const std::string& path,
                                                        const std::string& fields,
-                                                       uint32_t max_flows) {
+                                                       uint32_t max_flows,
+                                                       const OutputFile::Options& options,
+                                                       Host* host) {
   if (!fields.empty())
     return usage_error(
         "--compat java writes all columns, as the original does: leave out --fields");
-  auto output = OutputFile::open(path, std::max(kMaxJavaRow, kJavaHeader.size() + 1));
+  const size_t bound = std::max(kMaxJavaRow, kJavaHeader.size() + 1);
+  auto output = OutputFile::open(path, bound, options, host);
   if (!output) return output.error();
   return std::unique_ptr<CompatEngine>(new JavaEngine(max_flows, std::move(*output)));
 }
@@ -44,7 +47,7 @@ void JavaEngine::count(JavaPacketClass packet_class, const JavaPacket& packet) {
 
 Status JavaEngine::finish() {
   flows_.end_capture();
-  return flows_.output().flush();
+  return flows_.output().finish();
 }
 
 bool JavaEngine::balanced() const {

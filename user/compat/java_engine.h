@@ -19,7 +19,8 @@ class JavaEngine final : public CompatEngine {
  public:
   // path "-" is standard output. Fails if columns are chosen.
   static Result<std::unique_ptr<CompatEngine>> open(const std::string& path,
-                                                    const std::string& fields, uint32_t max_flows);
+                                                    const std::string& fields, uint32_t max_flows,
+                                                    const OutputFile::Options& options, Host* host);
 
   void begin(CaptureReader& capture) override;
   bool add(const CapturedFrame& frame) override;

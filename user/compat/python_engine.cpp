@@ -5,10 +5,13 @@ namespace flowmeter {
 
 Result<std::unique_ptr<CompatEngine>> PythonEngine::open(const std::string& path,
                                                          const std::string& fields,
-                                                         uint32_t max_flows) {
+                                                         uint32_t max_flows,
+                                                         const OutputFile::Options& options,
+                                                         Host* host) {
   auto row = PythonRow::make(fields);
   if (!row) return row.error();
-  auto output = OutputFile::open(path, 2 * PythonRow::kMaxText);  // the header and one row
+  constexpr size_t kBound = 2 * PythonRow::kMaxText;  // the header and one row
+  auto output = OutputFile::open(path, kBound, options, host);
   if (!output) return output.error();
   return std::unique_ptr<CompatEngine>(
       new PythonEngine(max_flows, std::move(*row), std::move(*output)));

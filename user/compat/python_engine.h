@@ -17,7 +17,8 @@ class PythonEngine final : public CompatEngine {
  public:
   // fields: comma-separated, empty for all. path "-" is standard output.
   static Result<std::unique_ptr<CompatEngine>> open(const std::string& path,
-                                                    const std::string& fields, uint32_t max_flows);
+                                                    const std::string& fields, uint32_t max_flows,
+                                                    const OutputFile::Options& options, Host* host);
 
   void begin(CaptureReader& capture) override;
   bool add(const CapturedFrame& frame) override;

@@ -260,7 +260,7 @@ Status PythonFlows::flush() {
 Status PythonFlows::finish() {
   settle();
   while (oldest_ != kNone) close(oldest_);
-  return output_.flush();
+  return output_.finish();
 }
 
 }  // namespace flowmeter

@@ -20,7 +20,6 @@ class FileSink final : public RecordSink {
     // What happens to the rows that are in the file: new ones are appended to them, or the first
     // flush replaces them.
     bool appends = false;
-    RowQueue::Duration patience{};  // at the end: OutputFile::finish()
   };
 
   // Creates or opens path ("-" is standard output). The format's header comes first. Requires: host
@@ -34,8 +33,7 @@ class FileSink final : public RecordSink {
                     : OutputFile::open(path, header.size() + format->bound(), options, &host);
     if (!file) return file.error();
     if (!file->has_header()) file->end_header(std::copy(header.begin(), header.end(), file->at()));
-    return std::unique_ptr<FileSink>(
-        new FileSink(std::move(*file), std::move(format), options.patience));
+    return std::unique_ptr<FileSink>(new FileSink(std::move(*file), std::move(format)));
   }
 
   static Result<std::unique_ptr<FileSink>> open(const std::string& path,
@@ -48,7 +46,7 @@ class FileSink final : public RecordSink {
   }
   bool failed() const override { return file_.failed(); }
   Status flush() override { return file_.flush(); }
-  Status finish() override { return file_.finish(patience_); }
+  Status finish() override { return file_.finish(); }
 
   Status retry() override { return file_.retry(); }
   Status resume(std::span<const fm_output_position> committed) override {
@@ -65,12 +63,11 @@ class FileSink final : public RecordSink {
   uint64_t rows_written() const { return file_.rows_written(); }
 
  private:
-  FileSink(OutputFile file, std::unique_ptr<RowFormat> format, RowQueue::Duration patience)
-      : file_(std::move(file)), format_(std::move(format)), patience_(patience) {}
+  FileSink(OutputFile file, std::unique_ptr<RowFormat> format)
+      : file_(std::move(file)), format_(std::move(format)) {}
 
   OutputFile file_;
   std::unique_ptr<RowFormat> format_;
-  RowQueue::Duration patience_;
 };
 
 }  // namespace flowmeter

@@ -198,8 +198,8 @@ Status OutputFile::retry() {
   return write_error_ == 0 ? Done{} : result();
 }
 
-Status OutputFile::finish(RowQueue::Duration patience) {
-  const auto deadline = RowQueue::now() + patience;
+Status OutputFile::finish() {
+  const auto deadline = RowQueue::now() + options_.patience;
   for (;;) {
     (void)!flush();
     if (filled_ == 0) break;

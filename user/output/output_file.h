@@ -36,6 +36,8 @@ class OutputFile {
     size_t most_waiting = 0;
     // Rows are written only by flush(), and wait for it without a limit (RecordSink::resume).
     bool commits = false;
+    // How long finish() tries to write what waits.
+    RowQueue::Duration patience{};
   };
 
   // Creates path, or replaces its contents at the first flush ("-" is standard output). row_bound:
@@ -71,8 +73,8 @@ class OutputFile {
   bool failed() const { return write_error_ != 0; }
   // Writes the rows, or tries again. Without any rows, this makes the file empty.
   Status flush();
-  // Writes what waits; tries for this long.
-  Status finish(RowQueue::Duration patience);
+  // Writes the last rows, and tries for `patience`.
+  Status finish();
 
   // RecordSink::retry(), resume(), safe(), full() and positions().
   Status retry();

@@ -60,39 +60,44 @@ Status check_are_text(const std::vector<std::string>& paths) {
   return Done{};
 }
 
+size_t queue_bytes(const OutputOptions& options) {
+  return size_t{options.queue_mib} << 20;
+}
+
+RowQueue::Duration patience(const OutputOptions& options) {
+  return RowQueue::seconds(options.drain_s);
+}
+
+// With `block`, the run would wait for the disk.
+bool waits_for_disk(const OutputOptions& options) {
+  return options.commits || *options.on_full == OnFull::kDrop;
+}
+
 // Adds the sinks to a group. Their kind depends on whether writes may block.
 struct Opening {
   const OutputOptions& options;
   SinkGroup& group;
   Host& host;
 
-  size_t queue_bytes() const { return size_t{options.queue_mib} << 20; }
-  RowQueue::Duration drain() const { return RowQueue::seconds(options.drain_s); }
-  // With `block`, the run would wait for the disk.
-  bool waits_for_disk() const { return options.commits || *options.on_full == OnFull::kDrop; }
-
-  void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer,
-             RowQueue::Duration patience) {
+  void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer) {
     const bool commits = options.commits && writer->keeps_rows();
-    const QueuedSink::Options how{queue_bytes(), *options.on_full, patience, commits};
+    const QueuedSink::Options how{queue_bytes(options), *options.on_full, patience(options),
+                                  commits};
     group.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
   }
 
   Status open_path(const std::string& path, std::unique_ptr<RowFormat> format) {
     if (is_whole_file(path, options)) {
       // Compression and synchronising to the disk take time, so it gets a separate thread.
-      const WholeFiles::Options how{options.rotation, waits_for_disk(), options.commits,
+      const WholeFiles::Options how{options.rotation, waits_for_disk(options), options.commits,
                                     options.commits && !options.overwrite};
       auto files = WholeFiles::open(path, *format, how, host);
       if (!files) return files.error();
-      queue(std::move(format), std::move(*files), drain());
+      queue(std::move(format), std::move(*files));
     } else if (options.on_full == OnFull::kBlock || waits_for_nobody(path)) {
-      FileSink::Options how;
-      how.buffer_bytes = size_t{options.buffer_kib} << 10;
-      how.most_waiting = waits_for_disk() ? queue_bytes() : 0;
-      how.commits = options.commits;
-      how.appends = (options.commits || options.is_default_file) && !options.overwrite;
-      how.patience = drain();
+      const FileSink::Options how{
+          file_options(options),
+          (options.commits || options.is_default_file) && !options.overwrite};
       auto sink = FileSink::open(path, std::move(format), host, how);
       if (!sink) return sink.error();
       group.add(std::move(*sink));
@@ -100,7 +105,7 @@ struct Opening {
       // The metering must not wait for the reader.
       auto stream = StreamWriter::open(path, *format);
       if (!stream) return stream.error();
-      queue(std::move(format), std::move(*stream), drain());
+      queue(std::move(format), std::move(*stream));
     }
     return Done{};
   }
@@ -116,7 +121,7 @@ struct Opening {
     auto writers = kind.open(targets, options, host);
     if (!writers) return writers.error();
     for (std::unique_ptr<RowWriter>& writer : *writers)
-      queue(kind.format(options, columns), std::move(writer), drain());
+      queue(kind.format(options, columns), std::move(writer));
     return Done{};
   }
 };
@@ -125,6 +130,13 @@ struct Opening {
 
 bool is_whole_file(const std::string& path, const OutputOptions& options) {
   return path != "-" && (options.rotation || !compression_suffix(path).empty());
+}
+
+OutputFile::Options file_options(const OutputOptions& options) {
+  return {.buffer_bytes = size_t{options.buffer_kib} << 10,
+          .most_waiting = waits_for_disk(options) ? queue_bytes(options) : 0,
+          .commits = options.commits,
+          .patience = patience(options)};
 }
 
 Status check_outputs(const OutputOptions& options) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "features/column.h"
+#include "output/output_file.h"
 #include "output/output_kind.h"
 #include "output/sink_group.h"
 
@@ -16,6 +17,9 @@ Status check_outputs(const OutputOptions& options);
 
 // Whether it is a rotated or compressed file, which is made beside its path and then renamed.
 bool is_whole_file(const std::string& path, const OutputOptions& options);
+
+// How a file that is neither rotated nor compressed is written. Requires: settle_options().
+OutputFile::Options file_options(const OutputOptions& options);
 
 // Opens all of them. Requires: settle_options() was called, no privilege has been given up, no
 // thread is running, and host outlives them.

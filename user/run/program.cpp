@@ -20,9 +20,10 @@
 namespace flowmeter {
 namespace {
 
-Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config) {
+Result<std::unique_ptr<CompatEngine>> open_compat_engine(const Config& config, Host& host) {
   const auto open = config.compat == Compat::kPython ? PythonEngine::open : JavaEngine::open;
-  return open(config.outputs.targets.front().where, config.fields, config.max_flows);
+  return open(config.outputs.targets.front().where, config.fields, config.max_flows,
+              file_options(config.outputs), &host);
 }
 
 // The feature set's default file, which is announced because the user has not named it.
@@ -62,7 +63,7 @@ Status prepare(const Config& config, Host& host) {
 ExitCode run_compat(const Config& config, Host& host) {
   if (Status prepared = prepare(config, host); !prepared) return fail(host, prepared.error());
   handle_signals();
-  auto engine = open_compat_engine(config);
+  auto engine = open_compat_engine(config, host);
   if (!engine) return fail(host, engine.error());
   const ExitCode code =
       config.live() ? run_live(config, **engine, host) : run_replay(config, **engine, host);

@@ -116,6 +116,21 @@ class FullDisk(live_cases.Live):
     def test_rotated(self):
         self.waits_for_space(("live-",), "-c", "/live.csv", "--rotate", "100KB")
 
+    def test_compat(self):
+        """The rows of another program wait as well."""
+        live = self.start_on_disk("-c", "/live.csv", "--compat", "python", "--drain", "60")
+        self.fill()
+        for first in range(20000, 21200, 300):
+            self.send(first, 300)
+        live.process.send_signal(signal.SIGTERM)
+        meter.wait_for("the full disk is noticed", lambda: "trying again" in live.err())
+        self.free()
+        done = live.wait()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        self.assertEqual(self.ports(self.rows("live.csv")), list(range(20000, 21200)))
+        account = self.accounts(done.err)["live.csv"]
+        self.assertEqual((account["rows"], account["waiting"], account["dropped"]), (account["written"], 0, 0))
+
     def test_until_the_end(self):
         """Rows are tried for --drain seconds; then they are lost, which is told. The file has whole rows."""
         live = self.start_on_disk("-c", "/live.csv", "--drain", "0.5")
