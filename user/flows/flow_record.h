@@ -89,6 +89,9 @@ class RecordSink {
   // Appends the ends of the files after the last flush(). Requires: safe().
   virtual void positions(std::vector<fm_output_position>& /*all*/) const {}
 
+  // The rows of the last flush() are part of a commit.
+  virtual void note_commit() {}
+
   // Rows that were written here and may not have left the process (Unfinished in base/host.h).
   virtual uint64_t rows_unwritten() const { return 0; }
   // The accounts of the rows: one line for each output.

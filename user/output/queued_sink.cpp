@@ -89,7 +89,6 @@ void QueuedSink::stop(RowQueue::Duration patience) {
 
 Status QueuedSink::flush() {
   if (!thread_.joinable()) start();
-  if (options_.commits) writer_->note_commit();
   hand_over();
   return failed_ ? result_ : Done{};
 }
@@ -104,6 +103,10 @@ bool QueuedSink::full() const {
 
 void QueuedSink::positions(std::vector<fm_output_position>& all) const {
   if (options_.commits) writer_->positions(all);
+}
+
+void QueuedSink::note_commit() {
+  if (options_.commits) writer_->note_commit();
 }
 
 Status QueuedSink::finish() {

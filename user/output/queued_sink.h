@@ -38,11 +38,10 @@ class RowWriter {
   // " files=2": what its account has in addition. Any thread may call it.
   virtual std::string account() const { return ""; }
 
-  // RecordSink::resume() and positions(), for a writer whose sink commits. Called only while no row
-  // is in the queue or in the writer's hands.
+  // RecordSink::resume(), positions() and note_commit(), for a writer whose sink commits. Called
+  // only while no row is in the queue or in the writer's hands.
   virtual Status resume(std::span<const fm_output_position> /*committed*/) { return Done{}; }
   virtual void positions(std::vector<fm_output_position>& /*all*/) const {}
-  // The rows written so far are part of a commit.
   virtual void note_commit() {}
 
  protected:
@@ -76,6 +75,7 @@ class QueuedSink final : public RecordSink {
   bool safe() const override;
   bool full() const override;
   void positions(std::vector<fm_output_position>& all) const override;
+  void note_commit() override;
   uint64_t rows_unwritten() const override {
     return rows_ + rows_buffered_ - writer_->written() - writer_->given_up() - dropped_;
   }

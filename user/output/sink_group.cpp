@@ -64,6 +64,10 @@ void SinkGroup::positions(std::vector<fm_output_position>& all) const {
   for (const Member& member : members_) member.sink->positions(all);
 }
 
+void SinkGroup::note_commit() {
+  for (const Member& member : members_) member.sink->note_commit();
+}
+
 uint64_t SinkGroup::rows_unwritten() const {
   uint64_t rows = 0;
   for (const Member& member : members_) rows += member.sink->rows_unwritten();

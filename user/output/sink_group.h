@@ -32,6 +32,7 @@ class SinkGroup final : public RecordSink {
   bool safe() const override;
   bool full() const override;
   void positions(std::vector<fm_output_position>& all) const override;
+  void note_commit() override;
   uint64_t rows_unwritten() const override;
   std::vector<std::string> accounts() const override;
 

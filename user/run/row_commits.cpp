@@ -92,6 +92,7 @@ void RowCommits::end_commit() {
   ends.resize(FM_JOURNAL_OUTPUTS);
   std::copy(ends.begin(), ends.end(), next_.outputs);
   datapath_->commit(next_);
+  rows_.sink().note_commit();
   marked_ = false;
 }
 
