@@ -7,6 +7,7 @@ import signal
 import time
 
 import meter
+import namespaces
 from http_server import CUT, LATE, SILENT
 
 FAILURES = (SILENT, CUT, LATE, 500, 503)
@@ -91,15 +92,36 @@ def mtu(chaos):
 
 def removed(chaos):
     """A wire that carries packets goes, and another one comes."""
-    world = chaos.world
-    old = world.random.choice(world.wires)
-    new = world.add_wire()
-    chaos.daemon.wait_metering(new.name)
-    new.doubtful = False
-    world.wires = [wire for wire in world.wires if wire is not old]
-    old.settle()
-    world.host.ip("link", "del", old.name)
-    meter.wait_for(f"{old.name} is released", lambda: f"stopped metering {old.name}:" in chaos.daemon.now.err())
+    old = chaos.world.random.choice(chaos.world.wires)
+    metered_wire(chaos)
+    without(chaos, old, lambda: chaos.world.host.ip("link", "del", old.name))
+
+
+def namespace_removed(chaos):
+    """A namespace comes and goes, as a container does, and with it the wire to it."""
+    container = chaos.world.namespace("c")
+    wire = metered_wire(chaos, container)
+    chaos.world.pause()
+
+    def remove():
+        namespaces.run("ip", "netns", "del", container.name)
+        wire.close_far()
+
+    without(chaos, wire, remove)
+
+
+def metered_wire(chaos, far=None):
+    wire = chaos.world.add_wire(far)
+    chaos.daemon.wait_metering(wire.name)
+    wire.doubtful = False
+    return wire
+
+
+def without(chaos, wire, remove):
+    chaos.world.wires = [each for each in chaos.world.wires if each is not wire]
+    wire.settle()
+    remove()
+    meter.wait_for(f"{wire.name} is released", lambda: f"stopped metering {wire.name}:" in chaos.daemon.now.err())
 
 
 def crowd(chaos):

@@ -128,6 +128,9 @@ class Restarts(Chaos):
     def test_stopped_server(self):
         self.chaos(*[events.stopped, events.server_hangs, events.server_stops] * 2, output=Http(self.world))
 
+    def test_killed_server(self):
+        self.chaos(*[events.killed, events.server_hangs, events.server_stops] * 2, output=Http(self.world))
+
     def test_refused(self):
         self.chaos(*[events.refused, events.stopped] * 3)
 
@@ -145,11 +148,16 @@ class Restarts(Chaos):
         self.chaos(*[events.killed, events.stopped, events.paused] * 2, beside=[other])
 
     def test_links(self):
-        self.chaos(*[events.killed, events.removed, events.offloads, events.renamed, events.stopped, events.crowd] * 2)
+        self.chaos(*[events.killed, events.removed, events.namespace_removed, events.offloads, events.renamed, events.stopped,
+                     events.crowd] * 2)
+
+    def test_payload(self):
+        self.chaos(*[events.killed, events.stopped] * 3, arguments=("--features", "realtime97"))
 
     def test_everything(self):
         self.chaos(*[events.killed, events.stopped, events.paused, events.few_files, events.refused, events.disk_full,
-                     events.removed, events.offloads, events.mtu, events.renamed, events.crowd] * 2, output=self.disk("flows.csv"))
+                     events.removed, events.namespace_removed, events.offloads, events.mtu, events.renamed, events.crowd] * 2,
+                   output=self.disk("flows.csv"))
 
 
 class Process(Chaos):
@@ -178,11 +186,18 @@ class Links(Chaos):
     def test_removed_datapath_kernel(self):
         self.chaos(*[events.removed] * 4, arguments=("--datapath", "kernel"))
 
+    def test_namespace_removed(self):
+        self.chaos(*[events.namespace_removed] * 4)
+
+    def test_namespace_removed_datapath_kernel(self):
+        self.chaos(*[events.namespace_removed, events.crowd] * 2, arguments=("--datapath", "kernel"))
+
     def test_crowd(self):
         self.chaos(*[events.crowd] * 4)
 
     def test_everything(self):
-        self.chaos(*[events.crowd, events.removed, events.offloads, events.mtu, events.renamed, events.paused] * 2)
+        self.chaos(*[events.crowd, events.removed, events.namespace_removed, events.offloads, events.mtu, events.renamed,
+                     events.paused] * 2)
 
 
 class Outputs(Chaos):

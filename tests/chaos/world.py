@@ -17,16 +17,16 @@ MAC = "02:00:00:{:02x}:{:02x}:0{}"
 
 
 class Wire:
-    """veth<number> of the metered side, joined with peer<number>. Its ends have no IPv6 and no ARP, so that it carries only
+    """veth<number> of the metered side, joined with peer<number> in the namespace `far`. Its ends have no IPv6 and no ARP, so that it carries only
     what is in the ledger."""
 
-    def __init__(self, world, number, segmented=True):
+    def __init__(self, world, number, far, segmented=True):
         self.world, self.number, self.name, self.peer = world, number, f"veth{number}", f"peer{number}"
         self.doubtful = False  # see Ledger
         macs = [MAC.format(number >> 8, number & 255, end) for end in (1, 2)]
         namespaces.run("ip", "link", "add", self.name, "netns", world.host.name, "address", macs[0], "type", "veth",
-                       "peer", "name", self.peer, "netns", world.far.name, "address", macs[1])
-        self.devices = (world.host, self.name), (world.far, self.peer)
+                       "peer", "name", self.peer, "netns", far.name, "address", macs[1])
+        self.devices = (world.host, self.name), (far, self.peer)
         for namespace, name in self.devices:
             namespace.run("ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off")
             namespace.ip("link", "set", "dev", name, "up")
@@ -59,14 +59,19 @@ class Wire:
         sent = self.world.ledger.buffers[self]
         meter.wait_for(f"{self.name} has what was sent", lambda: self.buffers_seen() >= sent)
 
+    def close_far(self):
+        """Its sockets there would keep the namespace."""
+        self.ends[1].socket.close()
+        if self.segmented:
+            self.segmented[1][0].close()
+
 
 class World:
     def __init__(self, case, seed, wires=1):
         self.case, self.random, self.ledger = case, random.Random(seed), Ledger()
-        self.host, self.far = namespaces.Namespace(case, "h"), namespaces.Namespace(case, "f")
-        for namespace in (self.host, self.far):
-            namespace.run("sh", "-c", "for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done")
-        self.wires = [Wire(self, number) for number in range(1, 1 + wires)]
+        self.host, self.far = self.namespace("h"), self.namespace("f")
+        self.wires = [Wire(self, number, self.far) for number in range(1, 1 + wires)]
+        self.newest = wires
         self.pins, self.state = self.mount("bpf", "bpf") + "/meter", self.private()
         self.out = case.path("out")
         os.mkdir(self.out, 0o777)
@@ -77,9 +82,15 @@ class World:
         self.case.addCleanup(directory.cleanup)
         return directory.name
 
-    def add_wire(self):
+    def namespace(self, who):
+        namespace = namespaces.Namespace(self.case, who)
+        namespace.run("sh", "-c", "for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done")
+        return namespace
+
+    def add_wire(self, far=None):
         """Its packets are doubtful until it is metered."""
-        wire = Wire(self, max(each.number for each in self.wires) + 1)
+        self.newest += 1
+        wire = Wire(self, self.newest, far or self.far)
         wire.doubtful = True
         self.wires = [*self.wires, wire]
         return wire
