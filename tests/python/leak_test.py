@@ -9,8 +9,9 @@ import pytest
 
 ENVIRONMENTS = "newest"
 
-# Reads the capture in the `ways`, one after the other, and prints by how many KiB the resident memory grew over the last 1,000 of
-# 1,200 times. A leaked batch of flows for each run would be some 100 MB, an object of Python some 100 KiB.
+# Reads the capture in the `ways`, one after the other, and prints by how many KiB the resident memory grew over each 500 of
+# 2,000 times, after 200. A leaked batch of flows for each run would be some 50 MB, an object of Python some 50 KiB. What is
+# kept for good, such as a cache, grows in some of the four: so the least of them counts.
 SCRIPT = """
 import contextlib, itertools, sys, warnings
 import flowmeter
@@ -26,13 +27,14 @@ ways = itertools.cycle(({ways}))
 for _ in range(200):
     with contextlib.suppress(ValueError, flowmeter.CaptureError):
         next(ways)()
-before = resident_kib()
-for _ in range(1000):
-    with contextlib.suppress(ValueError, flowmeter.CaptureError):
-        next(ways)()
-print(resident_kib() - before)
+for _ in range(4):
+    before = resident_kib()
+    for _ in range(500):
+        with contextlib.suppress(ValueError, flowmeter.CaptureError):
+            next(ways)()
+    print(resident_kib() - before)
 """
-MOST_KIB = 1024
+MOST_KIB = 32
 TO_THE_END = ["lambda: list(flowmeter.read(path))"]
 OTHERWISE = ["lambda: [flow.as_dict() for flow in flowmeter.read(path, features='netflowmeter114')]",
              "lambda: next(flowmeter.read(path))", "lambda: flowmeter.read(path)", "lambda: flowmeter.read(path).close()",
@@ -52,4 +54,5 @@ def test_a_thousand_runs(small, ways):
     done = subprocess.run([sys.executable, "-c", SCRIPT.format(ways=", ".join(ways) + ","), small], capture_output=True, text=True,
                           timeout=200, env={**os.environ, "MALLOC_ARENA_MAX": "1"})
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < MOST_KIB
+    grown = [int(line) for line in done.stdout.split()]
+    assert min(grown) < MOST_KIB, grown
