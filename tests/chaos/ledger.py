@@ -17,6 +17,8 @@ UDP_HEADERS = ETHERNET + 20 + 8
 FIN, SYN, PSH_ACK, ACK = 0x01, 0x02, 0x18, 0x10
 TICK_S = 0.01
 SEGMENT = 400
+REQUEST = b"GET /chaos HTTP/1.1\r\nHost: example.net\r\nUser-Agent: chaos\r\n\r\n"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 # The queue was full, or the interface is gone.
 REFUSED = (errno.ENOBUFS, errno.ENODEV, errno.ENXIO, errno.ENETDOWN, errno.EBADF, errno.ENETUNREACH)
 
@@ -64,7 +66,8 @@ class Flow:
             transport = ports + struct.pack("!HH", 8 + payload_bytes, 0)
         else:
             transport = ports + struct.pack("!IIBBHHH", 1, 1, 0x50, flags, 1000, 0, 0)
-        packet = ipv4(source, target, self.protocol, transport + bytes(payload_bytes))
+        payload = (RESPONSE if by_server else REQUEST)[:payload_bytes].ljust(payload_bytes, b"x")
+        packet = ipv4(source, target, self.protocol, transport + payload)
         self.traffic.send(self.wire, by_server, (source, target, source_port, target_port, self.protocol), packet)
 
     def datagrams(self, count):

@@ -10,7 +10,7 @@ import events
 import namespaces
 from daemon import Daemon
 from ledger import Traffic
-from outputs import Fifo, Files, Http
+from outputs import Fifo, Files, Http, Realtime
 from world import Clock, LittleMemory, World
 
 LABEL = "chaos"
@@ -27,7 +27,8 @@ class Chaos(cases.Case):
         self.world = World(self, seed, wires=2)
 
     def chaos(self, *happens, output=None, arguments=(), pinned=False, environment=(), beside=(), clock_steps=False):
-        """The events happen in random order, at random moments. beside: meters that run all the time, undisturbed."""
+        """The events happen in random order, at random moments. beside: meters that run all the time, undisturbed. Returns the
+        rows."""
         self.output = output or Files(self.world)
         self.daemon = Daemon(self.world, self.output, *arguments, pinned=pinned, environment=environment)
         daemons = [self.daemon, *beside]
@@ -40,6 +41,7 @@ class Chaos(cases.Case):
                 print(f"{self.world.ledger.packets.total()} packets, {len(rows)} rows, {done.account['lost']} lost")
             check.link_counters(self, self.world)
             check.nothing_left(self, self.world, *daemons)
+            return self.output.rows()
         except Exception:
             for run in (run for daemon in daemons for run in daemon.runs):
                 print(f"---- {run.name}\n{run.err()[-4000:]}")
@@ -85,7 +87,7 @@ class Restarts(Chaos):
     """With --pin. Whatever happens, the rows of all processes together are those of one that was never interrupted."""
 
     def chaos(self, *happens, **options):
-        super().chaos(*happens, pinned=True, **options)
+        return super().chaos(*happens, pinned=True, **options)
 
     def test_stopped(self):
         self.chaos(*[events.stopped] * 6)
@@ -152,7 +154,8 @@ class Restarts(Chaos):
                      events.crowd] * 2)
 
     def test_payload(self):
-        self.chaos(*[events.killed, events.stopped] * 3, arguments=("--features", "realtime97"))
+        rows = self.chaos(*[events.killed, events.stopped] * 3, arguments=("--features", "realtime97"), output=Realtime(self.world))
+        self.assertGreater(sum(row["method"] == "GET" for row in rows), 100)
 
     def test_everything(self):
         self.chaos(*[events.killed, events.stopped, events.paused, events.few_files, events.refused, events.disk_full,
