@@ -134,6 +134,18 @@ class Files(restart_test.Pinned):
     def test_each_once_rotated(self):
         self.each_once(("x-", "y-"), "-c", "x.csv", "--json", "y.json.gz", "--rotate", "20KB")
 
+    def test_time_ends_a_file_without_more_rows(self):
+        for number, more in enumerate(((), ("--print",))):
+            with self.subTest(more):
+                name, first = f"rows-{number}", 20000 + 20 * number
+                live = self.run_outputs(f"quiet-{number}", "-c", self.path(name + ".csv"), "--rotate", "1s", "--unpin", *more)
+                self.send(first)
+                meter.wait_for("its rows", lambda live=live: self.written(live) >= 20)
+                meter.wait_for("the end of the file", lambda name=name: [
+                    each for each in os.listdir(self.directory) if re.fullmatch(name + "-.*csv", each)], 30)
+                self.assertEqual(live.stop().code, 0)
+                self.assertEqual(self.ports(self.rows(name)), list(range(first, first + 20)))
+
     def test_a_dead_server_stops_nothing_else(self):
         """Without a spool its rows would not outlive the program, so they neither hold up a commit nor the file."""
         with self.pair.a.inside():  # for its listening socket; its threads need not be inside
