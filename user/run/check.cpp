@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "kernel/attachment.h"
 #include "kernel/interface.h"
 #include "kernel/interface_selector.h"
 #include "ops/privileges.h"
@@ -48,6 +49,10 @@ Status check_inputs(const Config& config, Host& host) {
     if (const std::string missing = missing_capabilities(); !missing.empty())
       return Error{"metering an interface needs " + missing +
                    " (run as root, or give the program these file capabilities)"};
+  if (!config.pin.empty() && !kernel_has_tcx())
+    return usage_error("--pin needs TCX, which kernel " + kernel_release() +
+                       " does not have (Linux 6.6 and newer have it): leave it out, as METER_PIN= "
+                       "in /etc/default/flowmeter-ebpf does for the systemd unit");
   if (config.top)
     if (auto view = LiveView::open(config.outputs.uses_stdout(), host); !view) return view.error();
   const std::vector<std::string> outputs = config.outputs.paths();

@@ -12,7 +12,8 @@ namespace flowmeter {
 // in the network namespace of the run.
 Status check_interfaces(const Config& config);
 
-// The same; also checks capabilities, terminal and captures, and that no output is also an input.
+// The same; also checks capabilities, kernel, terminal and captures, and that no output is also an
+// input.
 Status check_inputs(const Config& config, Host& host);
 
 }  // namespace flowmeter
