@@ -344,6 +344,8 @@ struct fm_journal {
   __u8 with_application;
   __u8 ended; /* in order: all rows in the outputs were part of the last commit */
   __u8 zero[5];
+  __u64
+      outputs_id; /* in the names of files that are not complete; another version goes on with it */
   /* The number of commits. The last one is commit[commits & 1] and, in each stream,
    * committed[commits & 1]. The next one is written beside it and takes effect when this number is
    * stored, so a kill at any moment leaves one of the two whole. */

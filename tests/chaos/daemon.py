@@ -69,7 +69,7 @@ class Daemon:
 
     def end(self):
         """The last run ends all flows, and removes the pins."""
-        if self.pinned:
+        if self.pinned and "--unpin" not in self.command:
             self.stop()
             self.start("--unpin")
         return self.stop()

@@ -150,6 +150,32 @@ def disk_full(chaos):
     os.unlink(path)
 
 
+def taken_away(chaos):
+    """Complete files go elsewhere, as a shipper of files does it; then the process is killed."""
+    output = chaos.output
+    elsewhere = chaos.world.out + "-taken"
+    os.makedirs(elsewhere, exist_ok=True)
+    end = time.monotonic() + chaos.world.random.uniform(1, 3)
+    while time.monotonic() < end:
+        for name in output.names():
+            if not name.endswith(".part"):
+                os.rename(os.path.join(output.directory, name), os.path.join(elsewhere, name))
+        time.sleep(0.02)
+    chaos.daemon.kill()
+    for name in output.names():
+        if not name.endswith(".part"):
+            os.rename(os.path.join(output.directory, name), os.path.join(elsewhere, name))
+    output.taken = elsewhere
+    chaos.daemon.start()
+
+
+def handed_over(chaos):
+    """As systemctl restart does it."""
+    chaos.daemon.stop(signal.SIGUSR2)
+    chaos.world.pause(0, 1)
+    chaos.daemon.start()
+
+
 def reader_dies(chaos):
     """The pipe fails for good, also if another reader comes; the other outputs have all rows."""
     chaos.output.leave()

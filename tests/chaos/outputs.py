@@ -55,12 +55,15 @@ class Files:
         self.directory, self.stem = directory or world.out, name.split(".")[0]
         self.path = os.path.join(self.directory, name)
         self.arguments = ["--json" if ".json" in name else "-c", self.path, *more]
+        self.taken = None  # where complete files were moved to
 
     def names(self):
         return sorted(name for name in os.listdir(self.directory) if name.startswith(self.stem))
 
     def rows(self):
         paths = [os.path.join(self.directory, name) for name in self.names()]
+        if self.taken:
+            paths += [os.path.join(self.taken, name) for name in os.listdir(self.taken)]
         return [row for path in paths for row in self.rows_of(path)]
 
     def rows_of(self, path):

@@ -127,6 +127,18 @@ class Restarts(Chaos):
     def test_killed_rotated_compressed(self):
         self.chaos(*[events.killed, events.stopped] * 3, output=Files(self.world, "flows.json.zst", "--rotate", "200KB"))
 
+    def test_taken_away(self):
+        self.chaos(*[events.taken_away, events.stopped] * 3, output=Files(self.world, "flows.csv", "--rotate", "1s"))
+
+    def test_taken_away_compressed(self):
+        self.chaos(*[events.taken_away, events.killed] * 3, output=Files(self.world, "flows.json.zst", "--rotate", "100KB"))
+
+    def test_full_disk_rotated(self):
+        self.chaos(*[events.disk_full, events.killed, events.stopped] * 2, output=self.disk("flows.csv.gz", "--rotate", "1s"))
+
+    def test_handed_over(self):
+        self.chaos(*[events.handed_over, events.killed] * 3, arguments=("--unpin",))
+
     def test_stopped_server(self):
         self.chaos(*[events.stopped, events.server_hangs, events.server_stops] * 2, output=Http(self.world))
 

@@ -60,6 +60,18 @@ struct FlowRecord {
   uint64_t duration_ns() const { return flow.counters.last_ns - flow.counters.first_ns; }
 };
 
+// What the earlier run of some outputs has left, and the place in them up to which its rows count
+// (RecordSink::resume).
+struct LastCommit {
+  // Identifies that run and all that go on after it. 0: there are no others.
+  uint64_t run = 0;
+  // How far its files are part of its last commit.
+  std::span<const fm_output_position> outputs = {};
+  // It has ended in order: all of its rows are part of the commit, and others may have added
+  // theirs.
+  bool ended = false;
+};
+
 class RecordSink {
  public:
   virtual ~RecordSink() = default;
@@ -75,10 +87,10 @@ class RecordSink {
   // ---- for a run that commits (--pin): a flow's records are released when its row is safe ----
 
   // Goes on with the rows that earlier runs have written, before the first flush(): from then on
-  // rows leave only by flush(). committed: how far they are part of the earlier run's last commit;
-  // what follows in these files is cut, because it is written again. Fails, and changes nothing, if
-  // a file holds something else than rows of this output.
-  virtual Status resume(std::span<const fm_output_position> /*committed*/) { return Done{}; }
+  // rows leave only by flush(). What follows the last commit in its files is cut, because it is
+  // written again. Fails, and changes nothing, if a file holds something else than rows of this
+  // output.
+  virtual Status resume(const LastCommit& /*last*/) { return Done{}; }
   // Whether every row of the last flush() is where the end of this process cannot lose it, or was
   // given up, which is told. Until then later rows wait: flush() must not be called.
   virtual bool safe() const { return true; }
@@ -86,7 +98,7 @@ class RecordSink {
   virtual Status retry() { return Done{}; }
   // Whether the rows that wait for a flush() take all the room that they may take.
   virtual bool full() const { return false; }
-  // Appends the ends of the files after the last flush(). Requires: safe().
+  // Appends the ends of the files after resume() or the last flush(). Requires: safe().
   virtual void positions(std::vector<fm_output_position>& /*all*/) const {}
 
   // The rows of the last flush() are part of a commit.

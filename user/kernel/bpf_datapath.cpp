@@ -184,6 +184,7 @@ Status BpfDatapath::prepare(const Config& config) {
   if (earlier_) {
     journal->commit[0] = earlier_->last_commit();
     journal->ended = earlier_->has_ended();
+    if (earlier_->outputs_id() != 0) journal->outputs_id = earlier_->outputs_id();
   }
   journal->commit[0].taken_over = 0;
   *journal_ = *journal;
@@ -206,7 +207,14 @@ Result<fm_journal> BpfDatapath::new_journal(const Config& config) const {
       ::getrandom(&journal.id, sizeof(journal.id), 0) < 0)
     return Error{"cannot get random numbers", errno};
   for (auto& word : journal.tag_secret.words) word |= 1;
+  journal.outputs_id = journal.id |= 1;
   return journal;
+}
+
+void BpfDatapath::begin_outputs(std::span<const fm_output_position> ends) {
+  // The files were cut at the last commit, so for most of them this changes nothing.
+  std::copy(ends.begin(), ends.end(), journal_->commit[journal_->commits & 1].outputs);
+  __atomic_store_n(&journal_->ended, uint8_t{0}, __ATOMIC_RELEASE);
 }
 
 Status BpfDatapath::resume_pinned(fm_journal& journal, const fm_settings& settings) {

@@ -102,8 +102,11 @@ class BpfDatapath {
   // Releases the records before the mark, together with the rows that were made from them: a later
   // daemon goes on from here. Requires: these rows are safe.
   void commit(const fm_commit& commit);
-  // Whether the run has ended in order (fm_journal::ended).
-  void set_ended(bool ended) { journal_->ended = ended; }
+  // A run goes on in its outputs, whose ends these are now (FM_JOURNAL_OUTPUTS). Until its first
+  // commit, what is added to them is cut if it is killed.
+  void begin_outputs(std::span<const fm_output_position> ends);
+  // The run has ended in order (fm_journal::ended).
+  void end_in_order() { journal_->ended = 1; }
   // Flows of another version that were passed on.
   uint64_t taken_over() const;
   const fm_commit& last_commit() const { return journal_->commit[journal_->commits & 1]; }

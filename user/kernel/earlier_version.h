@@ -74,6 +74,7 @@ class EarlierVersion {
   const std::vector<unsigned>& interfaces() const { return interfaces_; }
   const fm_commit& last_commit() const { return journal_.commit[journal_.commits & 1]; }
   bool has_ended() const { return journal_.ended; }  // in order
+  uint64_t outputs_id() const { return journal_.outputs_id; }
 
   // Waits until no program of the earlier version runs any more, and reads what they have counted.
   // Requires: none of them is attached. taken_over: so many flows are in committed rows.

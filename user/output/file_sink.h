@@ -49,9 +49,7 @@ class FileSink final : public RecordSink {
   Status finish() override { return file_.finish(); }
 
   Status retry() override { return file_.retry(); }
-  Status resume(std::span<const fm_output_position> committed) override {
-    return file_.resume(committed);
-  }
+  Status resume(const LastCommit& last) override { return file_.resume(last); }
   bool safe() const override { return file_.safe(); }
   bool full() const override { return file_.full(); }
   void positions(std::vector<fm_output_position>& all) const override { file_.positions(all); }

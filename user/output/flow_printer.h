@@ -26,9 +26,7 @@ class FlowPrinter final : public RecordSink {
   // Errors of the terminal are ignored, so that they do not make the run fail.
   Status flush() override;
   Status finish() override { return sink_.finish(); }
-  Status resume(std::span<const fm_output_position> committed) override {
-    return sink_.resume(committed);
-  }
+  Status resume(const LastCommit& last) override { return sink_.resume(last); }
   Status retry() override { return sink_.retry(); }
   bool safe() const override { return sink_.safe(); }
   bool full() const override { return sink_.full(); }

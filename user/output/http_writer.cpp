@@ -113,9 +113,9 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
   return writer;
 }
 
-Status HttpWriter::resume(std::span<const fm_output_position> committed) {
+Status HttpWriter::resume(const LastCommit& last) {
   if (!spool_) return Done{};
-  auto cut = spool_->cut(committed);
+  auto cut = spool_->resume(last);
   if (!cut) return cut.error();
   spooled_ = found_ = spool_->rows();
   if (*cut > 0)

@@ -46,7 +46,7 @@ class HttpWriter final : public RowWriter {
   bool keeps_rows() const override { return spool_ != nullptr; }
   // Rows that are in the spool but not in a commit are made again. (Those that the server has taken
   // meanwhile come to it twice.)
-  Status resume(std::span<const fm_output_position> committed) override;
+  Status resume(const LastCommit& last) override;
   void positions(std::vector<fm_output_position>& all) const override;
 
  private:

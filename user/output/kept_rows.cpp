@@ -77,12 +77,27 @@ std::string cut_text(const std::string& path, int fd, off_t from, off_t to) {
          ")";
 }
 
-const fm_output_position* position_of(const struct stat& file,
-                                      std::span<const fm_output_position> committed) {
-  const auto found = std::find_if(committed.begin(), committed.end(), [&](const auto& each) {
+std::string not_in_commit(const std::string& path) {
+  return "output " + path +
+         " is not the file that the killed run has written (a copy?): its rows after the last "
+         "commit come again, so they may be in the file twice";
+}
+
+std::string shorter_than_commit(const std::string& path, off_t bytes) {
+  return "output " + path + " is " + std::to_string(bytes) +
+         " bytes shorter than at the last commit: rows are missing";
+}
+
+bool is_of_killed(const LastCommit& last) {
+  return !last.ended && std::any_of(last.outputs.begin(), last.outputs.end(),
+                                    [](const auto& each) { return each.inode != 0; });
+}
+
+const fm_output_position* position_of(const struct stat& file, const LastCommit& last) {
+  const auto found = std::find_if(last.outputs.begin(), last.outputs.end(), [&](const auto& each) {
     return each.device == file.st_dev && each.inode == file.st_ino;
   });
-  return found == committed.end() ? nullptr : &*found;
+  return found == last.outputs.end() ? nullptr : &*found;
 }
 
 fm_output_position position_in(const struct stat& file, uint64_t bytes) {

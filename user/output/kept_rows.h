@@ -5,12 +5,12 @@
 
 #include <sys/stat.h>
 
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "flowmeter/abi.h"
+#include "flows/flow_record.h"
 
 namespace flowmeter {
 
@@ -31,9 +31,14 @@ std::string cut_text(const std::string& path, int fd, off_t from, off_t to);
 // The same, where its rows cannot be counted.
 std::string cut_text(const std::string& path, off_t bytes);
 
+// Warnings about a file of a killed run.
+std::string not_in_commit(const std::string& path);
+std::string shorter_than_commit(const std::string& path, off_t bytes);
+
+// Whether that run has committed, and was killed.
+bool is_of_killed(const LastCommit& last);
 // The position in this file; null: there is none.
-const fm_output_position* position_of(const struct stat& file,
-                                      std::span<const fm_output_position> committed);
+const fm_output_position* position_of(const struct stat& file, const LastCommit& last);
 fm_output_position position_in(const struct stat& file, uint64_t bytes);
 
 }  // namespace flowmeter

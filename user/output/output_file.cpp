@@ -112,14 +112,16 @@ Status OutputFile::begin() {
   return Done{};
 }
 
-Status OutputFile::resume(std::span<const fm_output_position> committed) {
+Status OutputFile::resume(const LastCommit& last) {
   struct stat status {};
   if (!appends_ || ::fstat(fd_.get(), &status) != 0) return Done{};
-  if (const fm_output_position* position = position_of(status, committed)) {
+  const fm_output_position* const position = position_of(status, last);
+  if (!position && status.st_size > 0 && is_of_killed(last))
+    host_->log_warning(not_in_commit(path_));
+  if (position && !last.ended) {
     const off_t bytes = std::max(static_cast<off_t>(position->bytes), header_bytes_);
     if (bytes > status.st_size)
-      host_->log_warning("output " + path_ + " is " + std::to_string(bytes - status.st_size) +
-                         " bytes shorter than at the last commit: rows are missing");
+      host_->log_warning(shorter_than_commit(path_, bytes - status.st_size));
     auto kept = end_of_rows(fd_.get(), std::min(kept_bytes_, bytes));
     if (!kept) return Error{"cannot append to output " + path_, kept.error().os_error};
     kept_bytes_ = *kept;

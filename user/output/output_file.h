@@ -78,7 +78,7 @@ class OutputFile {
 
   // RecordSink::retry(), resume(), safe(), full() and positions().
   Status retry();
-  Status resume(std::span<const fm_output_position> committed);
+  Status resume(const LastCommit& last);
   bool safe() const { return !options_.commits || flushed_ == 0; }
   bool full() const { return filled_ >= options_.most_waiting; }
   void positions(std::vector<fm_output_position>& all) const;

@@ -40,7 +40,7 @@ class RowWriter {
 
   // RecordSink::resume(), positions() and note_commit(), for a writer whose sink commits. Called
   // only while no row is in the queue or in the writer's hands.
-  virtual Status resume(std::span<const fm_output_position> /*committed*/) { return Done{}; }
+  virtual Status resume(const LastCommit& /*last*/) { return Done{}; }
   virtual void positions(std::vector<fm_output_position>& /*all*/) const {}
   virtual void note_commit() {}
 
@@ -69,9 +69,7 @@ class QueuedSink final : public RecordSink {
   // Waits for the end of the thread.
   Status finish() override;
   Status retry() override { return failed_ ? result_ : Done{}; }  // the thread tries
-  Status resume(std::span<const fm_output_position> committed) override {
-    return writer_->resume(committed);
-  }
+  Status resume(const LastCommit& last) override { return writer_->resume(last); }
   bool safe() const override;
   bool full() const override;
   void positions(std::vector<fm_output_position>& all) const override;

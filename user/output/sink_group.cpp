@@ -44,9 +44,9 @@ Status SinkGroup::finish() {
   return Done{};
 }
 
-Status SinkGroup::resume(std::span<const fm_output_position> committed) {
+Status SinkGroup::resume(const LastCommit& last) {
   for (const Member& member : members_)
-    if (Status resumed = member.sink->resume(committed); !resumed) return resumed;
+    if (Status resumed = member.sink->resume(last); !resumed) return resumed;
   return Done{};
 }
 

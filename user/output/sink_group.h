@@ -28,7 +28,7 @@ class SinkGroup final : public RecordSink {
   Status retry() override;
   // Logs the errors, and the accounts if that was asked for.
   Status finish() override;
-  Status resume(std::span<const fm_output_position> committed) override;
+  Status resume(const LastCommit& last) override;
   bool safe() const override;
   bool full() const override;
   void positions(std::vector<fm_output_position>& all) const override;

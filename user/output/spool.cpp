@@ -18,9 +18,10 @@ namespace {
 
 constexpr char kSuffix[] = ".ndjson", kPart[] = ".part";
 
-std::string file_name(uint64_t number, size_t offset) {
-  char name[64];
-  std::snprintf(name, sizeof(name), "%012" PRIu64 "-%zu%s", number, offset, kSuffix);
+std::string file_name(uint64_t number, size_t offset, uint64_t run) {
+  char name[96], run_text[24] = "";
+  if (run != 0) std::snprintf(run_text, sizeof(run_text), "-%016" PRIx64, run);
+  std::snprintf(name, sizeof(name), "%012" PRIu64 "-%zu%s%s", number, offset, run_text, kSuffix);
   return name;
 }
 
@@ -46,16 +47,16 @@ Status Spool::find_files() {
       (void)directory_.unlink(name);
       continue;
     }
-    uint64_t number = 0;
+    uint64_t number = 0, run = 0;
     size_t offset = 0;
     if (!name.ends_with(kSuffix) ||
-        std::sscanf(name.c_str(), "%" SCNu64 "-%zu", &number, &offset) != 2)
+        std::sscanf(name.c_str(), "%" SCNu64 "-%zu-%" SCNx64, &number, &offset, &run) < 2)
       continue;
     auto text = read(name);
     if (!text) return text.error();
     const uint64_t rows =
         count_rows(std::string_view(*text).substr(std::min(offset, text->size())));
-    files_[number] = {offset, text->size(), rows};
+    files_[number] = {offset, text->size(), rows, run};
     bytes_ += text->size();
     rows_ += rows;
     next_ = std::max(next_, number + 1);
@@ -99,22 +100,30 @@ fm_output_position Spool::end() const {
   return {status.st_dev, status.st_ino, next_};
 }
 
-Result<uint64_t> Spool::cut(std::span<const fm_output_position> ends) {
+std::string Spool::name_of(const std::pair<const uint64_t, File>& file) {
+  return file_name(file.first, file.second.offset, file.second.run);
+}
+
+Result<uint64_t> Spool::resume(const LastCommit& last) {
+  run_ = last.run;
   const fm_output_position here = end();
-  const auto found = std::find_if(ends.begin(), ends.end(), [&](const fm_output_position& each) {
+  const auto found = std::find_if(last.outputs.begin(), last.outputs.end(), [&](const auto& each) {
     return each.device == here.device && each.inode == here.inode && each.inode != 0;
   });
-  if (found == ends.end()) return uint64_t{0};
+  if (found == last.outputs.end()) return uint64_t{0};
+  next_ = std::max<uint64_t>(next_, found->bytes);  // also if all files have gone
   const uint64_t before = rows_;
   for (auto file = files_.lower_bound(found->bytes); file != files_.end();) {
-    const auto& [number, one] = *file;
-    if (Status removed = directory_.unlink(file_name(number, one.offset)); !removed)
-      return removed.error();
+    const File& one = file->second;
+    if (one.run != run_) {
+      file++;
+      continue;
+    }
+    if (Status removed = directory_.unlink(name_of(*file)); !removed) return removed.error();
     bytes_ -= one.size;
     rows_ -= one.rows;
     file = files_.erase(file);
   }
-  next_ = found->bytes;
   return before - rows_;
 }
 
@@ -125,28 +134,28 @@ size_t Spool::keep(std::string_view rows) {
     rows = whole_rows(rows.substr(0, room));
   }
   if (rows.empty()) return 0;
-  if (Status written = write(file_name(next_, 0), rows); !written) {
+  if (Status written = write(file_name(next_, 0, run_), rows); !written) {
     // The text is the same for every file, so that a full disk is reported once.
     error_ =
         "cannot write to the spool " + directory() + ": " + std::strerror(written.error().os_error);
     return 0;
   }
   const uint64_t count = count_rows(rows);
-  files_[next_++] = {0, rows.size(), count};
+  files_[next_++] = {0, rows.size(), count, run_};
   bytes_ += rows.size();
   rows_ += count;
   return rows.size();
 }
 
 Result<std::string> Spool::first(size_t* offset) const {
-  const auto& [number, file] = *files_.begin();
-  *offset = std::min(file.offset, file.size);
-  return read(file_name(number, file.offset));
+  const auto& first = *files_.begin();
+  *offset = std::min(first.second.offset, first.second.size);
+  return read(name_of(first));
 }
 
 Status Spool::acknowledge(size_t offset, uint64_t rows) {
   auto& [number, file] = *files_.begin();
-  const std::string name = file_name(number, file.offset);
+  const std::string name = name_of(*files_.begin());
   if (offset >= file.size) {
     forget_first();
     return directory_.unlink(name);
@@ -154,13 +163,14 @@ Status Spool::acknowledge(size_t offset, uint64_t rows) {
   rows = std::min(rows, file.rows);
   file.rows -= rows;
   rows_ -= rows;
-  if (Status renamed = directory_.rename(name, file_name(number, offset)); !renamed) return renamed;
+  if (Status renamed = directory_.rename(name, file_name(number, offset, file.run)); !renamed)
+    return renamed;
   file.offset = offset;
   return Done{};
 }
 
 void Spool::set_aside() {
-  const std::string name = file_name(files_.begin()->first, files_.begin()->second.offset);
+  const std::string name = name_of(*files_.begin());
   (void)directory_.rename(name, name + ".unreadable");
   forget_first();
 }

@@ -2,19 +2,20 @@
 // Stores rows until they are acknowledged, as files of a directory: durable, in order, bounded, and
 // available to the next run. A file NUMBER-OFFSET.ndjson has rows; those in its first OFFSET bytes
 // were acknowledged. The name holds that offset because a rename is atomic, even if the program is
-// killed. Only one process at a time can use the directory, in which only this user and root can
+// killed. Of a run that others go on after, the name is NUMBER-OFFSET-RUN.ndjson (LastCommit::run).
+// Only one process at a time can use the directory, in which only this user and root can
 // have made files.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/owned_directory.h"
 #include "flowmeter/abi.h"
+#include "flows/flow_record.h"
 
 namespace flowmeter {
 
@@ -41,8 +42,9 @@ class Spool {
 
   // The place of the next rows. `bytes` is the number of their file.
   fm_output_position end() const;
-  // Removes the rows from that place on, if it is one of this spool; returns how many.
-  Result<uint64_t> cut(std::span<const fm_output_position> ends);
+  // Goes on after that run: removes the rows that it has stored after its last commit; returns how
+  // many. The rows of others stay.
+  Result<uint64_t> resume(const LastCommit& last);
 
   bool empty() const { return files_.empty(); }
   // The contents of the first file, and where its unacknowledged rows start. Requires: not empty.
@@ -61,6 +63,7 @@ class Spool {
   struct File {
     size_t offset, size;
     uint64_t rows;  // to be sent
+    uint64_t run;
   };
 
   Spool(OwnedDirectory directory, Options options)
@@ -69,11 +72,13 @@ class Spool {
   Result<std::string> read(const std::string& name) const;
   Status write(const std::string& name, std::string_view rows) const;
   void forget_first();
+  static std::string name_of(const std::pair<const uint64_t, File>& file);
 
   const OwnedDirectory directory_;  // locked
   const Options options_;
   std::map<uint64_t, File> files_;  // by number
   uint64_t next_ = 1;
+  uint64_t run_ = 0;
   uint64_t bytes_ = 0;
   uint64_t rows_ = 0;
   std::string error_;

@@ -2,6 +2,8 @@
 #include "output/whole_file_names.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cinttypes>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -10,6 +12,9 @@
 
 namespace flowmeter {
 namespace {
+
+constexpr char kPart[] = ".part";
+constexpr size_t kRunDigits = 16;
 
 // Where the suffix of path starts; that of "a.b/flows.csv.zst" is ".csv.zst".
 size_t suffix_at(const std::string& path) {
@@ -30,7 +35,25 @@ bool is_stamp(std::string_view text) {
          std::all_of(text.begin() + kShape.size(), text.end(), is_digit);
 }
 
+// Removes ".0123456789abcdef" from the end of a name. Returns 0 if there is none.
+uint64_t take_run(std::string_view& name) {
+  if (name.size() <= kRunDigits || name[name.size() - kRunDigits - 1] != '.') return 0;
+  const std::string_view digits = name.substr(name.size() - kRunDigits);
+  uint64_t run = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), run, 16);
+  if (error != std::errc() || end != digits.end()) return 0;
+  name.remove_suffix(kRunDigits + 1);
+  return run;
+}
+
 }  // namespace
+
+std::string part_name(const std::string& final_name, uint64_t run) {
+  if (run == 0) return final_name + kPart;
+  char number[kRunDigits + 2];
+  std::snprintf(number, sizeof(number), ".%016" PRIx64, run);
+  return final_name + number + kPart;
+}
 
 std::string parent_of(const std::string& path) {
   std::filesystem::path named(path);
@@ -63,11 +86,12 @@ std::vector<RotatedFile> rotated_files(const std::string& path) {
     std::string_view name = entry;
     const bool is_part = name.ends_with(kPart);
     if (is_part) name.remove_suffix(sizeof(kPart) - 1);
+    const uint64_t run = is_part ? take_run(name) : 0;
     if (name.size() < stem.size() + suffix.size() || !name.starts_with(stem) ||
         !name.ends_with(suffix) ||
         !is_stamp(name.substr(stem.size(), name.size() - stem.size() - suffix.size())))
       continue;
-    all.push_back({path.substr(0, base) + std::string(name), is_part});
+    all.push_back({path.substr(0, base) + std::string(name), is_part, run});
   }
   std::sort(all.begin(), all.end(),
             [](const auto& a, const auto& b) { return a.final_name < b.final_name; });

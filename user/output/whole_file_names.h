@@ -8,8 +8,9 @@
 
 namespace flowmeter {
 
-// At the end of a file's name while it is written.
-inline constexpr char kPart[] = ".part";
+// The name of a file while it is written: with ".part" at its end, and before that with the number
+// of the run if others go on after it (LastCommit::run), as in "flows.csv.0123456789abcdef.part".
+std::string part_name(const std::string& final_name, uint64_t run);
 
 // The directory that holds this path.
 std::string parent_of(const std::string& path);
@@ -17,10 +18,11 @@ std::string parent_of(const std::string& path);
 // "flows-20260131T235959Z-000001.csv.zst": the file that is started now, of these files.
 std::string rotated_name(const std::string& path, uint64_t number);
 
-// The paths of those that exist, the oldest first, and which are complete.
+// The paths of those that exist, the oldest first.
 struct RotatedFile {
   std::string final_name;
-  bool is_part;
+  bool is_part;  // not complete
+  uint64_t run;  // of its name
 };
 std::vector<RotatedFile> rotated_files(const std::string& path);
 

@@ -100,87 +100,108 @@ Result<std::unique_ptr<WholeFiles>> WholeFiles::open(const std::string& path,
     return Error{"cannot write output " + path +
                  ": it is not a regular file, so it can be neither "
                  "compressed nor replaced"};
-  auto files = std::unique_ptr<WholeFiles>(new WholeFiles(path, options, format.header(), host));
+  auto files = std::unique_ptr<WholeFiles>(new WholeFiles(path, options, format, host));
   auto compressor = compressor_for(path);
   if (!compressor) return compressor.error();
   files->compressor_ = std::move(*compressor);
+  if (options.appends && options.rotation) return files;
   if (options.appends)
-    if (Status found = files->find_left(format); !found) return found.error();
+    if (Status found = files->find_left(); !found) return found.error();
   if (!files->fd_)
     if (Status begun = files->begin_file(); !begun) return begun.error();
   return files;
 }
 
-// Opens the file to go on with, if there is one. With rotation that is the newest which is not
-// complete and which no other run is writing.
-Status WholeFiles::find_left(const RowFormat& format) {
-  std::vector<std::string> names{path_ + kPart, path_};
-  if (rotation_) {
-    names.clear();
-    for (const auto& [name, is_part] : rotated_files(path_))
-      if (is_part) names.insert(names.begin(), name + kPart);
-  } else if (exists(names[0]) && exists(path_)) {
-    return Error{"output " + path_ + ": " + names[0] +
+// Opens the file to go on with, if there is one.
+Status WholeFiles::find_left() {
+  const std::string left = part_name(path_, 0);
+  if (exists(left) && exists(path_))
+    return Error{"output " + path_ + ": " + left +
                  ", which a killed run has left, would replace it: move one of them away, or "
                  "replace both (--overwrite)"};
-  }
-  for (const std::string& name : names) {
+  for (const std::string& name : {left, path_}) {
     UniqueFd fd(::open(name.c_str(), O_RDWR | kNotOfOthers | O_CLOEXEC));
     if (!fd && errno == ENOENT) continue;
     if (Status ours = check_opened(fd, name); !ours) return ours;
-    if (Status locked = lock_file(fd.get(), name); !locked) {
-      if (rotation_) continue;
-      return locked;
-    }
-    const size_t bytes = header_.size() + format.bound();
-    auto start =
-        compressor_ ? decompressed_start(path_, fd.get(), bytes) : read_at(fd.get(), 0, bytes);
-    if (start && format.recognizes(*start)) {
-      fd_ = std::move(fd);
-      left_name_ = name;
-      final_name_ = name.ends_with(kPart) ? name.substr(0, name.size() - std::strlen(kPart)) : name;
-      return Done{};
-    }
-    if (!rotation_) return not_our_rows(name);
-    host_.log_info(name + " has other columns than this run, and stays as it is");
+    if (Status locked = lock_file(fd.get(), name); !locked) return locked;
+    auto goes_on = go_on_with(name, std::move(fd));
+    if (!goes_on) return goes_on.error();
+    if (!*goes_on) return not_our_rows(name);
+    final_name_ = path_;
     return Done{};
   }
   return Done{};
 }
 
-Status WholeFiles::resume(std::span<const fm_output_position> committed) {
+// The same with rotation: the file that this run was writing when it was killed. Those of other
+// runs stay as they are.
+Status WholeFiles::find_left_of_rotation() {
+  for (const auto& [final_name, is_part, run] : rotated_files(path_)) {
+    if (!is_part || run != run_) continue;
+    const std::string name = part_name(final_name, run);
+    UniqueFd fd(::open(name.c_str(), O_RDWR | kNotOfOthers | O_CLOEXEC));
+    if (Status ours = check_opened(fd, name); !ours) return ours;
+    if (!lock_file(fd.get(), name)) continue;
+    auto goes_on = go_on_with(name, std::move(fd));
+    if (!goes_on) return goes_on.error();
+    if (*goes_on)
+      final_name_ = final_name;
+    else
+      host_.log_info(name + " has other columns than this run, and stays as it is");
+  }
+  return Done{};
+}
+
+// Whether the rows of this file are like ours. Then it is the one to go on with.
+Result<bool> WholeFiles::go_on_with(const std::string& name, UniqueFd fd) {
+  const size_t bytes = header_.size() + format_.bound();
+  auto start =
+      compressor_ ? decompressed_start(path_, fd.get(), bytes) : read_at(fd.get(), 0, bytes);
+  if (!start || !format_.recognizes(*start)) return false;
+  fd_ = std::move(fd);
+  left_name_ = name;
+  return true;
+}
+
+Status WholeFiles::resume(const LastCommit& last) {
   if (!options_.appends || std::exchange(resumed_, true)) return Done{};
-  const bool commit_is_complete = rotation_ && cut_complete_file(committed);
-  struct stat file {};
+  if (rotation_) {
+    run_ = last.run;
+    if (!last.ended) cut_complete_file(last);
+    if (Status found = find_left_of_rotation(); !found) return found;
+  }
+  if (!fd_) return begin_file();
   if (left_name_.empty()) return Done{};
+  struct stat file {};
   if (::fstat(fd_.get(), &file) != 0) return Error{"cannot append to output " + left_name_, errno};
-  // A file that was started after the last commit has only rows that come again.
-  auto kept = commit_is_complete ? Result<off_t>(0) : committed_bytes(file, committed);
+  auto kept = committed_bytes(file, last);
   if (!kept) return kept.error();
   return cut_left(*kept, file.st_size);
 }
 
 // How much of the file is kept: all before the commit, or all that is whole.
-Result<off_t> WholeFiles::committed_bytes(const struct stat& file,
-                                          std::span<const fm_output_position> committed) {
-  const fm_output_position* const position = position_of(file, committed);
-  if (!compressor_)
-    return end_of_rows(fd_.get(), position
-                                      ? std::min(file.st_size, static_cast<off_t>(position->bytes))
-                                      : file.st_size);
+Result<off_t> WholeFiles::committed_bytes(const struct stat& file, const LastCommit& last) {
+  const fm_output_position* const position = position_of(file, last);
+  // This run has started it after the commit, so it has only rows that come again.
+  if (!position && rotation_ && run_ != 0) return 0;
+  if (!position && is_of_killed(last)) host_.log_warning(not_in_commit(left_name_));
+  const auto committed = position ? static_cast<off_t>(position->bytes) : 0;
+  if (committed > file.st_size)
+    host_.log_warning(shorter_than_commit(left_name_, committed - file.st_size));
+  // Only this run writes its files of a rotation, so all else there is cut, also if it has ended.
+  const bool cuts = position && committed <= file.st_size && (!last.ended || rotation_);
   // The commit is at the end of a frame.
-  if (position && static_cast<off_t>(position->bytes) <= file.st_size)
-    return static_cast<off_t>(position->bytes);
-  return end_of_frames(path_, fd_.get());
+  if (compressor_) return cuts ? Result<off_t>(committed) : end_of_frames(path_, fd_.get());
+  return end_of_rows(fd_.get(), cuts ? committed : file.st_size);
 }
 
-// Whether a file with its final name has the last commit. What follows it there is cut: a run that
-// could not commit any more at its end has written it.
-bool WholeFiles::cut_complete_file(std::span<const fm_output_position> committed) {
-  for (const auto& [name, is_part] : rotated_files(path_)) {
+// If a file with its final name has the last commit, what follows it there is cut: a run that could
+// not commit any more at its end has written it.
+void WholeFiles::cut_complete_file(const LastCommit& last) {
+  for (const auto& [name, is_part, run] : rotated_files(path_)) {
     struct stat file {};
     if (is_part || ::stat(name.c_str(), &file) != 0) continue;
-    const fm_output_position* const position = position_of(file, committed);
+    const fm_output_position* const position = position_of(file, last);
     if (!position) continue;
     const auto bytes = static_cast<off_t>(position->bytes);
     const UniqueFd fd(::open(name.c_str(), O_WRONLY | kNotOfOthers | O_CLOEXEC));
@@ -190,9 +211,7 @@ bool WholeFiles::cut_complete_file(std::span<const fm_output_position> committed
     };
     if (fd && file.st_size > bytes && cut() == 0)
       host_.log_info(cut_text(name, file.st_size - bytes));
-    return true;
   }
-  return false;
 }
 
 // Goes on with the left file after this many bytes.
@@ -203,8 +222,7 @@ Status WholeFiles::cut_left(off_t kept, off_t size) {
                                : cut_text(left_name_, fd_.get(), kept, size));
   if (::ftruncate(fd_.get(), kept) != 0 || ::lseek(fd_.get(), kept, SEEK_SET) != kept)
     return failed();
-  if (left_name_ == final_name_ && !rename_to_free(final_name_, final_name_ + kPart))
-    return failed();
+  if (left_name_ == final_name_ && !rename_to_free(final_name_, part())) return failed();
   host_.log_info(
       "appending to " + left_name_ + ", " +
       (compressor_ ? std::to_string(kept) + " bytes there" : rows_there(fd_.get(), kept, header_)));
@@ -223,7 +241,7 @@ Status WholeFiles::begin_file(unsigned tries) {
   for (;; number_++) {
     final_name_ = rotation_ ? rotated_name(path_, number_) : path_;
     if (rotation_ && exists(final_name_)) continue;
-    part = final_name_ + kPart;
+    part = this->part();
     fd_ = UniqueFd(::open(part.c_str(), flags, 0666));
     // With rotation, an existing file belongs to another run or was left by a killed run.
     if (fd_ || !rotation_ || errno != EEXIST) break;
@@ -285,7 +303,7 @@ bool WholeFiles::wait_for_disk(int os_error) {
 Status WholeFiles::failed(int os_error) {
   if (compressor_ && !options_.commits) {
     written_ -= file_rows_;
-    return Error{"cannot write output " + final_name_ + kPart +
+    return Error{"cannot write output " + part() +
                      " (its rows cannot be recovered; they and later ones are lost)",
                  os_error};
   }
@@ -389,11 +407,17 @@ Status WholeFiles::add_batch(const Rows& rows) {
 Status WholeFiles::end_file() {
   if (compressor_ && (frame_open_ || file_bytes_ == 0))
     if (Status ended = end_frame(); !ended) return ended;
-  if (::fsync(fd_.get()) != 0) return failed(errno);
-  const std::string part = final_name_ + kPart;
-  const bool renamed = rotation_ ? rename_to_free(part, final_name_)
-                                 : ::rename(part.c_str(), final_name_.c_str()) == 0;
-  if (!renamed) return Error{"cannot rename " + part + " to " + final_name_, errno};
+  // After another error the disk may have lost what it could not write.
+  while (::fsync(fd_.get()) != 0)
+    if ((errno != ENOSPC && errno != EDQUOT) || !wait_for_disk(errno)) return failed(errno);
+  const std::string part = this->part();
+  const auto renamed = [&] {
+    return rotation_ ? rename_to_free(part, final_name_)
+                     : ::rename(part.c_str(), final_name_.c_str()) == 0;
+  };
+  while (!renamed())
+    if (!wait_for_disk(errno)) return Error{"cannot rename " + part + " to " + final_name_, errno};
+  outage_.note_success();
   unlock_file(fd_.get());
   fd_ = UniqueFd();
   files_++;
@@ -460,7 +484,7 @@ void WholeFiles::keep_whole_rows() {
 }
 
 WholeFiles::~WholeFiles() {
-  if (fd_ && !has_rows() && left_name_.empty()) ::unlink((final_name_ + kPart).c_str());
+  if (fd_ && !has_rows() && left_name_.empty()) ::unlink(part().c_str());
 }
 
 std::string WholeFiles::account() const {

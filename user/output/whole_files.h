@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Rotated and compressed files, which get their final names only when they are complete. Each is
 // written as NAME.part, synchronised to the disk and renamed; a killed run leaves a .part file.
+// With rotation, the number of a run that commits is in that name (whole_file_names.h).
 //
 // Without rotation NAME is the given path, and replaces an older file. With rotation the UTC time
 // at which the file was started and a number are inserted before the path's suffix, as in
 // flows-20260131T235959Z-000001.csv.zst, and no file is replaced.
 //
-// A run that commits its rows (RecordSink::resume) goes on with the file that a killed one left,
-// and without rotation also with a complete one. A compressed file is then a series of frames, one
-// for each batch of rows, so that a commit is at the end of one. A file ends only when all of its
-// rows are part of a commit: so only the last file has rows that may have to be cut.
+// A run that commits its rows (RecordSink::resume) goes on with the file that the killed one before
+// it left, and without rotation also with a complete one. A compressed file is then a series of
+// frames, one for each batch of rows, so that a commit is at the end of one. A file ends only when
+// all of its rows are part of a commit: so only the last file has rows that may have to be cut.
 #pragma once
 
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include "output/compressor.h"
 #include "output/outage.h"
 #include "output/queued_sink.h"
+#include "output/whole_file_names.h"
 
 namespace flowmeter {
 
@@ -45,8 +47,9 @@ class WholeFiles final : public RowWriter {
     bool appends = false;  // to what earlier runs have left; requires `commits`
   };
 
-  // Starts the first file, or finds the one to go on with, which is not changed yet. format makes
-  // the header of each file. Requires: host outlives it.
+  // Starts the first file, or finds the one to go on with, which is not changed yet; with rotation
+  // and `appends`, resume() does so. format makes the header of each file. Requires: host and
+  // format outlive it.
   static Result<std::unique_ptr<WholeFiles>> open(const std::string& path, const RowFormat& format,
                                                   const Options& options, Host& host);
 
@@ -55,22 +58,24 @@ class WholeFiles final : public RowWriter {
   const std::string& name() const override { return path_; }
   Status run(RowQueue& queue) override;
   std::string account() const override;
-  Status resume(std::span<const fm_output_position> committed) override;
+  Status resume(const LastCommit& last) override;
   void positions(std::vector<fm_output_position>& all) const override;
   void note_commit() override { committed_ = written(); }
 
  private:
-  WholeFiles(std::string path, const Options& options, std::string header, Host& host)
+  WholeFiles(std::string path, const Options& options, const RowFormat& format, Host& host)
       : path_(std::move(path)),
         options_(options),
         rotation_(options.rotation),
-        header_(std::move(header)),
+        format_(format),
+        header_(format.header()),
         host_(host),
         outage_(path_, host) {}
-  Status find_left(const RowFormat& format);
-  Result<off_t> committed_bytes(const struct stat& file,
-                                std::span<const fm_output_position> committed);
-  bool cut_complete_file(std::span<const fm_output_position> committed);
+  Status find_left();
+  Status find_left_of_rotation();
+  Result<bool> go_on_with(const std::string& name, UniqueFd fd);
+  Result<off_t> committed_bytes(const struct stat& file, const LastCommit& last);
+  void cut_complete_file(const LastCommit& last);
   Status cut_left(off_t kept, off_t size);
   Status begin_file(unsigned tries = 16);
   Status end_file();
@@ -84,6 +89,7 @@ class WholeFiles final : public RowWriter {
   void remove_cut_row(std::string_view written);
   void note_rows(std::string_view rows);
   Status end_frame();
+  std::string part() const { return part_name(final_name_, run_); }
   bool has_rows() const { return file_rows_ > 0 || has_old_rows_; }
   void start_clock();
   void keep_whole_rows();
@@ -94,6 +100,7 @@ class WholeFiles final : public RowWriter {
   const std::string path_;
   const Options options_;
   const std::optional<Rotation> rotation_;
+  const RowFormat& format_;
   const std::string header_;
   Host& host_;
   Outage outage_;
@@ -103,6 +110,7 @@ class WholeFiles final : public RowWriter {
   std::string final_name_;
   std::string left_name_;  // of a file that an earlier run has left; "": started by this run
   bool resumed_ = false;
+  uint64_t run_ = 0;  // in the names of files that are not complete
   bool has_old_rows_ = false;
   uint64_t number_ = 1;
   uint64_t file_bytes_ = 0;

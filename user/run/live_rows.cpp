@@ -51,7 +51,11 @@ void FlowRows::report(const LiveReport& run, uint64_t kernel_only) const {
     host.log_warning(std::to_string(counters.uncounted) +
                      " packets found no room in the flow map; those that passed several interfaces "
                      "were counted at each (--max-flows)");
-  if (flows.evicted())
+  if (flows.evicted() && !run.config.lru)
+    host.log_warning(std::to_string(flows.evicted()) +
+                     " times the record of a flow's end found no room in the event streams "
+                     "(--event-memory); its row lacks what only the kernel knew");
+  else if (flows.evicted())
     host.log_warning(std::to_string(flows.evicted()) +
                      " times the kernel's map dropped a flow to make room (--max-flows); " +
                      std::to_string(flows.recreated()) + " returned and were continued");

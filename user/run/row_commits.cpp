@@ -46,11 +46,10 @@ Status RowCommits::open(BpfDatapath& datapath) {
   if (!kept) return named(kept.error());
   kept_ = std::move(*kept);
   rows_before_ = datapath.last_commit().packets_written;
-  // If the earlier run has ended in order, what follows its rows in the files is of others.
-  std::span<const fm_output_position> committed;
-  if (!datapath.journal().ended) committed = datapath.last_commit().outputs;
-  if (Status resumed = rows_.sink().resume(committed); !resumed) return resumed;
-  datapath.set_ended(false);
+  const fm_journal& journal = datapath.journal();
+  const LastCommit last{journal.outputs_id, datapath.last_commit().outputs, journal.ended != 0};
+  if (Status resumed = rows_.sink().resume(last); !resumed) return resumed;
+  datapath.begin_outputs(output_ends());
   return Done{};
 }
 
@@ -86,10 +85,15 @@ Status RowCommits::commit() {
   return written;
 }
 
-void RowCommits::end_commit() {
+std::vector<fm_output_position> RowCommits::output_ends() const {
   std::vector<fm_output_position> ends;
   rows_.sink().positions(ends);
   ends.resize(FM_JOURNAL_OUTPUTS);
+  return ends;
+}
+
+void RowCommits::end_commit() {
+  const std::vector<fm_output_position> ends = output_ends();
   std::copy(ends.begin(), ends.end(), next_.outputs);
   datapath_->commit(next_);
   rows_.sink().note_commit();
@@ -143,7 +147,7 @@ Status RowCommits::keep_flows() {
 Status RowCommits::hand_over() {
   if (Status committed = commit_all(); !committed || marked_ || output_failed_) return committed;
   copy_flows(LiveFlows::Copied::kAll);
-  datapath_->set_ended(true);
+  datapath_->end_in_order();
   return Done{};
 }
 

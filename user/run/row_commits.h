@@ -61,6 +61,7 @@ class RowCommits {
  private:
   Status flush();
   Status checked(Status written);
+  std::vector<fm_output_position> output_ends() const;
   void end_commit();
   void copy_flows(LiveFlows::Copied which);
 

@@ -195,6 +195,7 @@ class Files(restart_test.Pinned):
                 self.send(base + 20)
                 meter.wait_for("its rows", lambda live=other: self.written(live) >= 20)
                 self.assertEqual(other.stop().code, 0, other.err())
+                self.kill(self.run_outputs("killed", "-c", path))  # before it has any rows
                 last = self.run_outputs("last", "-c", path, "--unpin")
                 self.send(base + 40)
                 meter.wait_for("its rows", lambda live=last: self.written(live) >= 20)

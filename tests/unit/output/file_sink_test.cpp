@@ -217,12 +217,17 @@ TEST(FileSink, AppendsAfterTheCommit) {
        4,
        "4 rows there",
        "cut 3 bytes at its end (an incomplete row)"},
-      {"a commit of another file", NumberedRows::rows(0, 4), {{1, 2, 3}}, 4, "4 rows there", ""},
+      {"a commit of another file",
+       NumberedRows::rows(0, 4),
+       {{1, 2, 3}},
+       4,
+       "is not the file that the killed run has written",
+       ""},
       {"fewer than committed",
        NumberedRows::rows(0, 2),
        {{1, 2, 3}, committed},
        2,
-       "2 rows there",
+       "shorter than at the last commit",
        ""},
   };
   for (const auto& row : rows) {
@@ -232,7 +237,7 @@ TEST(FileSink, AppendsAfterTheCommit) {
     out.host.take_lines();
     ASSERT_TRUE(out.open(committing(), row.kept));
     EXPECT_EQ(contents(out.file.path()), kHeader + row.left) << "nothing is changed before";
-    ASSERT_TRUE(out.sink->resume(row.positions));
+    ASSERT_TRUE(out.sink->resume({0, row.positions}));
     std::string said;
     for (const LogLine& line : out.host.take_lines()) said += line.text + "\n";
     EXPECT_NE(said.find(row.told), std::string::npos) << said;
@@ -242,6 +247,20 @@ TEST(FileSink, AppendsAfterTheCommit) {
     ASSERT_TRUE(out.sink->flush());
     EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::rows(0, row.kept + 2));
   }
+}
+
+TEST(FileSink, WhatOthersAddAfterAnEndStays) {
+  Written out;
+  ASSERT_TRUE(out.open(committing()));
+  out.write(2);
+  ASSERT_TRUE(out.sink->flush());
+  std::vector<fm_output_position> committed;
+  out.sink->positions(committed);
+  out.sink.reset();
+  out.fill(kHeader + NumberedRows::rows(0, 5));
+  ASSERT_TRUE(out.open(committing(), 5));
+  ASSERT_TRUE(out.sink->resume({0, committed, /*ended=*/true}));
+  EXPECT_EQ(contents(out.file.path()), kHeader + NumberedRows::rows(0, 5));
 }
 
 TEST(FileSink, OnlyItsOwnRowsAreContinued) {

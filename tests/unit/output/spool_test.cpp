@@ -74,15 +74,35 @@ TEST_F(SpoolTest, WhatIsMadeAgainIsCut) {
   }
   const auto spool = open();
   const fm_output_position others[] = {{1, 2, 1}, {}};
-  EXPECT_EQ(*spool->cut(others), 0u);
+  EXPECT_EQ(*spool->resume({0, others}), 0u);
   EXPECT_EQ(spool->rows(), 4u);
   const fm_output_position ends[] = {{1, 2, 1}, committed, {}};
-  EXPECT_EQ(*spool->cut(ends), 3u);
+  EXPECT_EQ(*spool->resume({0, ends}), 3u);
   EXPECT_EQ(spool->rows(), 1u);
   ASSERT_TRUE(spool->keep("3\n"));
   EXPECT_EQ(first(*spool), "2\n");
   ASSERT_TRUE(spool->acknowledge(2, 1));
   EXPECT_EQ(first(*spool), "3\n");
+}
+
+TEST_F(SpoolTest, WhatOthersHaveStoredStays) {
+  fm_output_position committed{};
+  {
+    const auto spool = open();
+    ASSERT_TRUE(spool->resume({7, {}}));
+    ASSERT_TRUE(spool->keep("1\n"));
+    committed = spool->end();
+    ASSERT_TRUE(spool->keep("2\n"));
+  }
+  ASSERT_TRUE(open()->keep("others\n"));
+  const auto spool = open();
+  EXPECT_EQ(*spool->resume({7, {&committed, 1}}), 1u);
+  EXPECT_EQ(first(*spool), "1\n");
+  ASSERT_TRUE(spool->acknowledge(2, 1));
+  EXPECT_EQ(first(*spool), "others\n");
+  ASSERT_TRUE(spool->acknowledge(3, 0));
+  ASSERT_TRUE(spool->acknowledge(7, 1));
+  EXPECT_TRUE(spool->empty());
 }
 
 // A later commit must not be that of files that a new run would number from the start.
@@ -97,7 +117,7 @@ TEST_F(SpoolTest, NumbersGoOnAfterACut) {
     committed = spool->end();
   }
   const auto spool = open();
-  EXPECT_EQ(*spool->cut({&committed, 1}), 0u);
+  EXPECT_EQ(*spool->resume({0, {&committed, 1}}), 0u);
   EXPECT_EQ(spool->end().bytes, committed.bytes);
 }
 
