@@ -47,6 +47,7 @@ Status RowCommits::open(BpfDatapath& datapath) {
   kept_ = std::move(*kept);
   rows_before_ = datapath.last_commit().packets_written;
   const fm_journal& journal = datapath.journal();
+  must_be_exact_ = journal.ended != 0;
   const LastCommit last{journal.outputs_id, datapath.last_commit().outputs, journal.ended != 0};
   if (Status resumed = rows_.sink().resume(last); !resumed) return resumed;
   datapath.begin_outputs(output_ends());
@@ -55,6 +56,10 @@ Status RowCommits::open(BpfDatapath& datapath) {
 
 bool RowCommits::restore() {
   const bool exact = kept_->commits() != 0 && kept_->commits() == datapath_->journal().commits;
+  if (must_be_exact_ && !exact)
+    host_.log_warning("--state-dir " + config_.state_directory +
+                      " does not have the flows as the earlier run has left them; going on as "
+                      "after a kill");
   if (Status restored = flows_.restore(*kept_, exact); !restored) {
     host_.log_warning(restored.error().message() + "; going on as after a kill");
     flows_.distrust();

@@ -78,6 +78,7 @@ class RowCommits {
   fm_commit next_{};
   bool marked_ = false;  // the next commit waits for its rows to be safe
   bool keeping_failed_ = false;
+  bool must_be_exact_ = false;  // the earlier run has ended in order, so it has kept its flows
   uint64_t rows_before_ = 0;
 };
 

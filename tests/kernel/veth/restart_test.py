@@ -208,6 +208,22 @@ class Restart(Pinned):
         self.assertEqual(done.warnings, [])
         self.same_as_reference(rows, reference)
 
+    def test_stopped_and_the_flows_are_gone(self):
+        """The counts are those of the kernel, and what is missing is told."""
+        talkers = Talkers(self)
+        first = self.pinned("first").wait_attached()
+        talkers.talk()
+        self.pair.wait_quiet()
+        self.stop(first)
+        for name in os.listdir(self.state):
+            os.remove(os.path.join(self.state, name))
+        second = self.pinned("second", "--unpin").wait_attached()
+        talkers.talk()
+        self.pair.wait_quiet()
+        rows, done = self.end(first, second)
+        self.assertEqual(talkers.sent(rows), talkers.packets)
+        self.assertIn("does not have the flows as the earlier run has left them", done.warnings[0])
+
     def test_never_started_again(self):
         """Only pinned objects remain. Removing the directory ends them."""
         first = self.pinned("first").wait_attached()
