@@ -61,7 +61,8 @@ void FlowRows::report(const LiveReport& run, uint64_t kernel_only) const {
                      std::to_string(flows.recreated()) + " returned and were continued");
   if (run.kernel_continues)
     host.log_info("the kernel continues metering; start again with --pin " + run.config.pin +
-                  " to take over its flows, and add --unpin to stop it");
+                  " to take over its flows" +
+                  (run.config.unpin ? "" : ", and add --unpin to stop it"));
   else if (kernel_only)
     host.log_warning(std::to_string(kernel_only) + " metered packets are in no row");
 }

@@ -52,6 +52,7 @@ class Pinned(live_cases.Live):
         meter.assert_balanced(self, done.account)
         self.assertIn("the kernel continues metering", done.err)
         self.assertTrue(os.path.exists(self.pins + "/journal"))
+        return done
 
     def end(self, *lives, killed_under_load=False):
         """Stops the last meter, which was started with --unpin. Its account covers all meters, so their rows are added
