@@ -106,10 +106,12 @@ void add_output_options(OutputOptions& options, std::vector<Option>& table) {
                     "KiB of rows that may wait to be written to a file"},
                    {"--output-queue", kOutput, count(options.queue_mib, 1, 1024),
                     "MiB of rows that may wait for each pipe, URL, and\n"
-                    "rotated or compressed file"},
+                    "rotated or compressed file; with drop, also for plain\n"
+                    "files on a full disk"},
                    {"--drain", kOutput, seconds(options.drain_s, 0, kDayInSeconds),
-                    "Longest time to send waiting rows to pipes and URLs\n"
-                    "at the end (with block: longest without progress)"},
+                    "Longest time at the end for rows that wait: for pipes,\n"
+                    "URLs and files on a full disk (with block: longest\n"
+                    "without progress)"},
                });
   for (const OutputKind* kind : output_kinds())
     if (kind->add_options) kind->add_options(options, table);
