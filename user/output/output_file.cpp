@@ -11,6 +11,7 @@
 
 #include "output/file_lock.h"
 #include "output/kept_rows.h"
+#include "output/output_mode.h"
 #include "output/row_text.h"
 
 namespace flowmeter {
@@ -18,7 +19,7 @@ namespace flowmeter {
 Result<OutputFile> OutputFile::open(const std::string& path, size_t row_bound,
                                     const Options& options, Host* host) {
   UniqueFd fd(path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                          : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+                          : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kOutputMode));
   if (!fd) return Error{"cannot write output " + path, errno};
   if (path != "-")
     if (Status locked = lock_file(fd.get(), path); !locked) return locked.error();
@@ -32,8 +33,8 @@ Result<OutputFile> OutputFile::open_to_append(const std::string& path, const Row
   struct stat there {};
   // A pipe that is open for reading, too, would never lose its reader.
   const bool is_read = ::stat(path.c_str(), &there) != 0 || S_ISREG(there.st_mode);
-  UniqueFd fd(
-      ::open(path.c_str(), (is_read ? O_RDWR : O_WRONLY) | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  UniqueFd fd(::open(path.c_str(), (is_read ? O_RDWR : O_WRONLY) | O_CREAT | O_APPEND | O_CLOEXEC,
+                     kOutputMode));
   if (!fd) return failed();
   if (Status locked = lock_file(fd.get(), path); !locked) return locked.error();
   OutputFile file(std::move(fd), path, header.size() + format.bound(), options, &host);

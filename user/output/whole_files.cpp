@@ -13,6 +13,7 @@
 #include "base/owned_directory.h"
 #include "output/file_lock.h"
 #include "output/kept_rows.h"
+#include "output/output_mode.h"
 #include "output/row_text.h"
 #include "output/whole_file_names.h"
 
@@ -242,7 +243,7 @@ Status WholeFiles::begin_file(unsigned tries) {
     final_name_ = rotation_ ? rotated_name(path_, number_) : path_;
     if (rotation_ && exists(final_name_)) continue;
     part = this->part();
-    fd_ = UniqueFd(::open(part.c_str(), flags, 0666));
+    fd_ = UniqueFd(::open(part.c_str(), flags, kOutputMode));
     // With rotation, an existing file belongs to another run or was left by a killed run.
     if (fd_ || !rotation_ || errno != EEXIST) break;
   }

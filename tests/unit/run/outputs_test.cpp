@@ -2,8 +2,13 @@
 #include "run/outputs.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
+
+#include "api/embedded_host.h"
 #include "output/csv.h"
+#include "run/config.h"
 
 namespace flowmeter {
 namespace {
@@ -36,6 +41,50 @@ TEST(Outputs, WhatCannotBe) {
     EXPECT_NE(checked.error().message().find(row.error), std::string::npos)
         << checked.error().message();
   }
+}
+
+TEST(Outputs, FilesAreOfTheirOwnerAndGroup) {
+  struct Row {
+    const char* what;
+    const char* name;
+    Rotation rotation;
+    bool commits;
+  };
+  const mode_t before = ::umask(0);
+  for (const Row& row : {
+           Row{"plain", "x.csv", {}, false},
+           Row{"plain, appended to (--pin)", "x.csv", {}, true},
+           Row{"compressed", "x.csv.gz", {}, false},
+           Row{"rotated", "x.csv", {3600, 0}, false},
+           Row{"rotated and compressed (--pin)", "x.csv.zst", {3600, 0}, true},
+       }) {
+    SCOPED_TRACE(row.what);
+    std::string directory = ::testing::TempDir() + "outputs-XXXXXX";
+    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+    OutputOptions options;
+    options.on_full = OnFull::kBlock;
+    options.rotation = row.rotation;
+    options.commits = row.commits;
+    options.targets.push_back({&kCsvOutput, directory + "/" + row.name});
+    EmbeddedHost host;
+    {
+      auto sinks = open_outputs(options, Config().features->columns, host);
+      ASSERT_TRUE(sinks) << sinks.error().message();
+      ASSERT_TRUE((*sinks)->resume({}));
+      ASSERT_TRUE((*sinks)->flush());
+      ASSERT_TRUE((*sinks)->finish());
+    }
+    size_t files = 0;
+    for (const auto& file : std::filesystem::directory_iterator(directory)) {
+      struct stat status {};
+      ASSERT_EQ(::stat(file.path().c_str(), &status), 0);
+      EXPECT_EQ(status.st_mode & 07777, 0640u) << file.path();
+      files++;
+    }
+    EXPECT_EQ(files, 1u);
+    std::filesystem::remove_all(directory);
+  }
+  ::umask(before);
 }
 
 }  // namespace
