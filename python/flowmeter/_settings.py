@@ -84,8 +84,8 @@ class LiveSettings(Settings, total=False):
     """Keep the metering state in this directory of a bpffs: it outlives the program, and the next run with pin continues
     the same flows."""
     state_dir: Path
-    """With pin: keep what the kernel does not know of open flows in this directory, best in memory. Default:
-    /run/flowmeter-ebpf."""
+    """With pin: keep what the kernel does not know of open flows in this directory, best in memory (with --user NAME:
+    /run/flowmeter-ebpf-NAME). Default: /run/flowmeter-ebpf."""
     unpin: bool
     """With pin: at the end, write all flows, detach and remove the pins (but not on SIGUSR2, which says that another run
     follows)."""

@@ -176,8 +176,10 @@ Status FlowState::end(std::span<const std::byte> rest, uint64_t commits) {
   return Done{};
 }
 
-void FlowState::remove() {
-  (void)directory_.unlink(name_);
+Status FlowState::remove() {
+  Status removed = directory_.unlink(name_);
+  if (!removed && removed.error().os_error == ENOENT) return Done{};
+  return removed;
 }
 
 }  // namespace flowmeter

@@ -60,8 +60,8 @@ class FlowState {
   // The copies are complete as of this commit.
   Status end(std::span<const std::byte> rest, uint64_t commits);
 
-  // Removes the file, because nothing is left to take over.
-  void remove();
+  // Removes the file, because nothing is left to take over. Fails if it is still there.
+  Status remove();
   // The error about a file of which something is missing or changed.
   Error damaged() const;
   std::string path() const { return directory_.path_of(name_); }

@@ -47,8 +47,8 @@ struct Config {
   Datapath datapath = Datapath::kEvents;
   bool lru = false;
   bool per_interface = false;
-  std::string pin;                                      // directory of a bpffs
-  std::string state_directory = "/run/flowmeter-ebpf";  // with pin
+  std::string pin;              // directory of a bpffs
+  std::string state_directory;  // with pin; empty: default_state_directory()
   bool unpin = false;
   uint32_t batch = 65'536;  // most records processed at a time
 
@@ -76,5 +76,8 @@ struct Config {
 
 // The default, which depends on input and datapath.
 uint32_t default_max_flows(const Config& config);
+// The default, which depends on the user: a directory that belongs to one user is of no use to the
+// others, not even to root.
+std::string default_state_directory(const Config& config);
 
 }  // namespace flowmeter

@@ -103,6 +103,15 @@ OptionValue max_flows(Config& config) {
   return value;
 }
 
+OptionValue state_directory(Config& config) {
+  OptionValue value = text(config.state_directory, "DIR", "needs a directory");
+  value.in_force = [&config] {
+    return config.state_directory.empty() ? default_state_directory(config)
+                                          : config.state_directory;
+  };
+  return value;
+}
+
 // The options of the log are first, so that errors in the others are logged in the chosen format.
 std::vector<Option> first_options(Config& config) {
   return {
@@ -279,9 +288,10 @@ std::vector<Option> live_options(Config& config) {
        kLiveKeyword},
       {"--state-dir",
        kLive,
-       text(config.state_directory, "DIR", "needs a directory"),
-       "With --pin: keep what the kernel does not know of\nopen flows in this directory, best in "
-       "memory",
+       state_directory(config),
+       "With --pin: keep what the kernel does not know of\n"
+       "open flows in this directory, best in memory (with\n"
+       "--user NAME: /run/flowmeter-ebpf-NAME)",
        {.live_only = true, .needs = {"--pin"}, .is_keyword = true}},
       {"--unpin",
        kLive,
@@ -325,6 +335,11 @@ uint32_t default_max_flows(const Config& config) {
   return config.datapath == Datapath::kKernel ? kLiveTimedMaxFlows : kLiveMaxFlows;
 }
 
+std::string default_state_directory(const Config& config) {
+  const std::string name = config.user.substr(0, config.user.find(':'));
+  return "/run/flowmeter-ebpf" + (name.empty() ? "" : "-" + name);
+}
+
 std::vector<Option> options_of(Config& config) {
   std::vector<Option> all = first_options(config);
   const auto append = [&all](std::vector<Option> more) {
@@ -363,6 +378,7 @@ void settle_options(Config& config) {
     config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
   config.verbose = config.verbose || config.log_level == LogLevel::kDebug;
   if (config.max_flows == 0) config.max_flows = default_max_flows(config);
+  if (config.state_directory.empty()) config.state_directory = default_state_directory(config);
   if (!config.outputs.on_full)
     config.outputs.on_full = config.live() ? OnFull::kDrop : OnFull::kBlock;
   config.outputs.commits = !config.pin.empty();

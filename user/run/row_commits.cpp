@@ -168,7 +168,10 @@ void RowCommits::copy_flows(LiveFlows::Copied which) {
 }
 
 void RowCommits::remove() {
-  if (kept_) kept_->remove();
+  if (!kept_) return;
+  if (Status removed = kept_->remove(); !removed)
+    host_.log_warning("--state-dir: " + removed.error().message() +
+                      "; nothing in it is needed any more");
 }
 
 }  // namespace flowmeter

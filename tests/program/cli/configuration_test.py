@@ -224,6 +224,9 @@ class PrintConfig(Configured):
         self.assertIn("\n# idle-timeout = 240\n", out)
         out = run("--print-config", "-i", "x", "--datapath", "kernel").out
         self.assertIn("\n# max-flows = 80000\n", out)
+        for user, directory in ((), "flowmeter-ebpf"), (("--user", "nobody"), "flowmeter-ebpf-nobody"), (
+                ("--user", "12345:100"), "flowmeter-ebpf-12345"):
+            self.assertIn(f'\n# state-dir = "/run/{directory}"\n', run("--print-config", *user).out)
 
     def test_passwords_are_left_out(self):
         value = self.in_force("--csv", "https://example.org/x?y=a:b@z")["csv"][0]

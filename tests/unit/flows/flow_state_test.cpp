@@ -182,5 +182,16 @@ TEST_F(FlowStateTest, AnythingElseIsReplaced) {
   EXPECT_EQ(state_file().slots(), 0u);
 }
 
+TEST_F(FlowStateTest, WhatCannotBeRemovedIsAnError) {
+  (void)state_file();
+  ASSERT_TRUE(state_file().remove());
+  EXPECT_FALSE(std::filesystem::exists(path()));
+  EXPECT_TRUE(state_file().remove()) << "it is not there";
+  std::filesystem::create_directory(path());
+  const Status removed = state_file().remove();
+  ASSERT_FALSE(removed);
+  EXPECT_NE(removed.error().message().find("cannot remove " + path()), std::string::npos);
+}
+
 }  // namespace
 }  // namespace flowmeter::live_flows_testing
