@@ -50,6 +50,8 @@ TEST(Outputs, FilesAreOfTheirOwnerAndGroup) {
     Rotation rotation;
     bool commits;
   };
+  const FeatureSet set = Config().features->columns;
+  const std::vector<Column> columns(set.begin(), set.end());
   const mode_t before = ::umask(0);
   for (const Row& row : {
            Row{"plain", "x.csv", {}, false},
@@ -68,7 +70,7 @@ TEST(Outputs, FilesAreOfTheirOwnerAndGroup) {
     options.targets.push_back({&kCsvOutput, directory + "/" + row.name});
     EmbeddedHost host;
     {
-      auto sinks = open_outputs(options, Config().features->columns, host);
+      auto sinks = open_outputs(options, columns, host);
       ASSERT_TRUE(sinks) << sinks.error().message();
       ASSERT_TRUE((*sinks)->resume({}));
       ASSERT_TRUE((*sinks)->flush());
