@@ -80,8 +80,7 @@ int bench(const std::string& directory, uint32_t count, uint32_t every, int copi
     if (!saved) return std::fprintf(stderr, "%s\n", saved.error().message().c_str()), 1;
     if (copy > 0) std::printf("%.3f\n", end - begin);  // the first one gets its memory
   }
-  (*state)->remove();
-  return 0;
+  return (*state)->remove() ? 0 : 1;
 }
 
 }  // namespace
