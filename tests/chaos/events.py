@@ -152,20 +152,12 @@ def disk_full(chaos):
 
 def taken_away(chaos):
     """Complete files go elsewhere, as a shipper of files does it; then the process is killed."""
-    output = chaos.output
-    elsewhere = chaos.world.out + "-taken"
-    os.makedirs(elsewhere, exist_ok=True)
     end = time.monotonic() + chaos.world.random.uniform(1, 3)
     while time.monotonic() < end:
-        for name in output.names():
-            if not name.endswith(".part"):
-                os.rename(os.path.join(output.directory, name), os.path.join(elsewhere, name))
+        chaos.output.take_away()
         time.sleep(0.02)
     chaos.daemon.kill()
-    for name in output.names():
-        if not name.endswith(".part"):
-            os.rename(os.path.join(output.directory, name), os.path.join(elsewhere, name))
-    output.taken = elsewhere
+    chaos.output.take_away()
     chaos.daemon.start()
 
 

@@ -55,15 +55,21 @@ class Files:
         self.directory, self.stem = directory or world.out, name.split(".")[0]
         self.path = os.path.join(self.directory, name)
         self.arguments = ["--json" if ".json" in name else "-c", self.path, *more]
-        self.taken = None  # where complete files were moved to
+        self.elsewhere = world.out + "-elsewhere"
+        os.makedirs(self.elsewhere, exist_ok=True)
 
     def names(self):
         return sorted(name for name in os.listdir(self.directory) if name.startswith(self.stem))
 
+    def take_away(self):
+        """Moves complete files elsewhere."""
+        for name in self.names():
+            if not name.endswith(".part"):
+                os.rename(os.path.join(self.directory, name), os.path.join(self.elsewhere, name))
+
     def rows(self):
         paths = [os.path.join(self.directory, name) for name in self.names()]
-        if self.taken:
-            paths += [os.path.join(self.taken, name) for name in os.listdir(self.taken)]
+        paths += [os.path.join(self.elsewhere, name) for name in os.listdir(self.elsewhere) if name.startswith(self.stem)]
         return [row for path in paths for row in self.rows_of(path)]
 
     def rows_of(self, path):

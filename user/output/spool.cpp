@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "output/kept_rows.h"
 #include "output/row_text.h"
 
 namespace flowmeter {
@@ -97,7 +98,7 @@ Status Spool::write(const std::string& name, std::string_view rows) const {
 fm_output_position Spool::end() const {
   struct stat status {};
   if (::fstat(directory_.fd(), &status) != 0) return {};
-  return {status.st_dev, status.st_ino, next_};
+  return position_in(status, next_);
 }
 
 std::string Spool::name_of(const std::pair<const uint64_t, File>& file) {
@@ -106,11 +107,10 @@ std::string Spool::name_of(const std::pair<const uint64_t, File>& file) {
 
 Result<uint64_t> Spool::resume(const LastCommit& last) {
   run_ = last.run;
-  const fm_output_position here = end();
-  const auto found = std::find_if(last.outputs.begin(), last.outputs.end(), [&](const auto& each) {
-    return each.device == here.device && each.inode == here.inode && each.inode != 0;
-  });
-  if (found == last.outputs.end()) return uint64_t{0};
+  struct stat here {};
+  if (::fstat(directory_.fd(), &here) != 0) return uint64_t{0};
+  const fm_output_position* const found = position_of(here, last);
+  if (!found) return uint64_t{0};
   next_ = std::max<uint64_t>(next_, found->bytes);  // also if all files have gone
   const uint64_t before = rows_;
   for (auto file = files_.lower_bound(found->bytes); file != files_.end();) {
