@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/host.h"
+#include "base/output_account.h"
 #include "capture/capture_reader.h"
 
 namespace flowmeter {
@@ -30,8 +31,8 @@ class CaptureConsumer : public Unfinished {
   virtual bool failed() const = 0;
   // The account line: "seen=5 metered=3 not_ip=2 … flows=1".
   virtual std::string account() const = 0;
-  // The accounts of the outputs, one line each.
-  virtual std::vector<std::string> output_accounts() const { return {}; }
+  // The accounts of the outputs.
+  virtual std::vector<OutputAccount> output_accounts() const { return {}; }
   // Describes why the account does not balance, or is empty. It balances if seen = taken + all
   // named classes, and no packet was lost between flows and rows.
   virtual std::string imbalance() const = 0;

@@ -32,7 +32,9 @@ class JavaEngine final : public CompatEngine {
   Status flush() override { return flows_.output().flush(); }
   uint64_t open_flows() const override { return flows_.open_flows(); }
   uint64_t rows_unwritten() const override { return flows_.output().rows_buffered(); }
-  std::vector<std::string> output_accounts() const override { return {flows_.output().account()}; }
+  std::vector<OutputAccount> output_accounts() const override {
+    return {flows_.output().account()};
+  }
 
   bool balanced() const override;
   std::string account() const override;

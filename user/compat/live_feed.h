@@ -23,7 +23,7 @@ class LiveFeed final : public PacketObserver, public RecordSink {
   bool failed() const override { return engine_.failed(); }
   Status flush() override { return engine_.flush(); }
   uint64_t rows_unwritten() const override { return engine_.rows_unwritten(); }
-  std::vector<std::string> accounts() const override { return engine_.output_accounts(); }
+  std::vector<OutputAccount> accounts() const override { return engine_.output_accounts(); }
 
   // Packets on the wire that were observed.
   uint64_t packets() const { return packets_; }

@@ -30,7 +30,7 @@ class PythonEngine final : public CompatEngine {
   Status flush() override { return flows_.flush(); }
   uint64_t open_flows() const override { return flows_.flows(); }
   uint64_t rows_unwritten() const override { return flows_.rows_buffered(); }
-  std::vector<std::string> output_accounts() const override { return {flows_.output_account()}; }
+  std::vector<OutputAccount> output_accounts() const override { return {flows_.output_account()}; }
 
   bool balanced() const override;
   std::string account() const override;

@@ -38,7 +38,7 @@ class PythonFlows {
   Status finish();
 
   bool output_failed() const { return output_.failed(); }
-  std::string output_account() const { return output_.account(); }
+  OutputAccount output_account() const { return output_.account(); }
   Status flush();
 
   uint64_t packets_taken() const { return taken_; }

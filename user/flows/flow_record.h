@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "application/application_summary.h"
+#include "base/output_account.h"
 #include "base/result.h"
 #include "flowmeter/abi.h"
 #include "flows/direction_bulks.h"
@@ -106,8 +107,8 @@ class RecordSink {
 
   // Rows that were written here and may not have left the process (Unfinished in base/host.h).
   virtual uint64_t rows_unwritten() const { return 0; }
-  // The accounts of the rows: one line for each output.
-  virtual std::vector<std::string> accounts() const { return {}; }
+  // The accounts of the rows, one for each output.
+  virtual std::vector<OutputAccount> accounts() const { return {}; }
 };
 
 }  // namespace flowmeter

@@ -54,7 +54,7 @@ class FileSink final : public RecordSink {
   bool full() const override { return file_.full(); }
   void positions(std::vector<fm_output_position>& all) const override { file_.positions(all); }
 
-  std::vector<std::string> accounts() const override { return {file_.account()}; }
+  std::vector<OutputAccount> accounts() const override { return {file_.account()}; }
   uint64_t rows_unwritten() const override { return file_.rows_buffered(); }
 
   // The number of whole rows that the operating system has accepted.

@@ -33,7 +33,7 @@ class FlowPrinter final : public RecordSink {
   void positions(std::vector<fm_output_position>& all) const override { sink_.positions(all); }
   void note_commit() override { sink_.note_commit(); }
   uint64_t rows_unwritten() const override { return sink_.rows_unwritten(); }
-  std::vector<std::string> accounts() const override { return sink_.accounts(); }
+  std::vector<OutputAccount> accounts() const override { return sink_.accounts(); }
 
  private:
   void print();

@@ -233,9 +233,15 @@ void OutputFile::positions(std::vector<fm_output_position>& all) const {
     all.push_back(position_in(status, static_cast<uint64_t>(status.st_size)));
 }
 
-std::string OutputFile::account() const {
-  return row_account(path_, rows_written_ + rows_buffered_ + rows_dropped_, rows_written_,
-                     rows_dropped_);
+OutputAccount OutputFile::account() const {
+  OutputAccount account;
+  account.name = path_;
+  account.rows = rows_written_ + rows_buffered_ + rows_dropped_;
+  account.written = rows_written_;
+  account.dropped = rows_dropped_;
+  account.waiting_bytes = filled_;
+  account.up = !failed() && !(outage_ && outage_->lasts());
+  return account;
 }
 
 }  // namespace flowmeter

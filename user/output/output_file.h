@@ -85,8 +85,7 @@ class OutputFile {
 
   // The number of whole rows that the operating system has accepted.
   uint64_t rows_written() const { return rows_written_; }
-  // "output NAME: rows=9 written=7 waiting=2 dropped=0"
-  std::string account() const;
+  OutputAccount account() const;
   uint64_t rows_buffered() const { return rows_buffered_; }
 
  private:

@@ -7,8 +7,6 @@
 #include <cstring>
 #include <new>
 
-#include "output/row_text.h"
-
 namespace flowmeter {
 namespace {
 
@@ -122,10 +120,16 @@ Status QueuedSink::finish() {
   return Done{};
 }
 
-std::vector<std::string> QueuedSink::accounts() const {
-  return {row_account(writer_->name(), rows_ + rows_buffered_, writer_->written(),
-                      dropped_ + writer_->given_up()) +
-          writer_->account()};
+std::vector<OutputAccount> QueuedSink::accounts() const {
+  OutputAccount account;
+  account.name = writer_->name();
+  account.rows = rows_ + rows_buffered_;
+  account.written = writer_->written();
+  account.dropped = dropped_ + writer_->given_up();
+  account.waiting_bytes = filled_ + queue_.bytes();
+  account.up = !failed_;
+  writer_->describe(account);
+  return {account};
 }
 
 }  // namespace flowmeter

@@ -35,8 +35,8 @@ class RowWriter {
   // Whether its rows outlive the program once they are written(). If not, a run with --pin does not
   // keep the kernel's records for them, and drops rows when the queue is full.
   virtual bool keeps_rows() const { return true; }
-  // " files=2": what its account has in addition. Any thread may call it.
-  virtual std::string account() const { return ""; }
+  // Adds what it knows to the account of its rows. Any thread may call it.
+  virtual void describe(OutputAccount& /*account*/) const {}
 
   // RecordSink::resume(), positions() and note_commit(), for a writer whose sink commits. Called
   // only while no row is in the queue or in the writer's hands.
@@ -77,8 +77,7 @@ class QueuedSink final : public RecordSink {
   uint64_t rows_unwritten() const override {
     return rows_ + rows_buffered_ - writer_->written() - writer_->given_up() - dropped_;
   }
-  // "output NAME: rows=7 written=4 waiting=1 dropped=2", and what the writer adds.
-  std::vector<std::string> accounts() const override;
+  std::vector<OutputAccount> accounts() const override;
 
  private:
   void make_room();

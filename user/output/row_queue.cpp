@@ -88,8 +88,12 @@ bool RowQueue::overdue() const {
 }
 
 bool RowQueue::more_than_half_full() const {
+  return 2 * bytes() > limit_;
+}
+
+size_t RowQueue::bytes() const {
   const std::lock_guard lock(mutex_);
-  return 2 * (waiting_.text.size() + taken_bytes_) > limit_;
+  return waiting_.text.size() + taken_bytes_;
 }
 
 }  // namespace flowmeter

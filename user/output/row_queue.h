@@ -61,6 +61,9 @@ class RowQueue {
   bool overdue() const;
   bool more_than_half_full() const;
 
+  // The bytes of all rows that count. Any thread may call it.
+  size_t bytes() const;
+
  private:
   const size_t limit_;
   const OnFull on_full_;

@@ -13,14 +13,6 @@ uint64_t count_rows(std::string_view text) {
   return static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
-std::string row_account(const std::string& name, uint64_t rows, uint64_t written,
-                        uint64_t dropped) {
-  return "output " + name + ": rows=" + std::to_string(rows) +
-         " written=" + std::to_string(written) +
-         " waiting=" + std::to_string(rows - std::min(rows, written + dropped)) +
-         " dropped=" + std::to_string(dropped);
-}
-
 std::string_view whole_rows(std::string_view text) {
   return text.substr(0, text.rfind('\n') + 1);  // npos + 1 is 0
 }

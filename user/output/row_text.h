@@ -10,9 +10,6 @@ namespace flowmeter {
 
 uint64_t count_rows(std::string_view text);
 
-// "output NAME: rows=9 written=7 waiting=1 dropped=1": the account of every output.
-std::string row_account(const std::string& name, uint64_t rows, uint64_t written, uint64_t dropped);
-
 // The text up to its last line end, without an incomplete row after it.
 std::string_view whole_rows(std::string_view text);
 

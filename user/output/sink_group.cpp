@@ -40,7 +40,7 @@ Status SinkGroup::finish() {
     host_.log_error(finished.error().message());
   }
   if (logs_accounts_)
-    for (const std::string& account : accounts()) host_.log_info(account);
+    for (const OutputAccount& account : accounts()) host_.log_info(account.text());
   return Done{};
 }
 
@@ -74,10 +74,10 @@ uint64_t SinkGroup::rows_unwritten() const {
   return rows;
 }
 
-std::vector<std::string> SinkGroup::accounts() const {
-  std::vector<std::string> all;
+std::vector<OutputAccount> SinkGroup::accounts() const {
+  std::vector<OutputAccount> all;
   for (const Member& member : members_)
-    for (std::string& account : member.sink->accounts()) all.push_back(std::move(account));
+    for (OutputAccount& account : member.sink->accounts()) all.push_back(std::move(account));
   return all;
 }
 

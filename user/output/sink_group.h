@@ -34,7 +34,7 @@ class SinkGroup final : public RecordSink {
   void positions(std::vector<fm_output_position>& all) const override;
   void note_commit() override;
   uint64_t rows_unwritten() const override;
-  std::vector<std::string> accounts() const override;
+  std::vector<OutputAccount> accounts() const override;
 
   // Whether each sink has all rows, as far as is known.
   bool complete() const;

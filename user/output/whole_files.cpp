@@ -488,8 +488,8 @@ WholeFiles::~WholeFiles() {
   if (fd_ && !has_rows() && left_name_.empty()) ::unlink(part().c_str());
 }
 
-std::string WholeFiles::account() const {
-  return " files=" + std::to_string(files_);
+void WholeFiles::describe(OutputAccount& account) const {
+  account.files = files_;
 }
 
 }  // namespace flowmeter

@@ -57,7 +57,7 @@ class WholeFiles final : public RowWriter {
 
   const std::string& name() const override { return path_; }
   Status run(RowQueue& queue) override;
-  std::string account() const override;
+  void describe(OutputAccount& account) const override;
   Status resume(const LastCommit& last) override;
   void positions(std::vector<fm_output_position>& all) const override;
   void note_commit() override { committed_ = written(); }

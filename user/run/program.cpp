@@ -68,7 +68,7 @@ ExitCode run_compat(const Config& config, Host& host) {
   const ExitCode code =
       config.live() ? run_live(config, **engine, host) : run_replay(config, **engine, host);
   if (!config.quiet)
-    for (const std::string& account : (*engine)->output_accounts()) host.log_info(account);
+    for (const OutputAccount& account : (*engine)->output_accounts()) host.log_info(account.text());
   return code;
 }
 

@@ -107,7 +107,7 @@ class FlowReplay final : public CaptureConsumer {
     return account_text(replay_.account()) + " flows=" + std::to_string(flows().flows_written()) +
            (flows().forced_out() ? " forced_out=" + std::to_string(flows().forced_out()) : "");
   }
-  std::vector<std::string> output_accounts() const override { return sink_.accounts(); }
+  std::vector<OutputAccount> output_accounts() const override { return sink_.accounts(); }
   std::string imbalance() const override {
     const Account& account = replay_.account();
     if (account.balanced() && account.metered() == flows().packets_written()) return "";
@@ -214,7 +214,7 @@ class CaptureRun {
     if (host_.report_requested()) {
       progress_.clear();
       host_.log_account(consumer_.account());
-      for (const std::string& each : consumer_.output_accounts()) host_.log_info(each);
+      for (const OutputAccount& each : consumer_.output_accounts()) host_.log_info(each.text());
     }
     return true;
   }

@@ -72,7 +72,7 @@ void LiveReport::so_far(const RecordSink& sink) const {
   const Totals totals = count();
   rows.log_account(host);
   host.log_account(totals.text + " kernel_only=" + std::to_string(totals.kernel_only));
-  for (const std::string& each : sink.accounts()) host.log_info(each);
+  for (const OutputAccount& each : sink.accounts()) host.log_info(each.text());
   log_hooks();
 }
 

@@ -48,7 +48,7 @@ struct Written {
     for (unsigned i = 0; i < rows; i++) sink->write({key, flow, {}, FM_END_INPUT});
   }
   std::string account() const {
-    const std::string text = sink->accounts().at(0);
+    const std::string text = sink->accounts().at(0).text();
     return text.substr(text.find("rows="));
   }
   void fill(const std::string& text) const {

@@ -73,13 +73,15 @@ TEST(QueuedSink, DropsWhatHasNoRoomAndCountsIt) {
     held.sink->write(any_record());
     ASSERT_TRUE(held.sink->flush()) << "waits for nobody";
   }
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=0 waiting=10 dropped=15");
+  EXPECT_EQ(held.sink->accounts()[0].text(),
+            "output held: rows=25 written=0 waiting=10 dropped=15");
   held.go.set_value();
   const Status finished = held.sink->finish();
   ASSERT_FALSE(finished);
   EXPECT_NE(finished.error().message().find("15 of 25 rows were dropped"), std::string::npos)
       << finished.error().message();
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=10 waiting=0 dropped=15");
+  EXPECT_EQ(held.sink->accounts()[0].text(),
+            "output held: rows=25 written=10 waiting=0 dropped=15");
 }
 
 TEST(QueuedSink, WaitsForRoomUnderBlock) {
@@ -95,7 +97,7 @@ TEST(QueuedSink, WaitsForRoomUnderBlock) {
   held.go.set_value();
   ASSERT_EQ(producer.wait_for(seconds(60)), std::future_status::ready);
   EXPECT_TRUE(producer.get());
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=25 waiting=0 dropped=0");
+  EXPECT_EQ(held.sink->accounts()[0].text(), "output held: rows=25 written=25 waiting=0 dropped=0");
 }
 
 TEST(QueuedSink, AFailedWriterFreesTheOneThatWaits) {
@@ -113,7 +115,7 @@ TEST(QueuedSink, AFailedWriterFreesTheOneThatWaits) {
   ASSERT_FALSE(finished);
   EXPECT_EQ(finished.error().message(), "gone");
   EXPECT_TRUE(held.sink->failed());
-  EXPECT_EQ(held.sink->accounts()[0], "output held: rows=25 written=0 waiting=0 dropped=25");
+  EXPECT_EQ(held.sink->accounts()[0].text(), "output held: rows=25 written=0 waiting=0 dropped=25");
 }
 
 // The next batch waits for the commit of the one before, without a limit.
@@ -134,11 +136,11 @@ TEST(QueuedSink, HandsOverOneBatchAtATimeIfItCommits) {
   ASSERT_TRUE(sink.retry()) << "takes no later rows";
   held.go.set_value();
   for (int i = 0; i < 10'000 && !sink.safe(); i++) std::this_thread::sleep_for(milliseconds(1));
-  EXPECT_EQ(sink.accounts()[0], "output held: rows=212 written=3 waiting=209 dropped=0");
+  EXPECT_EQ(sink.accounts()[0].text(), "output held: rows=212 written=3 waiting=209 dropped=0");
   ASSERT_TRUE(sink.flush());
   EXPECT_FALSE(sink.full());
   ASSERT_TRUE(sink.finish());
-  EXPECT_EQ(sink.accounts()[0], "output held: rows=212 written=212 waiting=0 dropped=0");
+  EXPECT_EQ(sink.accounts()[0].text(), "output held: rows=212 written=212 waiting=0 dropped=0");
 }
 
 TEST(RowQueue, RowsInHandCount) {

@@ -241,7 +241,7 @@ TEST_P(WholeFilesOfRuns, WaitForAFullDisk) {
     const Status finished = out.sink->finish();
     EXPECT_TRUE(finished) << finished.error().message();
     EXPECT_EQ(directory_.rows(), NumberedRows::rows(0, 6));
-    EXPECT_NE(out.sink->accounts().at(0).find("rows=6 written=6 waiting=0 dropped=0"),
+    EXPECT_NE(out.sink->accounts().at(0).text().find("rows=6 written=6 waiting=0 dropped=0"),
               std::string::npos);
   }
 }

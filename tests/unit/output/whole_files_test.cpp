@@ -101,7 +101,9 @@ TEST(WholeFiles, NamesAndTimes) {
     for (const std::string& each : whole())
       EXPECT_TRUE(std::regex_match(each, std::regex(pattern))) << each;
     EXPECT_EQ((*files)->written(), 2u);
-    EXPECT_EQ((*files)->account(), " files=2");
+    OutputAccount account;
+    (*files)->describe(account);
+    EXPECT_EQ(account.files, 2u);
   }
   std::filesystem::remove_all(directory);
 }
