@@ -10,7 +10,7 @@ import tempfile
 from .rounds import Part, note, rotated, run, spread, table, timed
 
 ROWS = {1: 20_000, 100: 100_000, 1000: 100_000}  # of a run, by rows per request
-# Values of --url-spool-sync. The spool is not in memory, where synchronising costs nothing.
+# Values of --spool-sync. The spool is not in memory, where synchronising costs nothing.
 VARIANTS = {"no spool": None, "spool, sync none": "none", "spool, sync batch": "batch"}
 
 
@@ -64,7 +64,7 @@ def bench(context):
                 for variant in rotated(VARIANTS, turn):
                     samples[batch, variant].append((rows, *timed(
                         [context.meter, "-q", "-f", captures[rows], "-u", url, "--url-batch", batch,
-                         *(["--url-spool", spool, "--url-spool-sync", VARIANTS[variant]] if VARIANTS[variant] else [])],
+                         *(["--spool", spool, "--spool-sync", VARIANTS[variant]] if VARIANTS[variant] else [])],
                         context.directory)))
             note(f"web: round {turn + 1} of {context.rounds}")
         if left := list(pathlib.Path(spool).rglob("*.ndjson")):

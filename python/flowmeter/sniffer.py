@@ -64,7 +64,7 @@ class Sniffer:
             raise Error("the sniffer is running")
         output: Options = {self._session.output_mode: [os.fsencode(self._session.output)]}
         if self._session.output_mode == "url":
-            output["url-retry"] = [_URL_RETRY_SECONDS]
+            output["output-retry"] = [_URL_RETRY_SECONDS]
         self._meter = _run.start({**self._options, **self._source, **output})
 
     def join(self, timeout: float | None = None) -> None:

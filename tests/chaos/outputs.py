@@ -100,7 +100,7 @@ class Http:
         with world.host.inside():  # for its listening socket; its threads need not be inside
             self.service = Service(world.case)
         self.spool = world.private()
-        self.arguments = ["-u", self.service.url(), "--url-batch", "100", "--url-timeout", "1", "--url-spool", self.spool, *more]
+        self.arguments = ["-u", self.service.url(), "--url-batch", "100", "--url-timeout", "1", "--spool", self.spool, *more]
 
     def spooled(self):
         for folder, _, names in os.walk(self.spool):

@@ -40,7 +40,7 @@ inline constexpr const char* kOptionGroups[] = {
 
 struct OptionRules {
   bool live_only = false;                    // allowed with -i only
-  std::vector<std::string_view> needs = {};  // allowed with these only
+  std::vector<std::string_view> needs = {};  // allowed with these only, or with one of "-a or -b"
   struct Exclusion {
     std::vector<std::string_view> options;
     std::string_view why;  // the error

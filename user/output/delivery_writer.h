@@ -15,17 +15,11 @@
 #include <string>
 
 #include "base/host.h"
+#include "output/delivery_options.h"
 #include "output/queued_sink.h"
 #include "output/spool.h"
 
 namespace flowmeter {
-
-struct DeliveryOptions {
-  double retry_s = 60;  // with OnFull::kBlock and no spool: rows are lost after this
-  std::string spool;    // directory; empty: none
-  uint32_t spool_limit_mib = 1024;
-  Spool::Sync spool_sync = Spool::Sync::kBatch;
-};
 
 class DeliveryWriter : public RowWriter {
  public:

@@ -55,10 +55,6 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
            "Most flows per request; above 1, as a JSON array", with_url},
           {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, kDayInSeconds),
            "Longest time for one request", with_url},
-          {"--url-retry", kOutput, seconds(http.retry_s, 0, kDayInSeconds),
-           "With --on-full block and no spool: how long a server\nmay fail before its "
-           "rows are given up",
-           with_url},
           {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
            "Trust only these certificate authorities (PEM)", with_url},
           {"--url-proxy", kOutput, text(http.proxy, "URL", "needs a value"),
@@ -67,21 +63,6 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
            "Read the Authorization header from this file, such as\n\"Bearer ...\" "
            "(default: from FLOWMETER_URL_AUTH)",
            with_url},
-          {"--url-spool", kOutput, text(http.spool, "DIR", "needs a value"),
-           "Keep rows in this directory until the server has them,\nalso for the next run",
-           with_url},
-          {"--url-spool-limit",
-           kOutput,
-           count(http.spool_limit_mib, 1, 1 << 20),
-           "Most MiB that the spool of a URL may take",
-           {.needs = {"-u", "--url-spool"}}},
-          {"--url-spool-sync",
-           kOutput,
-           choice<Spool::Sync>(http.spool_sync, "WHEN", "a way to synchronise the spool",
-                               {{"batch", Spool::Sync::kBatch}, {"none", Spool::Sync::kNone}}),
-           "What spooled rows survive: batch also a crash of the\nmachine, none only the end "
-           "of the program",
-           {.needs = {"-u", "--url-spool"}}},
       });
 }
 
@@ -103,16 +84,11 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
   http.authorization = std::move(*authorization);
   std::vector<std::unique_ptr<RowWriter>> writers;
   for (const std::string& url : urls) {
-    auto writer = HttpWriter::open(url, http, host);
+    auto writer = HttpWriter::open(url, http, options.delivery, host);
     if (!writer) return writer.error();
     writers.push_back(std::move(*writer));
   }
   return writers;
-}
-
-std::vector<std::string> directories(const OutputOptions& options) {
-  const auto& http = std::any_cast<const HttpOptions&>(options.own.at(&kHttpOutput));
-  return http.spool.empty() ? std::vector<std::string>() : std::vector{http.spool};
 }
 
 }  // namespace
@@ -128,7 +104,6 @@ constinit const OutputKind kHttpOutput = {
     .check = check,
     .format = format_of<JsonFormat>,
     .open = open,
-    .directories = directories,
 };
 
 }  // namespace flowmeter

@@ -57,14 +57,16 @@ Status HttpWriter::check_url(const std::string& url) {
   return Done{};
 }
 
-HttpWriter::HttpWriter(const std::string& name, const HttpOptions& options, Host& host)
-    : DeliveryWriter(name, options, host), batch_(options.batch), batch_limit_(options.batch) {}
+HttpWriter::HttpWriter(const std::string& name, const HttpOptions& options,
+                       const DeliveryOptions& delivery, Host& host)
+    : DeliveryWriter(name, delivery, host), batch_(options.batch), batch_limit_(options.batch) {}
 
-Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, HttpOptions options,
-                                                     Host& host) {
+Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url,
+                                                     const HttpOptions& options,
+                                                     const DeliveryOptions& delivery, Host& host) {
   auto parsed = parse_url(url);
   if (!parsed) return parsed.error();
-  auto writer = std::unique_ptr<HttpWriter>(new HttpWriter(parsed->name, options, host));
+  auto writer = std::unique_ptr<HttpWriter>(new HttpWriter(parsed->name, options, delivery, host));
   if (!options.authorization.empty() && !parsed->encrypted)
     host.log_warning("output " + writer->name() +
                      ": the Authorization header is sent unencrypted over http");

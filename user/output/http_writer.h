@@ -14,7 +14,7 @@
 
 namespace flowmeter {
 
-struct HttpOptions : HttpTransferOptions, DeliveryOptions {
+struct HttpOptions : HttpTransferOptions {
   uint32_t batch = 1;              // most rows per request; above 1, a request is an array
   std::string authorization_file;  // from which the header is read; empty: from the environment
 };
@@ -23,8 +23,9 @@ class HttpWriter final : public DeliveryWriter {
  public:
   // A usage error if url cannot be used.
   static Status check_url(const std::string& url);
-  static Result<std::unique_ptr<HttpWriter>> open(const std::string& url, HttpOptions options,
-                                                  Host& host);
+  static Result<std::unique_ptr<HttpWriter>> open(const std::string& url,
+                                                  const HttpOptions& options,
+                                                  const DeliveryOptions& delivery, Host& host);
 
  private:
   struct Batch {
@@ -32,7 +33,8 @@ class HttpWriter final : public DeliveryWriter {
     uint32_t rows;
   };
 
-  HttpWriter(const std::string& name, const HttpOptions& options, Host& host);
+  HttpWriter(const std::string& name, const HttpOptions& options, const DeliveryOptions& delivery,
+             Host& host);
   Delivery deliver(std::string_view text, size_t at) override;
   Batch make_body(std::string_view text, size_t at);
 

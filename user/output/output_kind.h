@@ -15,6 +15,7 @@
 #include "base/host.h"
 #include "base/option.h"
 #include "features/column.h"
+#include "output/delivery_options.h"
 #include "output/queued_sink.h"
 #include "output/row_format.h"
 #include "output/row_style.h"
@@ -46,6 +47,7 @@ struct OutputOptions {
   uint32_t buffer_kib = 256;
   uint32_t queue_mib = 16;
   double drain_s = 10;
+  DeliveryOptions delivery;
   RowStyle style;
 
   // The settings of a kind's own options: its add_options() makes them.
@@ -77,9 +79,6 @@ struct OutputKind {
   Result<std::vector<std::unique_ptr<RowWriter>>> (*open)(const std::vector<std::string>& where,
                                                           const OutputOptions& options,
                                                           Host& host) = nullptr;
-  // The directories that its writers change during the run. Null: none.
-  std::vector<std::string> (*directories)(const OutputOptions& options) = nullptr;
-
   bool is_file() const { return open == nullptr; }
 };
 

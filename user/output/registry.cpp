@@ -20,6 +20,9 @@ constexpr const OutputKind* kKinds[] = {
     &kTableOutput,
 };
 
+// The options that name a server (OptionRules::needs).
+constexpr std::string_view kServers = "-u";
+
 OptionValue rotation(OutputOptions& options) {
   return custom("LIMIT", [&options](const std::string& text) -> Status {
     auto parsed = Rotation::parse(text);
@@ -56,6 +59,38 @@ Option naming_option(OutputOptions& options, const OutputKind& kind) {
       return read;
     };
   return {kind.names, OptionGroup::kOutput, std::move(value), kind.help};
+}
+
+// Of all outputs that go to a server.
+void add_delivery_options(DeliveryOptions& delivery, std::vector<Option>& table) {
+  using enum OptionGroup;
+  table.insert(
+      table.end(),
+      {
+          {"--output-retry",
+           kOutput,
+           seconds(delivery.retry_s, 0, kDayInSeconds),
+           "With --on-full block and no spool: how long a server\nmay fail before its rows are "
+           "given up",
+           {.needs = {kServers}, .former_name = "--url-retry"}},
+          {"--spool",
+           kOutput,
+           text(delivery.spool, "DIR", "needs a value"),
+           "Keep rows in this directory until the server has them,\nalso for the next run",
+           {.needs = {kServers}, .former_name = "--url-spool"}},
+          {"--spool-limit",
+           kOutput,
+           count(delivery.spool_limit_mib, 1, 1 << 20),
+           "Most MiB that the spool of one output may take",
+           {.needs = {kServers, "--spool"}, .former_name = "--url-spool-limit"}},
+          {"--spool-sync",
+           kOutput,
+           choice<Spool::Sync>(delivery.spool_sync, "WHEN", "a way to synchronise the spool",
+                               {{"batch", Spool::Sync::kBatch}, {"none", Spool::Sync::kNone}}),
+           "What spooled rows survive: batch also a crash of the\nmachine, none only the end "
+           "of the program",
+           {.needs = {kServers, "--spool"}, .former_name = "--url-spool-sync"}},
+      });
 }
 
 }  // namespace
@@ -113,6 +148,7 @@ void add_output_options(OutputOptions& options, std::vector<Option>& table) {
                     "URLs and files on a full disk (with block: longest\n"
                     "without progress)"},
                });
+  add_delivery_options(options.delivery, table);
   for (const OutputKind* kind : output_kinds())
     if (kind->add_options) kind->add_options(options, table);
 }

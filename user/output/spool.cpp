@@ -130,7 +130,7 @@ Result<uint64_t> Spool::resume(const LastCommit& last) {
 size_t Spool::keep(std::string_view rows) {
   const uint64_t room = options_.limit_bytes - std::min(options_.limit_bytes, bytes_);
   if (rows.size() > room) {
-    error_ = "the spool " + directory() + " is full (--url-spool-limit)";
+    error_ = "the spool " + directory() + " is full (--spool-limit)";
     rows = whole_rows(rows.substr(0, room));
   }
   if (rows.empty()) return 0;

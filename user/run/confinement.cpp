@@ -14,9 +14,6 @@ void add_output(const OutputTarget& target, const OutputOptions& options, Confin
   else if (target.where != "-")
     needs.changes.push_back(is_whole_file(target.where, options) ? parent_of(target.where)
                                                                  : target.where);
-  if (!kind.directories) return;
-  for (std::string& directory : kind.directories(options))
-    needs.changes.push_back(std::move(directory));
 }
 
 }  // namespace
@@ -31,6 +28,8 @@ Confinement confinement_of(const Config& config, uint64_t keep) {
   needs.reads.push_back("/proc/self");  // of the C library, and of sanitizers
   for (const OutputTarget& target : config.outputs.targets)
     add_output(target, config.outputs, needs);
+  if (needs.connects && !config.outputs.delivery.spool.empty())
+    needs.changes.push_back(config.outputs.delivery.spool);
   if (config.live()) needs.changes.push_back("/dev/null");  // of a guardian (kernel/clsact.cpp)
   if (!config.pin.empty()) {
     needs.changes.push_back(config.pin);

@@ -20,6 +20,16 @@ bool was_given(const std::vector<Option>& options, const GivenOptions& given,
   });
 }
 
+// needed: an option, or several of which one is enough: "-u or --kafka".
+bool was_one_given(const std::vector<Option>& options, const GivenOptions& given,
+                   std::string_view needed) {
+  constexpr std::string_view kOr = " or ";
+  const size_t end = needed.find(kOr);
+  return was_given(options, given, needed.substr(0, end)) ||
+         (end != std::string_view::npos &&
+          was_one_given(options, given, needed.substr(end + kOr.size())));
+}
+
 // Rules that check values in the Config. "": no error.
 
 std::string check_datapath(const Config& config) {
@@ -64,7 +74,7 @@ Status check_options(const std::vector<Option>& options, const GivenOptions& giv
     if (option.rules.live_only && !config.live())
       return usage_error(name + " can only be used with -i");
     for (const std::string_view needed : option.rules.needs)
-      if (!was_given(options, given, needed))
+      if (!was_one_given(options, given, needed))
         return usage_error(name + " can only be used with " + std::string(needed));
     for (const auto& [excluded, why] : option.rules.excludes)
       for (const std::string_view each : excluded)

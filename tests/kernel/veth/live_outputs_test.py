@@ -107,7 +107,7 @@ class LiveOutputs(cases.Case):
 
     def test_an_outage_with_a_spool_loses_nothing(self):
         service = self.service()
-        live = self.start("-c", self.path("live.csv"), "-u", service.url(), "--url-batch", "20", "--url-spool",
+        live = self.start("-c", self.path("live.csv"), "-u", service.url(), "--url-batch", "20", "--spool",
                           self.path("spool"))
         self.send(300, 20000)
         meter.wait_for("rows arrive", lambda: service.acknowledged)

@@ -198,7 +198,7 @@ class Users(Sandboxed):
             service = http_server.Service(self, start=False)
         live = self.meter(
             "--user", "nobody", "-c", closed + "/x.csv", "-c", old, "-c", ours + "/x.csv.gz", "-u", service.url(),
-            "--url-spool", spool, "--idle-timeout", "0.1", env=Work.without_proxies())
+            "--spool", spool, "--idle-timeout", "0.1", env=Work.without_proxies())
         self.assertIn(", user nobody\n", live.err())
         for status in self.statuses(live):
             self.assertEqual(status["Uid"].split(), [str(NOBODY.pw_uid)] * 4)

@@ -23,7 +23,7 @@ VALUES = {
     "log-format": ("text", "logfmt", "json"),
     "log-level": ("error", "warning", "debug"),
     "on-full": ("block", "drop", "block"),
-    "url-spool-sync": ("batch", "none", "batch"),
+    "spool-sync": ("batch", "none", "batch"),
     "sandbox": ("off", "require", "auto"),
     "rotate": ("1h", "2h", "500MB"),
     "batch": ("2001", "2002", "2003"),
@@ -110,6 +110,12 @@ class Order(Configured):
         self.assertEqual(self.in_force("--config", path, environment=environment)["event-memory"][0], "4")
         for given in (("--ring-size", "8"), ("--ring-size=8",)):
             self.assertEqual(self.in_force(*given, environment=environment)["event-memory"][0], "8")
+
+    def test_former_names_of_the_spool(self):
+        given = ("--url-spool", "x", "--url-spool-limit=7", "--url-spool-sync", "none", "--url-retry", "9")
+        in_force = self.in_force(*given)
+        for name, value in (("spool", '"x"'), ("spool-limit", "7"), ("spool-sync", '"none"'), ("output-retry", "9")):
+            self.assertEqual(in_force[name][0], value)
 
     def test_two_names_of_one_option_in_a_file(self):
         path = self.write("ring-size = 3\nevent-memory = 4\n")

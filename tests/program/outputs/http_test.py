@@ -142,7 +142,7 @@ class Failures(Http):
         complete."""
         service = Service(self, start=False)
         start = time.monotonic()
-        done = self.run_meter("-f", self.flows("x.pcap", 5000), "-u", service.url(), "--url-retry", "1", "--drain", "1",
+        done = self.run_meter("-f", self.flows("x.pcap", 5000), "-u", service.url(), "--output-retry", "1", "--drain", "1",
                               "--output-queue", "1", "-c", self.path("x.csv"))
         self.assertLess(time.monotonic() - start, 20)
         self.assertEqual(done.code, FAILED)
@@ -187,7 +187,7 @@ class Secure(Http):
 
     def test_not_trusted(self):
         service = Service(self, certificate=self.certificate)
-        done = self.run_meter("-f", self.flows("x.pcap", 5), "-u", service.url(), "--url-retry", "0.5")
+        done = self.run_meter("-f", self.flows("x.pcap", 5), "-u", service.url(), "--output-retry", "0.5")
         self.assertEqual(done.code, FAILED)
         self.assertIn("certificate", done.errors[0])
         self.assertEqual(service.requests, [])
@@ -339,8 +339,8 @@ class Usage(Http):
 
     def test_options_without_a_url(self):
         x = self.flows("x.pcap", 1)
-        for option in (("--url-batch", "2"), ("--url-timeout", "2"), ("--url-spool", self.directory),
-                       ("--url-ca", x), ("--url-auth-file", x), ("--url-retry", "1")):
+        for option in (("--url-batch", "2"), ("--url-timeout", "2"), ("--spool", self.directory),
+                       ("--url-ca", x), ("--url-auth-file", x), ("--output-retry", "1")):
             done = self.run_meter("-f", x, *option)
             self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
             self.assertIn(option[0], done.errors[0])

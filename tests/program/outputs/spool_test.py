@@ -29,7 +29,7 @@ class SpoolCase(Http):
         return sorted(os.path.join(where, name) for where, _, names in os.walk(self.spool) for name in names)
 
     def send(self, service, pcap, *arguments, **options):
-        return self.run_meter("-f", pcap, "-u", service.url(), "--url-spool", self.spool, *arguments, **options)
+        return self.run_meter("-f", pcap, "-u", service.url(), "--spool", self.spool, *arguments, **options)
 
 
 class Spool(SpoolCase):
@@ -89,7 +89,7 @@ class Spool(SpoolCase):
     def test_killed(self):
         """After kill -9 files hold whole rows; the next run sends each once."""
         service = Service(self, start=False)
-        process = subprocess.Popen([cases.meter_path, "-f", self.flows("x.pcap", 40000), "-u", service.url(), "--url-spool",
+        process = subprocess.Popen([cases.meter_path, "-f", self.flows("x.pcap", 40000), "-u", service.url(), "--spool",
                                     self.spool, "--output-queue", "1"], stderr=subprocess.DEVNULL, env=ENVIRONMENT,
                                    preexec_fn=meter.die_with_parent)
         try:
@@ -113,9 +113,9 @@ class Spool(SpoolCase):
 
     def test_limit(self):
         service = Service(self, start=False)
-        done = self.send(service, self.flows("x.pcap", 4000), "--url-spool-limit", "2", "--output-queue", "1")
+        done = self.send(service, self.flows("x.pcap", 4000), "--spool-limit", "2", "--output-queue", "1")
         self.assertEqual(done.code, FAILED)
-        self.assertTrue(any("--url-spool-limit" in each for each in done.errors), done.err)
+        self.assertTrue(any("--spool-limit" in each for each in done.errors), done.err)
         account = self.account(done)
         self.assertGreater(account["spooled"], 200)
         self.assertGreater(account["lost"], 200)
@@ -216,7 +216,7 @@ class Spool(SpoolCase):
 
     def test_a_limit_that_is_reached_costs_no_rows_if_the_server_is_fine(self):
         service = Service(self)
-        done = self.send(service, self.flows("x.pcap", 4000), "--url-batch", "100", "--url-spool-limit", "1",
+        done = self.send(service, self.flows("x.pcap", 4000), "--url-batch", "100", "--spool-limit", "1",
                          "--output-queue", "4")
         self.assertEqual(done.code, OK, done.err)
         self.assert_each_once(service, 4000)
@@ -224,7 +224,7 @@ class Spool(SpoolCase):
 
     def test_one_process_at_a_time(self):
         service = Service(self, lambda n: SILENT)
-        first = subprocess.Popen([cases.meter_path, "-f", self.flows("x.pcap", 3), "-u", service.url(), "--url-spool",
+        first = subprocess.Popen([cases.meter_path, "-f", self.flows("x.pcap", 3), "-u", service.url(), "--spool",
                                   self.spool], stderr=subprocess.DEVNULL, env=ENVIRONMENT,
                                  preexec_fn=meter.die_with_parent)
         try:
@@ -317,7 +317,7 @@ class Killed(SpoolCase):
         return [index_of(row) for row in meter.rows_of(text[:text.rfind("\n") + 1])]
 
     def options(self, service, batch=BATCH):
-        return ("-u", service.url(), "--url-spool", self.spool, "--url-batch", str(batch), "--fields", "timestamp",
+        return ("-u", service.url(), "--spool", self.spool, "--url-batch", str(batch), "--fields", "timestamp",
                 "--idle-timeout", "1", "--url-timeout", "600")
 
     def kill_once(self, service, first, chance):
@@ -325,7 +325,7 @@ class Killed(SpoolCase):
         path = self.path("x.csv")
         if os.path.exists(path):
             os.remove(path)
-        process = subprocess.Popen([cases.meter_path, "-f", "-", "-c", path, "--output-buffer", "4", "--url-spool-sync",
+        process = subprocess.Popen([cases.meter_path, "-f", "-", "-c", path, "--output-buffer", "4", "--spool-sync",
                                     chance.choice(("batch", "none")), *self.options(service)],
                                    stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT,
                                    preexec_fn=meter.die_with_parent)

@@ -125,7 +125,7 @@ TEST_F(SpoolTest, IsBounded) {
   const auto spool = open(10);
   ASSERT_TRUE(spool->keep("123456\n"));
   EXPECT_FALSE(spool->keep("789\n"));
-  EXPECT_NE(spool->error().find("--url-spool-limit"), std::string::npos) << spool->error();
+  EXPECT_NE(spool->error().find("--spool-limit"), std::string::npos) << spool->error();
   EXPECT_EQ(spool->rows(), 1u);
   ASSERT_TRUE(spool->acknowledge(7, 1));
   EXPECT_EQ(spool->keep("789\n"), 4u) << "there is room again";
