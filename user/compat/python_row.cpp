@@ -10,6 +10,7 @@
 #include "compat/python_arithmetic.h"
 #include "features/columns_82.h"
 #include "features/identity.h"
+#include "features/instant.h"
 #include "features/select.h"
 #include "flowmeter/packet.h"
 

@@ -97,6 +97,14 @@ struct Instant {
   uint64_t time_ns;
 };
 
+// How points in time are written, if not as their feature set does: UTC.
+enum class TimeFormat : uint8_t {
+  kPython,             // "YYYY-MM-DD HH:MM:SS.ffffff"
+  kIso,                // ISO 8601: "YYYY-MM-DDTHH:MM:SS.ffffffZ"
+  kEpoch,              // seconds since 1970, with decimals
+  kEpochMicroseconds,  // microseconds since 1970, an integer
+};
+
 struct Quantity {
   ColumnType type;
   Unit unit;
@@ -106,7 +114,9 @@ struct Quantity {
   std::string_view note = {};  // appended to the text
   // Whether a cell of this number column can be empty. (Cells of texts can.)
   bool may_be_empty = false;
-  Instant (*instant)(const FlowRecord&) = nullptr;  // kTime only
+  // kTime only (features/instant.h).
+  Instant (*instant)(const FlowRecord&) = nullptr;
+  Getter (*getter_as)(TimeFormat) = nullptr;
 };
 
 constexpr Quantity with_note(Quantity quantity, std::string_view note) {
@@ -138,21 +148,6 @@ struct CategoryOf : QuantityOf<Read> {
     this->type = ColumnType::kCategory;
   }
 };
-
-// A point in time. `Read` returns an Instant; kWrite makes its text.
-template <Cell (*kWrite)(ClockOrigin, uint64_t), typename Read>
-constexpr Quantity instant_of(Unit unit, std::string_view text, Read) {
-  return {.type = ColumnType::kTime,
-          .unit = unit,
-          .way = Way::kBoth,
-          .text = text,
-          .get =
-              [](const FlowRecord& f) {
-                const Instant at = Read{}(f);
-                return kWrite(at.clock, at.time_ns);
-              },
-          .instant = [](const FlowRecord& f) { return Read{}(f); }};
-}
 
 // A quantity that exists for the forward and for the backward packets. `Read` takes a Way, too.
 template <typename Read>

@@ -9,6 +9,7 @@
 
 #include "features/column.h"
 #include "features/identity.h"
+#include "features/instant.h"
 
 namespace flowmeter::quantities {
 

@@ -31,7 +31,7 @@ char* put_cell(char* at, const Cell& cell, const RowStyle& style) {
 
 CsvFormat::CsvFormat(const std::vector<Column>& columns, RowStyle style)
     : style_(std::move(style)) {
-  for (const Column& column : columns) {
+  for (const Column& column : style_.written(columns)) {
     getters_.push_back(column.get);
     if (!header_.empty()) header_.push_back(',');
     header_.append(style_.name_of(column));

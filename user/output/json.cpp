@@ -30,7 +30,7 @@ size_t value_end(std::string_view text, size_t at) {
 }  // namespace
 
 JsonFormat::JsonFormat(std::vector<Column> columns, RowStyle style)
-    : columns_(std::move(columns)), style_(std::move(style)) {
+    : style_(std::move(style)), columns_(style_.written(std::move(columns), TimeFormat::kIso)) {
   if (style_.label) row_end_.append(kLabelKey).append(json_string(*style_.label));
   row_end_.append(kRowEnd);
   bound_ = row_end_.size();
@@ -47,8 +47,8 @@ char* JsonFormat::put_row(char* at, const FlowRecord& record) const {
     const Cell cell = columns_[i].get(record);
     if (cell.kind() != Cell::Kind::kText)
       at = put_number(at, cell, style_);
-    else if (cell.text().empty() && is_number(columns_[i].type))
-      at = put(at, "null");
+    else if (is_number(columns_[i].type))
+      at = put(at, cell.text().empty() ? "null" : cell.text());
     else
       at = put_json_string(at, cell.text());
   }

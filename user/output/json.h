@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // NDJSON of finished flows: one object per line. The members have the names of the columns; numbers
-// are JSON numbers, and a number without a value is null.
+// are JSON numbers, a number without a value is null, and times are ISO 8601 unless the style says
+// otherwise.
 #pragma once
 
 #include <string>
@@ -22,8 +23,8 @@ class JsonFormat final : public RowFormat {
   bool recognizes(std::string_view start) const override;
 
  private:
-  const std::vector<Column> columns_;
   const RowStyle style_;
+  const std::vector<Column> columns_;
   std::string row_end_;            // the text after the last value: label, end of the object
   std::vector<std::string> keys_;  // {"src_ip":  ,"dst_ip":  …
   size_t bound_;

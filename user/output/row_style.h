@@ -4,6 +4,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "features/column.h"
 
@@ -17,6 +19,7 @@ struct RowStyle {
   std::optional<std::string> label;
   std::optional<int> decimals;  // of reals; if unset, the shortest text that reads back the same
   bool lowercase_columns = false;
+  std::optional<TimeFormat> time_format = {};  // if unset: of the row format, else of the set
 
   std::string name_of(const Column& column) const {
     std::string name(column.name);
@@ -24,6 +27,20 @@ struct RowStyle {
       for (char& c : name)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
     return name;
+  }
+
+  // The columns with points in time as numbers or texts of the chosen format, or else of `usual`;
+  // without both, as the feature set has them.
+  std::vector<Column> written(std::vector<Column> columns,
+                              std::optional<TimeFormat> usual = {}) const {
+    const std::optional<TimeFormat> format = time_format ? time_format : usual;
+    for (Column& column : columns) {
+      if (column.type != ColumnType::kTime || !format) continue;
+      column.get = column.getter_as(*format);
+      if (*format == TimeFormat::kEpoch) column.type = ColumnType::kReal;
+      if (*format == TimeFormat::kEpochMicroseconds) column.type = ColumnType::kInteger;
+    }
+    return columns;
   }
 };
 

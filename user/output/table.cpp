@@ -10,6 +10,7 @@
 #include <string>
 
 #include "features/identity.h"
+#include "features/instant.h"
 #include "output/output_kind.h"
 
 namespace flowmeter {

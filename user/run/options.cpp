@@ -32,6 +32,7 @@ const std::vector<OptionRules::Exclusion> kExcludedByCompat = {
      "--compat writes the other program's columns: leave out --extra and --quality"},
     {{"--label"}, "--compat writes what the other program does: leave out --label"},
     {{"--float-format"}, "--compat writes what the other program does: leave out --float-format"},
+    {{"--time-format"}, "--compat writes what the other program does: leave out --time-format"},
     {{"--lowercase-columns"},
      "--compat writes what the other program does: leave out --lowercase-columns"},
     {{"--features"}, "--compat has its own columns: leave out --features"},
@@ -93,6 +94,14 @@ OptionValue float_format(RowStyle& style) {
                  std::to_string(RowStyle::kMaxDecimals) + ")"};
   };
   return custom("FORMAT", set, [] { return std::string("shortest"); });
+}
+
+OptionValue time_format(RowStyle& style) {
+  return choice<TimeFormat>(style.time_format, "FORMAT", "a format",
+                            {{"iso", TimeFormat::kIso},
+                             {"epoch", TimeFormat::kEpoch},
+                             {"epoch-us", TimeFormat::kEpochMicroseconds},
+                             {"python", TimeFormat::kPython}});
 }
 
 OptionValue max_flows(Config& config) {
@@ -184,6 +193,11 @@ std::vector<Option> row_options(Config& config) {
       {"--float-format", kOutput, float_format(outputs.style),
        "Format of real numbers: fixed:N (N decimals, 0 to 64)\n"
        "or shortest (fewest digits that read back the same)"},
+      {"--time-format", kOutput, time_format(outputs.style),
+       "Format of points in time, in UTC: iso (the default of\n"
+       "JSON), epoch (seconds), epoch-us (microseconds) or\n"
+       "python (2026-01-31 23:59:59.000000). Default of CSV:\n"
+       "python, realtime97 epoch"},
       {"--lowercase-columns", kOutput, flag(outputs.style.lowercase_columns),
        "Write the names of columns in lower case"},
       {"--list-fields", kOutput, flag(config.list_fields),

@@ -49,11 +49,31 @@ class Fields(CommandLine):
         names = [column["name"] for column in json.loads(meter.run("features", "realtime97", "--json").out)["columns"]]
         self.assertEqual(of_reals.out.splitlines()[0], ",".join(names).lower())
 
+    def test_formats_of_times(self):
+        """Packets at 1 s and later: the first flow starts then."""
+        iso, plain = "1970-01-01T00:00:01.000000", "1970-01-01 00:00:01.000000"
+        formats = {None: (plain, iso + "Z"), "python": (plain, plain), "iso": (iso + "Z", iso + "Z"),
+                   "epoch": ("1.000000", 1.0), "epoch-us": ("1000000", 1000000)}
+        for name, (in_csv, in_json) in formats.items():
+            with self.subTest(name):
+                chosen = ("--fields", "timestamp", *(("--time-format", name) if name else ()))
+                self.assertIn(in_csv, meter.run("-f", self.capture, *chosen).out.splitlines())
+                lines = meter.run("-f", self.capture, *chosen, "--json", "-").out.splitlines()
+                found = [json.loads(line)["timestamp"] for line in lines]
+                self.assertIn((in_json, type(in_json)), [(each, type(each)) for each in found])
+        precise = ("--features", "realtime97", "--fields", "Timestamp")
+        for more, text in (((), "1.000000000"), (("--time-format", "iso"), iso + "000Z")):
+            self.assertIn(text, meter.run("-f", self.capture, *precise, "-c", "-", *more).out.splitlines())
+        self.assertIn('{"Timestamp":"' + iso + '000Z"}',
+                      meter.run("-f", self.capture, *precise, "--json", "-").out.splitlines())
+        self.assert_fails(meter.run("-f", self.capture, "--time-format", "rfc"), USAGE, "--time-format", "epoch-us")
+
     def test_style_of_rows_that_cannot_be(self):
         for text in ("fixed:65", "fixed:-1", "fixed:", "fixed:2x", "4", ""):
             self.assert_fails(meter.run("-f", self.capture, "--float-format", text), USAGE, "--float-format", "fixed:64")
         self.assert_fails(meter.run("-f", self.capture, "--label", "a\nb"), USAGE, "--label", "one line")
-        for option in (("--label", "x"), ("--float-format", "fixed:2"), ("--lowercase-columns",)):
+        for option in (("--label", "x"), ("--float-format", "fixed:2"), ("--lowercase-columns",),
+                       ("--time-format", "iso")):
             self.assert_fails(meter.run("-f", self.capture, "--compat", "python", "-c", "-", *option), USAGE, option[0])
 
     def test_live_options_need_an_interface(self):

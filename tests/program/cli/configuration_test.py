@@ -27,6 +27,7 @@ VALUES = {
     "sandbox": ("off", "require", "auto"),
     "rotate": ("1h", "2h", "500MB"),
     "batch": ("2001", "2002", "2003"),
+    "time-format": ("iso", "epoch", "epoch-us"),
     "float-format": ("fixed:1", "shortest", "fixed:2"),
     "FLAG": ("true", "false", "true"),
     "SECONDS": ("1.5", "2", "3"),

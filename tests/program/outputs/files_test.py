@@ -69,7 +69,7 @@ class Formats(Files):
         for features in ("cic82", "netflowmeter114"):
             with self.subTest(features):
                 done = meter.run("-f", self.conversation(), "--features", features, "-c", self.path("x.csv"), "--json",
-                                 self.path("x.json"), "--extra", "interface,end_reason")
+                                 self.path("x.json"), "--extra", "interface,end_reason", "--time-format", "python")
                 self.assertEqual((done.code, done.errors), (OK, []), done.err)
                 rows = meter.rows_of(self.content(self.path("x.csv")).decode())
                 # Keeps the text of numbers, because the way they are written is compared, too.

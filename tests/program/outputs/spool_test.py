@@ -280,7 +280,7 @@ def packet(index):
 
 
 def index_of(row):
-    return int(datetime.datetime.fromisoformat(row["timestamp"] + "+00:00").timestamp()) // 2
+    return int(datetime.datetime.fromisoformat(row["timestamp"]).timestamp()) // 2
 
 
 class Killed(SpoolCase):

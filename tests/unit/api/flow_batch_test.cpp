@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "features/feature_sets.h"
-#include "features/identity.h"
+#include "features/instant.h"
 
 namespace flowmeter {
 namespace {
