@@ -20,7 +20,7 @@
  * Another version reads the maps by the names of structs and members (user/kernel/struct_copy.h).
  * So a member whose meaning changes gets another name, and numbers (of record types, end reasons,
  * packet classes, hooks) are never used again for something else: new ones are appended. */
-#define FM_ABI_VERSION 7
+#define FM_ABI_VERSION 8
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */

@@ -71,6 +71,11 @@ FM_INLINE void fm_flow_counters_begin(struct fm_flow_counters* c, const struct f
   c->fin_seen = inherited.fin_seen;
   c->rst_seen = inherited.rst_seen;
   c->begun = 1;
+  if (FM_UNLIKELY(p->key.kind != FM_KEY_PORTS)) {
+    c->direction[0].icmp_first =
+        (__u8)(p->key.kind == FM_KEY_ICMP_ECHO ? p->window >> 8 : p->window);
+    c->direction[1].icmp_first = 1 + (p->direction & 1);
+  }
 }
 
 /* Adds a packet that belongs to the flow. */

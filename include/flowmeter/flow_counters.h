@@ -24,7 +24,9 @@ struct fm_direction_counters {
   __u32 payload_min;    /* 0 while there is no packet */
   __u16 initial_window; /* of the first packet with a TCP header */
   __u8 has_window;
-  __u8 zero;
+  /* Of an ICMP flow's first packet: in [0] its code, of an echo its type; in [1] 1 + the end that
+   * sent it. 0 in both: unknown. */
+  __u8 icmp_first;
   __u64 data_packets;                  /* packets with payload */
   __u64 flag_packets[FM_COMMON_FLAGS]; /* [n]: packets with flag bit n */
 };
@@ -132,7 +134,10 @@ FM_INLINE void fm_flow_counters_update(struct fm_flow_counters* c, const struct 
  * direction is that of the earlier packets. */
 FM_INLINE void fm_flow_counters_merge(struct fm_flow_counters* c,
                                       const struct fm_flow_counters* earlier) {
-  if (earlier->first_ns < c->first_ns) c->first_ns = earlier->first_ns;
+  if (earlier->first_ns < c->first_ns) {
+    c->first_ns = earlier->first_ns;
+    for (int i = 0; i < 2; i++) c->direction[i].icmp_first = earlier->direction[i].icmp_first;
+  }
   if (earlier->last_ns > c->last_ns) c->last_ns = earlier->last_ns;
   c->forward_direction = earlier->forward_direction;
   c->fin_seen |= earlier->fin_seen;

@@ -35,7 +35,9 @@ struct fm_first_fragment {
   struct fm_flow_key key;
   __u64 time_ns;
   __u8 direction;
-  __u8 zero[7];
+  __u8 zero;
+  __u16 window; /* as in fm_packet */
+  __u8 zero_too[4];
 };
 FM_STATIC_ASSERT(sizeof(struct fm_first_fragment) == 56, "map value: no hidden padding");
 
@@ -44,6 +46,7 @@ FM_INLINE struct fm_first_fragment fm_fragment_remember(const struct fm_packet* 
   f.key = first->key;
   f.time_ns = first->time_ns;
   f.direction = first->direction;
+  f.window = first->window;
   return f;
 }
 
@@ -57,6 +60,7 @@ FM_INLINE enum fm_packet_class fm_fragment_join(struct fm_packet* later,
     return FM_UNATTRIBUTED_FRAGMENT;
   later->key = first->key;
   later->direction = first->direction;
+  later->window = first->window;
   return FM_METERED;
 }
 

@@ -43,7 +43,7 @@ struct fm_packet {
   __u32 wire_length;
   __u32 payload_bytes; /* after the transport header, by the IP length; padding never counts */
   __u16 header_bytes;  /* IP header with options or extension headers, and transport header */
-  __u16 window;        /* TCP window as sent, not scaled */
+  __u16 window;        /* TCP window as sent, not scaled; of ICMP its type << 8 | code */
   __u8 flags;          /* enum fm_tcp_flag; 0 for other protocols and later fragments */
   __u8 direction;      /* end of the key that sent it: 0 or 1 */
   __u8 has_shims;      /* tags, labels or a session header are between link header and IP header */

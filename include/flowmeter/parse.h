@@ -165,12 +165,15 @@ FM_INLINE __u32 fm_walk_transport(fm_context* frame, const struct fm_walk* w, st
   const struct fm_icmp_header* icmp =
       (const struct fm_icmp_header*)fm_peek(frame, w->offset, sizeof(*icmp), &scratch);
   if (!icmp || room < sizeof(*icmp)) return 0;
+  const __u8 type = icmp->type;
+  const __u8 code = icmp->code;
   const int echo = w->ip_version == 4
-                       ? icmp->type == FM_ICMP_ECHO_REQUEST || icmp->type == FM_ICMP_ECHO_REPLY
-                       : icmp->type == FM_ICMPV6_ECHO_REQUEST || icmp->type == FM_ICMPV6_ECHO_REPLY;
-  p->direction = fm_key_set_icmp(&p->key, echo ? FM_KEY_ICMP_ECHO : FM_KEY_ICMP_TYPE,
-                                 echo ? fm_be16(icmp->identifier) : icmp->type, w->next_protocol,
-                                 w->ip_version);
+                       ? type == FM_ICMP_ECHO_REQUEST || type == FM_ICMP_ECHO_REPLY
+                       : type == FM_ICMPV6_ECHO_REQUEST || type == FM_ICMPV6_ECHO_REPLY;
+  p->direction =
+      fm_key_set_icmp(&p->key, echo ? FM_KEY_ICMP_ECHO : FM_KEY_ICMP_TYPE,
+                      echo ? fm_be16(icmp->identifier) : type, w->next_protocol, w->ip_version);
+  p->window = (__u16)(type << 8 | code);
   return sizeof(*icmp);
 }
 

@@ -25,6 +25,14 @@ class Settings(TypedDict, total=False):
     """Append these columns after the others (they are the last ones in --list-fields)."""
     quality: bool
     """Append columns that say how far a row can be trusted (short for extra with their names)."""
+    fleet: bool
+    """Append meter_id, flow_id, flow_key and community_id, which identify a row among those of many meters (short for extra
+    with their names)."""
+    meter_id: str
+    """The name of this meter in the column meter_id and in the ids of flows (default: the machine's id, else its host
+    name)."""
+    community_id_seed: int
+    """Seed of the column community_id; programs whose ids are compared need the same. Default: 0."""
     packets: int
     """Stop after this many packets (live: at least)."""
     idle_timeout: float

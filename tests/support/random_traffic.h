@@ -55,7 +55,7 @@ Packet random_packet(Below below, const std::string& network) {
       p.icmp(below(2) ? 8 : 0, 0, port()).payload(below(50));
       break;
     case 2:
-      p.icmp(static_cast<uint8_t>(below(2) ? 3 : 11), 0).payload(28);
+      p.icmp(static_cast<uint8_t>(below(2) ? 3 : 13), static_cast<uint8_t>(below(2))).payload(28);
       break;
     case 3:
       p.udp(port(), port()).payload(8 * below(5)).first_fragment(id());

@@ -83,9 +83,10 @@ void RowCollector::write(const FlowRecord& record) {
 }
 
 Replayed replay(const std::vector<TimedFrame>& frames, const fm_settings& settings,
-                Replay::Limits limits, FeatureSet set) {
+                Replay::Limits limits, FeatureSet set, const MeterIdentity* meter) {
   RowCollector sink(set);
   Replay replay(settings, limits, sink);
+  if (meter) replay.identify_rows(*meter);
   std::vector<std::unique_ptr<uint8_t[]>> blocks;  // stay until replay has looked into them
   for (const TimedFrame& f : frames) {
     const size_t size = f.frame.bytes.size();

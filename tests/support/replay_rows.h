@@ -61,7 +61,8 @@ constexpr Replay::Limits kRoomyLimits{4096, 1024};
 // Requires: every frame is of era 0.
 Replayed replay(const std::vector<TimedFrame>& frames,
                 const fm_settings& settings = fm_default_settings(),
-                Replay::Limits limits = kRoomyLimits, FeatureSet set = columns_82());
+                Replay::Limits limits = kRoomyLimits, FeatureSet set = columns_82(),
+                const MeterIdentity* meter = nullptr);
 
 // Replays a capture file.
 Replayed replay_file(const std::string& path, const fm_settings& settings = fm_default_settings());

@@ -268,7 +268,7 @@ PythonPacketClass PythonDissector::dissect(const LivePacket& live, PythonPacket*
   packet->key.source_ip = live.source_ip();
   packet->key.destination_ip = live.destination_ip();
   packet->flags = known.flags;
-  packet->window = known.window;
+  packet->window = packet->protocol == FM_TCP ? known.window : 0;
   // The lengths of the IP and the TCP header come as one number. IP options are rare, so all
   // options are assumed to be TCP's.
   const size_t ip_header = packet->protocol == FM_TCP

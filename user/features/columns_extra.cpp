@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "features/columns_extra.h"
 
+#include <algorithm>
+
+#include "features/community_id.h"
+#include "features/flow_ids.h"
 #include "features/quantities.h"
 
 namespace flowmeter {
@@ -39,6 +43,23 @@ constexpr QuantityOf kEvictions{
     kNone, "live: how often the kernel's map dropped the flow to make room for newer ones",
     [](Record f) { return f.evictions; }};
 
+constexpr CategoryOf kMeterId{
+    kText,
+    "which meter made the row: --meter-id, else the machine's id, else "
+    "its host name",
+    [](Record f) { return f.meter ? std::string_view(f.meter->id()) : std::string_view(); }};
+constexpr QuantityOf kFlowId{kText,
+                             "UUID of the row, unique over meters and runs; the same if the row "
+                             "is delivered again",
+                             [](Record f) { return flow_id(f); }};
+constexpr QuantityOf kFlowKey{kText,
+                              "UUID of the flow; the same in all rows that continue it after an "
+                              "active time-out",
+                              [](Record f) { return flow_key(f); }};
+constexpr QuantityOf kCommunityId{
+    kText, "Community ID, version 1, of the flow's first packet (--community-id-seed)",
+    [](Record f) { return community_id(f); }};
+
 constexpr Column kColumns[] = {
     {"interface", kInterface},
     {"direction", kDirection},
@@ -46,11 +67,26 @@ constexpr Column kColumns[] = {
     {"pkts_without_timing", kPacketsWithoutTiming},
     {"timing_estimated", kTimingEstimated},
     {"evictions", kEvictions},
+    {"meter_id", kMeterId},
+    {"flow_id", kFlowId},
+    {"flow_key", kFlowKey},
+    {"community_id", kCommunityId},
 };
 
 }  // namespace
 
 const char kQualityColumns[] = "end_reason,pkts_without_timing,timing_estimated,evictions";
+const char kFleetColumns[] = "meter_id,flow_id,flow_key,community_id";
+
+bool names_fleet_column(std::string_view names) {
+  std::string_view fleet = kFleetColumns;
+  while (!fleet.empty()) {
+    const size_t size = std::min(fleet.find(','), fleet.size());
+    if (names.find(fleet.substr(0, size)) != std::string_view::npos) return true;
+    fleet.remove_prefix(std::min(size + 1, fleet.size()));
+  }
+  return false;
+}
 
 FeatureSet columns_extra() {
   return kColumns;

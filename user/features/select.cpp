@@ -46,7 +46,7 @@ std::string near_names(std::span<const Column> all, std::string_view name) {
   return text;
 }
 
-// Appends the columns with these names.
+// Appends the columns with these names; of two with the same name the first in `all`.
 Status append_columns(std::span<const Column> all, const std::string& names, const char* option,
                       std::vector<Column>& columns) {
   std::string_view rest = names;
@@ -77,8 +77,18 @@ Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& na
     columns.assign(set.begin(), set.end());
   else if (Status chosen = append_columns(all, names, "--fields", columns); !chosen)
     return chosen.error();
-  if (!trimmed(more).empty())
-    if (Status added = append_columns(all, more, "--extra", columns); !added) return added.error();
+  if (trimmed(more).empty()) return columns;
+  std::rotate(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(set.size()), all.end());
+  std::vector<Column> added;
+  if (Status chosen = append_columns(all, more, "--extra", added); !chosen) return chosen.error();
+  // A row has a name once, or it could not be an object of JSON.
+  const auto is_replaced = [&](const Column& column) {
+    const auto has_its_name = [&](const Column& other) { return other.name == column.name; };
+    return std::any_of(extra.begin(), extra.end(), has_its_name) &&
+           std::any_of(added.begin(), added.end(), has_its_name);
+  };
+  std::erase_if(columns, is_replaced);
+  columns.insert(columns.end(), added.begin(), added.end());
   return columns;
 }
 

@@ -12,7 +12,8 @@ namespace flowmeter {
 
 // names: comma-separated, blanks around them are ignored; an empty list selects the whole set. The
 // columns come in the order of the names, which may be in `extra` as well. Those that `more` names
-// are appended. An unknown name is a usage error that lists similar names.
+// are appended; if `extra` has a column of a name that the set has, too, it is that one, and it
+// replaces the set's. An unknown name is a usage error that lists similar names.
 Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& names,
                                            FeatureSet extra = {}, const std::string& more = "");
 

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "flowmeter/abi.h"
 #include "flows/direction_bulks.h"
+#include "flows/meter_identity.h"
 
 namespace flowmeter {
 
@@ -50,6 +51,11 @@ struct FlowRecord {
   // With settings.with_application only, else null.
   const DirectionBulks* direction_bulks = nullptr;  // two, [end of the key that sent the packets]
   const ApplicationSummary* application = nullptr;
+  // For the columns that identify the row; null: these are empty.
+  const MeterIdentity* meter = nullptr;
+  FlowStart start = {};
+  // The start of the first of the flows that active time-outs have made of one; else start.
+  FlowStart chain_start = {};
 
   const fm_direction_counters& forward() const {
     return flow.counters.direction[flow.counters.forward_direction];

@@ -22,20 +22,28 @@ uint32_t FlowTable::prefetch_flow(const fm_packet& packet, uint32_t hash) const 
   return slot;
 }
 
-void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited) {
+void FlowTable::begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited,
+                      fm_end_reason ended) {
   FlowEntry& entry = pool_[slot];
   entry = FlowEntry{};
   entry.key = packet.key;
   if (FM_UNLIKELY(many_eras_)) eras_[slot] = era_;
   fm_flow_counters_begin(&entry.flow.counters, &packet, inherited);
   applications_.begin(slot);
+  if (FM_UNLIKELY(meter_.has_value())) note_start(slot, packet.time_ns, ended);
+}
+
+void FlowTable::note_start(uint32_t slot, uint64_t first_ns, fm_end_reason ended) {
+  Starts& starts = (*starts_)[slot];
+  starts.flow = {first_ns, era_, flows_begun_++};
+  if (ended != FM_END_ACTIVE) starts.chain = starts.flow;
 }
 
 // The packet begins the next flow of the key in this slot, because the one in it has ended.
 void FlowTable::begin_next(uint32_t slot, const fm_packet& packet, fm_end_reason ended) {
   const fm_inheritance inherited = fm_flow_inheritance(&pool_[slot].flow.counters, &packet, ended);
   write(slot, ended);
-  begin(slot, packet, inherited);
+  begin(slot, packet, inherited, ended);
 }
 
 // Inlined: a call would cost 2 ns per packet.
@@ -63,6 +71,11 @@ void FlowTable::write(uint32_t slot, fm_end_reason end) {
   FlowRecord record{entry.key, entry.flow, clock_origin((era << 64) - kEpochNs), end};
   record.sizes = &entry.sizes;
   applications_.describe(slot, record);
+  if (meter_) {
+    record.meter = &*meter_;
+    record.start = (*starts_)[slot].flow;
+    record.chain_start = (*starts_)[slot].chain;
+  }
   sink_.write(record);
   applications_.release(slot);
 }

@@ -9,7 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/slot_pool.h"
@@ -33,6 +35,13 @@ class FlowTable {
  public:
   FlowTable(const fm_settings& settings, uint32_t max_flows, RecordSink& sink)
       : settings_(settings), pool_(max_flows), applications_(settings, max_flows), sink_(sink) {}
+
+  // Rows say that they are of this meter, and which flow each is of. (Otherwise nothing is kept for
+  // that.) Requires: no packet was added yet.
+  void identify_rows(MeterIdentity meter) {
+    meter_ = std::move(meter);
+    starts_.emplace(pool_.capacity());
+  }
 
   // Time stamps count from the start of their era of 2^64 ns. Era 0 starts this long before the
   // epoch (in 1823), so that no era starts at a time that occurs in captures: not in 1970, around
@@ -70,12 +79,20 @@ class FlowTable {
   const FlowApplications& applications() const { return applications_; }
 
  private:
-  void begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited);
+  // ended: why the flow before it in this slot has ended; FM_END_NONE: it was of another key.
+  void begin(uint32_t slot, const fm_packet& packet, fm_inheritance inherited,
+             fm_end_reason ended = FM_END_NONE);
+  void note_start(uint32_t slot, uint64_t first_ns, fm_end_reason ended);
   void begin_next(uint32_t slot, const fm_packet& packet, fm_end_reason ended);
   void update(uint32_t slot, const fm_packet& packet, std::span<const uint8_t> payload);
   void write(uint32_t slot, fm_end_reason end);
   void add_in_era(const fm_packet& packet, uint32_t slot, std::span<const uint8_t> payload);
   uint32_t force_one_out(uint64_t now_ns);
+
+  struct Starts {
+    FlowStart flow;
+    FlowStart chain;
+  };
 
   const fm_settings settings_;
   KeyHash hash_;
@@ -86,6 +103,9 @@ class FlowTable {
   int64_t era_ = 0;
   bool many_eras_ = false;
   std::vector<int64_t> eras_;  // [slot]: the era of its flow's first packet, if many_eras_
+  std::optional<MeterIdentity> meter_;
+  std::optional<SlotPool<Starts>> starts_;  // by the same slots, if meter_
+  uint64_t flows_begun_ = 0;                // if meter_
   uint32_t hand_ = 0;
   uint32_t finished_ = 0;  // slots that finish() has written
   uint64_t flows_written_ = 0;

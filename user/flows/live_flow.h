@@ -42,8 +42,14 @@ struct alignas(64) LiveFlow {
   uint64_t state_ns;        // when the kernel last reported its state
   uint64_t state_asked_ns;  // when its state was last requested, before a choice; 0: it was not
 
+  // The start of the first of the flows that active time-outs have made of one; 0: it is this one.
+  uint64_t chain_start_ns;
+
   // Whether the kernel's map has an entry for this flow, or had one.
   bool in_kernel() const { return id < kFirstOwnId; }
+  uint64_t chain_start() const {
+    return chain_start_ns != 0 ? chain_start_ns : flow.counters.first_ns;
+  }
   // Whether the flow must end even if it is not idle.
   bool must_end() const { return wanted_end != FM_END_NONE && wanted_end != FM_END_IDLE; }
 };

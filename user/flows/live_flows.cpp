@@ -17,6 +17,17 @@ fm_packet packet_of(const fm_open_record& record) {
   return packet;
 }
 
+// What is known of the first packet of a flow that has these counters.
+fm_packet first_packet_of(const fm_state_record& record) {
+  const fm_flow_counters& counters = record.counters;
+  fm_packet packet{};
+  packet.key = record.key;
+  packet.time_ns = counters.first_ns;
+  for (const fm_direction_counters& each : counters.direction)
+    if (each.flag_packets[FM_SYN_BIT] > 0) packet.flags = FM_SYN;
+  return packet;
+}
+
 }  // namespace
 
 LiveFlows::LiveFlows(const fm_settings& settings, uint32_t max_flows, RecordSink& sink,
@@ -40,11 +51,23 @@ uint32_t LiveFlows::find_key(const fm_flow_key& key) const {
 
 // The flow that has left the kernel's map before another one of its key came. If it is stale, the
 // record of its end was before the earlier daemon's last commit, so its row is written.
-uint32_t LiveFlows::find_older(const fm_flow_key& key) {
+// next: the packet that begins the other one. chain_start_ns: set if that one continues this one.
+uint32_t LiveFlows::find_older(const fm_flow_key& key, const fm_packet& next,
+                               uint64_t& chain_start_ns) {
   const uint32_t slot = find_key(key);
-  if (slot == kNoSlot || !pool_[slot].is_stale) return slot;
+  if (slot == kNoSlot) return slot;
+  if (chain_start_ns == 0) chain_start_ns = chain_start_after(pool_[slot], next);
+  if (!pool_[slot].is_stale) return slot;
   remove(slot);
   return kNoSlot;
+}
+
+// The record of the end of `older` is lost or was processed by a daemon that was killed. Returns
+// where the chain has begun that `next` continues, if an active time-out has ended it; else 0. A
+// SYN more likely begins another connection, whose predecessor was closed by packets unknown here.
+uint64_t LiveFlows::chain_start_after(const LiveFlow& older, const fm_packet& next) const {
+  if (fm_flow_ended(&older.flow.counters, &next, &settings_) != FM_END_ACTIVE) return 0;
+  return next.flags & FM_SYN ? 0 : older.chain_start();
 }
 
 bool LiveFlows::knows(uint64_t flow_id) const {
@@ -149,7 +172,8 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   fm_inheritance inherited = record.inherited;
 
   // The kernel never has two flows of one key: the older one left its map without a record.
-  const uint32_t older = find_older(record.key);
+  uint64_t chain_start_ns = chains_.take(record.key, packet.time_ns);
+  const uint32_t older = find_older(record.key, packet, chain_start_ns);
   if (older != kNoSlot) {
     if (continues(older, record, packet, id)) return;
     const LiveFlow& live = pool_[older];
@@ -160,6 +184,7 @@ void LiveFlows::open(const fm_open_record& record, uint64_t id) {
   }
   const uint32_t slot = begin(record.key, id, record.ifindex, record.hook);
   fm_flow_counters_begin(&pool_[slot].flow.counters, &packet, inherited);
+  pool_[slot].chain_start_ns = chain_start_ns;
   update(slot, packet);
   requests_.watch(slot);
 }
@@ -226,9 +251,12 @@ void LiveFlows::state(const fm_state_record& record) {
   } else {
     if (fm_flow_packets(&record.counters) == 0 || requests_.is_forgotten(record.head.flow_id))
       return;
-    if (const uint32_t older = find_older(record.key); older != kNoSlot)
+    uint64_t chain_start_ns = chains_.take(record.key, record.counters.first_ns);
+    if (const uint32_t older = find_older(record.key, first_packet_of(record), chain_start_ns);
+        older != kNoSlot)
       end_flow(older, FM_END_EVICTED);
     slot = begin(record.key, record.head.flow_id, record.ifindex, record.hook);
+    pool_[slot].chain_start_ns = chain_start_ns;
     merge_.take(pool_[slot], record);
     sizes_[slot] = merge_.sizes_in(record);
     applications_.lost(slot);
@@ -248,6 +276,8 @@ void LiveFlows::closed(const fm_state_record& record) {
   } else {
     merge(live, slot, record);
   }
+  if (end == FM_END_ACTIVE)
+    chains_.continue_later({live.key, record.head.time_ns, live.chain_start()});
   end_flow(slot, end);
 }
 
@@ -262,11 +292,19 @@ void LiveFlows::closed_unknown(const fm_state_record& record, fm_end_reason end)
   live.ifindex = record.ifindex;
   live.hook = record.hook;
   merge_.take(live, record);
+  live.chain_start_ns = chains_.take(live.key, record.counters.first_ns);
+  if (end == FM_END_ACTIVE)
+    chains_.continue_later({live.key, record.head.time_ns, live.chain_start()});
   write(live, kNoSlot, merge_.sizes_in(record), end);
 }
 
 void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& record) {
   if (record.payload_lost) applications_.lost(slot);
+  // If the record of its beginning was lost, the flow has begun before the packet that opened it
+  // here.
+  const uint64_t first_ns = record.counters.first_ns;
+  if (live.chain_start_ns == 0 && first_ns != 0 && first_ns < live.flow.counters.first_ns)
+    live.chain_start_ns = chains_.take(live.key, first_ns);
   merge_.merge(live, slot, sizes_[slot], record);
 }
 
@@ -308,6 +346,9 @@ void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& 
   if (names_) record.interface = names_->name_of(live.ifindex);
   record.hook = live.hook;
   record.sizes = &sizes;
+  record.meter = meter_ ? &*meter_ : nullptr;
+  record.start.first_ns = live.flow.counters.first_ns;
+  record.chain_start.first_ns = live.chain_start();
   if (slot == kNoSlot)
     applications_.describe_unknown(record);
   else

@@ -20,10 +20,12 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/interface_names.h"
 #include "flowmeter/abi.h"
+#include "flows/active_chains.h"
 #include "flows/close_requests.h"
 #include "flows/flow_applications.h"
 #include "flows/flow_record.h"
@@ -60,6 +62,8 @@ class LiveFlows {
     if (observer_) observer_->set_clock(clock);
   }
   void set_observer(PacketObserver* observer) { observer_ = observer; }
+  // Rows say that they are of this meter.
+  void identify_rows(MeterIdentity meter) { meter_ = std::move(meter); }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
   // Copies what has changed since the last call, as of this commit. all: copies everything, also
   // what is kept of payload, and may be called only once, at the end.
@@ -152,7 +156,8 @@ class LiveFlows {
   }
   uint32_t find(uint64_t id) const;
   uint32_t find_key(const fm_flow_key& key) const;
-  uint32_t find_older(const fm_flow_key& key);
+  uint32_t find_older(const fm_flow_key& key, const fm_packet& next, uint64_t& chain_start_ns);
+  uint64_t chain_start_after(const LiveFlow& older, const fm_packet& next) const;
   uint32_t begin(const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook);
   void begin_in(uint32_t slot, const fm_flow_key& key, uint64_t id, uint32_t ifindex, uint8_t hook);
   uint32_t make_room();
@@ -185,6 +190,8 @@ class LiveFlows {
   CloseRequests requests_;
   RecordSink& sink_;
   const InterfaceNames* names_ = nullptr;
+  std::optional<MeterIdentity> meter_;
+  ActiveChains chains_;
   PacketObserver* observer_ = nullptr;
   bool resuming_ = false;
   uint64_t saved_until_ns_ = 0;  // the latest packet's time at the last save()

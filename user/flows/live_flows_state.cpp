@@ -9,12 +9,13 @@
 namespace flowmeter {
 namespace {
 
-// What is kept besides the flows: a header, two arrays that are mostly empty, and the flows'
+// What is kept besides the flows: a header, three arrays that are mostly empty, and the flows'
 // payload state.
 struct RestHeader {
   uint64_t next_own_id;
   uint64_t lacking;       // number of KeptLacking
   uint64_t forgotten;     // number of fm_close_request
+  uint64_t chains;        // number of ActiveChains::Link
   uint64_t applications;  // number of slots, each with what FlowApplications keeps there
 };
 struct KeptLacking {
@@ -29,7 +30,7 @@ struct KeptLacking {
 Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
   if (Status begun = state.begin(pool_.used()); !begun) return begun;
   const uint64_t since_ns = saved_until_ns_;
-  RestHeader header{next_own_id_, 0, requests_.forgotten().size(), 0};
+  RestHeader header{next_own_id_, 0, requests_.forgotten().size(), chains_.waiting(), 0};
   ValueBytes rest;
   append(rest, header);
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
@@ -49,6 +50,7 @@ Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
   }
   for (uint32_t slot = pool_.used(); slot < state.slots(); slot++) state.clear(slot);
   for (const auto& [id, request] : requests_.forgotten()) append(rest, request);
+  chains_.each([&](const ActiveChains::Link& link) { append(rest, link); });
   // It is too much to copy every second.
   if (which == Copied::kAll && settings_.with_application) {
     header.applications = pool_.in_use();
@@ -108,6 +110,11 @@ Status LiveFlows::take_over_rest(const FlowState& state) {
     fm_close_request request{};
     whole = rest.read(request);
     if (whole) requests_.restore_forgotten(request);
+  }
+  for (uint64_t i = 0; i < header.chains && whole; i++) {
+    ActiveChains::Link link{};
+    whole = rest.read(link);
+    if (whole) chains_.continue_later(link);
   }
   uint32_t next = 0;  // slots ascend, so none is there twice
   for (uint64_t i = 0; i < header.applications && whole; i++) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "capture/capture_reader.h"
 #include "flowmeter/parse.h"
@@ -25,6 +26,9 @@ class Replay {
       : settings_(settings),
         flows_(settings, limits.max_flows, sink),
         fragments_(limits.max_fragments) {}
+
+  // Rows say which meter made them. Requires: no frame was added yet.
+  void identify_rows(MeterIdentity meter) { flows_.identify_rows(std::move(meter)); }
 
   // Parses one frame and counts it. If it is metered, it is added to its flow now or by a later
   // call: with settings.with_application the frame's bytes must stay until then (settle()).

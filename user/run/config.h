@@ -33,6 +33,10 @@ struct Config {
   std::string fields;  // empty: all
   std::string extra;   // columns appended to them
   bool quality = false;
+  bool fleet = false;
+  std::string meter_id;  // empty: default_meter_id()
+  uint16_t community_id_seed = 0;
+  bool identify_rows = false;  // a column says which meter or flow a row is of; settle_options()
 
   Compat compat = Compat::kNone;
 

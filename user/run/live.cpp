@@ -16,6 +16,7 @@
 #include "ops/privileges.h"
 #include "run/confinement.h"
 #include "run/live_rows.h"
+#include "run/meter_id.h"
 #include "run/report.h"
 #include "run/row_commits.h"
 #include "run/run.h"
@@ -95,6 +96,8 @@ class LiveRun final : public Unfinished {
                           [this](const void* record, size_t size) { flows_.take(record, size); });
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
+    // All daemons with these pins are one run, so a row that is made again has the same id.
+    flows_.identify_rows(meter_identity(config_, datapath_->journal().outputs_id));
     if (Status opened = commits_.open(*datapath_); !opened) return give_up(opened.error());
     flows_.set_clock(clock_origin(monotonic_origin_unix_ns()));
     auto interfaces = MeteredInterfaces::open(*options, *datapath_, host_);

@@ -8,6 +8,7 @@
 
 #include "base/utf8.h"
 #include "features/columns_extra.h"
+#include "flows/meter_identity.h"
 #include "output/registry.h"
 
 namespace flowmeter {
@@ -28,8 +29,10 @@ const OptionRules kLiveKeyword{.live_only = true, .is_keyword = true};
 const OptionRules kCommandLineOnly{.command_line_only = true};
 
 const std::vector<OptionRules::Exclusion> kExcludedByCompat = {
-    {{"--extra", "--quality"},
-     "--compat writes the other program's columns: leave out --extra and --quality"},
+    {{"--extra", "--quality", "--fleet"},
+     "--compat writes the other program's columns: leave out --extra, --quality and --fleet"},
+    {{"--meter-id", "--community-id-seed"},
+     "--compat writes the other program's columns: leave out --meter-id and --community-id-seed"},
     {{"--label"}, "--compat writes what the other program does: leave out --label"},
     {{"--float-format"}, "--compat writes what the other program does: leave out --float-format"},
     {{"--time-format"}, "--compat writes what the other program does: leave out --time-format"},
@@ -74,6 +77,18 @@ OptionValue label(RowStyle& style) {
     style.label = text;
     return Done{};
   });
+}
+
+OptionValue meter_id(std::string& id) {
+  const auto set = [&id](const std::string& text) -> Status {
+    if (!MeterIdentity::valid_id(text))
+      return Error{"\"" + printable(text, '?') + "\" is not an id: 1 to " +
+                   std::to_string(MeterIdentity::kMaxId) +
+                   " letters, digits and . _ : - are possible"};
+    id = text;
+    return Done{};
+  };
+  return custom("TEXT", set, [&id] { return id; });
 }
 
 OptionValue float_format(RowStyle& style) {
@@ -188,6 +203,16 @@ std::vector<Option> row_options(Config& config) {
        "Append columns that say how far a row can be\ntrusted (short for --extra with their "
        "names)",
        kKeyword},
+      {"--fleet", kOutput, flag(config.fleet),
+       "Append meter_id, flow_id, flow_key and community_id,\nwhich identify a row among those of "
+       "many meters\n(short for --extra with their names)",
+       kKeyword},
+      {"--meter-id", kOutput, meter_id(config.meter_id),
+       "The name of this meter in the column meter_id and in\nthe ids of flows (default: the "
+       "machine's id, else its\nhost name)",
+       kKeyword},
+      {"--community-id-seed", kOutput, count(config.community_id_seed, 0, 65'535),
+       "Seed of the column community_id; programs whose ids\nare compared need the same", kKeyword},
       {"--label", kOutput, label(outputs.style),
        "Append a column \"label\" with this text in each row"},
       {"--float-format", kOutput, float_format(outputs.style),
@@ -388,8 +413,12 @@ Status set_options(const std::vector<Option>& options, const GivenOptions& given
 }
 
 void settle_options(Config& config) {
-  if (config.quality)
-    config.extra += (config.extra.empty() ? "" : ",") + std::string(kQualityColumns);
+  const auto append_columns = [&config](const char* names) {
+    config.extra += (config.extra.empty() ? "" : ",") + std::string(names);
+  };
+  if (config.quality) append_columns(kQualityColumns);
+  if (config.fleet) append_columns(kFleetColumns);
+  config.identify_rows = names_fleet_column(config.fields) || names_fleet_column(config.extra);
   config.verbose = config.verbose || config.log_level == LogLevel::kDebug;
   if (config.max_flows == 0) config.max_flows = default_max_flows(config);
   if (config.state_directory.empty()) config.state_directory = default_state_directory(config);

@@ -10,6 +10,7 @@
 #include "flows/replay.h"
 #include "ops/privileges.h"
 #include "run/confinement.h"
+#include "run/meter_id.h"
 #include "run/report.h"
 #include "run/run.h"
 
@@ -80,7 +81,9 @@ class FlowReplay final : public CaptureConsumer {
       : config_(config),
         sink_(sink),
         progress_(progress),
-        replay_(config.settings, {config.max_flows, config.max_fragments}, sink) {}
+        replay_(config.settings, {config.max_flows, config.max_fragments}, sink) {
+    if (config.identify_rows) replay_.identify_rows(meter_identity(config, MeterIdentity::kReplay));
+  }
 
   void begin(CaptureReader& capture) override {
     path_ = capture.path();

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "features/columns_extra.h"
 #include "features/feature_sets.h"
 #include "flows/live_flows.h"
 #include "flows/replay.h"
@@ -34,7 +35,12 @@ bool needs_events(const Column& column) {
          has("TLS") || has("DNS");
 }
 
-// The columns of all feature sets that these settings allow.
+// How long before this flow the first one of its chain of active time-outs has begun. (flow_key is
+// made from that time, and from the run.)
+constexpr QuantityOf kChainAge{
+    Unit::kNone, "", [](const FlowRecord& f) { return f.start.first_ns - f.chain_start.first_ns; }};
+
+// The columns of all feature sets that these settings allow, and what identifies flows.
 std::vector<Column> columns_of(const fm_settings& settings, Records records) {
   std::vector<Column> all;
   for (const NamedFeatureSet& set : feature_sets())
@@ -43,6 +49,9 @@ std::vector<Column> columns_of(const fm_settings& settings, Records records) {
       std::copy_if(
           set.columns.begin(), set.columns.end(), std::back_inserter(all),
           [&](const Column& column) { return records == Records::kAll || !needs_events(column); });
+  std::copy_if(columns_extra().begin(), columns_extra().end(), std::back_inserter(all),
+               [](const Column& column) { return column.name == "community_id"; });
+  all.emplace_back("chain_age", kChainAge);
   return all;
 }
 
@@ -115,6 +124,8 @@ class Run final : public ParityRun {
         replay_(settings, {kMaxFlows, kMaxFlows}, replay_rows_),
         flows_(settings, kMaxFlows, bpf_rows_,
                datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon) {
+    replay_.identify_rows({"parity", 1, MeterIdentity::kReplay});
+    flows_.identify_rows({"parity", 1, 1});
     flows_.set_clock(ClockOrigin{});
     // Flows of which only the end is known get rows, too.
     if (records == Records::kFinal) flows_.begin_resuming();

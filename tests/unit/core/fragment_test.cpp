@@ -12,6 +12,7 @@ fm_packet first_fragment(uint64_t time_ns) {
   std::memset(&p.key, 0x5a, sizeof(p.key));
   p.time_ns = time_ns;
   p.direction = 1;
+  p.window = 0x0301;
   return p;
 }
 
@@ -30,6 +31,7 @@ TEST(Fragment, TakesKeyAndDirection) {
   const fm_packet first = first_fragment(100);
   EXPECT_TRUE(fm_key_equal(&later.key, &first.key));
   EXPECT_EQ(later.direction, 1);
+  EXPECT_EQ(later.window, 0x0301) << "type and code of an ICMP message";
   EXPECT_EQ(later.time_ns, 200u) << "its own time";
   EXPECT_FALSE(fm_packet_has_tcp_header(&later));
 }

@@ -29,10 +29,17 @@ TEST(ParseFields, TcpFields) {
 }
 
 TEST(ParseFields, NoFlagsAndWindowWithoutTcp) {
-  for (const Packet& packet : {udp4(), udp6(), ipv4(kA, kB).icmp(8, 0, 0xffff)}) {
+  const std::pair<Packet, uint16_t> packets_and_windows[] = {
+      {udp4(), 0},
+      {udp6(), 0},
+      {ipv4(kA, kB).icmp(8, 0, 0xffff), 8 << 8},
+      {ipv4(kA, kB).icmp(3, 13), 3 << 8 | 13},
+      {ipv6(kA6, kB6).icmp(255, 254), 255 << 8 | 254},
+  };
+  for (const auto& [packet, window] : packets_and_windows) {
     const Parsed p = parse(packet);
     EXPECT_EQ(p.packet.flags, 0);
-    EXPECT_EQ(p.packet.window, 0);
+    EXPECT_EQ(p.packet.window, window) << "type and code";
     EXPECT_FALSE(fm_packet_has_tcp_header(&p.packet));
   }
 }

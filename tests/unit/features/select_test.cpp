@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "features/columns_114.h"
 #include "features/columns_82.h"
+#include "features/columns_extra.h"
 
 namespace flowmeter {
 namespace {
@@ -34,6 +36,22 @@ TEST(SelectColumns, AnUnknownNameIsAUsageErrorThatListsTheNearOnes) {
   EXPECT_NE(columns.error().message().find("\"flow_iat_men\""), std::string::npos);
   EXPECT_NE(columns.error().message().find("flow_iat_mean"), std::string::npos);
   EXPECT_EQ(columns.error().message().find("subflow"), std::string::npos);
+}
+
+TEST(SelectColumns, AFurtherColumnReplacesTheOneOfItsName) {
+  const auto names_and_units = [](const std::string& names, const std::string& more) {
+    auto columns = select_columns(columns_114(), names, columns_extra(), more);
+    EXPECT_TRUE(columns) << columns.error().message();
+    std::string text;
+    for (const Column& column : *columns)
+      text += std::string(column.name) + (column.text.starts_with("UUID") ? "* " : " ");
+    return text;
+  };
+  EXPECT_EQ(names_and_units("src_ip,flow_id", ""), "src_ip flow_id ");
+  EXPECT_EQ(names_and_units("flow_id,src_ip", "flow_id"), "src_ip flow_id* ");
+  EXPECT_EQ(names_and_units("flow_id,src_ip", "evictions"), "flow_id src_ip evictions ");
+  EXPECT_EQ(names_and_units("flow_key", "flow_key"), "flow_key* ");
+  EXPECT_EQ(names_and_units("src_ip", "src_ip"), "src_ip src_ip ") << "as it was";
 }
 
 TEST(SelectColumns, APartOfANameFindsIt) {

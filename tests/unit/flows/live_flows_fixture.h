@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "application/messages.h"
@@ -46,11 +47,14 @@ class Rows final : public RecordSink {
                         static_cast<int64_t>(record.flow.counters.first_ns / FM_SECOND_NS),
                     record.duration_ns(), payload_of(record)});
     initial_window = record.flow.counters.direction[0].initial_window;
+    starts.push_back({record.start.first_ns, record.chain_start.first_ns});
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
   std::vector<Row> rows;
   uint16_t initial_window = 0;  // of the last row
+  // Of each row: when its flow and its chain of flows have started.
+  std::vector<std::pair<uint64_t, uint64_t>> starts;
 
  private:
   static std::string payload_of(const FlowRecord& record) {
@@ -140,8 +144,12 @@ class LiveFlowsTest : public ::testing::Test {
     record.end = static_cast<__u8>(end);
     record.announced = announced;
     record.events_lost = 1;  // if the counts differ
+    tell(record, port, packets, kSecond);
+  }
+  // first_ns: of the flow; the others follow by a nanosecond.
+  void tell(fm_state_record& record, uint16_t port, uint64_t packets, uint64_t first_ns) {
     for (uint64_t i = 0; i < packets; i++) {
-      const fm_packet p = packet(port, kSecond + i);
+      const fm_packet p = packet(port, first_ns + i);
       if (i == 0) fm_flow_counters_begin(&record.counters, &p, {p.direction, 0, 0});
       fm_flow_sizes_update(&record.sizes_only, &record.counters, &p);
       fm_flow_counters_update(&record.counters, &p);
