@@ -96,7 +96,7 @@ class AgainstTcpdump(Live):
     def compare(self, traffic, expected_flows, side="a", live_options=(), options=(), untimed=UNTIMED, times=TIMES):
         """Meters and captures the end of this side while traffic(pair) runs. Returns the rows by flow."""
         pair = self.make_pair()
-        namespace = getattr(pair, side)
+        namespace, options = getattr(pair, side), (*options, "--fleet", "--meter-id", "both")
         live = self.start(namespace, *self.arguments, *live_options, *options).wait_attached()
         dump = namespaces.Tcpdump(self, self.captured(pair, side), "veth0")
         pair.wait_quiet()
@@ -116,7 +116,7 @@ class AgainstTcpdump(Live):
         self.assertEqual({key for key in found if not key[1].startswith("ff")}, ours)
         self.assertGreaterEqual(len(ours), expected_flows, "the traffic did not make its flows")
         for key in sorted(ours):
-            for column in untimed:
+            for column in (*untimed, "meter_id", "community_id"):
                 self.assertEqual(found[key][column], expected[key][column], f"{column} of {key}")
             for column in times:
                 self.assertAlmostEqual(float(found[key][column]), float(expected[key][column]), delta=CLOCK_SLACK_S,
