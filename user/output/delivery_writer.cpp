@@ -200,15 +200,19 @@ DeliveryWriter::Delivery DeliveryWriter::attempt(std::string_view text, size_t a
 }
 
 // Failures are logged when they start and when they end, not at each attempt.
-void DeliveryWriter::note_failure(const Delivery& delivery) {
-  const auto now = RowQueue::now();
+void DeliveryWriter::note_outage(const std::string& reason) {
   if (!failing_) {
-    failing_since_ = now;
+    failing_since_ = next_try_ = RowQueue::now();
     attempts_ = 0;
-    host_.log_warning("output " + name_ + ": " + delivery.reason + "; trying again");
+    host_.log_warning("output " + name_ + ": " + reason + "; trying again");
   }
   failing_ = true;
-  last_reason_ = delivery.reason;
+  last_reason_ = reason;
+}
+
+void DeliveryWriter::note_failure(const Delivery& delivery) {
+  const auto now = RowQueue::now();
+  note_outage(delivery.reason);
   const double pause =
       std::min(kLongestPause, kFirstPause * static_cast<double>(1u << std::min(attempts_, 10u)));
   attempts_++;

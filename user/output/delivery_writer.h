@@ -61,6 +61,8 @@ class DeliveryWriter : public RowWriter {
   // Stores new rows. deliver() calls it ten times a second while it waits; false: the time for the
   // output is over, so deliver() must return.
   bool keep_waiting();
+  // The server cannot be used for now, while deliver() goes on trying. Tells it once.
+  void note_outage(const std::string& reason);
   // Some rows were delivered, or are smaller in number: the end of the run goes on waiting.
   void note_progress() { queue_->note_progress(); }
   Host& host() const { return host_; }

@@ -49,6 +49,9 @@ struct OutputOptions {
   double drain_s = 10;
   DeliveryOptions delivery;
   RowStyle style;
+  // For outputs whose rows are read together with others: what kind of rows they are ("cic82/1"),
+  // and of which meter.
+  std::string schema, meter;
 
   // The settings of a kind's own options: its add_options() makes them.
   std::map<const OutputKind*, std::any> own;
@@ -79,6 +82,9 @@ struct OutputKind {
   Result<std::vector<std::unique_ptr<RowWriter>>> (*open)(const std::vector<std::string>& where,
                                                           const OutputOptions& options,
                                                           Host& host) = nullptr;
+  // What its writers read during the run. Null: nothing.
+  std::vector<std::string> (*files)(const OutputOptions& options) = nullptr;
+
   bool is_file() const { return open == nullptr; }
 };
 

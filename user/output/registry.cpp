@@ -9,19 +9,16 @@
 namespace flowmeter {
 
 // A new kind of output needs its name here and one line in the list.
-extern const OutputKind kJsonOutput, kHttpOutput;
+extern const OutputKind kJsonOutput, kHttpOutput, kKafkaOutput;
 
 namespace {
 
 constexpr const OutputKind* kKinds[] = {
-    &kCsvOutput,
-    &kJsonOutput,
-    &kHttpOutput,
-    &kTableOutput,
+    &kCsvOutput, &kJsonOutput, &kHttpOutput, &kKafkaOutput, &kTableOutput,
 };
 
 // The options that name a server (OptionRules::needs).
-constexpr std::string_view kServers = "-u";
+constexpr std::string_view kServers = "-u or --kafka";
 
 OptionValue rotation(OutputOptions& options) {
   return custom("LIMIT", [&options](const std::string& text) -> Status {

@@ -14,6 +14,8 @@ void add_output(const OutputTarget& target, const OutputOptions& options, Confin
   else if (target.where != "-")
     needs.changes.push_back(is_whole_file(target.where, options) ? parent_of(target.where)
                                                                  : target.where);
+  if (!kind.files) return;
+  for (std::string& file : kind.files(options)) needs.reads.push_back(std::move(file));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 // and options are set in this order.
 #include "run/options.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -412,6 +414,20 @@ Status set_options(const std::vector<Option>& options, const GivenOptions& given
   return Done{};
 }
 
+namespace {
+
+// The set and the version of its rows; --fields can leave out any of them.
+std::string schema_of(const Config& config) {
+  return (config.fields.empty() ? std::string(config.features->name) : "fields") + "/1";
+}
+
+std::string meter_name() {
+  char name[256] = "";
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+}  // namespace
+
 void settle_options(Config& config) {
   const auto append_columns = [&config](const char* names) {
     config.extra += (config.extra.empty() ? "" : ",") + std::string(names);
@@ -425,6 +441,8 @@ void settle_options(Config& config) {
   if (!config.outputs.on_full)
     config.outputs.on_full = config.live() ? OnFull::kDrop : OnFull::kBlock;
   config.outputs.commits = !config.pin.empty();
+  config.outputs.schema = schema_of(config);
+  config.outputs.meter = meter_name();
 }
 
 }  // namespace flowmeter

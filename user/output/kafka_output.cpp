@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The output kind "Kafka": --kafka and --kafka-config.
+#include <algorithm>
+
+#include "output/json.h"
+#include "output/kafka_config.h"
+#include "output/kafka_library.h"
+#include "output/kafka_writer.h"
+#include "output/output_kind.h"
+
+namespace flowmeter {
+
+extern const OutputKind kKafkaOutput;
+
+namespace {
+
+struct KafkaOptions {
+  std::string config_file;
+};
+
+// The key of a row's message: the same for both directions of a flow and for all rows that
+// continue it, so that they come to one partition.
+Cell message_key(const FlowRecord& record) {
+  // Stands for the Community ID until columns_extra.h has it.
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&record.key);
+  uint64_t hash = 14695981039346656037u;
+  for (size_t i = 0; i < sizeof(record.key); i++) hash = (hash ^ bytes[i]) * 1099511628211u;
+  char text[24];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
+  return Cell(std::string_view(text));
+}
+
+// "KEY\tJSON\n". JSON has no tab in it, and neither has the key.
+class KafkaFormat final : public RowFormat {
+ public:
+  KafkaFormat(std::vector<Column> columns, RowStyle style)
+      : json_(std::move(columns), std::move(style)) {}
+
+  char* put_row(char* at, const FlowRecord& record) const override {
+    const Cell key = message_key(record);
+    at = std::copy(key.text().begin(), key.text().end(), at);
+    *at++ = '\t';
+    return json_.put_row(at, record);
+  }
+  size_t bound() const override { return Cell::kMaxText + 1 + json_.bound(); }
+
+ private:
+  const JsonFormat json_;
+};
+
+void add_options(OutputOptions& options, std::vector<Option>& table) {
+  KafkaOptions& kafka = options.own[&kKafkaOutput].emplace<KafkaOptions>();
+  table.push_back({"--kafka-config",
+                   OptionGroup::kOutput,
+                   text(kafka.config_file, "FILE", "needs a value"),
+                   "Read librdkafka's properties (name=value) from this\nfile: TLS, user and "
+                   "password, limits",
+                   {.needs = {"--kafka"}}});
+}
+
+Status check(std::vector<std::string> targets) {
+  if (targets.empty()) return Done{};
+  std::sort(targets.begin(), targets.end());
+  if (const auto twice = std::adjacent_find(targets.begin(), targets.end()); twice != targets.end())
+    return usage_error("--kafka " + *twice + " is named twice");
+  for (const std::string& target : targets)
+    if (auto parsed = parse_kafka_target(target); !parsed) return parsed.error();
+  return check_kafka_library();
+}
+
+#ifdef FLOWMETER_KAFKA
+
+Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>& targets,
+                                                     const OutputOptions& options, Host& host) {
+  const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
+  KafkaSettings settings;
+  settings.headers = {{"schema", options.schema}, {"meter", options.meter}};
+  if (!kafka.config_file.empty()) {
+    auto properties = read_kafka_properties(kafka.config_file);
+    if (!properties) return properties.error();
+    if (everyone_can_read(kafka.config_file))
+      host.log_warning("--kafka-config " + kafka.config_file +
+                       " can be read by everyone (chmod 600)");
+    settings.properties = std::move(*properties);
+  }
+  std::vector<std::unique_ptr<RowWriter>> writers;
+  for (const std::string& target : targets) {
+    auto parsed = parse_kafka_target(target);
+    if (!parsed) return parsed.error();
+    settings.target = std::move(*parsed);
+    auto writer = KafkaWriter::open(settings, options.delivery, host);
+    if (!writer) return writer.error();
+    writers.push_back(std::move(*writer));
+  }
+  return writers;
+}
+
+#else
+
+Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>&,
+                                                     const OutputOptions&, Host&) {
+  return check_kafka_library().error();
+}
+
+#endif
+
+// The TLS files that the properties name, which each new producer reads.
+std::vector<std::string> files(const OutputOptions& options) {
+  const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
+  if (kafka.config_file.empty()) return {};
+  auto properties = read_kafka_properties(kafka.config_file);
+  std::vector<std::string> paths;
+  if (properties)
+    for (const KafkaProperty& file : files_of(*properties)) paths.push_back(file.value);
+  return paths;
+}
+
+}  // namespace
+
+constinit const OutputKind kKafkaOutput = {
+    .names = "--kafka",
+    .type = "BROKERS/TOPIC",
+    .help =
+        "Send them to a topic of Apache Kafka, such as\n"
+        "host1:9092,host2:9092/flows",
+    .add_options = add_options,
+    .check = check,
+    .format = format_of<KafkaFormat>,
+    .open = open,
+    .files = files,
+};
+
+}  // namespace flowmeter

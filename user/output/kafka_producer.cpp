@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "output/kafka_producer.h"
+
+#ifdef FLOWMETER_KAFKA
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/repeat_limit.h"
+
+namespace flowmeter {
+namespace {
+
+constexpr int kPauseMs = 100;  // between two calls of meanwhile()
+constexpr auto kLongestEnd = std::chrono::seconds(2);
+// Below this, each row is sent alone: no row is smaller.
+constexpr size_t kLeastBatchBytes = 400, kBatchShrinks = 4;
+
+// Before those of --kafka-config, which may change them (but for what kafka_config.cpp reserves).
+constexpr std::pair<const char*, const char*> kDefaults[] = {
+    {"client.id", "flowmeter-ebpf"},
+    {"enable.idempotence", "true"},
+    {"acks", "all"},
+    {"partitioner", "murmur2_random"},  // as the Java clients
+    {"compression.codec", "lz4"},
+    {"linger.ms", "50"},
+    // librdkafka tries this long by itself, so that a new leader of a partition goes unnoticed.
+    // Then the row is given up to the queue or spool.
+    {"message.timeout.ms", "30000"},
+    {"topic.metadata.propagation.max.ms", "5000"},  // until a missing topic is reported
+    {"socket.keepalive.enable", "true"},
+    {"ssl.endpoint.identification.algorithm", "https"},  // librdkafka before 2.0: none
+};
+
+// Answers about a whole batch of which some rows are the cause.
+bool is_about_rows(rd_kafka_resp_err_t error) {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// What the user can do about an error, if librdkafka's words do not say it.
+const char* advice(rd_kafka_resp_err_t error) {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+      return "the topic does not exist: create it";
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      return "allow this user to write to the topic";
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      return "allow this user IdempotentWrite on the cluster";
+    default:
+      return "";
+  }
+}
+
+// "text (after 3ms in state CONNECT, 4 identical error(s) suppressed)" without what changes.
+std::string without_counts(std::string text) {
+  const size_t counts = text.rfind(" (after ");
+  if (counts != std::string::npos && text.ends_with(')')) text.resize(counts);
+  return text;
+}
+
+}  // namespace
+
+// What librdkafka's threads use. It outlives the producer if one of them hangs.
+struct KafkaProducer::Voice {
+  KafkaProducer* self;  // only for what librdkafka does on the thread that calls it
+  std::mutex mutex;
+  std::function<void(const std::string& line)> log;  // empty: nobody listens any more
+  RepeatLimit limit;
+
+  // Without a broker, the same line comes every 50 ms, with other numbers in it.
+  void say(const char* part, const char* text) {
+    std::string line = std::string("librdkafka: ") + part + ": " + text;
+    std::string shape;
+    for (const char c : line)
+      if (c < '0' || c > '9') shape += c;
+    const std::lock_guard lock(mutex);
+    uint64_t suppressed = 0;
+    if (!log || !limit.admit(shape, monotonic_ns(), &suppressed)) return;
+    if (suppressed > 0) line += " (" + std::to_string(suppressed) + " similar lines suppressed)";
+    log(line);
+  }
+};
+
+Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(
+    KafkaSettings settings, std::function<void(const std::string& line)> log) {
+  auto loaded = load_kafka();
+  if (!loaded) return loaded.error();
+  auto producer = std::unique_ptr<KafkaProducer>(new KafkaProducer(**loaded, std::move(settings)));
+  producer->voice_ = std::make_shared<Voice>();
+  producer->voice_->self = producer.get();
+  if (Status checked = producer->check(); !checked) return checked.error();
+  producer->voice_->log = std::move(log);
+  return producer;
+}
+
+KafkaProducer::~KafkaProducer() {
+  end();
+  if (headers_) kafka_.headers_destroy(headers_);
+  const std::lock_guard lock(voice_->mutex);
+  voice_->log = nullptr;
+}
+
+// Without the brokers.
+Result<rd_kafka_conf_t*> KafkaProducer::make_conf() const {
+  rd_kafka_conf_t* conf = kafka_.conf_new();
+  char why[512];
+  const auto set = [&](const std::string& name, const std::string& value) {
+    return kafka_.conf_set(conf, name.c_str(), value.c_str(), why, sizeof(why)) == RD_KAFKA_CONF_OK;
+  };
+  // One that this librdkafka does not know changes nothing for it.
+  for (const auto& [name, value] : kDefaults) (void)set(name, value);
+  for (const KafkaProperty& property : settings_.properties) {
+    if (set(property.name, property.value)) continue;
+    kafka_.conf_destroy(conf);
+    return usage_error(property.from + ": " +
+                       (property.is_secret() ? property.name + " has no valid value" : why));
+  }
+  if (batch_bytes_ < configured_batch_bytes_) (void)set("batch.size", std::to_string(batch_bytes_));
+  kafka_.conf_set_opaque(conf, voice_.get());
+  kafka_.conf_set_dr_msg_cb(conf, on_answer);
+  kafka_.conf_set_error_cb(conf, on_error);
+  kafka_.conf_set_log_cb(conf, on_log);
+  return conf;
+}
+
+// Whether the properties are possible, also together, and their files can be read. Its threads end
+// here.
+Status KafkaProducer::check() {
+  // In clearer words than those of the TLS library.
+  for (const KafkaProperty& file : files_of(settings_.properties))
+    if (::access(file.value.c_str(), R_OK) != 0)
+      return Error{file.from + ": " + file.name + ": cannot read " + file.value, errno, true};
+  auto conf = make_conf();
+  if (!conf) return conf.error();
+  char text[512] = "";
+  size_t size = sizeof(text);
+  if (kafka_.conf_get(*conf, "batch.size", text, &size) == RD_KAFKA_CONF_OK)
+    std::from_chars(text, text + sizeof(text), configured_batch_bytes_);
+  batch_bytes_ = configured_batch_bytes_;
+  rd_kafka_t* trial = kafka_.create(RD_KAFKA_PRODUCER, *conf, text, sizeof(text));
+  if (!trial) {
+    kafka_.conf_destroy(*conf);
+    return usage_error((settings_.properties.empty()
+                            ? "--kafka"
+                            : settings_.properties.front().from.substr(
+                                  0, settings_.properties.front().from.rfind(", line "))) +
+                       ": " + text);
+  }
+  kafka_.destroy(trial);
+  headers_ = kafka_.headers_new(settings_.headers.size());
+  for (const auto& [name, value] : settings_.headers)
+    kafka_.header_add(headers_, name.c_str(), -1, value.data(), static_cast<ssize_t>(value.size()));
+  return Done{};
+}
+
+Status KafkaProducer::start() {
+  auto conf = make_conf();
+  if (!conf) return conf.error();
+  char why[512] = "";
+  kafka_.conf_set(*conf, "bootstrap.servers", settings_.target.brokers.c_str(), why, sizeof(why));
+  producer_ = kafka_.create(RD_KAFKA_PRODUCER, *conf, why, sizeof(why));
+  if (!producer_) {
+    kafka_.conf_destroy(*conf);
+    return Error{why};
+  }
+  topic_ = kafka_.topic_new(producer_, settings_.target.topic.c_str(), nullptr);
+  if (!topic_) {
+    end();
+    return Error{kafka_.err2str(kafka_.last_error())};
+  }
+  is_new_ = true;
+  return Done{};
+}
+
+// Ends the producer, and with it what it has not sent. A thread of it that resolves a name can
+// hang for long: it is then left behind.
+void KafkaProducer::end() {
+  if (!producer_) return;
+  if (topic_) kafka_.topic_destroy(std::exchange(topic_, nullptr));
+  struct Ending {
+    std::mutex mutex;
+    std::condition_variable news;
+    bool done = false;
+  };
+  const auto ending = std::make_shared<Ending>();
+  const auto destroy = [kafka = &kafka_, producer = std::exchange(producer_, nullptr), ending,
+                        voice = voice_] {
+    kafka->destroy(producer);
+    const std::lock_guard lock(ending->mutex);
+    ending->done = true;
+    ending->news.notify_one();
+  };
+  std::thread thread;
+  try {
+    thread = std::thread(destroy);
+  } catch (const std::system_error&) {  // no threads left
+    return destroy();
+  }
+  std::unique_lock lock(ending->mutex);
+  const bool done = ending->news.wait_for(lock, kLongestEnd, [&] { return ending->done; });
+  lock.unlock();
+  if (done)
+    thread.join();
+  else
+    thread.detach();
+}
+
+// Finds the rows of the next batch.
+void KafkaProducer::split(std::string_view text, size_t at) {
+  rows_.clear();
+  const size_t most = at + kMostBytes;
+  while (at < text.size() && rows_.size() < kMostRows && (rows_.empty() || at < most)) {
+    const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+    rows_.push_back({at, end, Fate::kUnsent});
+    at = end;
+  }
+}
+
+KafkaProducer::Outcome KafkaProducer::send(std::string_view text, size_t at,
+                                           const std::function<bool()>& meanwhile) {
+  split(text, at);
+  failure_.clear();
+  refusal_.clear();
+  const size_t batch_bytes = batch_bytes_;
+  while (send_unsent(text, meanwhile) && may_send_again()) {
+  }
+  Outcome result = outcome();
+  // Only some rows are too large, and those were found: the others need no small batches.
+  if (batch_bytes_ == 1 && result.taken > 0 && result.refused > 0) {
+    batch_bytes_ = batch_bytes;
+    end();
+  }
+  return result;
+}
+
+// Sends the rows that are kUnsent, and waits. False: the batch has failed.
+bool KafkaProducer::send_unsent(std::string_view text, const std::function<bool()>& meanwhile) {
+  if (!producer_)
+    if (Status started = start(); !started) {
+      failure_ = started.error().message();
+      return false;
+    }
+  bool goes_on = true;
+  for (size_t row = 0; row < rows_.size() && goes_on; row++)
+    if (rows_[row].fate == Fate::kUnsent) goes_on = hand_over(text, row, meanwhile);
+  if (goes_on) goes_on = wait_for_answers(meanwhile);
+  if (goes_on) return true;
+  // The run ends. librdkafka gives up what it has, and tells it.
+  if (failure_.empty())
+    failure_ = trouble_.empty() ? "no acknowledgement before the run ended" : trouble_;
+  kafka_.purge(producer_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  for (int i = 0; i < 10 && outstanding_ > 0; i++) kafka_.poll(producer_, kPauseMs);
+  for (Row& row : rows_)
+    if (row.fate == Fate::kSent) row.fate = Fate::kFailed;
+  outstanding_ = 0;
+  end();
+  return false;
+}
+
+// Gives one row to librdkafka; waits while its queue is full. False: meanwhile() ended the wait.
+bool KafkaProducer::hand_over(std::string_view text, size_t row,
+                              const std::function<bool()>& meanwhile) {
+  const std::string_view line = text.substr(rows_[row].begin, rows_[row].end - rows_[row].begin);
+  const size_t tab = std::min(line.find('\t'), line.size());
+  const std::string_view key = line.substr(0, tab);
+  std::string_view value = line.substr(std::min(tab + 1, line.size()));
+  if (value.ends_with('\n')) value.remove_suffix(1);
+  rd_kafka_vu_t parts[6] = {};
+  parts[0].vtype = RD_KAFKA_VTYPE_RKT;
+  parts[0].u.rkt = topic_;
+  parts[1].vtype = RD_KAFKA_VTYPE_KEY;
+  parts[1].u.mem = {const_cast<char*>(key.data()), key.size()};
+  parts[2].vtype = RD_KAFKA_VTYPE_VALUE;
+  parts[2].u.mem = {const_cast<char*>(value.data()), value.size()};
+  parts[3].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+  parts[3].u.i = RD_KAFKA_MSG_F_COPY;
+  parts[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
+  parts[4].u.ptr = reinterpret_cast<void*>(row);
+  parts[5].vtype = RD_KAFKA_VTYPE_HEADERS;
+  for (;;) {
+    parts[5].u.headers = kafka_.headers_copy(headers_);
+    rd_kafka_error_t* const refused = kafka_.produceva(producer_, parts, std::size(parts));
+    if (!refused) break;
+    const rd_kafka_resp_err_t error = kafka_.error_code(refused);
+    kafka_.error_destroy(refused);
+    kafka_.headers_destroy(parts[5].u.headers);
+    if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+      note_fate(row, error);
+      // No batch was involved: the row itself is too large for message.max.bytes.
+      if (rows_[row].fate == Fate::kSuspect) rows_[row].fate = Fate::kRefused;
+      return true;
+    }
+    kafka_.poll(producer_, kPauseMs);
+    if (!meanwhile()) return false;
+  }
+  rows_[row].fate = Fate::kSent;
+  outstanding_++;
+  return true;
+}
+
+bool KafkaProducer::wait_for_answers(const std::function<bool()>& meanwhile) {
+  do {
+    kafka_.flush(producer_, kPauseMs);  // without it, rows would wait for linger.ms
+    if (!meanwhile()) return outstanding_ == 0;
+  } while (outstanding_ > 0);
+  return true;
+}
+
+// Whether rows without an acknowledgement can be sent at once, by another producer. Requires: no
+// row is outstanding.
+bool KafkaProducer::may_send_again() {
+  const auto make = [this](Fate from, Fate to) {
+    size_t changed = 0;
+    for (Row& row : rows_)
+      if (row.fate == from) row.fate = to, changed++;
+    return changed > 0;
+  };
+  char why[512] = "";
+  if (kafka_.fatal_error(producer_, why, sizeof(why)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    failure_ = why;
+    voice_->say("FATAL", why);
+    const bool is_hopeless = is_new_;  // another one would fail in the same way, now
+    end();
+    if (is_hopeless) return make(Fate::kSuspect, Fate::kFailed), false;
+    const bool some = make(Fate::kFailed, Fate::kUnsent);
+    return make(Fate::kSuspect, Fate::kUnsent) || some;
+  }
+  if (batch_bytes_ == 1) return make(Fate::kSuspect, Fate::kRefused), false;
+  if (!make(Fate::kSuspect, Fate::kUnsent)) return false;
+  batch_bytes_ /= kBatchShrinks;
+  if (batch_bytes_ < kLeastBatchBytes) batch_bytes_ = 1;
+  end();
+  return true;
+}
+
+void KafkaProducer::note_fate(size_t row, rd_kafka_resp_err_t error) {
+  Row& noted = rows_.at(row);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    noted.fate = Fate::kTaken;
+    is_new_ = false;
+    acknowledged_++;
+    trouble_.clear();
+    return;
+  }
+  std::string text = kafka_.err2str(error);
+  if (is_about_rows(error)) {
+    noted.fate = Fate::kSuspect;
+    refusal_ = text;
+    return;
+  }
+  noted.fate = Fate::kFailed;
+  if (error == RD_KAFKA_RESP_ERR__PURGE_QUEUE || error == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+    return;  // the reason is what led to it
+  if (error == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && !trouble_.empty())
+    text = trouble_;
+  else if (const char* what = advice(error); *what)
+    text.append(" (").append(what).append(")");
+  failure_ = text;
+}
+
+void KafkaProducer::note_trouble(rd_kafka_resp_err_t error, const char* text) {
+  // Its own lines said why before.
+  if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !trouble_.empty()) return;
+  if (error != RD_KAFKA_RESP_ERR__FATAL) trouble_ = without_counts(text);
+}
+
+KafkaProducer::Outcome KafkaProducer::outcome() const {
+  Outcome result;
+  result.end = rows_.empty() ? 0 : rows_.front().begin;
+  for (const Row& row : rows_) {
+    if (row.fate != Fate::kTaken && row.fate != Fate::kRefused) {
+      result.failure = failure_.empty() ? "no acknowledgement" : failure_;
+      break;
+    }
+    (row.fate == Fate::kTaken ? result.taken : result.refused)++;
+    result.end = row.end;
+  }
+  if (result.refused > 0) result.refusal = refusal_;
+  return result;
+}
+
+void KafkaProducer::on_answer(rd_kafka_t*, const rd_kafka_message_t* message, void* voice) {
+  KafkaProducer& self = *static_cast<Voice*>(voice)->self;
+  self.outstanding_--;
+  self.note_fate(reinterpret_cast<size_t>(message->_private), message->err);
+}
+
+void KafkaProducer::on_error(rd_kafka_t*, int error, const char* text, void* voice) {
+  static_cast<Voice*>(voice)->self->note_trouble(static_cast<rd_kafka_resp_err_t>(error), text);
+}
+
+void KafkaProducer::on_log(const rd_kafka_t* rk, int, const char* part, const char* text) {
+  auto loaded = load_kafka();
+  if (loaded) static_cast<Voice*>((*loaded)->opaque(rk))->say(part, text);
+}
+
+}  // namespace flowmeter
+
+#endif
