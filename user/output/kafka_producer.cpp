@@ -38,6 +38,7 @@ constexpr std::pair<const char*, const char*> kDefaults[] = {
     // Then the row is given up to the queue or spool.
     {"message.timeout.ms", "30000"},
     {"topic.metadata.propagation.max.ms", "5000"},  // until a missing topic is reported
+    {"reconnect.backoff.max.ms", "2000"},           // after an outage, rows should not wait long
     {"socket.keepalive.enable", "true"},
     {"ssl.endpoint.identification.algorithm", "https"},  // librdkafka before 2.0: none
 };
@@ -190,6 +191,7 @@ Status KafkaProducer::start() {
     return Error{kafka_.err2str(kafka_.last_error())};
   }
   is_new_ = true;
+  is_stale_ = false;
   return Done{};
 }
 
@@ -246,6 +248,7 @@ KafkaProducer::Outcome KafkaProducer::send(std::string_view text, size_t at,
   while (send_unsent(text, meanwhile) && may_send_again()) {
   }
   Outcome result = outcome();
+  if (is_stale_) end();
   // Only some rows are too large, and those were found: the others need no small batches.
   if (batch_bytes_ == 1 && result.taken > 0 && result.refused > 0) {
     batch_bytes_ = batch_bytes;
@@ -374,8 +377,10 @@ void KafkaProducer::note_fate(size_t row, rd_kafka_resp_err_t error) {
     return;  // the reason is what led to it
   if (error == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && !trouble_.empty())
     text = trouble_;
-  else if (const char* what = advice(error); *what)
+  if (const char* what = advice(error); *what) {
     text.append(" (").append(what).append(")");
+    is_stale_ = true;
+  }
   failure_ = text;
 }
 

@@ -100,6 +100,8 @@ class KafkaProducer {
   rd_kafka_t* producer_ = nullptr;
   rd_kafka_topic_t* topic_ = nullptr;
   bool is_new_ = false;  // nothing was acknowledged to this producer
+  // It remembers that the topic cannot be used, for minutes.
+  bool is_stale_ = false;
   std::vector<Row> rows_;
   size_t outstanding_ = 0;  // rows that are kSent
   uint64_t acknowledged_ = 0;
