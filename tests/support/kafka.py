@@ -76,10 +76,10 @@ def make_certificate(authority, path):
 
 
 class Cluster:
-    """Started when the constructor returns; the caller stops it."""
+    """Started when the constructor returns; the caller stops it. prefix: the command that runs a broker elsewhere."""
 
-    def __init__(self, directory, brokers=1):
-        self.directory, self.brokers = directory, brokers
+    def __init__(self, directory, brokers=1, prefix=()):
+        self.directory, self.brokers, self.prefix = directory, brokers, prefix
         self.processes = {}
         make_authority(self.path("ca"))
         make_certificate(self.path("ca"), self.path("broker"))
@@ -134,7 +134,7 @@ class Cluster:
     def _run(self, node):
         with open(self.path(f"{node}.log"), "wb") as log:
             self.processes[node] = subprocess.Popen(
-                self._java("kafka.Kafka", self.path(f"{node}.properties")), stdin=subprocess.DEVNULL, stdout=log,
+                [*self.prefix, *self._java("kafka.Kafka", self.path(f"{node}.properties"))], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=meter.die_with_parent)
 
     def log(self, node):

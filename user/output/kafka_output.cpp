@@ -2,6 +2,7 @@
 // The output kind "Kafka": --kafka and --kafka-config.
 #include <algorithm>
 
+#include "features/community_id.h"
 #include "output/json.h"
 #include "output/kafka_config.h"
 #include "output/kafka_library.h"
@@ -21,13 +22,7 @@ struct KafkaOptions {
 // The key of a row's message: the same for both directions of a flow and for all rows that
 // continue it, so that they come to one partition.
 Cell message_key(const FlowRecord& record) {
-  // Stands for the Community ID until columns_extra.h has it.
-  const auto* bytes = reinterpret_cast<const unsigned char*>(&record.key);
-  uint64_t hash = 14695981039346656037u;
-  for (size_t i = 0; i < sizeof(record.key); i++) hash = (hash ^ bytes[i]) * 1099511628211u;
-  char text[24];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
-  return Cell(std::string_view(text));
+  return community_id(record);
 }
 
 // "KEY\tJSON\n". JSON has no tab in it, and neither has the key.
@@ -128,6 +123,7 @@ constinit const OutputKind kKafkaOutput = {
     .format = format_of<KafkaFormat>,
     .open = open,
     .files = files,
+    .identifies_rows = true,
 };
 
 }  // namespace flowmeter

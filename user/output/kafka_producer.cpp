@@ -271,7 +271,9 @@ bool KafkaProducer::send_unsent(std::string_view text, const std::function<bool(
   if (goes_on) return true;
   // The run ends. librdkafka gives up what it has, and tells it.
   if (failure_.empty())
-    failure_ = trouble_.empty() ? "no acknowledgement before the run ended" : trouble_;
+    failure_ = !trouble_.empty()        ? trouble_
+               : !last_failure_.empty() ? last_failure_
+                                        : "no acknowledgement before the run ended";
   kafka_.purge(producer_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   for (int i = 0; i < 10 && outstanding_ > 0; i++) kafka_.poll(producer_, kPauseMs);
   for (Row& row : rows_)
@@ -364,6 +366,7 @@ void KafkaProducer::note_fate(size_t row, rd_kafka_resp_err_t error) {
     is_new_ = false;
     acknowledged_++;
     trouble_.clear();
+    last_failure_.clear();
     return;
   }
   std::string text = kafka_.err2str(error);
@@ -375,13 +378,12 @@ void KafkaProducer::note_fate(size_t row, rd_kafka_resp_err_t error) {
   noted.fate = Fate::kFailed;
   if (error == RD_KAFKA_RESP_ERR__PURGE_QUEUE || error == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
     return;  // the reason is what led to it
-  if (error == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && !trouble_.empty())
-    text = trouble_;
+  if (error == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && !trouble_.empty()) text = trouble_;
   if (const char* what = advice(error); *what) {
     text.append(" (").append(what).append(")");
     is_stale_ = true;
   }
-  failure_ = text;
+  failure_ = last_failure_ = text;
 }
 
 void KafkaProducer::note_trouble(rd_kafka_resp_err_t error, const char* text) {

@@ -106,6 +106,7 @@ class KafkaProducer {
   size_t outstanding_ = 0;  // rows that are kSent
   uint64_t acknowledged_ = 0;
   std::string failure_, refusal_, trouble_;
+  std::string last_failure_;  // since the last acknowledgement
 };
 
 }  // namespace flowmeter

@@ -85,6 +85,9 @@ struct OutputKind {
   // What its writers read during the run. Null: nothing.
   std::vector<std::string> (*files)(const OutputOptions& options) = nullptr;
 
+  // Whether its rows name their meter and flow, whatever their columns are.
+  bool identifies_rows = false;
+
   bool is_file() const { return open == nullptr; }
 };
 

@@ -3,8 +3,6 @@
 // and options are set in this order.
 #include "run/options.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -12,6 +10,7 @@
 #include "features/columns_extra.h"
 #include "flows/meter_identity.h"
 #include "output/registry.h"
+#include "run/meter_id.h"
 
 namespace flowmeter {
 namespace {
@@ -416,14 +415,14 @@ Status set_options(const std::vector<Option>& options, const GivenOptions& given
 
 namespace {
 
-// The set and the version of its rows; --fields can leave out any of them.
+// What kind of rows they are: the set and the version of its columns. --fields may leave out any.
 std::string schema_of(const Config& config) {
   return (config.fields.empty() ? std::string(config.features->name) : "fields") + "/1";
 }
 
-std::string meter_name() {
-  char name[256] = "";
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+bool has_identifying_output(const OutputOptions& outputs) {
+  return std::any_of(outputs.targets.begin(), outputs.targets.end(),
+                     [](const OutputTarget& target) { return target.kind->identifies_rows; });
 }
 
 }  // namespace
@@ -442,7 +441,10 @@ void settle_options(Config& config) {
     config.outputs.on_full = config.live() ? OnFull::kDrop : OnFull::kBlock;
   config.outputs.commits = !config.pin.empty();
   config.outputs.schema = schema_of(config);
-  config.outputs.meter = meter_name();
+  if (has_identifying_output(config.outputs)) {
+    config.identify_rows = true;
+    config.outputs.meter = meter_identity(config, MeterIdentity::kReplay).id();
+  }
 }
 
 }  // namespace flowmeter

@@ -4,12 +4,11 @@ import collections
 import json
 import os
 import re
-import socket
 import tempfile
 import time
 import unittest
 
-import cases
+import capture
 import kafka
 import meter
 from http_case import FAILED, OK, USAGE, Http
@@ -66,16 +65,34 @@ class Rows(WithKafka):
         topic = self.topic()
         sandbox = [] if meter.missing_sandbox() else ["--sandbox", "require"]
         done = self.run_meter("-f", self.flows("x.pcap", 300), "--kafka", self.target(topic), "--json", self.path("x.json"),
-                              *sandbox)
+                              "--fleet", "--meter-id", "probe-7", *sandbox)
         self.assertEqual((done.code, done.errors, done.warnings), (OK, [], []), done.err)
         self.assert_account(done, rows=300, sent=300, written=300)
         messages = self.client.messages(topic)
         self.assertEqual(sorted(message.value for message in messages), sorted(self.lines("x.json")))
         self.assertEqual({tuple(message.headers.items()) for message in messages},
-                         {(("schema", "cic82/1"), ("meter", socket.gethostname()))})
+                         {(("schema", "cic82/1"), ("meter", "probe-7"))})
         self.assertEqual({message.partition for message in messages}, {0, 1, 2, 3})
         for message in messages:
+            self.assertEqual(message.key, json.loads(message.value)["community_id"])
             self.assertEqual(message.partition, kafka.partition_of(message.key, 4), message.key)
+
+    def test_any_columns(self):
+        """The key is there without its column, and both directions of a flow have the same one."""
+        topic = self.topic()
+        packets = [(1, capture.ethernet(capture.udp(ports=(1000, 53)))),
+                   (2, capture.ethernet(capture.udp(source=capture.SERVER, target=capture.CLIENT, ports=(53, 1000))))]
+        for name, packet in zip("ab", packets):
+            with open(self.path(name), "wb") as file:
+                file.write(capture.pcap([packet]))
+            done = self.run_meter("-f", self.path(name), "--kafka", self.target(topic), "--fields", "src_port,dst_port")
+            self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        messages = self.client.messages(topic)
+        self.assertEqual(sorted(message.value for message in messages),
+                         ['{"src_port":1000,"dst_port":53}', '{"src_port":53,"dst_port":1000}'])
+        self.assertEqual(len({(message.key, message.partition) for message in messages}), 1)
+        self.assertRegex(messages[0].key, "^1:[A-Za-z0-9+/]{27}=$")
+        self.assertEqual(messages[0].headers["schema"], "fields/1")
 
 
 class Failures(WithKafka):
@@ -340,7 +357,6 @@ class meter_running:
 
     def feed(self, count):
         """Packets of this many flows. All but the last 64 end at once."""
-        import capture
         data = capture.pcap([(1 + i / 1000, capture.ethernet(capture.udp(
             ports=(1000 + i % 50000, 53 + i // 50000)))) for i in range(self.fed, self.fed + count)])
         self.input.write(data if self.fed == 0 else data[24:])
