@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A web service that takes flows, and fails as told: it refuses, delays, closes, recovers. HTTP or HTTPS, on a port
 that stays the same after a stop and a start."""
+import csv
+import gzip
 import http.server
 import json
 import socket
@@ -11,7 +13,7 @@ import subprocess
 import threading
 import time
 
-# Actions for a request; a number is an HTTP status.
+# Actions for a request; a number is an HTTP status, and (status, headers) or (status, headers, body) a whole answer.
 CUT = "cut"  # takes it and closes the connection without an answer
 RESET = "reset"  # takes it and resets the connection
 CUT_ANSWER = "cut answer"  # closes it in the middle of a 200 answer's body
@@ -25,8 +27,21 @@ class Request:
         self.connection = handler.client_address
         self.time = time.monotonic()
 
+    def text(self):
+        encoding = self.headers.get("Content-Encoding")
+        if encoding == "gzip":
+            return gzip.decompress(self.body).decode()
+        if encoding == "zstd":
+            return subprocess.run(["zstd", "-dcq"], input=self.body, check=True, capture_output=True, timeout=60).stdout.decode()
+        return self.body.decode()
+
     def rows(self):
-        value = json.loads(self.body)
+        kind = self.headers["Content-Type"]
+        if kind == "application/x-ndjson":
+            return [json.loads(line) for line in self.text().splitlines()]
+        if kind == "text/csv":
+            return list(csv.DictReader(self.text().splitlines()))
+        value = json.loads(self.text())
         return value if isinstance(value, list) else [value]
 
 
@@ -57,15 +72,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
             self.close_connection = True
         else:
-            status, headers = action if isinstance(action, tuple) else (action, {})
+            status, headers, *words = action if isinstance(action, tuple) else (action, {})
+            answer = words[0] if words else b"ok"
             if 200 <= status < 300:
                 service.acknowledge(request)
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(answer)
 
     def log_message(self, *_):
         pass

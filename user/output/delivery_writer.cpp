@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "output/row_text.h"
+
 namespace flowmeter {
 namespace {
 
@@ -232,8 +234,21 @@ void DeliveryWriter::note_success(const Delivery& delivery) {
   failing_ = false;
   if (delivery.refused > 0 && refusal_.empty()) {
     refusal_ = delivery.reason;
-    host_.log_warning("output " + name_ + ": rows are refused with " + refusal_);
+    host_.log_warning("output " + name_ + ": rows are refused with " + refusal_ + aside_text());
   }
+}
+
+void DeliveryWriter::set_aside(std::string_view rows, const std::string& words) {
+  if (!spool_) return;
+  if (Status kept = spool_->keep_refused(rows, words); kept)
+    aside_ += count_rows(rows);
+  else if (std::exchange(aside_error_, kept.error().message()).empty())
+    host_.log_error("output " + name_ + ": refused rows are not set aside: " + aside_error_);
+}
+
+std::string DeliveryWriter::aside_text() const {
+  return aside_ > 0 ? "; " + std::to_string(aside_) + " set aside in " + spool_->refused_path()
+                    : "";
 }
 
 bool DeliveryWriter::keep_waiting() {
@@ -299,7 +314,7 @@ Status DeliveryWriter::result() const {
                                      : "no time was left to send them") +
             ")";
   if (lost_ > 0 && refused_ > 0) text += ", ";
-  if (refused_ > 0) text += of_rows(refused_, "refused (") + refusal_ + ")";
+  if (refused_ > 0) text += of_rows(refused_, "refused (") + refusal_ + aside_text() + ")";
   return Error{text};
 }
 

@@ -63,6 +63,9 @@ class DeliveryWriter : public RowWriter {
   bool keep_waiting();
   // The server cannot be used for now, while deliver() goes on trying. Tells it once.
   void note_outage(const std::string& reason);
+  // Keeps rows that the server has refused beside the spool, if there is one. words: its reason.
+  // deliver() counts them as refused.
+  void set_aside(std::string_view rows, const std::string& words);
   // Some rows were delivered, or are smaller in number: the end of the run goes on waiting.
   void note_progress() { queue_->note_progress(); }
   Host& host() const { return host_; }
@@ -87,6 +90,7 @@ class DeliveryWriter : public RowWriter {
   void lose_held();
   void take_rest();
   Status result() const;
+  std::string aside_text() const;
 
   const std::string name_;
   const DeliveryOptions options_;
@@ -103,7 +107,8 @@ class DeliveryWriter : public RowWriter {
   unsigned attempts_ = 0;
   RowQueue::Time failing_since_, next_try_;
   std::minstd_rand random_{std::random_device{}()};
-  std::string last_reason_, refusal_, spool_error_;
+  std::string last_reason_, refusal_, spool_error_, aside_error_;
+  uint64_t aside_ = 0;  // refused rows that were set aside
   std::atomic<uint64_t> sent_ = 0, refused_ = 0, lost_ = 0, spooled_ = 0;
 };
 

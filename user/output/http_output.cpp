@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "base/unique_fd.h"
+#include "output/csv.h"
 #include "output/http_writer.h"
 #include "output/json.h"
 #include "output/registry.h"
@@ -44,6 +45,13 @@ Result<std::string> read_authorization(const std::string& file, Host& host) {
   return value;
 }
 
+OptionValue body_format(HttpOptions& http) {
+  return choice<BodyFormat>(http.format, "FORMAT", "a format",
+                            {{"ndjson", BodyFormat::kNdjson},
+                             {"json-array", BodyFormat::kJsonArray},
+                             {"csv", BodyFormat::kCsv}});
+}
+
 void add_options(OutputOptions& options, std::vector<Option>& table) {
   using enum OptionGroup;
   const OptionRules with_url{.needs = {"-u"}};
@@ -52,7 +60,19 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
       table.end(),
       {
           {"--url-batch", kOutput, count(http.batch, 1, 100'000),
-           "Most flows per request; above 1, as a JSON array", with_url},
+           "Most flows per request; above 1, as a JSON array,\nunless --url-format says otherwise",
+           with_url},
+          {"--url-format", kOutput, body_format(http),
+           "Body of a request: ndjson (one object per line),\n"
+           "json-array, or csv with a header. Default: an object,\n"
+           "above --url-batch 1 an array",
+           with_url},
+          {"--url-compress", kOutput,
+           choice<BodyEncoding>(http.encoding, "METHOD", "a method",
+                                {{"none", BodyEncoding::kNone},
+                                 {"gzip", BodyEncoding::kGzip},
+                                 {"zstd", BodyEncoding::kZstd}}),
+           "Compress bodies (Content-Encoding): none, gzip or zstd", with_url},
           {"--url-timeout", kOutput, seconds(http.timeout_s, 0.001, kDayInSeconds),
            "Longest time for one request", with_url},
           {"--url-ca", kOutput, text(http.ca_file, "FILE", "needs a value"),
@@ -76,7 +96,15 @@ Status check(std::vector<std::string> urls) {
   return Done{};
 }
 
+std::unique_ptr<RowFormat> format(const OutputOptions& options,
+                                  const std::vector<Column>& columns) {
+  const auto& http = std::any_cast<const HttpOptions&>(options.own.at(&kHttpOutput));
+  if (http.format == BodyFormat::kCsv) return format_of<CsvFormat>(options, columns);
+  return format_of<JsonFormat>(options, columns);
+}
+
 Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>& urls,
+                                                     const RowFormat& format,
                                                      const OutputOptions& options, Host& host) {
   auto http = std::any_cast<HttpOptions>(options.own.at(&kHttpOutput));
   auto authorization = read_authorization(http.authorization_file, host);
@@ -84,7 +112,7 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
   http.authorization = std::move(*authorization);
   std::vector<std::unique_ptr<RowWriter>> writers;
   for (const std::string& url : urls) {
-    auto writer = HttpWriter::open(url, http, options.delivery, host);
+    auto writer = HttpWriter::open(url, http, options.delivery, format, host);
     if (!writer) return writer.error();
     writers.push_back(std::move(*writer));
   }
@@ -102,7 +130,7 @@ constinit const OutputKind kHttpOutput = {
     .schemes = kSchemes,
     .add_options = add_options,
     .check = check,
-    .format = format_of<JsonFormat>,
+    .format = format,
     .open = open,
 };
 

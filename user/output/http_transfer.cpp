@@ -6,9 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <string_view>
+#include <utility>
 
 #include "base/unique_fd.h"
+#include "base/utf8.h"
+#include "output/clickhouse_answer.h"
 
 namespace flowmeter {
 namespace {
@@ -30,8 +35,15 @@ bool distrusts_environment() {
   return ::getauxval(AT_SECURE) != 0 || ::getauxval(AT_EUID) == 0;
 }
 
-size_t ignore(char*, size_t size, size_t count, void*) {
-  return size * count;
+// Of an answer's body; of what it says about an error, the part that is shown.
+constexpr size_t kAnswerBytes = 4096, kShownBytes = 300;
+
+// The first line with text, shortened and without what could control a terminal.
+std::string first_line(std::string_view text) {
+  const size_t start = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  text = text.substr(start, text.find_first_of("\r\n", start) - start);
+  std::string line = printable(text.substr(0, kShownBytes), '?');
+  return text.size() > kShownBytes ? line + "..." : line;
 }
 
 }  // namespace
@@ -46,12 +58,7 @@ Result<std::unique_ptr<HttpTransfer>> HttpTransfer::open(const std::string& url,
   transfer->easy_ = curl.easy_init();
   if (!transfer->multi_ || !transfer->easy_) return Error{"cannot set up libcurl"};
   CURL* easy = transfer->easy_;
-  const auto header = [&](const std::string& line) {
-    transfer->headers_ = curl.slist_append(transfer->headers_, line.c_str());
-  };
-  header("Content-Type: application/json");
-  header("Expect:");  // sends a long body without waiting for "100 Continue"
-  if (!options.authorization.empty()) header("Authorization: " + options.authorization);
+  transfer->authorization_ = options.authorization;
   bool good = true;
   const auto set = [&](CURLoption option, auto value) {
     good = good && curl.easy_setopt(easy, option, value) == CURLE_OK;
@@ -62,12 +69,14 @@ Result<std::unique_ptr<HttpTransfer>> HttpTransfer::open(const std::string& url,
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_POST, 1L);
-  set(CURLOPT_HTTPHEADER, transfer->headers_);
   set(CURLOPT_USERAGENT, "flowmeter-ebpf/" FLOWMETER_VERSION);
   set(CURLOPT_TIMEOUT_MS, std::max(1L, static_cast<long>(options.timeout_s * 1e3)));
   set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, static_cast<long>(options.timeout_s * 1e3)));
   set(CURLOPT_ERRORBUFFER, transfer->reason_);
-  set(CURLOPT_WRITEFUNCTION, ignore);
+  set(CURLOPT_WRITEFUNCTION, take_body);
+  set(CURLOPT_WRITEDATA, static_cast<void*>(transfer.get()));
+  set(CURLOPT_HEADERFUNCTION, take_header);
+  set(CURLOPT_HEADERDATA, static_cast<void*>(transfer.get()));
   if (!options.proxy.empty() || distrusts_environment()) {
     set(CURLOPT_PROXY, options.proxy.c_str());  // "": none, also if the environment names one
     set(CURLOPT_NOPROXY, "");
@@ -88,11 +97,41 @@ HttpTransfer::~HttpTransfer() {
   curl_.slist_free_all(headers_);
 }
 
+void HttpTransfer::describe_body(const char* content_type, const char* content_encoding) {
+  curl_slist* const before = std::exchange(headers_, nullptr);
+  const auto header = [this](const std::string& line) {
+    headers_ = curl_.slist_append(headers_, line.c_str());
+  };
+  header(std::string("Content-Type: ") + content_type);
+  header("Expect:");  // sends a long body without waiting for "100 Continue"
+  if (content_encoding[0]) header(std::string("Content-Encoding: ") + content_encoding);
+  if (!authorization_.empty()) header("Authorization: " + authorization_);
+  curl_.easy_setopt(easy_, CURLOPT_HTTPHEADER, headers_);
+  curl_.slist_free_all(before);
+}
+
+size_t HttpTransfer::take_body(char* data, size_t size, size_t count, void* self) {
+  std::string& answer = static_cast<HttpTransfer*>(self)->answer_;
+  answer.append(data, std::min(size * count, kAnswerBytes - answer.size()));
+  return size * count;
+}
+
+size_t HttpTransfer::take_header(char* data, size_t size, size_t count, void* self) {
+  constexpr std::string_view kCode = "x-clickhouse-exception-code:";
+  const std::string_view line(data, size * count);
+  const auto same = [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); };
+  if (line.size() > kCode.size() && std::equal(kCode.begin(), kCode.end(), line.begin(), same))
+    static_cast<HttpTransfer*>(self)->exception_code_ = first_line(line.substr(kCode.size()));
+  return size * count;
+}
+
 HttpTransfer::Outcome HttpTransfer::post(const std::string& body,
                                          const std::function<bool()>& meanwhile) {
   curl_.easy_setopt(easy_, CURLOPT_POSTFIELDS, body.data());
   curl_.easy_setopt(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   reason_[0] = '\0';
+  answer_.clear();
+  exception_code_.clear();
   curl_.multi_add_handle(multi_, easy_);
   int running = 1;
   bool ended = false;
@@ -112,12 +151,16 @@ HttpTransfer::Outcome HttpTransfer::post(const std::string& body,
   curl_off_t retry_after = 0;
   if (curl_.easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK)
     outcome.retry_after_s = static_cast<double>(retry_after);
-  if (outcome.status > 0)
+  if (outcome.status > 0) {
     outcome.reason = "HTTP " + std::to_string(outcome.status);
-  else if (ended)
+    if (const std::string words = first_line(answer_); !words.empty())
+      outcome.reason += ": " + words;
+    outcome.clickhouse_exception = clickhouse_exception(exception_code_, answer_);
+  } else if (ended) {
     outcome.reason = "no answer before the run ended";
-  else
+  } else {
     outcome.reason = reason_[0] ? reason_ : curl_.easy_strerror(code);
+  }
   curl_.multi_remove_handle(multi_, easy_);
   return outcome;
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "output/curl.h"
@@ -23,9 +24,13 @@ class HttpTransfer {
                                                     const HttpTransferOptions& options);
   ~HttpTransfer();
 
+  // The media type of the next bodies, and how they are compressed ("": not).
+  void describe_body(const char* content_type, const char* content_encoding);
+
   struct Outcome {
-    long status = 0;  // the HTTP status; 0: no answer
-    std::string reason;
+    long status = 0;          // the HTTP status; 0: no answer
+    std::string reason = {};  // with what the server says about an error: one printable line
+    std::optional<int> clickhouse_exception = {};
     double retry_after_s = 0;
   };
 
@@ -35,11 +40,16 @@ class HttpTransfer {
 
  private:
   explicit HttpTransfer(const Curl& curl) : curl_(curl) {}
+  static size_t take_body(char* data, size_t size, size_t count, void* self);
+  static size_t take_header(char* data, size_t size, size_t count, void* self);
 
   const Curl& curl_;
   CURLM* multi_ = nullptr;
   CURL* easy_ = nullptr;
   curl_slist* headers_ = nullptr;
+  std::string authorization_;
+  std::string answer_;          // the start of its body
+  std::string exception_code_;  // the value of that header
   char reason_[CURL_ERROR_SIZE] = "";
 };
 

@@ -5,19 +5,52 @@
 #include <string_view>
 #include <utility>
 
+#include "output/clickhouse_answer.h"
 #include "output/curl.h"
 
 namespace flowmeter {
 namespace {
 
-constexpr long kContentTooLarge = 413;
+constexpr long kContentTooLarge = 413, kUnsupportedMediaType = 415;
+
+// Whether other rows could get another answer. Not after a redirect, or if the server does not know
+// the path, the method or the user.
+bool is_about_rows(long status) {
+  switch (status) {
+    case 401:
+    case 403:
+    case 404:
+    case 405:
+    case 407:
+    case 410:
+    case 411:
+    case 414:
+    case 415:
+    case 421:
+    case 426:
+    case 431:
+      return false;
+    default:
+      return status >= 400;
+  }
+}
 
 struct Url {
+  std::string text;        // as it is requested
   std::string name, host;  // name: without query; host: for the directory name
   bool encrypted = false;
 };
 
-Result<Url> parse_url(const std::string& text) {
+// A query may be written with blanks, as in ?query=INSERT INTO flows FORMAT JSONEachRow.
+std::string encoded_query(const std::string& url) {
+  const size_t query = std::min(url.find('?'), url.size());
+  std::string encoded = url.substr(0, query);
+  for (const char c : url.substr(query)) encoded += c == ' ' ? "%20" : std::string(1, c);
+  return encoded;
+}
+
+Result<Url> parse_url(const std::string& given) {
+  const std::string text = encoded_query(given);
   auto loaded = load_curl();
   if (!loaded) return loaded.error();
   const Curl& curl = **loaded;
@@ -43,6 +76,7 @@ Result<Url> parse_url(const std::string& text) {
         "--url-auth-file or the environment variable FLOWMETER_URL_AUTH");
   const std::string port = part(CURLUPART_PORT);
   Url parsed;
+  parsed.text = text;
   parsed.host = part(CURLUPART_HOST) + (port.empty() ? "" : ":" + port);
   parsed.name = scheme + "://" + parsed.host + part(CURLUPART_PATH);
   parsed.encrypted = scheme == "https";
@@ -58,63 +92,130 @@ Status HttpWriter::check_url(const std::string& url) {
 }
 
 HttpWriter::HttpWriter(const std::string& name, const HttpOptions& options,
-                       const DeliveryOptions& delivery, Host& host)
-    : DeliveryWriter(name, delivery, host), batch_(options.batch), batch_limit_(options.batch) {}
+                       const DeliveryOptions& delivery, RequestBody body, Host& host)
+    : DeliveryWriter(name, delivery, host), batch_limit_(options.batch), body_(std::move(body)) {}
 
-Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url,
-                                                     const HttpOptions& options,
-                                                     const DeliveryOptions& delivery, Host& host) {
+Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, HttpOptions options,
+                                                     const DeliveryOptions& delivery,
+                                                     const RowFormat& format, Host& host) {
   auto parsed = parse_url(url);
   if (!parsed) return parsed.error();
-  auto writer = std::unique_ptr<HttpWriter>(new HttpWriter(parsed->name, options, delivery, host));
+  options.header = format.header();
+  auto body = RequestBody::make(options);
+  if (!body) return body.error();
+  auto writer = std::unique_ptr<HttpWriter>(
+      new HttpWriter(parsed->name, options, delivery, std::move(*body), host));
   if (!options.authorization.empty() && !parsed->encrypted)
     host.log_warning("output " + writer->name() +
                      ": the Authorization header is sent unencrypted over http");
-  auto transfer = HttpTransfer::open(url, options);
+  auto transfer = HttpTransfer::open(parsed->text, options);
   if (!transfer) return transfer.error();
   writer->transfer_ = std::move(*transfer);
-  if (Status opened = writer->open_spool(url, parsed->host); !opened) return opened.error();
+  writer->transfer_->describe_body(writer->body_.content_type(), writer->body_.content_encoding());
+  // Rows of CSV do not say which columns they have.
+  const std::string identity =
+      options.header.empty() ? parsed->text : parsed->text + '\n' + options.header;
+  if (Status opened = writer->open_spool(identity, parsed->host); !opened) return opened.error();
   return writer;
 }
 
-// Makes the body of a request from the rows at `at`, as many as a request may have.
-HttpWriter::Batch HttpWriter::make_body(std::string_view text, size_t at) {
-  const bool array = batch_ > 1;
-  body_.clear();
-  if (array) body_ += '[';
-  Batch batch{at, 0};
-  while (batch.rows < batch_limit_ && batch.end < text.size()) {
-    const size_t line_end = std::min(text.find('\n', batch.end), text.size() - 1);
-    if (batch.rows > 0) body_ += ',';
-    body_.append(text.substr(batch.end, line_end - batch.end));
-    batch.end = line_end + 1;
-    batch.rows++;
+HttpWriter::Verdict HttpWriter::verdict_on(const HttpTransfer::Outcome& outcome) const {
+  const long status = outcome.status;
+  const bool compressed = body_.content_encoding()[0] != '\0';
+  if (status >= 200 && status < 300) return Verdict::kTaken;
+  if (const auto exception = outcome.clickhouse_exception) {
+    if (compressed && *exception == kUnknownContentEncoding) return Verdict::kNotCompressed;
+    return is_error_of_rows(*exception) ? Verdict::kRefused : Verdict::kLater;
   }
-  if (array) body_ += ']';
-  return batch;
+  if (status == 0 || status >= 500 || status == 429 || status == 408) return Verdict::kLater;
+  if (compressed && status == kUnsupportedMediaType) return Verdict::kNotCompressed;
+  if (status == kContentTooLarge) return Verdict::kTooLarge;
+  return is_about_rows(status) ? Verdict::kRefused : Verdict::kRequestRefused;
 }
 
-// Sends one request.
+// Sends one request with rows from `at` on, at most so many.
+HttpTransfer::Outcome HttpWriter::post(std::string_view text, size_t at, uint32_t most,
+                                       RequestBody::Batch* batch) {
+  auto filled = body_.fill(text, at, most, taken_early_);
+  if (!filled) return {.reason = filled.error().message()};
+  *batch = *filled;
+  if (batch->rows == batch->left_out) return {.status = 200};
+  return transfer_->post(body_.bytes(), [this] { return keep_waiting(); });
+}
+
 DeliveryWriter::Delivery HttpWriter::deliver(std::string_view text, size_t at) {
-  Batch batch = make_body(text, at);
-  const auto meanwhile = [this] { return keep_waiting(); };
-  HttpTransfer::Outcome outcome = transfer_->post(body_, meanwhile);
-  while (outcome.status == kContentTooLarge && batch.rows > 1) {
-    batch_limit_ = batch.rows / 2;
-    host().log_warning("output " + name() + ": " + outcome.reason + " to " +
-                       of_rows(batch.rows, "at once") + "; at most " +
-                       std::to_string(batch_limit_) + " from now on");
+  while (true) {
+    RequestBody::Batch batch{at, 0, 0};
+    const auto outcome = post(text, at, search_.limit(batch_limit_), &batch);
+    Delivery done{
+        .end = batch.end, .reason = outcome.reason, .retry_after_s = outcome.retry_after_s};
+    const Verdict verdict = verdict_on(outcome);
+    if (verdict == Verdict::kLater) return not_now(at, outcome);
+    if (verdict == Verdict::kTaken) {
+      search_.note_taken(batch.rows);
+      refuses_all_ = false;
+      taken_early_.resize(taken_early_.size() - batch.left_out);
+      done.taken = batch.rows;
+      return done;
+    }
+    if (verdict == Verdict::kRequestRefused) return refuse(text, at, batch, outcome.reason);
+    if (verdict == Verdict::kNotCompressed) {
+      send_uncompressed(outcome.reason);
+    } else if (verdict == Verdict::kTooLarge && batch.rows > 1) {
+      batch_limit_ = batch.rows / 2;
+      host().log_warning("output " + name() + ": " + outcome.reason + " to " +
+                         of_rows(batch.rows, "at once") + "; at most " +
+                         std::to_string(batch_limit_) + " from now on");
+    } else {
+      switch (search_.note_refused(batch.rows)) {
+        case RefusalSearch::Next::kDivide:
+          break;
+        case RefusalSearch::Next::kTryLastRow:
+          if (auto decided = try_last_row(text, at, batch)) return *decided;
+          break;
+        case RefusalSearch::Next::kSetAside:
+          return refuse(text, at, batch, outcome.reason);
+      }
+    }
     note_progress();
-    batch = make_body(text, at);
-    outcome = transfer_->post(body_, meanwhile);
   }
-  const long status = outcome.status;
-  Delivery done{.end = at, .reason = outcome.reason, .retry_after_s = outcome.retry_after_s};
-  done.later = status == 0 || status >= 500 || status == 429 || status == 408;
-  if (done.later) return done;
-  done.end = batch.end;
-  (status >= 200 && status < 300 ? done.taken : done.refused) = batch.rows;
-  return done;
+}
+
+// The server has refused these rows together, and many others one by one.
+std::optional<DeliveryWriter::Delivery> HttpWriter::try_last_row(std::string_view text, size_t at,
+                                                                 const RequestBody::Batch& batch) {
+  const size_t start = text.rfind('\n', batch.end - 2) + 1;
+  RequestBody::Batch one{start, 0, 0};
+  const auto outcome = post(text, start, 1, &one);
+  const Verdict verdict = verdict_on(outcome);
+  if (verdict == Verdict::kLater) return not_now(at, outcome);
+  if (verdict == Verdict::kTaken) {
+    if (one.left_out == 0) taken_early_.emplace_back(text.substr(start, batch.end - 1 - start));
+    return std::nullopt;
+  }
+  search_.note_last_row_refused();
+  if (!std::exchange(refuses_all_, true))
+    host().log_error("output " + name() + ": the server refuses every row (" + outcome.reason +
+                     "); are its columns those of the rows?");
+  return refuse(text, at, batch, outcome.reason);
+}
+
+DeliveryWriter::Delivery HttpWriter::refuse(std::string_view text, size_t at,
+                                            const RequestBody::Batch& batch,
+                                            const std::string& reason) {
+  set_aside(text.substr(at, batch.end - at), reason);
+  return {.end = batch.end, .refused = batch.rows, .reason = reason};
+}
+
+DeliveryWriter::Delivery HttpWriter::not_now(size_t at, const HttpTransfer::Outcome& outcome) {
+  return {
+      .end = at, .later = true, .reason = outcome.reason, .retry_after_s = outcome.retry_after_s};
+}
+
+void HttpWriter::send_uncompressed(const std::string& reason) {
+  host().log_warning("output " + name() + ": " + reason + "; sending without compression");
+  body_.stop_compressing();
+  transfer_->describe_body(body_.content_type(), body_.content_encoding());
 }
 
 }  // namespace flowmeter

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Delivers rows to a web service. Each request is a POST of one JSON object, or of an array of
-// several. The connection is persistent and requests are sent one after another, so rows arrive in
-// order. A 2xx answer acknowledges them. After no answer, 408, 429 or 5xx they are sent again, also
-// after the time in Retry-After. Any other answer is a refusal that another attempt would not
-// change.
+// Delivers rows to a web service. Each request is a POST of one row, or of several. The connection
+// is persistent and requests are sent one after another, so rows arrive in order. A 2xx answer
+// acknowledges them. After no answer, 408, 429 or 5xx they are sent again, also after the time in
+// Retry-After. Any other answer is a refusal that another attempt would not change: of several
+// rows, those at fault are found and set aside. What ClickHouse says decides instead of its status.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "output/delivery_writer.h"
 #include "output/http_transfer.h"
+#include "output/refusal_search.h"
+#include "output/request_body.h"
+#include "output/row_format.h"
 
 namespace flowmeter {
 
-struct HttpOptions : HttpTransferOptions {
-  uint32_t batch = 1;              // most rows per request; above 1, a request is an array
+struct HttpOptions : HttpTransferOptions, BodyOptions {
   std::string authorization_file;  // from which the header is read; empty: from the environment
 };
 
@@ -23,25 +28,34 @@ class HttpWriter final : public DeliveryWriter {
  public:
   // A usage error if url cannot be used.
   static Status check_url(const std::string& url);
-  static Result<std::unique_ptr<HttpWriter>> open(const std::string& url,
-                                                  const HttpOptions& options,
-                                                  const DeliveryOptions& delivery, Host& host);
+  // format: of the rows.
+  static Result<std::unique_ptr<HttpWriter>> open(const std::string& url, HttpOptions options,
+                                                  const DeliveryOptions& delivery,
+                                                  const RowFormat& format, Host& host);
 
  private:
-  struct Batch {
-    size_t end;
-    uint32_t rows;
-  };
+  enum class Verdict { kTaken, kRefused, kRequestRefused, kTooLarge, kNotCompressed, kLater };
 
   HttpWriter(const std::string& name, const HttpOptions& options, const DeliveryOptions& delivery,
-             Host& host);
+             RequestBody body, Host& host);
   Delivery deliver(std::string_view text, size_t at) override;
-  Batch make_body(std::string_view text, size_t at);
+  HttpTransfer::Outcome post(std::string_view text, size_t at, uint32_t most,
+                             RequestBody::Batch* batch);
+  Verdict verdict_on(const HttpTransfer::Outcome& outcome) const;
+  std::optional<Delivery> try_last_row(std::string_view text, size_t at,
+                                       const RequestBody::Batch& batch);
+  Delivery refuse(std::string_view text, size_t at, const RequestBody::Batch& batch,
+                  const std::string& reason);
+  static Delivery not_now(size_t at, const HttpTransfer::Outcome& outcome);
+  void send_uncompressed(const std::string& reason);
 
-  const uint32_t batch_;
-  uint32_t batch_limit_;  // batch_, or less if the server refuses that as too large
+  uint32_t batch_limit_;  // most rows of a request; less if the server refuses that as too large
   std::unique_ptr<HttpTransfer> transfer_;
-  std::string body_;
+  RequestBody body_;
+  RefusalSearch search_;
+  // Rows that were taken before those before them. The last one is the next in order.
+  std::vector<std::string> taken_early_;
+  bool refuses_all_ = false;  // and that was reported
 };
 
 }  // namespace flowmeter

@@ -77,9 +77,10 @@ struct OutputKind {
   Status (*check)(std::vector<std::string> where) = nullptr;
   std::unique_ptr<RowFormat> (*format)(const OutputOptions& options,
                                        const std::vector<Column>& columns) = nullptr;
-  // Makes a writer for each of these targets. Null: such an output needs only a format, as its rows
-  // go to a file or to standard output.
+  // Makes a writer for each of these targets, whose rows have this format. Null: such an output
+  // needs only a format, as its rows go to a file or to standard output.
   Result<std::vector<std::unique_ptr<RowWriter>>> (*open)(const std::vector<std::string>& where,
+                                                          const RowFormat& format,
                                                           const OutputOptions& options,
                                                           Host& host) = nullptr;
   // What its writers read during the run. Null: nothing.

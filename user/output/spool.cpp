@@ -11,13 +11,14 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/json_string.h"
 #include "output/kept_rows.h"
 #include "output/row_text.h"
 
 namespace flowmeter {
 namespace {
 
-constexpr char kSuffix[] = ".ndjson", kPart[] = ".part";
+constexpr char kSuffix[] = ".ndjson", kPart[] = ".part", kRefused[] = "refused.ndjson";
 
 std::string file_name(uint64_t number, size_t offset, uint64_t run) {
   char name[96], run_text[24] = "";
@@ -46,6 +47,13 @@ Status Spool::find_files() {
     if (name.ends_with(kPart)) {  // incomplete: the program was killed while it
                                   // wrote the file
       (void)directory_.unlink(name);
+      continue;
+    }
+    if (name == kRefused) {
+      auto fd = directory_.open_file(name);
+      if (!fd) return fd.error();
+      struct stat status {};
+      if (::fstat(fd->get(), &status) == 0) refused_bytes_ = static_cast<uint64_t>(status.st_size);
       continue;
     }
     uint64_t number = 0, run = 0;
@@ -128,7 +136,8 @@ Result<uint64_t> Spool::resume(const LastCommit& last) {
 }
 
 size_t Spool::keep(std::string_view rows) {
-  const uint64_t room = options_.limit_bytes - std::min(options_.limit_bytes, bytes_);
+  const uint64_t room =
+      options_.limit_bytes - std::min(options_.limit_bytes, bytes_ + refused_bytes_);
   if (rows.size() > room) {
     error_ = "the spool " + directory() + " is full (--spool-limit)";
     rows = whole_rows(rows.substr(0, room));
@@ -166,6 +175,36 @@ Status Spool::acknowledge(size_t offset, uint64_t rows) {
   if (Status renamed = directory_.rename(name, file_name(number, offset, file.run)); !renamed)
     return renamed;
   file.offset = offset;
+  return Done{};
+}
+
+std::string Spool::refused_path() const {
+  return directory_.path_of(kRefused);
+}
+
+Status Spool::keep_refused(std::string_view rows, const std::string& words) {
+  const std::string start = "{\"answer\":" + json_string(words) + ",\"row\":";
+  std::string text;
+  for (size_t at = 0; at < rows.size();) {
+    const size_t end = std::min(rows.find('\n', at), rows.size());
+    const std::string_view row = rows.substr(at, end - at);
+    text += start;
+    text += row.starts_with('{') ? std::string(row) : json_string(row);
+    text += "}\n";
+    at = end + 1;
+  }
+  if (refused_bytes_ + text.size() > options_.limit_bytes / 4 ||
+      bytes_ + refused_bytes_ + text.size() > options_.limit_bytes)
+    return Error{refused_path() + " is full (--spool-limit): remove it"};
+  auto fd = directory_.open_file(kRefused, O_WRONLY | O_APPEND);
+  const bool is_new = !fd && fd.error().os_error == ENOENT;
+  if (is_new) fd = directory_.create_file(kRefused);
+  if (!fd) return fd.error();
+  const size_t written = write_all(fd->get(), text);
+  refused_bytes_ += written;
+  if (written < text.size() || (options_.sync == Sync::kBatch && ::fsync(fd->get()) != 0))
+    return Error{"cannot write " + refused_path(), errno};
+  if (is_new && options_.sync == Sync::kBatch) return directory_.sync();
   return Done{};
 }
 

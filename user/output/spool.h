@@ -52,6 +52,10 @@ class Spool {
   // The first file's rows before this offset are acknowledged: `rows` more than before. A file
   // whose rows are all acknowledged is removed.
   Status acknowledge(size_t offset, uint64_t rows);
+  // Adds rows that were refused to a file for people, which is not sent: objects with "answer"
+  // (these words) and "row". It has at most a quarter of the spool's room. Fails if that is used.
+  Status keep_refused(std::string_view rows, const std::string& words);
+  std::string refused_path() const;
   // Renames the first file, because it cannot be read.
   void set_aside();
 
@@ -80,6 +84,7 @@ class Spool {
   uint64_t next_ = 1;
   uint64_t run_ = 0;
   uint64_t bytes_ = 0;
+  uint64_t refused_bytes_ = 0;
   uint64_t rows_ = 0;
   std::string error_;
 };

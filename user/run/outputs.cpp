@@ -118,7 +118,7 @@ struct Opening {
         if (Status opened = open_path(path, kind.format(options, columns)); !opened) return opened;
       return Done{};
     }
-    auto writers = kind.open(targets, options, host);
+    auto writers = kind.open(targets, *kind.format(options, columns), options, host);
     if (!writers) return writers.error();
     for (std::unique_ptr<RowWriter>& writer : *writers)
       queue(kind.format(options, columns), std::move(writer));

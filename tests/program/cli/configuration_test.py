@@ -27,6 +27,8 @@ VALUES = {
     "sandbox": ("off", "require", "auto"),
     "rotate": ("1h", "2h", "500MB"),
     "batch": ("2001", "2002", "2003"),
+    "url-format": ("ndjson", "json-array", "csv"),
+    "url-compress": ("none", "gzip", "zstd"),
     "time-format": ("iso", "epoch", "epoch-us"),
     "float-format": ("fixed:1", "shortest", "fixed:2"),
     "FLAG": ("true", "false", "true"),

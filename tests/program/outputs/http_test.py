@@ -108,7 +108,7 @@ class Failures(Http):
                 done = self.run_meter("-f", self.flows("x.pcap", 6), "-u", service.url())
                 self.assertEqual(done.code, FAILED)
                 self.assertEqual(len(done.errors), 1, done.err)
-                self.assertIn(f"2 rows refused (HTTP {status})", done.errors[0])
+                self.assertIn(f"2 rows refused (HTTP {status}: ok)", done.errors[0])
                 self.assertEqual(len(service.requests), 6)
                 self.assertEqual(self.ports(service.acknowledged), [1000, 1002, 1003, 1005])
                 self.assert_account(done, sent=4, refused=2)

@@ -208,5 +208,44 @@ TEST_F(SpoolTest, RowsOfOthersAreNeitherTakenNorReplaced) {
   EXPECT_NE(shared.error().message().find("chmod go-w " + directory_), std::string::npos);
 }
 
+std::string content(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+TEST_F(SpoolTest, KeepsRefusedRowsForPeople) {
+  {
+    const auto spool = open();
+    ASSERT_TRUE(spool->keep_refused("{\"a\":1}\n{\"a\":2}\n", "HTTP 400: \"no\""));
+    ASSERT_TRUE(spool->keep_refused("1.2.3.4,\"x\"\n", "HTTP 400"));
+    EXPECT_TRUE(spool->empty());
+  }
+  const auto spool = open();
+  EXPECT_TRUE(spool->empty()) << "they are not sent";
+  ASSERT_TRUE(spool->keep_refused("{}\n", "HTTP 422"));
+  EXPECT_EQ(content(spool->refused_path()),
+            "{\"answer\":\"HTTP 400: \\\"no\\\"\",\"row\":{\"a\":1}}\n"
+            "{\"answer\":\"HTTP 400: \\\"no\\\"\",\"row\":{\"a\":2}}\n"
+            "{\"answer\":\"HTTP 400\",\"row\":\"1.2.3.4,\\\"x\\\"\"}\n"
+            "{\"answer\":\"HTTP 422\",\"row\":{}}\n");
+  struct stat status {};
+  ASSERT_EQ(::stat(spool->refused_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(SpoolTest, RefusedRowsTakeAQuarterAtMost) {
+  const std::string rows(100, 'x');
+  for (int run = 0; run < 2; run++) {
+    const auto spool = open(1000);
+    EXPECT_EQ(static_cast<bool>(spool->keep_refused(rows + "\n", "HTTP 400")), run == 0);
+    EXPECT_FALSE(spool->keep_refused(rows + '\n' + rows + "\n", "HTTP 400"));
+  }
+  const uintmax_t used = std::filesystem::file_size(directory_ + "/refused.ndjson");
+  const auto spool = open(1000);
+  std::string many;
+  for (int i = 0; i < 100; i++) many += "123456789\n";
+  EXPECT_EQ(spool->keep(many), (1000 - used) / 10 * 10) << "of what is left";
+}
+
 }  // namespace
 }  // namespace flowmeter
