@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The tables and views of ClickHouse for the rows of a feature set, as SQL that can be run again.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "features/feature_sets.h"
+
+namespace flowmeter {
+
+struct DdlOptions {
+  // kClickhouse18: for servers before version 20.5, which have neither DateTime64 nor window
+  // functions, such as Debian's 18.16.
+  enum class Dialect { kClickhouse, kClickhouse18 };
+  Dialect dialect = Dialect::kClickhouse;
+  std::string table = "flows";  // or DATABASE.TABLE
+  std::string kafka;            // BROKERS/TOPIC that fills the table; empty: none
+};
+
+// Fails if a name in the options cannot be used.
+Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions& options);
+
+}  // namespace flowmeter
