@@ -130,6 +130,7 @@ void LiveFlows::update(uint32_t slot, const fm_packet& packet) {
   sizes_.add(slot, live.flow.counters, packet);
   applications_.add_to_bulks(slot, packet, live.flow.counters);
   fm_flow_update(&live.flow, &packet, &settings_);
+  open_packets_ += fm_packet_segments(&packet);
   if (observer_) observer_->observe(live.key, packet, live.flow.counters.forward_direction);
   // Only a close makes a deadline earlier.
   if (!was_closed && fm_flow_closed(&live.flow.counters)) requests_.watch(slot);
@@ -258,6 +259,7 @@ void LiveFlows::state(const fm_state_record& record) {
     slot = begin(record.key, record.head.flow_id, record.ifindex, record.hook);
     pool_[slot].chain_start_ns = chain_start_ns;
     merge_.take(pool_[slot], record);
+    open_packets_ += fm_flow_packets(&record.counters);
     sizes_[slot] = merge_.sizes_in(record);
     applications_.lost(slot);
   }
@@ -305,7 +307,9 @@ void LiveFlows::merge(LiveFlow& live, uint32_t slot, const fm_state_record& reco
   const uint64_t first_ns = record.counters.first_ns;
   if (live.chain_start_ns == 0 && first_ns != 0 && first_ns < live.flow.counters.first_ns)
     live.chain_start_ns = chains_.take(live.key, first_ns);
+  open_packets_ -= fm_flow_packets(&live.flow.counters);
   merge_.merge(live, slot, sizes_[slot], record);
+  open_packets_ += fm_flow_packets(&live.flow.counters);
 }
 
 void LiveFlows::note_eviction(uint32_t slot) {
@@ -323,6 +327,7 @@ void LiveFlows::end_flow(uint32_t slot, fm_end_reason end) {
 
 void LiveFlows::remove(uint32_t slot) {
   LiveFlow& live = pool_[slot];
+  open_packets_ -= fm_flow_packets(&live.flow.counters);
   requests_.remove(slot);
   merge_.remove(live, slot);
   applications_.release(slot);
@@ -336,7 +341,7 @@ void LiveFlows::remove(uint32_t slot) {
 void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes,
                       fm_end_reason end) {
   flows_written_++;
-  forced_out_ += end == FM_END_RESOURCES;
+  flows_by_end_[end]++;
   packets_written_ += fm_flow_packets(&live.flow.counters);
   flows_with_losses_ += live.packets_without_timing > 0;
   packets_without_timing_ += live.packets_without_timing;
@@ -354,14 +359,6 @@ void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& 
   else
     applications_.describe(slot, record);
   sink_.write(record);
-}
-
-uint64_t LiveFlows::open_packets() const {
-  uint64_t packets = 0;
-  each_open(pool_, [&](uint32_t, const LiveFlow& live) {
-    packets += fm_flow_packets(&live.flow.counters);
-  });
-  return packets;
 }
 
 void LiveFlows::finish(fm_end_reason end) {

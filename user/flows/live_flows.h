@@ -121,8 +121,8 @@ class LiveFlows {
   bool knows(uint64_t flow_id) const;
 
   uint32_t open_flows() const { return pool_.in_use(); }
-  // Sum of the packets of the open flows, as far as known here. Iterates over all of them.
-  uint64_t open_packets() const;
+  // Sum of the packets of the open flows, as far as known here.
+  uint64_t open_packets() const { return open_packets_; }
   // The capacity: max_flows, and some room for flows that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
   // Calls look(flow) for the open flows among `count` slots from `slot` on. Returns the slot to
@@ -143,8 +143,11 @@ class LiveFlows {
   // How often the kernel's map dropped a flow for newer ones; how often such a flow continued.
   uint64_t evicted() const { return evicted_; }
   uint64_t recreated() const { return recreated_; }
+  // The flows written, by end reason.
+  using FlowsByEnd = std::array<uint64_t, FM_END_COUNT>;
+  const FlowsByEnd& flows_by_end() const { return flows_by_end_; }
   // Flows that ended early because there were more than max_flows.
-  uint64_t forced_out() const { return forced_out_; }
+  uint64_t forced_out() const { return flows_by_end_[FM_END_RESOURCES]; }
   const FlowApplications& applications() const { return applications_; }
 
  private:
@@ -200,13 +203,14 @@ class LiveFlows {
   size_t waiting_ = 0;
   std::array<fm_packet_record, kBatch> batch_;
 
+  uint64_t open_packets_ = 0;
   uint64_t flows_written_ = 0;
   uint64_t packets_written_ = 0;
   uint64_t flows_with_losses_ = 0;
   uint64_t packets_without_timing_ = 0;
   uint64_t evicted_ = 0;
   uint64_t recreated_ = 0;
-  uint64_t forced_out_ = 0;
+  FlowsByEnd flows_by_end_{};
 };
 
 }  // namespace flowmeter

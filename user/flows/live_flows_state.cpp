@@ -84,6 +84,7 @@ bool LiveFlows::take_over(uint32_t slot, const LiveFlow& kept, bool exact) {
   begin_in(slot, kept.key, kept.id, kept.ifindex, kept.hook);
   LiveFlow& live = pool_[slot];
   live = kept;
+  open_packets_ += fm_flow_packets(&live.flow.counters);
   live.wanted_end = FM_END_NONE;
   live.state_asked_ns = 0;
   if (!exact) {

@@ -447,41 +447,4 @@ Status BpfDatapath::list_flows(const std::function<bool(uint64_t id)>& wanted,
   return Done{};
 }
 
-std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
-  constexpr int kTries = 100;
-  std::vector<InterfaceCounters> all;
-  std::vector<fm_interface> values(cpus_);
-  const auto whole = [](const fm_interface& one) {
-    for (const fm_hook_counters& hook : one.hook) {
-      uint64_t sum = 0;
-      for (const uint64_t packets : hook.by_class) sum += packets;
-      if (sum != hook.seen) return false;
-    }
-    return true;
-  };
-  for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++) {
-    if (slots_[slot] == 0 || slots_[slot] == kRetired) continue;
-    InterfaceCounters& sum = all.emplace_back();
-    sum.index = slots_[slot];
-    // If the copy was made while a packet was being added, it is made again.
-    for (int i = 0; i < kTries; i++)
-      if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) != 0 ||
-          std::all_of(values.begin(), values.end(), whole))
-        break;
-    for (const fm_interface& one : values)
-      for (int hook = 0; hook < FM_HOOK_COUNT; hook++) add_counters(sum.hook[hook], one.hook[hook]);
-  }
-  return all;
-}
-
-fm_cpu_counters BpfDatapath::counters() const {
-  std::vector<fm_cpu_counters> all(cpus_);
-  const __u32 zero = 0;
-  fm_cpu_counters sum{};
-  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cpu_counters), &zero, all.data()) != 0)
-    return sum;
-  for (const fm_cpu_counters& one : all) add_counters(sum, one);
-  return sum;
-}
-
 }  // namespace flowmeter

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "flowmeter/abi.h"
 #include "kernel/event_streams.h"
 #include "kernel/interface.h"
@@ -36,6 +37,13 @@ enum class Datapath { kEvents, kKernel };
 struct InterfaceCounters {
   unsigned index = 0;
   fm_hook_counters hook[FM_HOOK_COUNT]{};
+};
+
+// How often a program ran, and for how long.
+struct ProgramRuns {
+  const char* program = "";
+  uint64_t count = 0;
+  uint64_t time_ns = 0;
 };
 
 class BpfDatapath {
@@ -91,6 +99,8 @@ class BpfDatapath {
 
   // Passes waiting records stamped up to until_ns to the consumer, at most limit; returns how many.
   size_t drain(uint64_t until_ns, size_t limit);
+  // The stamp of the oldest record that waits to be passed on; 0: none waits.
+  uint64_t oldest_waiting_ns() const { return streams_->oldest_waiting_ns(); }
   // Releases the space of the records that were passed on. Their rows may be lost with the process.
   void release();
 
@@ -124,6 +134,11 @@ class BpfDatapath {
   // Sums over CPUs. Each CPU's counters are read consistently: seen = Σ classes holds.
   std::vector<InterfaceCounters> interface_counters() const;
   fm_cpu_counters counters() const;
+  // Makes the kernel measure the run time of all BPF programs of the system, until this object is
+  // gone. Needs CAP_SYS_ADMIN.
+  Status measure_programs();
+  // Of the loaded programs, since then. Zeros if they are not measured.
+  std::vector<ProgramRuns> program_runs() const;
   // Of interfaces that were removed, and of those of another version.
   fm_hook_counters departed(int hook) const;
   // Data for a later daemon.
@@ -152,6 +167,7 @@ class BpfDatapath {
 
   std::unique_ptr<flowmeter_bpf, SkeletonDeleter> skeleton_;
   std::unique_ptr<flowmeter_xdp_bpf, SkeletonDeleter> xdp_;
+  UniqueFd measuring_;
   MapMemory<fm_journal> journal_;
   std::optional<EventStreams> streams_;
   std::unique_ptr<EarlierVersion> earlier_;

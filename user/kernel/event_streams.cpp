@@ -92,6 +92,14 @@ size_t EventStreams::drain(uint64_t until_ns, size_t limit, const Consumer& cons
   return drained;
 }
 
+uint64_t EventStreams::oldest_waiting_ns() const {
+  uint64_t oldest = UINT64_MAX;
+  for (const Cursor& cursor : cursors_)
+    if (cursor.at != __atomic_load_n(&cursor.ends->head, __ATOMIC_ACQUIRE))
+      oldest = std::min<uint64_t>(oldest, unit(cursor, cursor.at).time_ns);
+  return oldest == UINT64_MAX ? 0 : oldest;
+}
+
 uint64_t EventStreams::answer_room() const {
   const Cursor& answers = cursors_.back();
   const uint64_t head = __atomic_load_n(&answers.ends->head, __ATOMIC_ACQUIRE);

@@ -33,6 +33,8 @@ class EventStreams {
   // Passes on the records stamped until_ns or earlier, oldest first, at most limit of them. Returns
   // how many. Requires: until_ns (by the kernel's clock) is not in the future.
   size_t drain(uint64_t until_ns, size_t limit, const Consumer& consumer);
+  // The stamp of the oldest record that waits to be passed on; 0: none waits.
+  uint64_t oldest_waiting_ns() const;
   // Releases the space of the records that were passed on. Until then another reader would read
   // them again.
   void release() {

@@ -77,6 +77,17 @@ inline fm_flow_key key_of(uint16_t port) {
 
 class LiveFlowsTest : public ::testing::Test {
  protected:
+  // Whatever a test did: the sums that are kept are those of the flows.
+  void TearDown() override {
+    uint64_t packets = 0, ended = 0;
+    flows.look_at(0, UINT32_MAX, [&packets](const LiveFlow& live) {
+      packets += fm_flow_packets(&live.flow.counters);
+    });
+    EXPECT_EQ(flows.open_packets(), packets);
+    for (const uint64_t count : flows.flows_by_end()) ended += count;
+    EXPECT_EQ(ended, flows.flows_written());
+  }
+
   fm_packet packet(uint16_t port, uint64_t time_ns, uint8_t flags = FM_ACK,
                    uint16_t window = kWindow) {
     fm_packet p{};
