@@ -22,7 +22,9 @@ struct Confinement {
   // Files, and directories with all that they hold. Those that do not exist are ignored.
   std::vector<std::string> reads;
   std::vector<std::string> changes;  // in these directories files are created, renamed, removed
+  std::vector<std::string> removes_files_from;  // and nothing else is changed in these directories
   std::vector<std::string> removes_directories_from;
+  int accepts = -1;  // the socket on which connections are accepted
 };
 
 }  // namespace flowmeter

@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "kernel/bpf_datapath.h"
+// The skeletons need the types of the header above.
 #include "flowmeter.skel.h"
 #include "flowmeter_xdp.skel.h"
-#include "kernel/bpf_datapath.h"
 #include "kernel/counter_sums.h"
 
 namespace flowmeter {

@@ -146,6 +146,8 @@ Mechanism enter_landlock(const Confinement& needs) {
       if (const char* path = std::getenv(variable)) read(path);
   }
   for (const std::string& path : needs.changes) rules.allow(path, kChangeDirectory, kChangeFile);
+  for (const std::string& path : needs.removes_files_from)
+    rules.allow(path, LANDLOCK_ACCESS_FS_REMOVE_FILE, 0);
   for (const std::string& path : needs.removes_directories_from)
     rules.allow(path, kRemoveDirectory, 0);
   if (const int error = rules.enter(); error != 0) return without(error);

@@ -217,6 +217,9 @@ void allow_all(Filter& filter, const Confinement& needs) {
   const uint64_t new_code = needs.connects ? 0 : PROT_EXEC;
   for (const char* name : {"mmap", "mprotect"}) filter.allow(name, {has_none_of(2, new_code)});
   if (needs.meters || needs.connects) allow_sockets(filter, needs.connects);
+  // No other socket, and none that would be opened later under its number: bind and listen need one
+  // of a family that is not allowed.
+  if (needs.accepts >= 0) filter.allow("accept4", {is(0, needs.accepts)});
   if (needs.meters) {
     filter.add(SCMP_ACT_ALLOW, kWithGuardian);
     for (const int command : kBpfAllowed) filter.allow("bpf", {is(0, command)});

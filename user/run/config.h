@@ -62,6 +62,10 @@ struct Config {
   SandboxMode sandbox = SandboxMode::kAuto;
   std::string user;  // that the process becomes; empty: it stays
 
+  std::string metrics;                // where they are served; empty: they are not
+  uint32_t metrics_interfaces = 100;  // with series of their own
+  bool bpf_stats = false;
+
   bool top = false;
   bool strict = false;
   bool verbose = false;

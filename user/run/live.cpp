@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include <algorithm>
-#include <bit>
 #include <unordered_set>
 
 #include "base/clock.h"
@@ -15,6 +14,8 @@
 #include "kernel/pins.h"
 #include "ops/privileges.h"
 #include "run/confinement.h"
+#include "run/live_config.h"
+#include "run/live_metrics.h"
 #include "run/live_rows.h"
 #include "run/meter_id.h"
 #include "run/report.h"
@@ -32,48 +33,14 @@ void sleep_ns(uint64_t ns) {
   ::nanosleep(&time, nullptr);  // a signal ends it early; the caller checks the stop flag
 }
 
-// The selectors of the -i arguments.
-Result<MeteredInterfaces::Options> interface_options(const Config& config) {
-  MeteredInterfaces::Options options;
-  for (const std::string& text : config.interfaces) {
-    auto selector = InterfaceSelector::parse(text);
-    if (!selector) return selector.error();
-    options.selectors.push_back(std::move(*selector));
-  }
-  options.hook = config.hook;
-  options.order = config.attach_order;
-  options.pin_directory = config.pin;
-  options.verbose = config.verbose;
-  return options;
-}
-
-// several: more than one interface may be metered.
-BpfDatapath::Config datapath_config(const Config& config, bool several, Host& host) {
-  BpfDatapath::Config kernel;
-  kernel.settings = config.settings;
-  kernel.datapath = config.datapath;
-  kernel.lru = config.lru;
-  // Leaves room for new flows while old ones are being closed. Each CPU also reserves some free
-  // entries.
-  kernel.max_entries = config.max_flows + config.max_flows / 8 + 1024;
-  kernel.max_fragments = config.max_fragments;
-  kernel.stream_bytes = std::bit_ceil(config.event_memory_mib) << 20;
-  if (config.verbose) kernel.libbpf_log = &host;
-  kernel.with_xdp = config.hook == Hook::kXdp || config.hook == Hook::kXdpGeneric;
-  kernel.xdp_takes_frags = config.hook == Hook::kXdp;
-  kernel.pin_directory = config.pin;
-  kernel.per_interface = several && config.per_interface;
-  kernel.count_once = several && !config.per_interface;
-  return kernel;
-}
-
 // The run, from attached programs to the last row.
 class LiveRun final : public Unfinished {
  public:
-  LiveRun(const Config& config, LiveRows& rows, Host& host)
+  LiveRun(const Config& config, LiveRows& rows, Host& host, LiveMetrics* metrics)
       : config_(config),
         rows_(rows),
         host_(host),
+        metrics_(metrics),
         flows_(config.settings, config.max_flows, rows.sink(),
                config.datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon),
         commits_(config, rows, flows_, host) {
@@ -109,8 +76,14 @@ class LiveRun final : public Unfinished {
     const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
     const Capabilities keep =
         capabilities_to_keep(hooks_change ? Attachments::kChange : Attachments::kStay);
-    if (Status confined = host_.confine(confinement_of(config_, keep)); !confined)
-      return give_up(confined.error());
+    if (config_.bpf_stats)
+      if (Status measured = datapath_->measure_programs(); !measured)
+        return give_up(measured.error());
+    Confinement needs = confinement_of(config_, keep);
+    if (metrics_) metrics_->add_needs(needs);
+    if (Status confined = host_.confine(needs); !confined) return give_up(confined.error());
+    if (metrics_)
+      if (Status serves = metrics_->serve(); !serves) return give_up(serves.error());
     return datapath_->resumed() ? resume() : Done{};
   }
 
@@ -126,6 +99,7 @@ class LiveRun final : public Unfinished {
     while (!host_.stop_requested()) {
       auto taken = commits_.have_room() ? take_earlier() : size_t{0};
       if (!taken) return taken.error();
+      if (metrics_) metrics_->note_lag(*datapath_);
       const size_t drained = drain() + *taken;
       const uint64_t now = monotonic_ns();
       if (Status status = expire(now); !status) return status;
@@ -148,6 +122,7 @@ class LiveRun final : public Unfinished {
         interfaces_->check();
         if (Status status = find_unannounced(now); !status) return status;
         if (Status status = commits_.keep_flows(); !status) return status;
+        show_metrics(MetricsSnapshot::State::kMetering);
       }
       if (config_.print && now >= next_summary) {
         next_summary = now + kSummaryEvery;
@@ -190,6 +165,11 @@ class LiveRun final : public Unfinished {
             commits_.rows_before(),
             kernel_continues(),
             host_};
+  }
+
+  // Publishes the numbers of this moment, if anybody can ask for them.
+  void show_metrics(MetricsSnapshot::State state) {
+    if (metrics_) metrics_->publish(report(), rows_.sink(), state);
   }
 
   const MeteredInterfaces& interfaces() const { return *interfaces_; }
@@ -434,6 +414,7 @@ class LiveRun final : public Unfinished {
   const Config& config_;
   LiveRows& rows_;
   Host& host_;
+  LiveMetrics* const metrics_;
   LiveFlows flows_;
   RowCommits commits_;
   UniqueFd pin_claim_;
@@ -465,20 +446,22 @@ bool meter(const Config& config, LiveRun& live, LiveRows& rows, std::unique_ptr<
   if (view) check(view->enter(monotonic_ns()));
   if (good) check(live.run(view.get()));
   tell_manager("STOPPING=1\nSTATUS=writing the open flows");
+  live.show_metrics(MetricsSnapshot::State::kEnding);
   view.reset();  // restores the terminal before the final messages
   check(live.finish());
+  live.show_metrics(MetricsSnapshot::State::kEnding);
   check(rows.sink().finish());
   return live.report().at_end() && good;
 }
 
-ExitCode run(const Config& config, LiveRows& rows, Host& host) {
+ExitCode run(const Config& config, LiveRows& rows, Host& host, LiveMetrics* metrics) {
   std::unique_ptr<LiveView> view;
   if (config.top) {
     auto opened = LiveView::open(config.outputs.uses_stdout(), host);
     if (!opened) return fail(host, opened.error());
     view = std::move(*opened);
   }
-  LiveRun live(config, rows, host);
+  LiveRun live(config, rows, host, metrics);
   const UnfinishedWork work(host, live);
   if (Status started = live.start(); !started) return fail(host, started.error());
   if (Status header = rows.sink().flush(); !header) return fail(host, header.error());
@@ -487,14 +470,14 @@ ExitCode run(const Config& config, LiveRows& rows, Host& host) {
 
 }  // namespace
 
-ExitCode run_live(const Config& config, RecordSink& sink, Host& host) {
+ExitCode run_live(const Config& config, RecordSink& sink, Host& host, LiveMetrics* metrics) {
   FlowRows rows(sink);
-  return run(config, rows, host);
+  return run(config, rows, host, metrics);
 }
 
-ExitCode run_live(const Config& config, CompatEngine& engine, Host& host) {
+ExitCode run_live(const Config& config, CompatEngine& engine, Host& host, LiveMetrics* metrics) {
   CompatRows rows(engine);
-  return run(config, rows, host);
+  return run(config, rows, host, metrics);
 }
 
 }  // namespace flowmeter

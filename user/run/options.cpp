@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "features/columns_extra.h"
 #include "flows/meter_identity.h"
+#include "metrics/address.h"
 #include "output/registry.h"
 #include "run/meter_id.h"
 
@@ -135,6 +136,15 @@ OptionValue state_directory(Config& config) {
                                           : config.state_directory;
   };
   return value;
+}
+
+OptionValue metrics_address(Config& config) {
+  const auto set = [&config](const std::string& text) -> Status {
+    if (auto address = MetricsAddress::parse(text); !address) return address.error();
+    config.metrics = text;
+    return Done{};
+  };
+  return custom("ADDRESS", set, [&config] { return config.metrics; });
 }
 
 // The options of the log are first, so that errors in the others are logged in the chosen format.
@@ -339,6 +349,24 @@ std::vector<Option> live_options(Config& config) {
        "With --pin: at the end, write all flows, detach\nand remove the pins (but not on SIGUSR2, "
        "which says\nthat another run follows)",
        {.live_only = true, .needs = {"--pin"}, .is_keyword = true}},
+      {"--metrics", kLive, metrics_address(config),
+       "Serve metrics for Prometheus, /healthz and /readyz by\n"
+       "HTTP: 127.0.0.1:9464, [::1]:9464, :9464 (everybody\n"
+       "who can reach this machine), or /run/NAME.sock",
+       kLiveOnly},
+      {"--metrics-interfaces",
+       kLive,
+       count(config.metrics_interfaces, 0, 100'000),
+       "Most interfaces with series of their own; the others\n"
+       "are summed",
+       {.live_only = true, .needs = {"--metrics"}}},
+      {"--bpf-stats",
+       kLive,
+       flag(config.bpf_stats),
+       "Also serve the run time of the BPF programs. The\n"
+       "kernel then measures all BPF programs of the system,\n"
+       "which costs each run of each of them about 0.1 us",
+       {.live_only = true, .needs = {"--metrics"}}},
       {"--print", kLive, flag(config.print),
        "Print one line per finished flow and one summary per\n"
        "minute to standard error (the default of realtime97\n"

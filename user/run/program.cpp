@@ -14,6 +14,7 @@
 #include "output/whole_file_names.h"
 #include "run/check.h"
 #include "run/confinement.h"
+#include "run/live_metrics.h"
 #include "run/outputs.h"
 #include "run/run.h"
 
@@ -60,19 +61,19 @@ Status prepare(const Config& config, Host& host) {
   return check_pins_of_user(config);
 }
 
-ExitCode run_compat(const Config& config, Host& host) {
-  if (Status prepared = prepare(config, host); !prepared) return fail(host, prepared.error());
+ExitCode run_compat(const Config& config, Host& host, LiveMetrics* metrics) {
   handle_signals();
   auto engine = open_compat_engine(config, host);
   if (!engine) return fail(host, engine.error());
-  const ExitCode code =
-      config.live() ? run_live(config, **engine, host) : run_replay(config, **engine, host);
+  const ExitCode code = config.live() ? run_live(config, **engine, host, metrics)
+                                      : run_replay(config, **engine, host);
   if (!config.quiet)
     for (const OutputAccount& account : (*engine)->output_accounts()) host.log_info(account.text());
   return code;
 }
 
-ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Host& host) {
+ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Host& host,
+                   LiveMetrics* metrics) {
   if (config.features->has_idle_periods &&
       config.settings.idle_timeout_ns <= config.settings.activity_gap_ns)
     host.log_warning("--idle-timeout is not above --activity-gap, so no idle period is possible");
@@ -86,8 +87,8 @@ ExitCode run_meter(const Config& config, const std::vector<Column>& columns, Hos
   if (!config.quiet) (*sinks)->log_accounts_at_end();
   FlowPrinter printer(**sinks);
   const ExitCode code = !config.live() ? run_replay(config, **sinks, host)
-                        : config.print ? run_live(config, printer, host)
-                                       : run_live(config, **sinks, host);
+                        : config.print ? run_live(config, printer, host, metrics)
+                                       : run_live(config, **sinks, host, metrics);
   return code == kOk && !(*sinks)->complete() ? kRunFailed : code;
 }
 
@@ -99,15 +100,30 @@ ExitCode fail(Host& host, const Error& error) {
 }
 
 ExitCode run_program(const Config& config, Host& host) {
+  std::unique_ptr<LiveMetrics> metrics;
+  if (!config.metrics.empty()) {  // before --netns: they are for this network namespace
+    auto opened = LiveMetrics::open(config);
+    if (!opened) return fail(host, opened.error());
+    metrics = std::move(*opened);
+  }
   if (!config.netns.empty())
     if (Status entered = enter_network_namespace(config.netns); !entered)
       return fail(host, entered.error());
-  if (config.compat != Compat::kNone) return run_compat(config, host);
-  auto columns =
-      select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
-  if (!columns) return fail(host, columns.error());
+  std::vector<Column> columns;
+  if (config.compat == Compat::kNone) {
+    auto selected =
+        select_columns(config.features->columns, config.fields, columns_extra(), config.extra);
+    if (!selected) return fail(host, selected.error());
+    columns = std::move(*selected);
+  }
   if (Status prepared = prepare(config, host); !prepared) return fail(host, prepared.error());
-  return run_meter(config, *columns, host);
+  if (metrics)
+    if (Status listens = metrics->listen_as_user(); !listens) return fail(host, listens.error());
+  const ExitCode code = config.compat != Compat::kNone
+                            ? run_compat(config, host, metrics.get())
+                            : run_meter(config, columns, host, metrics.get());
+  if (metrics) metrics->close(host);
+  return code;
 }
 
 }  // namespace flowmeter

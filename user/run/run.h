@@ -20,8 +20,13 @@ ExitCode fail(Host& host, const Error& error);
 ExitCode run_replay(const Config& config, RecordSink& sink, Host& host);
 ExitCode run_replay(const Config& config, CompatEngine& engine, Host& host);
 
+class LiveMetrics;
+
 // Meters interfaces until a signal, or until the duration or the number of packets is reached.
-ExitCode run_live(const Config& config, RecordSink& sink, Host& host);
-ExitCode run_live(const Config& config, CompatEngine& engine, Host& host);
+// metrics: where they are shown; null: nowhere.
+ExitCode run_live(const Config& config, RecordSink& sink, Host& host,
+                  LiveMetrics* metrics = nullptr);
+ExitCode run_live(const Config& config, CompatEngine& engine, Host& host,
+                  LiveMetrics* metrics = nullptr);
 
 }  // namespace flowmeter

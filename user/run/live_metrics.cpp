@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "run/live_metrics.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "output/whole_file_names.h"
+
+namespace flowmeter {
+
+Result<std::unique_ptr<LiveMetrics>> LiveMetrics::open(const Config& config) {
+  auto address = MetricsAddress::parse(config.metrics);
+  if (!address) return address.error();
+  auto server = MetricsServer::create();
+  if (!server) return server.error();
+  std::unique_ptr<LiveMetrics> self(
+      new LiveMetrics(config, std::move(*address), std::move(*server)));
+  if (self->address_.path.empty())
+    if (Status listens = self->listen(); !listens) return listens.error();
+  return self;
+}
+
+Status LiveMetrics::listen_as_user() {
+  return address_.path.empty() ? Status(Done{}) : listen();
+}
+
+Status LiveMetrics::listen() {
+  auto listener = MetricsListener::open(address_);
+  if (!listener)
+    return Error{"--metrics " + config_.metrics + ": " + listener.error().doing,
+                 listener.error().os_error};
+  listener_ = std::move(*listener);
+  return Done{};
+}
+
+void LiveMetrics::add_needs(Confinement& needs) const {
+  needs.accepts = listener_.descriptor();
+  if (!address_.path.empty()) needs.removes_files_from.push_back(parent_of(address_.path));
+}
+
+void LiveMetrics::note_lag(const BpfDatapath& datapath) {
+  const uint64_t oldest = datapath.oldest_waiting_ns();
+  if (oldest == 0) return;
+  const uint64_t now = monotonic_ns();
+  lag_ns_ = std::max(lag_ns_, now - std::min(now, oldest));
+}
+
+void LiveMetrics::publish(const LiveReport& run, const RecordSink& sink,
+                          MetricsSnapshot::State state) {
+  const auto snapshot = std::make_shared<MetricsSnapshot>();
+  MetricsSnapshot& now = *snapshot;
+  now.state = state;
+  // What the kernel has counted is read last: it is never less than what has come here.
+  const LiveFlows& flows = run.flows;
+  now.row_packets = run.rows_before + flows.packets_written();
+  now.open_flow_packets = flows.open_packets();
+  now.untimed_packets = flows.packets_without_timing();
+  now.flows_ended = flows.flows_by_end();
+  now.flows_evicted = flows.evicted();
+  now.open_flows = flows.open_flows();
+  now.flow_limit = config_.max_flows;
+  now.outputs = sink.accounts();
+  note_lag(run.datapath);
+  now.drain_lag_ns = std::exchange(lag_ns_, 0);
+  std::vector<InterfaceSeries::Interface> interfaces;
+  for (const InterfaceCounters& each : run.datapath.interface_counters()) {
+    InterfaceSeries::Interface& interface = interfaces.emplace_back();
+    interface.index = each.index;
+    interface.name = run.interfaces.name_of(each.index);
+    std::copy(std::begin(each.hook), std::end(each.hook), interface.hooks.begin());
+  }
+  HookCounters departed;
+  for (int hook = 0; hook < FM_HOOK_COUNT; hook++)
+    departed[static_cast<size_t>(hook)] = run.datapath.departed(hook);
+  series_.update(interfaces, departed, now);
+  now.kernel = run.datapath.counters();
+  if (config_.bpf_stats)
+    for (const ProgramRuns& each : run.datapath.program_runs())
+      now.programs.push_back({each.program, each.count, each.time_ns});
+  now.made_ns = monotonic_ns();
+  server_->publish(snapshot);
+}
+
+void LiveMetrics::close(Host& host) {
+  server_->stop();
+  if (Status removed = listener_.remove(); !removed) host.log_warning(removed.error().message());
+}
+
+}  // namespace flowmeter
