@@ -51,6 +51,7 @@ class MetricsServer::Service {
     MHD_Connection* connection;
     int descriptor;
     uint64_t since_ns;
+    bool ended = false;  // here; the library sees it and closes the connection
   };
   struct Text {
     MHD_Response* response = nullptr;
@@ -71,6 +72,7 @@ class MetricsServer::Service {
   MHD_Response* metrics(MetricsFormat format);
   bool hangs(const MetricsSnapshot& snapshot) const;
   void opened(MHD_Connection* connection);
+  void closed(MHD_Connection* connection);
   void end_overdue();
   int patience_ms() const;
 
@@ -78,8 +80,9 @@ class MetricsServer::Service {
   const MetricsServer& server_;
   const ProcessReader process_;
   MHD_Daemon* daemon_ = nullptr;
-  std::list<Open> open_;  // the oldest first
-  Text texts_[2];         // by format
+  std::list<Open> open_;   // the oldest first
+  bool has_room_ = false;  // for those that wait: the library looks for them when it runs again
+  Text texts_[2];          // by format
 };
 
 Status MetricsServer::Service::listen(int descriptor) {
@@ -97,7 +100,7 @@ void MetricsServer::Service::serve(int wake, const std::atomic<bool>& stops) {
   const MHD_DaemonInfo* const info = http_.get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
   pollfd ready[] = {{info ? info->epoll_fd : -1, POLLIN, 0}, {wake, POLLIN, 0}};
   while (!stops) {
-    ::poll(ready, 2, patience_ms());
+    ::poll(ready, 2, std::exchange(has_room_, false) ? 0 : patience_ms());
     http_.run(daemon_);
     end_overdue();
     // Whatever comes, and even if descriptors run out, this thread takes little time from others.
@@ -110,15 +113,20 @@ void MetricsServer::Service::serve(int wake, const std::atomic<bool>& stops) {
 int MetricsServer::Service::patience_ms() const {
   MHD_UNSIGNED_LONG_LONG wanted_ms = 0;
   const bool waits = http_.get_timeout(daemon_, &wanted_ms) == MHD_YES;
-  constexpr MHD_UNSIGNED_LONG_LONG kLook = 500;  // end_overdue()
+  constexpr MHD_UNSIGNED_LONG_LONG kLook = 100;  // end_overdue()
   if (!waits) wanted_ms = kLook;
   return open_.empty() && !waits ? -1 : static_cast<int>(std::min(wanted_ms, kLook));
 }
 
 void MetricsServer::Service::end_overdue() {
   const uint64_t now = monotonic_ns();
-  for (const Open& each : open_)
-    if (now - each.since_ns > kLifetimeNs) ::shutdown(each.descriptor, SHUT_RDWR);
+  size_t left = open_.size();
+  for (Open& each : open_) {
+    const bool too_many = left-- > kMostConnections;
+    if (each.ended || (!too_many && now - each.since_ns <= server_.lifetime_ns_)) continue;
+    each.ended = true;
+    ::shutdown(each.descriptor, SHUT_RDWR);
+  }
 }
 
 void MetricsServer::Service::opened(MHD_Connection* connection) {
@@ -126,8 +134,11 @@ void MetricsServer::Service::opened(MHD_Connection* connection) {
       http_.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
   if (!info) return;
   open_.push_back({connection, info->connect_fd, monotonic_ns()});
-  // The library sees its end and closes it.
-  if (open_.size() > kMostConnections) ::shutdown(open_.front().descriptor, SHUT_RDWR);
+}
+
+void MetricsServer::Service::closed(MHD_Connection* connection) {
+  open_.remove_if([&](const Open& each) { return each.connection == connection; });
+  has_room_ = true;
 }
 
 void MetricsServer::Service::on_connection(void* self, MHD_Connection* connection, void**,
@@ -137,7 +148,7 @@ void MetricsServer::Service::on_connection(void* self, MHD_Connection* connectio
     if (what == MHD_CONNECTION_NOTIFY_STARTED)
       service.opened(connection);
     else
-      service.open_.remove_if([&](const Open& each) { return each.connection == connection; });
+      service.closed(connection);
   } catch (const std::exception&) {
     // No memory: the library's own time-out ends it.
   }
@@ -219,12 +230,13 @@ MHD_Response* MetricsServer::Service::metrics(MetricsFormat format) {
   return made;
 }
 
-MetricsServer::MetricsServer(const Microhttpd& http) : http_(http) {}
+MetricsServer::MetricsServer(const Microhttpd& http, uint64_t lifetime_ns)
+    : http_(http), lifetime_ns_(lifetime_ns) {}
 
-Result<std::unique_ptr<MetricsServer>> MetricsServer::create() {
+Result<std::unique_ptr<MetricsServer>> MetricsServer::create(uint64_t lifetime_ns) {
   auto http = load_microhttpd();
   if (!http) return http.error();
-  std::unique_ptr<MetricsServer> server(new MetricsServer(**http));
+  std::unique_ptr<MetricsServer> server(new MetricsServer(**http, lifetime_ns));
   auto starting = std::make_shared<MetricsSnapshot>();
   starting->made_ns = monotonic_ns();
   server->publish(std::move(starting));
@@ -271,8 +283,9 @@ namespace flowmeter {
 
 class MetricsServer::Service {};
 
-MetricsServer::MetricsServer(const Microhttpd& http) : http_(http) {}
-Result<std::unique_ptr<MetricsServer>> MetricsServer::create() {
+MetricsServer::MetricsServer(const Microhttpd& http, uint64_t lifetime_ns)
+    : http_(http), lifetime_ns_(lifetime_ns) {}
+Result<std::unique_ptr<MetricsServer>> MetricsServer::create(uint64_t) {
   return load_microhttpd().error();
 }
 Status MetricsServer::start(MetricsListener&) {

@@ -26,7 +26,7 @@ class MetricsServer {
   static constexpr uint64_t kStaleNs = 15 * uint64_t{FM_SECOND_NS};
 
   // Loads the library. Requires: the process was not confined yet.
-  static Result<std::unique_ptr<MetricsServer>> create();
+  static Result<std::unique_ptr<MetricsServer>> create(uint64_t lifetime_ns = kLifetimeNs);
   ~MetricsServer();
 
   // Starts the thread, which takes the listener's descriptor.
@@ -38,11 +38,12 @@ class MetricsServer {
   void stop();
 
  private:
-  explicit MetricsServer(const Microhttpd& http);
+  MetricsServer(const Microhttpd& http, uint64_t lifetime_ns);
 
   class Service;  // what only the thread uses
 
   const Microhttpd& http_;
+  const uint64_t lifetime_ns_;
   std::atomic<std::shared_ptr<const MetricsSnapshot>> snapshot_;
   std::unique_ptr<Service> service_;
   UniqueFd wake_;
