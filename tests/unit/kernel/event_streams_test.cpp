@@ -174,6 +174,8 @@ TEST(EventStreams, MergeByTimeIsTheSortedRecords) {
       const size_t expected = std::min(due > before ? due - before : 0, limit);
       ASSERT_EQ(streams.drain(until, limit, consumer), expected);
       ASSERT_EQ(drained.records.size(), before + expected);
+      ASSERT_EQ(streams.oldest_waiting_ns(),
+                before + expected < reference.size() ? reference[before + expected].time_ns : 0);
       if (pick(2)) streams.release();
     }
     streams.drain(UINT64_MAX, SIZE_MAX, consumer);

@@ -127,6 +127,15 @@ TEST_F(SandboxTest, RemovesADirectoryFromOneItMayNotChange) {
   EXPECT_EQ(outcome([this] { return error_of(::unlink(path("other/secret").c_str())); }), EACCES);
 }
 
+TEST_F(SandboxTest, RemovesAFileFromADirectoryItMayNotChange) {
+  const Attempt remove = [this] { return error_of(::unlink(path("other/secret").c_str())); };
+  EXPECT_EQ(outcome(remove), EACCES);
+  needs_.removes_files_from = {path("other")};
+  EXPECT_EQ(opening(path("other/new"), O_WRONLY | O_CREAT), EACCES);
+  EXPECT_EQ(opening(path("other/secret"), O_RDONLY), EACCES);
+  EXPECT_EQ(outcome(remove), 0);
+}
+
 TEST_F(SandboxTest, FilesThatAreOpenStayUsable) {
   const UniqueFd secret(::open(path("other/secret").c_str(), O_RDWR));
   EXPECT_EQ(outcome([&] {
@@ -246,6 +255,20 @@ TEST_F(SandboxedConnection, IsForRunsThatSendToServers) {
   EXPECT_EQ(opening("/etc/resolv.conf", O_RDONLY), 0);
   EXPECT_EQ(opening("/etc/resolv.conf", O_RDWR), EACCES);
   EXPECT_EQ(outcome(map_code), 0);
+}
+
+TEST_F(SandboxedConnection, IsAcceptedOnOneSocketOnly) {
+  const UniqueFd other(::dup(listener_.get()));
+  ASSERT_EQ(::fcntl(listener_.get(), F_SETFL, O_NONBLOCK), 0);  // of both
+  const auto accepting = [this](const UniqueFd& socket) {
+    return outcome([&] { return error_of(::accept4(socket.get(), nullptr, nullptr, 0)); });
+  };
+  needs_.meters = true;
+  EXPECT_EQ(accepting(listener_), ENOSYS);
+  needs_.accepts = listener_.get();
+  EXPECT_EQ(accepting(listener_), EAGAIN) << "nobody connects";
+  EXPECT_EQ(accepting(other), ENOSYS);
+  EXPECT_EQ(connecting(), ENOSYS);
 }
 
 }  // namespace
