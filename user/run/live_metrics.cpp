@@ -45,12 +45,38 @@ void LiveMetrics::note_lag(const BpfDatapath& datapath) {
   lag_ns_ = std::max(lag_ns_, now - std::min(now, oldest));
 }
 
+// What the kernel has counted is read after what has come here, so it is not less. But a program
+// counts a packet just after its record is written: if it stands still in between, which a virtual
+// machine may make it do, it is waited for.
+void LiveMetrics::add_packets(const LiveReport& run, MetricsSnapshot& now) {
+  constexpr int kTries = 100;
+  const uint64_t known = now.row_packets + now.open_flow_packets;
+  std::vector<InterfaceSeries::Interface> interfaces;
+  HookCounters departed;
+  uint64_t metered = 0;
+  for (int i = 0; i == 0 || (metered < known && i < kTries); i++) {
+    metered = 0;
+    interfaces.clear();
+    for (const InterfaceCounters& each : run.datapath.interface_counters()) {
+      InterfaceSeries::Interface& interface = interfaces.emplace_back();
+      interface.index = each.index;
+      interface.name = run.interfaces.name_of(each.index);
+      std::copy(std::begin(each.hook), std::end(each.hook), interface.hooks.begin());
+      for (const fm_hook_counters& hook : each.hook) metered += hook.by_class[FM_METERED];
+    }
+    for (int hook = 0; hook < FM_HOOK_COUNT; hook++) {
+      fm_hook_counters& gone = departed[static_cast<size_t>(hook)] = run.datapath.departed(hook);
+      metered += gone.by_class[FM_METERED];
+    }
+  }
+  series_.update(interfaces, departed, now);
+}
+
 void LiveMetrics::publish(const LiveReport& run, const RecordSink& sink,
                           MetricsSnapshot::State state) {
   const auto snapshot = std::make_shared<MetricsSnapshot>();
   MetricsSnapshot& now = *snapshot;
   now.state = state;
-  // What the kernel has counted is read last: it is never less than what has come here.
   const LiveFlows& flows = run.flows;
   now.row_packets = run.rows_before + flows.packets_written();
   now.open_flow_packets = flows.open_packets();
@@ -62,17 +88,7 @@ void LiveMetrics::publish(const LiveReport& run, const RecordSink& sink,
   now.outputs = sink.accounts();
   note_lag(run.datapath);
   now.drain_lag_ns = std::exchange(lag_ns_, 0);
-  std::vector<InterfaceSeries::Interface> interfaces;
-  for (const InterfaceCounters& each : run.datapath.interface_counters()) {
-    InterfaceSeries::Interface& interface = interfaces.emplace_back();
-    interface.index = each.index;
-    interface.name = run.interfaces.name_of(each.index);
-    std::copy(std::begin(each.hook), std::end(each.hook), interface.hooks.begin());
-  }
-  HookCounters departed;
-  for (int hook = 0; hook < FM_HOOK_COUNT; hook++)
-    departed[static_cast<size_t>(hook)] = run.datapath.departed(hook);
-  series_.update(interfaces, departed, now);
+  add_packets(run, now);
   now.kernel = run.datapath.counters();
   if (config_.bpf_stats)
     for (const ProgramRuns& each : run.datapath.program_runs())

@@ -36,6 +36,7 @@ class LiveMetrics {
         server_(std::move(server)),
         series_(config.metrics_interfaces) {}
   Status listen();
+  void add_packets(const LiveReport& run, MetricsSnapshot& now);
 
   const Config& config_;
   const MetricsAddress address_;

@@ -349,6 +349,16 @@ std::vector<Option> live_options(Config& config) {
        "With --pin: at the end, write all flows, detach\nand remove the pins (but not on SIGUSR2, "
        "which says\nthat another run follows)",
        {.live_only = true, .needs = {"--pin"}, .is_keyword = true}},
+      {"--print", kLive, flag(config.print),
+       "Print one line per finished flow and one summary per\n"
+       "minute to standard error (the default of realtime97\n"
+       "on a terminal)",
+       kLiveOnly},
+  };
+}
+
+std::vector<Option> metrics_options(Config& config) {
+  return {
       {"--metrics", kLive, metrics_address(config),
        "Serve metrics for Prometheus, /healthz and /readyz by\n"
        "HTTP: 127.0.0.1:9464, [::1]:9464, :9464 (everybody\n"
@@ -367,11 +377,6 @@ std::vector<Option> live_options(Config& config) {
        "kernel then measures all BPF programs of the system,\n"
        "which costs each run of each of them about 0.1 us",
        {.live_only = true, .needs = {"--metrics"}}},
-      {"--print", kLive, flag(config.print),
-       "Print one line per finished flow and one summary per\n"
-       "minute to standard error (the default of realtime97\n"
-       "on a terminal)",
-       kLiveOnly},
   };
 }
 
@@ -418,6 +423,7 @@ std::vector<Option> options_of(Config& config) {
   append(row_options(config));
   append(flow_options(config));
   append(live_options(config));
+  append(metrics_options(config));
   append(other_options(config));
   return all;
 }
