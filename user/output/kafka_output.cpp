@@ -66,7 +66,8 @@ Status check(std::vector<std::string> targets) {
 #ifdef FLOWMETER_KAFKA
 
 Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>& targets,
-                                                     const OutputOptions& options, Host& host) {
+                                                     const RowFormat&, const OutputOptions& options,
+                                                     Host& host) {
   const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
   KafkaSettings settings;
   settings.headers = {{"schema", options.schema}, {"meter", options.meter}};
@@ -93,7 +94,8 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
 #else
 
 Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>&,
-                                                     const OutputOptions&, Host&) {
+                                                     const RowFormat&, const OutputOptions&,
+                                                     Host&) {
   return check_kafka_library().error();
 }
 
