@@ -14,7 +14,7 @@ from flowmeter.analysis.flows import EXACT  # noqa: E402  needs pandas
 ENVIRONMENTS = "newest older"
 
 SETS = [each.name for each in flowmeter.feature_sets()]
-EXTRA = "interface,direction,end_reason,evictions"
+EXTRA = "interface,direction,end_reason,evictions,meter_id,flow_id,flow_key,community_id"
 
 
 @pytest.mark.parametrize("features", SETS)
@@ -37,7 +37,8 @@ def test_dtypes(small):
     assert {str(dtype) for dtype in frame.dtypes} == {"int64", "float64", "string", "category"}
     for name, dtype in (("src_ip", "string"), ("timestamp", "string"), ("src_port", "int64"), ("protocol", "int64"),
                         ("flow_duration", "float64"), ("tot_fwd_pkts", "int64"), ("fwd_pkt_len_max", "int64"),
-                        ("fwd_pkt_len_mean", "float64"), ("end_reason", "category"), ("interface", "category")):
+                        ("fwd_pkt_len_mean", "float64"), ("end_reason", "category"), ("interface", "category"),
+                        ("meter_id", "category"), ("flow_id", "string"), ("flow_key", "string"), ("community_id", "string")):
         assert frame[name].dtype == dtype, name
     assert frame["interface"].isna().all()
     assert flowmeter.read_frame(small, features="netflowmeter114")["protocol"].dtype == "category"

@@ -40,8 +40,8 @@ def assert_cell(value, text):
 
 @pytest.mark.parametrize("features", SETS)
 def test_flows_are_the_programs_rows(capture, program, features):
-    expected = csv_rows(program("-f", capture, "--features", features, "--quality"))
-    flows = flowmeter.read(capture, features=features, quality=True)
+    expected = csv_rows(program("-f", capture, "--features", features, "--quality", "--fleet"))
+    flows = flowmeter.read(capture, features=features, quality=True, fleet=True)
     columns = flows.columns
     got = list(flows)
     assert len(got) == len(expected) > 2 * 8192  # several batches
