@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 
-from . import archives, compat, iperf3, kept_flows, kernel, live, load, memory, program, python, steps, web_service
+from . import (archives, compat, iperf3, kept_flows, kernel, live, load, memory, metrics, program, python, steps,
+               web_service)
 from .rounds import FLOWS, PYTHON, ROOT, Context, note, output, run, table
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PARTS = {module.PART.name: module.PART
          for module in (program, compat, web_service, python, archives, steps, kernel, live, load, iperf3, kept_flows,
-                        memory)}
+                        metrics, memory)}
 TITLES = [f"### {title}" for part in PARTS.values() for title in part.titles]
 
 
