@@ -67,6 +67,7 @@ class Part:
     bench: typing.Callable[[Context], list[str]]
     needs_root: bool = False
     needs_captures: bool = False
+    missing: typing.Callable[[], str] = lambda: ""  # what it needs and this machine lacks, or ""
 
 
 # ---- commands ------------------------------------------------------------------------------------------------------

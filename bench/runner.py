@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 
-from . import (archives, compat, iperf3, kept_flows, kernel, live, load, memory, metrics, program, python, steps,
+from . import (archives, compat, iperf3, kafka_topic, kept_flows, kernel, live, load, memory, metrics, program, python, steps,
                web_service)
 from .rounds import FLOWS, PYTHON, ROOT, Context, note, output, run, table
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PARTS = {module.PART.name: module.PART
-         for module in (program, compat, web_service, python, archives, steps, kernel, live, load, iperf3, kept_flows,
-                        metrics, memory)}
+         for module in (program, compat, web_service, kafka_topic, python, archives, steps, kernel, live, load, iperf3,
+                        kept_flows, metrics, memory)}
 TITLES = [f"### {title}" for part in PARTS.values() for title in part.titles]
 
 
@@ -154,6 +154,12 @@ def parse_arguments():
 
 def parts_to_run(options):
     parts = [part for name, part in PARTS.items() if name in (options.parts or PARTS)]
+    for part in parts[:]:
+        if why := part.missing():
+            if options.parts:
+                sys.exit(f"bench: {part.name}: {why}")
+            note(f"{part.name} is left out: {why}")
+            parts.remove(part)
     if os.geteuid() == 0:
         return parts
     for part in parts:

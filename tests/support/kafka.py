@@ -285,6 +285,22 @@ class Client:
                 self.TOPIC, topic.encode(), self.LITERAL, f"User:{user}".encode(), b"*", operation, self.ALLOW, why,
                 ctypes.c_size_t(len(why))), lambda event: None)
 
+    def _bounds(self, handle, topic, partition):
+        low, high = ctypes.c_int64(), ctypes.c_int64()
+        # A new topic has no leader at first.
+        meter.wait_for(f"{topic} [{partition}] can be read", lambda: self.c.rd_kafka_query_watermark_offsets(
+            handle, topic.encode(), partition, ctypes.byref(low), ctypes.byref(high), 10_000) == 0)
+        return low.value, high.value
+
+    def size(self, topic, partitions=4):
+        """How many messages the topic has now."""
+        handle = self._handle(self.PRODUCER)
+        try:
+            bounds = [self._bounds(handle, topic, partition) for partition in range(partitions)]
+        finally:
+            self.c.rd_kafka_destroy(handle)
+        return sum(high - low for low, high in bounds)
+
     def messages(self, topic, partitions=4):
         """All messages that the topic has now."""
         handle = self._handle(self.CONSUMER, group_id="test", enable_auto_commit="false")
@@ -292,13 +308,9 @@ class Client:
         found = []
         try:
             for partition in range(partitions):
-                low, high = ctypes.c_int64(), ctypes.c_int64()
-                error = self.c.rd_kafka_query_watermark_offsets(handle, topic.encode(), partition, ctypes.byref(low),
-                                                                ctypes.byref(high), 60_000)
-                if error:
-                    raise AssertionError(f"{topic} [{partition}]: {self.c.rd_kafka_err2str(error).decode()}")
-                if low.value < high.value:
-                    found += self._partition(of_topic, partition, high.value)
+                low, high = self._bounds(handle, topic, partition)
+                if low < high:
+                    found += self._partition(of_topic, partition, high)
         finally:
             self.c.rd_kafka_topic_destroy(of_topic)
             self.c.rd_kafka_destroy(handle)
