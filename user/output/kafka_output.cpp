@@ -66,8 +66,8 @@ Status check(std::vector<std::string> targets) {
 #ifdef FLOWMETER_KAFKA
 
 Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::string>& targets,
-                                                     const RowFormat&, const OutputOptions& options,
-                                                     Host& host) {
+                                                     const RowFormat& /*format*/,
+                                                     const OutputOptions& options, Host& host) {
   const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
   KafkaSettings settings;
   settings.headers = {{"schema", options.schema}, {"meter", options.meter}};

@@ -239,6 +239,14 @@ void KafkaProducer::split(std::string_view text, size_t at) {
   }
 }
 
+// Key and value of a row, without the line feed.
+KafkaProducer::Parts KafkaProducer::parts_of(std::string_view text, const Row& row) {
+  std::string_view line = text.substr(row.begin, row.end - row.begin);
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  const size_t tab = std::min(line.find('\t'), line.size());
+  return {line.substr(0, tab), line.substr(std::min(tab + 1, line.size()))};
+}
+
 KafkaProducer::Outcome KafkaProducer::send(std::string_view text, size_t at,
                                            const std::function<bool()>& meanwhile) {
   split(text, at);
@@ -247,7 +255,7 @@ KafkaProducer::Outcome KafkaProducer::send(std::string_view text, size_t at,
   const size_t batch_bytes = batch_bytes_;
   while (send_unsent(text, meanwhile) && may_send_again()) {
   }
-  Outcome result = outcome();
+  Outcome result = outcome(text);
   if (is_stale_) end();
   // Only some rows are too large, and those were found: the others need no small batches.
   if (batch_bytes_ == 1 && result.taken > 0 && result.refused > 0) {
@@ -286,11 +294,7 @@ bool KafkaProducer::send_unsent(std::string_view text, const std::function<bool(
 // Gives one row to librdkafka; waits while its queue is full. False: meanwhile() ended the wait.
 bool KafkaProducer::hand_over(std::string_view text, size_t row,
                               const std::function<bool()>& meanwhile) {
-  const std::string_view line = text.substr(rows_[row].begin, rows_[row].end - rows_[row].begin);
-  const size_t tab = std::min(line.find('\t'), line.size());
-  const std::string_view key = line.substr(0, tab);
-  std::string_view value = line.substr(std::min(tab + 1, line.size()));
-  if (value.ends_with('\n')) value.remove_suffix(1);
+  const auto [key, value] = parts_of(text, rows_[row]);
   rd_kafka_vu_t parts[6] = {};
   parts[0].vtype = RD_KAFKA_VTYPE_RKT;
   parts[0].u.rkt = topic_;
@@ -392,7 +396,7 @@ void KafkaProducer::note_trouble(rd_kafka_resp_err_t error, const char* text) {
   if (error != RD_KAFKA_RESP_ERR__FATAL) trouble_ = without_counts(text);
 }
 
-KafkaProducer::Outcome KafkaProducer::outcome() const {
+KafkaProducer::Outcome KafkaProducer::outcome(std::string_view text) const {
   Outcome result;
   result.end = rows_.empty() ? 0 : rows_.front().begin;
   for (const Row& row : rows_) {
@@ -400,8 +404,13 @@ KafkaProducer::Outcome KafkaProducer::outcome() const {
       result.failure = failure_.empty() ? "no acknowledgement" : failure_;
       break;
     }
-    (row.fate == Fate::kTaken ? result.taken : result.refused)++;
     result.end = row.end;
+    if (row.fate == Fate::kTaken) {
+      result.taken++;
+      continue;
+    }
+    result.refused++;
+    result.refused_rows.append(parts_of(text, row).value).append("\n");
   }
   if (result.refused > 0) result.refusal = refusal_;
   return result;

@@ -44,11 +44,12 @@ class KafkaProducer {
   ~KafkaProducer();
 
   struct Outcome {
-    size_t end = 0;        // in the text: all rows before it are taken or refused
-    uint64_t taken = 0;    // of them, acknowledged
-    uint64_t refused = 0;  // of them, refused, which another attempt would not change
-    std::string refusal;   // why
-    std::string failure;   // why the row at `end` is not taken; empty: the batch is finished
+    size_t end = 0;            // in the text: all rows before it are taken or refused
+    uint64_t taken = 0;        // of them, acknowledged
+    uint64_t refused = 0;      // of them, refused, which another attempt would not change
+    std::string refused_rows;  // their values, as lines
+    std::string refusal;       // why
+    std::string failure;       // why the row at `end` is not taken; empty: the batch is finished
   };
 
   // Connects, on the thread of send(). Fails if the files that the properties name cannot be read
@@ -80,13 +81,17 @@ class KafkaProducer {
   Status check();
   void end();
   void split(std::string_view text, size_t at);
+  struct Parts {
+    std::string_view key, value;
+  };
+  static Parts parts_of(std::string_view text, const Row& row);
   bool send_unsent(std::string_view text, const std::function<bool()>& meanwhile);
   bool hand_over(std::string_view text, size_t row, const std::function<bool()>& meanwhile);
   bool wait_for_answers(const std::function<bool()>& meanwhile);
   bool may_send_again();
   void note_fate(size_t row, rd_kafka_resp_err_t error);
   void note_trouble(rd_kafka_resp_err_t error, const char* text);
-  Outcome outcome() const;
+  Outcome outcome(std::string_view text) const;
   static void on_answer(rd_kafka_t*, const rd_kafka_message_t* message, void* self);
   static void on_error(rd_kafka_t*, int error, const char* text, void* self);
   static void on_log(const rd_kafka_t* rk, int level, const char* part, const char* text);

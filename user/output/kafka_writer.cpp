@@ -40,6 +40,7 @@ DeliveryWriter::Delivery KafkaWriter::deliver(std::string_view text, size_t at) 
   quiet_since_ = RowQueue::now();
   KafkaProducer::Outcome outcome = producer_->send(text, at, [this] { return meanwhile(); });
   note_batch_bytes();
+  if (outcome.refused > 0) set_aside(outcome.refused_rows, outcome.refusal);
   Delivery done{.end = outcome.end, .taken = outcome.taken, .refused = outcome.refused};
   done.later = !outcome.failure.empty();
   done.reason = done.later ? outcome.failure : outcome.refusal;

@@ -137,12 +137,12 @@ void add_output_options(OutputOptions& options, std::vector<Option>& table) {
                    {"--output-buffer", kOutput, count(options.buffer_kib, 4, 1 << 20),
                     "KiB of rows that may wait to be written to a file"},
                    {"--output-queue", kOutput, count(options.queue_mib, 1, 1024),
-                    "MiB of rows that may wait for each pipe, URL, and\n"
+                    "MiB of rows that may wait for each pipe, server, and\n"
                     "rotated or compressed file; with drop, also for plain\n"
                     "files on a full disk"},
                    {"--drain", kOutput, seconds(options.drain_s, 0, kDayInSeconds),
                     "Longest time at the end for rows that wait: for pipes,\n"
-                    "URLs and files on a full disk (with block: longest\n"
+                    "servers and files on a full disk (with block: longest\n"
                     "without progress)"},
                });
   add_delivery_options(options.delivery, table);

@@ -107,7 +107,7 @@ class Recipe(cases.Case):
         done = subprocess.run([os.path.join(COMPOSE, "runtime-packages"), cases.meter_path], check=True,
                               capture_output=True, text=True, timeout=200)
         packages = done.stdout.split()
-        for name in ("libbpf", "libpcap", "libstdc++", "libc6", "libcurl", "libseccomp", "libmicrohttpd"):
+        for name in ("libbpf", "libpcap", "libstdc++", "libc6", "libcurl", "libseccomp", "libmicrohttpd", "librdkafka"):
             self.assertTrue([each for each in packages if each.startswith(name)], (name, packages))
         unknown = [name for name in packages
                    if subprocess.run(["dpkg-query", "-W", name], capture_output=True, timeout=60).returncode != 0]

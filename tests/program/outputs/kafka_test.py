@@ -193,6 +193,10 @@ class Failures(WithKafka):
         self.assertEqual(done.code, FAILED, done.err)
         self.assertIn("20 rows refused", done.errors[0])
         self.assert_all_there(topic, self.lines("b.json") + self.lines("c.json"))
+        (aside,) = [os.path.join(path, name) for path, _, names in os.walk(spool) for name in names]
+        self.assertEqual(os.path.basename(aside), "refused.ndjson")
+        with open(aside, encoding="utf-8") as file:
+            self.assertEqual([json.loads(line)["row"] for line in file], [json.loads(line) for line in self.lines("a.json")])
 
 
 class Outages(WithKafka):

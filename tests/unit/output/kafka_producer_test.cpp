@@ -22,17 +22,17 @@ constexpr int16_t kProduce = 0, kInitProducerId = 22;
 constexpr int kPartitions = 4;
 constexpr char kTopic[] = "flows";
 
+// clang-format off
+#define FM_TEST_FUNCTIONS(X) \
+  X(mock_cluster_new) X(mock_cluster_destroy) X(mock_cluster_bootstraps) \
+  X(mock_push_request_errors_array) X(mock_clear_request_errors) X(mock_topic_create) \
+  X(mock_broker_set_down) X(mock_broker_set_up) X(mock_broker_set_rtt) X(consume_start) \
+  X(consume_stop) X(consume_batch) X(message_destroy) X(message_headers) X(header_get_all) \
+  X(query_watermark_offsets)
+// clang-format on
+
 // What only a test uses of librdkafka.
 struct TestFunctions {
-#define FM_TEST_FUNCTIONS(X)                                                                  \
-  X(mock_cluster_new)                                                                         \
-  X(mock_cluster_destroy)                                                                     \
-  X(mock_cluster_bootstraps)                                                                  \
-  X(mock_push_request_errors_array)                                                           \
-  X(mock_clear_request_errors)                                                                \
-  X(mock_topic_create) X(mock_broker_set_down) X(mock_broker_set_up) X(mock_broker_set_rtt)   \
-      X(consume_start) X(consume_stop) X(consume_batch) X(message_destroy) X(message_headers) \
-          X(header_get_all) X(query_watermark_offsets)
 #define FM_TEST_FUNCTION(name) decltype(&::rd_kafka_##name) name = nullptr;
   FM_TEST_FUNCTIONS(FM_TEST_FUNCTION)
 #undef FM_TEST_FUNCTION
@@ -284,6 +284,7 @@ TEST_F(KafkaMock, ARowThatIsTooLargeIsRefusedAlone) {
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.taken, 20u);
   EXPECT_EQ(outcome.refused, 1u);
+  EXPECT_EQ(outcome.refused_rows, std::string(5000, 'x') + "\n");
   EXPECT_NE(outcome.refusal.find("too large"), std::string::npos) << outcome.refusal;
   EXPECT_EQ(outcome.end, text.size());
   expect_at_least_once(0, 20);
