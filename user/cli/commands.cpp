@@ -10,7 +10,7 @@ namespace flowmeter {
 namespace {
 
 std::string feature_words() {
-  std::string words = "--json --ddl --table --kafka --help clickhouse clickhouse-18";
+  std::string words = "--json --ddl --table --kafka --help";
   for (const NamedFeatureSet& set : feature_sets()) words += ' ' + std::string(set.name);
   return words;
 }

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS {table}
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM({time})
-ORDER BY (toStartOfHour({time}), flow_id){settings};
+ORDER BY (toStartOfHour({time}), {row_id});
 
 -- Flows per minute in which they began, each once. It is a view and not a table that each insert adds to, because that would
 -- add a row that is delivered twice two times.
@@ -44,7 +44,7 @@ SELECT
     sum({bwd_packets}) AS bwd_packets,
     sum({fwd_bytes}) AS fwd_bytes,
     sum({bwd_bytes}) AS bwd_bytes
-FROM {table}{final}
+FROM {table} FINAL
 GROUP BY minute, meter_id, protocol;
 )";
 
@@ -110,14 +110,13 @@ INNER JOIN chosen ON rows.meter_id = chosen.meter_id AND rows.flow_key = chosen.
 
 // Without window functions: the chains of a flow are arrays.
 constexpr std::string_view kOnce18 = R"(CREATE VIEW IF NOT EXISTS {table}_once AS
-SELECT * FROM (SELECT * FROM {table} FINAL)
-ANY INNER JOIN
+SELECT * FROM {table} FINAL
+WHERE (meter_id, flow_key) IN
 (
-    SELECT member.1 AS meter_id, member.2 AS flow_key, seen_by
+    SELECT member.1, member.2
     FROM
     (
         SELECT
-            arraySort(groupUniqArray(chain.4)) AS seen_by,
             arraySort(groupArray((chain.3, chain.1, chain.4)))[1].3 AS nearest,
             groupArray((chain.4, chain.5)) AS members
         FROM
@@ -149,8 +148,7 @@ ANY INNER JOIN
     )
     ARRAY JOIN members AS member
     WHERE member.1 = nearest
-)
-USING meter_id, flow_key;
+);
 )";
 
 constexpr std::string_view kKafka = R"(
@@ -270,19 +268,24 @@ std::string comment(const Column& column) {
 }
 
 std::string table_columns(const std::vector<Column>& columns, Dialect dialect) {
+  const bool modern = dialect == Dialect::kClickhouse;
   std::string text;
   for (const Column& column : columns) {
     text += "    " + quoted(column.name) + ' ' + type_of(column, dialect);
-    // Without it, rows of a meter without --fleet would count as deliveries of one row.
-    if (column.name == "flow_id") text += " DEFAULT generateUUIDv4()";
-    if (dialect == Dialect::kClickhouse) text += " COMMENT " + literal(comment(column));
+    // Otherwise rows of a meter without --fleet would count as deliveries of one row. The old
+    // version has no defaults for members that JSON lacks.
+    if (column.name == "flow_id")
+      text += modern
+                  ? " DEFAULT generateUUIDv4()"
+                  : ",\n    row_id UUID MATERIALIZED if(flow_id = toUUID('00000000-0000-0000-0000-"
+                    "000000000000'), generateUUIDv4(), flow_id)";
+    if (modern) text += " COMMENT " + literal(comment(column));
     text += ",\n";
-    if (column.type == ColumnType::kTime && dialect == Dialect::kClickhouse18)
+    if (column.type == ColumnType::kTime && !modern)
       text += "    time DateTime('UTC') MATERIALIZED parseDateTimeBestEffort(" +
               quoted(column.name) + "),\n";
   }
-  return text + "    label " +
-         (dialect == Dialect::kClickhouse ? "LowCardinality(String)" : "String");
+  return text + "    label " + (modern ? "LowCardinality(String)" : "String");
 }
 
 std::string queue_columns(const std::vector<Column>& columns, Dialect dialect) {
@@ -388,8 +391,7 @@ Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions&
       {"{columns}", table_columns(columns, options.dialect)},
       {"{queue_columns}", queue_columns(columns, options.dialect)},
       {"{queue_values}", queue_values(columns, options.dialect)},
-      {"{settings}", ""},
-      {"{final}", " FINAL"},
+      {"{row_id}", modern ? "flow_id" : "row_id"},
       {"{time}", time_name},
       {"{first_us}", first_us},
       {"{duration_us}", duration_us(columns)},

@@ -15,7 +15,7 @@ struct DdlOptions {
   enum class Dialect { kClickhouse, kClickhouse18 };
   Dialect dialect = Dialect::kClickhouse;
   std::string table = "flows";  // or DATABASE.TABLE
-  std::string kafka;            // BROKERS/TOPIC that fills the table; empty: none
+  std::string kafka = {};       // BROKERS/TOPIC that fills the table; empty: none
 };
 
 // Fails if a name in the options cannot be used.

@@ -124,6 +124,19 @@ class FeatureSets(CommandLine):
         self.assert_fails(meter.run("features", "cic83"), USAGE, "cic83", "netflowmeter114")
         self.assert_fails(meter.run("features", ""), USAGE, "netflowmeter114")
         self.assert_fails(meter.run("features", "cic82", "more"), USAGE)
+
+    def test_tables_of_a_database(self):
+        done = meter.run("features", "realtime97", "--ddl", "clickhouse", "--table", "net.rows", "--kafka", "a:9092/flows")
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        for part in ("CREATE TABLE IF NOT EXISTS net.rows\n", "`Flow Bytes/s` Float64", "net.rows_1m", "net.rows_once",
+                     "kafka_topic_list = 'flows'"):
+            self.assertIn(part, done.out)
+        self.assertNotIn("Kafka", meter.run("features", "cic82", "--ddl", "clickhouse-18").out)
+        for arguments, word in ((("cic82", "--ddl", "mysql"), "clickhouse-18"), (("--ddl", "clickhouse"), "SET"),
+                                (("cic82", "--ddl", "clickhouse", "--json"), "--json"), (("cic82", "--table", "x"), "--ddl"),
+                                (("cic82", "--ddl", "clickhouse", "--table", "a b"), "--table"),
+                                (("cic82", "--ddl", "clickhouse", "--kafka", "a:9092"), "--kafka")):
+            self.assert_fails(meter.run("features", *arguments), USAGE, word)
         self.assert_fails(meter.run("-f", self.capture, "--compat", "python", "--features", "cic82"), USAGE, "--features")
 
     def test_rows(self):
