@@ -20,8 +20,8 @@ using Parts = std::vector<std::pair<std::string_view, std::string>>;
 // ---- texts ----
 
 constexpr std::string_view kTable = R"(-- {set}, for {version}. Rows come from
---   flowmeter-ebpf --features {set} --fleet -u 'http://HOST:8123/?query=INSERT INTO {table} FORMAT JSONEachRow' \
---     --url-format ndjson --url-batch 10000
+--   flowmeter-ebpf --features {set} --fleet --url-format ndjson --url-batch 10000 \
+--     -u 'http://HOST:8123/?{query_settings}query=INSERT INTO {table} FORMAT JSONEachRow'
 -- A row may be delivered twice. Of rows with the same flow_id one remains, at the latest in a query with FINAL. The key has
 -- the hour and not the time, because the time of a row that is made again after a kill can differ by microseconds.
 CREATE TABLE IF NOT EXISTS {table}
@@ -253,6 +253,10 @@ std::string type_of(const Column& column, Dialect dialect) {
   return column.may_be_empty ? "Nullable(" + type + ")" : type;
 }
 
+// The flow_id of a row, or a new one if it has none.
+const std::string kOwnId =
+    "if(flow_id = toUUID('00000000-0000-0000-0000-000000000000'), generateUUIDv4(), flow_id)";
+
 // The set's columns and all further ones, which rows may lack.
 std::vector<Column> columns_of(const NamedFeatureSet& set) {
   std::string extra;
@@ -275,14 +279,11 @@ std::string table_columns(const std::vector<Column>& columns, Dialect dialect) {
     // Otherwise rows of a meter without --fleet would count as deliveries of one row. The old
     // version has no defaults for members that JSON lacks.
     if (column.name == "flow_id")
-      text += modern
-                  ? " DEFAULT generateUUIDv4()"
-                  : ",\n    row_id UUID MATERIALIZED if(flow_id = toUUID('00000000-0000-0000-0000-"
-                    "000000000000'), generateUUIDv4(), flow_id)";
+      text += modern ? " DEFAULT generateUUIDv4()" : ",\n    row_id UUID MATERIALIZED " + kOwnId;
     if (modern) text += " COMMENT " + literal(comment(column));
     text += ",\n";
     if (column.type == ColumnType::kTime && !modern)
-      text += "    time DateTime('UTC') MATERIALIZED parseDateTimeBestEffort(" +
+      text += "    time DateTime('UTC') MATERIALIZED parseDateTimeBestEffortOrZero(" +
               quoted(column.name) + "),\n";
   }
   return text + "    label " + (modern ? "LowCardinality(String)" : "String");
@@ -291,24 +292,27 @@ std::string table_columns(const std::vector<Column>& columns, Dialect dialect) {
 std::string queue_columns(const std::vector<Column>& columns, Dialect dialect) {
   std::string text;
   for (const Column& column : columns) {
-    const bool as_text = column.type == ColumnType::kTime || is_id(column);
+    const bool as_text = column.type == ColumnType::kTime;
     text += "    " + quoted(column.name) + ' ' + (as_text ? "String" : type_of(column, dialect)) +
             ",\n";
   }
   return text + "    label String";
 }
 
-// Texts become times and ids. A time that cannot be read must not hold up what follows.
+std::string old_time(const std::vector<Column>& columns) {
+  for (const Column& column : columns)
+    if (column.type == ColumnType::kTime)
+      return "parseDateTimeBestEffortOrZero(" + quoted(column.name) + ")";
+  return "0";
+}
+
+// Texts become times. A time that cannot be read must not hold up what follows.
 std::string queue_value(const Column& column, Dialect dialect) {
   const std::string name = quoted(column.name);
   if (column.type == ColumnType::kTime && dialect == Dialect::kClickhouse)
     return "parseDateTime64BestEffortOrZero(" + name + (is_precise(column) ? ", 9" : ", 6") +
            ", 'UTC') AS " + name;
-  if (column.name == "flow_id")
-    return "toUUID(if(flow_id = '', toString(generateUUIDv4()), flow_id)) AS flow_id";
-  if (column.name == "flow_key")
-    return "toUUID(if(flow_key = '', '00000000-0000-0000-0000-000000000000', flow_key)) AS "
-           "flow_key";
+  if (column.name == "flow_id" && dialect == Dialect::kClickhouse) return kOwnId + " AS flow_id";
   return name;
 }
 
@@ -320,7 +324,10 @@ std::string queue_values(const std::vector<Column>& columns, Dialect dialect) {
     if (modern && value == quoted(column.name)) continue;
     text += (text.empty() ? "" : ",\n") + std::string(modern ? "        " : "    ") + value;
   }
-  return modern ? "    * REPLACE (\n" + text + ")" : text + ",\n    label";
+  // The old version does not compute the table's MATERIALIZED columns for a view.
+  return modern ? "    * REPLACE (\n" + text + ")"
+                : text + ",\n    label,\n    " + old_time(columns) + " AS time,\n    " + kOwnId +
+                      " AS row_id";
 }
 
 // The set's column with this definition, or with the second one if it has none.
@@ -386,7 +393,9 @@ Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions&
   std::replace(group.begin(), group.end(), '.', '_');
   const Parts parts = {
       {"{set}", std::string(set.name)},
-      {"{version}", modern ? "ClickHouse 21.3 or newer" : "ClickHouse 18.16"},
+      {"{version}", modern ? "ClickHouse 22 or newer" : "ClickHouse 18.16"},
+      {"{query_settings}",
+       modern ? "date_time_input_format=best_effort&input_format_skip_unknown_fields=0&" : ""},
       {"{table}", options.table},
       {"{columns}", table_columns(columns, options.dialect)},
       {"{queue_columns}", queue_columns(columns, options.dialect)},

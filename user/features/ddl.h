@@ -10,8 +10,7 @@
 namespace flowmeter {
 
 struct DdlOptions {
-  // kClickhouse18: for servers before version 20.5, which have neither DateTime64 nor window
-  // functions, such as Debian's 18.16.
+  // kClickhouse18: for Debian's version 18.16, which has neither DateTime64 nor window functions.
   enum class Dialect { kClickhouse, kClickhouse18 };
   Dialect dialect = Dialect::kClickhouse;
   std::string table = "flows";  // or DATABASE.TABLE
