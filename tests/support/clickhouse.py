@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self, case, skip_unknown_fields=False):
         if not shutil.which(PROGRAM):
-            case.skipTest("needs Debian's clickhouse-server")
+            case.skipTest("clickhouse-server is not installed: scripts/install-dependencies --fleet installs it")
         self.directory = case.path("clickhouse")
         os.mkdir(self.directory, 0o700)
         self.port, tcp, interserver = free_ports(3)

@@ -31,6 +31,8 @@ VALUES = {
     "url-compress": ("none", "gzip", "zstd"),
     "time-format": ("iso", "epoch", "epoch-us"),
     "float-format": ("fixed:1", "shortest", "fixed:2"),
+    "meter-id": ("a", "b:c", "d.1"),
+    "metrics": ("127.0.0.1:1", "/x", "[::1]:2"),
     "FLAG": ("true", "false", "true"),
     "SECONDS": ("1.5", "2", "3"),
     "N": ("101", "102", "103"),
@@ -83,7 +85,7 @@ class Order(Configured):
                 in_file, in_environment, given = VALUES[kind]
                 plain = kind in ("FLAG", "SECONDS", "N") or name == "batch"
                 toml = (lambda value: value) if plain else json.dumps
-                array = (lambda value: f"[{value}]") if name in ("file", "iface", "csv", "json", "url") else str
+                array = (lambda value: f"[{value}]") if name in ("file", "iface", "csv", "json", "url", "kafka") else str
                 path = self.write(f"{name} = {toml(in_file)}\n")
                 variable = "FLOWMETER_" + name.upper().replace("-", "_")
                 environment = {variable: in_environment}

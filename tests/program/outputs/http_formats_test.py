@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import meter
 from http_case import FAILED, OK, USAGE, Http
 from http_server import Service
 
@@ -102,12 +103,13 @@ class Refusals(Http):
 
     def test_rows_at_fault_are_set_aside(self):
         bad = {1000, 1500, 1501, 2999}
+        confined = () if meter.missing_sandbox() else ("--sandbox", "require")
         for name in ("ndjson", "csv"):
             with self.subTest(name):
                 self.spool = self.path("spool-" + name)
                 self.service.requests, self.service.acknowledged = [], []
                 self.refuse(bad)
-                done = self.send(3000, "--url-format", name)
+                done = self.send(3000, "--url-format", name, *confined)
                 self.assertEqual((done.code, len(done.errors), len(done.warnings)), (FAILED, 1, 1), done.err)
                 for word in ("4 rows refused (HTTP 400: no such port;", "4 set aside in " + self.spool):
                     self.assertIn(word, done.errors[0])
