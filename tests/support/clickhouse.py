@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A real ClickHouse server, Debian's clickhouse-server 18.16, on free ports of the loopback, with a directory of its own."""
+import contextlib
 import os
 import shutil
 import signal
@@ -50,9 +51,10 @@ class Refused(Exception):
 
 
 class Server:
-    """case: skipped if the program is missing; ends the server."""
+    """case: skipped if the program is missing; ends the server. namespace: it runs in this one."""
 
-    def __init__(self, case, skip_unknown_fields=False):
+    def __init__(self, case, skip_unknown_fields=False, namespace=None):
+        self.namespace = namespace
         if not shutil.which(PROGRAM):
             case.skipTest("clickhouse-server is not installed: scripts/install-dependencies --fleet installs it")
         self.directory = case.path("clickhouse")
@@ -70,7 +72,8 @@ class Server:
 
     def start(self):
         with open(os.path.join(self.directory, "out"), "ab") as out:
-            self.process = subprocess.Popen([PROGRAM, "--config-file", os.path.join(self.directory, "config.xml")],
+            enter = self.namespace.enter if self.namespace else ()
+            self.process = subprocess.Popen([*enter, PROGRAM, "--config-file", os.path.join(self.directory, "config.xml")],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.directory)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
@@ -108,7 +111,8 @@ class Server:
                                          data=(sql if body is None else body).encode())
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=60) as answer:
+            with self.namespace.inside() if self.namespace else contextlib.nullcontext(), \
+                    opener.open(request, timeout=60) as answer:
                 return answer.read().decode().strip("\n")
         except urllib.error.HTTPError as error:
             with error:

@@ -78,8 +78,8 @@ def make_certificate(authority, path):
 class Cluster:
     """Started when the constructor returns; the caller stops it. prefix: the command that runs a broker elsewhere."""
 
-    def __init__(self, directory, brokers=1, prefix=()):
-        self.directory, self.brokers, self.prefix = directory, brokers, prefix
+    def __init__(self, directory, brokers=1, prefix=(), address="127.0.0.1"):
+        self.directory, self.brokers, self.prefix, self.address = directory, brokers, prefix, address
         self.processes = {}
         make_authority(self.path("ca"))
         make_certificate(self.path("ca"), self.path("broker"))
@@ -108,19 +108,19 @@ class Cluster:
         return range(1, self.brokers + 1)
 
     def servers(self, listener="PLAINTEXT"):
-        return ",".join(f"127.0.0.1:{self.ports[node][listener]}" for node in self.nodes())
+        return ",".join(f"{self.address}:{self.ports[node][listener]}" for node in self.nodes())
 
     def _configure(self):
         names = (*LISTENERS, "CONTROLLER")
         ports = free_ports(len(names) * self.brokers)
         self.ports = {node: dict(zip(names, ports[(node - 1) * len(names):])) for node in self.nodes()}
         for node in self.nodes():
-            listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in self.ports[node].items())
+            listeners = ",".join(f"{name}://{self.address}:{port}" for name, port in self.ports[node].items())
             with open(self.path(f"{node}.properties"), "w", encoding="ascii") as file:
                 file.write(PROPERTIES.format(
                     node=node, listeners=listeners, directory=self.directory, brokers=self.brokers,
                     least=(self.brokers + 1) // 2, user=USER, password=PASSWORD,
-                    voters=",".join(f"{each}@127.0.0.1:{self.ports[each]['CONTROLLER']}" for each in self.nodes())))
+                    voters=",".join(f"{each}@{self.address}:{self.ports[each]['CONTROLLER']}" for each in self.nodes())))
             done = subprocess.run(self._java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg",
                                              "-c", self.path(f"{node}.properties")), capture_output=True, text=True,
                                   timeout=120)
