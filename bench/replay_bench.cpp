@@ -14,6 +14,7 @@
 
 #include "api/embedded_host.h"
 #include "capture/capture_reader.h"
+#include "features/columns_extra.h"
 #include "features/feature_sets.h"
 #include "features/select.h"
 #include "flowmeter/parse.h"
@@ -175,12 +176,15 @@ void packet_phase(benchmark::State& state, const std::string& path, const NamedF
 }
 
 // From flow table to rows.
+// identify: as if a column of --fleet was chosen.
 void row_phase(benchmark::State& state, const std::string& path, const NamedFeatureSet& set,
-               RecordSink& sink) {
+               RecordSink& sink, bool identify = false) {
   uint64_t rows = 0;
   for (auto _ : state) {
     state.PauseTiming();
     auto replay = std::make_unique<Replay>(set.settings, kLimits, sink);
+    if (identify)
+      replay->identify_rows({"3d1219c7c4c5404aaa1f6d2a48adfda4", 0, MeterIdentity::kReplay});
     CaptureReader reader = open_capture(path);
     if (set.settings.with_application) reader.on_refill([&] { replay->settle(); });
     CapturedFrame frame;
@@ -203,15 +207,27 @@ void getters(benchmark::State& state, const std::string& path, const NamedFeatur
   row_phase(state, path, set, sink);
 }
 
-void csv_rows(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
+void csv_rows_of(benchmark::State& state, const std::string& path, const NamedFeatureSet& set,
+                 const char* more) {
   EmbeddedHost host;
   auto sink = FileSink::open("/dev/null",
-                             std::make_unique<CsvFormat>(*select_columns(set.columns, "")), host);
+                             std::make_unique<CsvFormat>(
+                                 *select_columns(set.columns, "", columns_extra(), more)),
+                             host);
   if (!sink) {
     state.SkipWithError(sink.error().message().c_str());
     return;
   }
-  row_phase(state, path, set, **sink);
+  row_phase(state, path, set, **sink, names_fleet_column(more));
+}
+
+void csv_rows(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
+  csv_rows_of(state, path, set, "");
+}
+
+// With --fleet.
+void csv_rows_fleet(benchmark::State& state, const std::string& path, const NamedFeatureSet& set) {
+  csv_rows_of(state, path, set, kFleetColumns);
 }
 
 struct Step {
@@ -233,6 +249,7 @@ constexpr StepOfSet kStepsOfSets[] = {
     {"packet_phase", packet_phase},
     {"getters", getters},
     {"csv_rows", csv_rows},
+    {"csv_rows_fleet", csv_rows_fleet},
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ STEPS = [
     ("getters:netflowmeter114", "121 columns of netflowmeter114 computed, not written"),
     ("getters:realtime97", "97 columns of realtime97 computed, not written"),
     ("csv_rows:cic82", "**row phase: 82 columns to CSV (/dev/null)**"),
+    ("csv_rows_fleet:cic82", "82 columns and those of --fleet to CSV"),
     ("csv_rows:netflowmeter114", "121 columns of netflowmeter114 to CSV"),
     ("csv_rows:realtime97", "97 columns of realtime97 to CSV"),
 ]
