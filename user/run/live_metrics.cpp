@@ -38,6 +38,14 @@ void LiveMetrics::add_needs(Confinement& needs) const {
   if (!address_.path.empty()) needs.removes_files_from.push_back(parent_of(address_.path));
 }
 
+Status LiveMetrics::serve() {
+  // Attaching may have taken long. What is left is short, or it hangs.
+  auto starting = std::make_shared<MetricsSnapshot>();
+  starting->made_ns = monotonic_ns();
+  server_->publish(std::move(starting));
+  return server_->start(listener_);
+}
+
 void LiveMetrics::note_lag(const BpfDatapath& datapath) {
   const uint64_t oldest = datapath.oldest_waiting_ns();
   if (oldest == 0) return;

@@ -21,7 +21,7 @@ class LiveMetrics {
   // What the server still needs in the sandbox.
   void add_needs(Confinement& needs) const;
   // Starts to serve. Requires: the process is confined.
-  Status serve() { return server_->start(listener_); }
+  Status serve();
 
   // To be called before each drain.
   void note_lag(const BpfDatapath& datapath);

@@ -17,6 +17,7 @@ VALUES = {
     "features": ("cic82", "netflowmeter114", "cic82"),
     "compat": ("python", "java", "python"),
     "hook": ("tc", "xdp", "tcx"),
+    "metrics": ("127.0.0.1:1", "/x", "[::1]:2"),
     "attach-order": ("first", "last", "first"),
     "datapath": ("events", "kernel", "events"),
     "flow-map": ("hash", "lru", "hash"),
