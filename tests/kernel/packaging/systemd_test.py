@@ -327,6 +327,22 @@ class Booted(BootedCase):
         self.assertEqual(len(names), 2, names)
         self.assertEqual(self.rows(names[0]), rows)
 
+    def test_metrics_are_served_in_the_sandbox(self):
+        """On a port, and on a socket in the unit's own directory."""
+        of_unit = f"/run/flowmeter-ebpf/{INTERFACE}/metrics.sock"
+        for address, ask in (("127.0.0.1:9464", ()), (of_unit, ("--unix-socket", of_unit))):
+            with self.subTest(address):
+                self.set_options("--metrics", address)
+                self.systemctl("start", UNIT)
+                if "libmicrohttpd" in self.log():
+                    self.skipTest(self.log().strip())
+                curl = ("curl", "-sS", "--noproxy", "*", *ask)
+                meter.wait_for("it is ready", lambda: self.inside(*curl, "http://127.0.0.1:9464/readyz") == "ready\n")
+                self.assertIn("\nflowmeter_flow_limit 120000\n", self.inside(*curl, "http://127.0.0.1:9464/metrics"))
+                self.systemctl("stop", UNIT)
+                self.assertEqual(self.shown("Result", "ExecMainStatus"), ["success", "0"], self.log())
+                self.assertNotIn("warning", self.log())
+
     def test_every_datapath_and_hook_works_in_the_sandbox(self):
         for options in ("--datapath kernel", "--hook tc", "--hook xdp-generic", "--flow-map lru --quality",
                         "-i peer* --per-interface"):

@@ -22,8 +22,6 @@ PORT = 9464
 
 
 class Law(metrics_cases.Metered):
-    SANITIZED = True
-
     def check(self, *arguments):
         pair = self.pair()
         live = self.metering(pair.a, "--idle-timeout", "1000", *arguments)
