@@ -119,6 +119,7 @@ class KafkaMock : public testing::Test {
       at = sum.end = outcome.end;
       sum.taken += outcome.taken;
       sum.refused += outcome.refused;
+      sum.refused_rows += outcome.refused_rows;
       sum.failure = outcome.failure;
       if (!outcome.refusal.empty()) sum.refusal = outcome.refusal;
     }
