@@ -15,8 +15,8 @@
 namespace flowmeter {
 namespace {
 
-// Connections that wait to be accepted. More are not needed, as a scrape takes milliseconds.
-constexpr int kBacklog = 64;
+// Connections that wait to be accepted. Some thousand are accepted per second.
+constexpr int kBacklog = 128;
 // Who may write to the file may connect: the user and the group.
 constexpr mode_t kUmask = 0117;
 

@@ -89,7 +89,7 @@ Status MetricsServer::Service::listen(int descriptor) {
   daemon_ = http_.start_daemon(
       MHD_USE_EPOLL, 0, nullptr, nullptr, on_request, this, MHD_OPTION_LISTEN_SOCKET, descriptor,
       MHD_OPTION_NOTIFY_CONNECTION, on_connection, this, MHD_OPTION_CONNECTION_LIMIT,
-      static_cast<unsigned>(kMostConnections + 8), MHD_OPTION_CONNECTION_TIMEOUT,
+      static_cast<unsigned>(2 * kMostConnections), MHD_OPTION_CONNECTION_TIMEOUT,
       static_cast<unsigned>(kLifetimeNs / FM_SECOND_NS), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
       kRequestBytes, MHD_OPTION_END);
   if (daemon_) return Done{};

@@ -20,7 +20,7 @@ namespace flowmeter {
 class MetricsServer {
  public:
   static constexpr uint64_t kLifetimeNs = 10 * uint64_t{FM_SECOND_NS};
-  static constexpr size_t kMostConnections = 32;
+  static constexpr size_t kMostConnections = 32;  // twice as many until the oldest have ended
   // A run that has not published for so long hangs. Some work takes seconds, as the search of a
   // large flow map.
   static constexpr uint64_t kStaleNs = 15 * uint64_t{FM_SECOND_NS};
