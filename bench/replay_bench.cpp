@@ -210,10 +210,9 @@ void getters(benchmark::State& state, const std::string& path, const NamedFeatur
 void csv_rows_of(benchmark::State& state, const std::string& path, const NamedFeatureSet& set,
                  const char* more) {
   EmbeddedHost host;
-  auto sink = FileSink::open("/dev/null",
-                             std::make_unique<CsvFormat>(
-                                 *select_columns(set.columns, "", columns_extra(), more)),
-                             host);
+  auto sink = FileSink::open(
+      "/dev/null",
+      std::make_unique<CsvFormat>(*select_columns(set.columns, "", columns_extra(), more)), host);
   if (!sink) {
     state.SkipWithError(sink.error().message().c_str());
     return;
