@@ -36,6 +36,11 @@ USERS = """<yandex>
 """
 
 
+def missing():
+    """Why no server can be started here, or ""."""
+    return "" if shutil.which(PROGRAM) else "needs Debian's clickhouse-server"
+
+
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
