@@ -282,7 +282,9 @@ bool KafkaProducer::send_unsent(std::string_view text, const std::function<bool(
     failure_ = !trouble_.empty()        ? trouble_
                : !last_failure_.empty() ? last_failure_
                                         : "no acknowledgement before the run ended";
-  kafka_.purge(producer_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  // Not if one of its threads hangs, which a blocking purge would wait for.
+  kafka_.purge(producer_,
+               RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
   for (int i = 0; i < 10 && outstanding_ > 0; i++) kafka_.poll(producer_, kPauseMs);
   for (Row& row : rows_)
     if (row.fate == Fate::kSent) row.fate = Fate::kFailed;

@@ -4,10 +4,14 @@ import collections
 import json
 import os
 import signal
+import socket
 import time
 
+import capture
+import cases
 import kafka
 import meter
+import namespaces
 import restart_cases
 from namespaces import A4, B4
 
@@ -88,3 +92,25 @@ class Live(restart_cases.Pinned):
                          collections.Counter(range(20000, 20500)))
         self.assertEqual({row["tot_fwd_pkts"] for row in rows}, {2})
         self.assertEqual([name for _, _, names in os.walk(self.path("spool")) for name in names if name.endswith(".ndjson")], [])
+
+
+class Names(cases.Case):
+    """Name resolution by a server that never answers: one attempt takes 150 s, which the run must not wait for."""
+
+    def test_the_run_ends_in_time(self):
+        missing = namespaces.missing_here() or ("" if kafka.library() else "librdkafka1 is not installed")
+        if missing:
+            self.skipTest(missing)
+        own = namespaces.Namespace(self, "names")
+        with open(self.path("resolv.conf"), "w", encoding="ascii") as file:
+            file.write("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+        with open(self.path("x.pcap"), "wb") as file:
+            file.write(capture.pcap([(1, capture.ethernet(capture.udp()))]))
+        with own.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 53))
+            done = meter.run("-f", self.path("x.pcap"), "--kafka", "broker.example:9092/t", "--drain", "1",
+                             prefix=(*own.enter, "unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"',
+                                     self.path("resolv.conf")))
+            self.assertTrue(silent.recv(1000), "the server was not asked")
+        self.assertEqual(done.code, 1, done.err)
+        self.assertIn("1 row lost", done.errors[0])
