@@ -17,6 +17,10 @@ from node import Node
 import kafka
 
 TOPIC = "flows"
+MORE_THAN_ONCE = """
+SELECT community_id, flow_key, meter_id, timestamp, flow_duration, protocol, tot_fwd_pkts, tot_bwd_pkts, end_reason, src_ip, direction FROM flows FINAL
+WHERE community_id IN (SELECT community_id FROM flows_once GROUP BY community_id HAVING uniqExact(flow_key) > 1)
+ORDER BY community_id, meter_id, timestamp"""
 
 
 class Sampler:
@@ -147,6 +151,9 @@ class Fleet:
         case.assertEqual(database.number("SELECT sum(tot_fwd_pkts + tot_bwd_pkts) FROM flows FINAL"), metered,
                          "packets in the database")
         once = database.number("SELECT uniqExact(flow_key) FROM flows_once")
+        if once != sum(connections.values()):
+            for row in database.server.rows(MORE_THAN_ONCE):
+                print(*row)
         case.assertEqual(once, sum(connections.values()), f"flows that passed two nodes, seen once: {connections}")
         delivered = database.number("SELECT sum(rows) FROM delivered")
         return {"metered packets": metered, "rows": len(rows), "delivered twice": delivered - len(rows),

@@ -34,7 +34,7 @@ class Node:
         self.socket = case.path(self.name + ".metrics")
         self.command = [cases.meter_path, "-v", "--netns", host.namespace.name, "-i", network.LINK, *SMALL,
                         "--pin", f"{pins}/{self.name}", "--state-dir", private.name + "/state", "--meter-id", self.name, "--fleet",
-                        "--extra", "direction", "-c", self.rows, "--spool", private.name + "/spool",
+                        "--extra", "direction,end_reason", "-c", self.rows, "--spool", private.name + "/spool",
                         "--metrics", "unix:" + self.socket, *arguments]
         self.runs = []
 
