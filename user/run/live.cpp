@@ -314,6 +314,8 @@ class LiveRun final : public Unfinished {
     Status learned = drain_all();
     if (learned) learned = datapath_->list_flows(note, requests_, [this] { take_some(); });
     if (learned) learned = drain_all();
+    // First those that continue flows that are not in the map any more: they inherit from these.
+    if (learned) learned = learn_unknown();
     if (learned) flows_.forget_absent([&](uint64_t id) { return in_map.contains(id); });
     // The kernel does not answer for a flow whose lock a packet holds. The request is repeated,
     // because such a flow may never send another record.
