@@ -295,6 +295,9 @@ void LiveFlows::closed_unknown(const fm_state_record& record, fm_end_reason end)
   live.hook = record.hook;
   merge_.take(live, record);
   live.chain_start_ns = chains_.take(live.key, record.counters.first_ns);
+  const uint32_t stale = find_key(record.key);
+  if (live.chain_start_ns == 0 && stale != kNoSlot && pool_[stale].is_stale)
+    live.chain_start_ns = chain_start_after(pool_[stale], first_packet_of(record));
   if (end == FM_END_ACTIVE)
     chains_.continue_later({live.key, record.head.time_ns, live.chain_start()});
   write(live, kNoSlot, merge_.sizes_in(record), end);

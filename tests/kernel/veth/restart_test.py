@@ -153,28 +153,32 @@ class Restart(Pinned):
         self.rows_of_both("--datapath", "kernel")
 
     def ended_meanwhile(self, *arguments):
-        """Flows that the kernel ends by itself while no program runs: a packet comes after the active time-out."""
+        """A flow that the kernel ends by itself while no program runs: a packet comes after the active time-out. The rows
+        of both programs continue one flow."""
         arguments = ("--active-timeout", "0.5", "--fleet", *arguments)
         first = self.pinned("first", *arguments).wait_attached()
         client = self.udp(self.pair.a, A4, 42000, (B4, 9))
-        for _ in range(10):
-            client.send(b"x")
-        time.sleep(0.3)
-        self.kill(first)
-        for count in (11, 12):
-            time.sleep(0.6)
+
+        def send(count):
             for _ in range(count):
                 client.send(b"x")
+
+        send(10)
+        time.sleep(0.6)
+        send(11)
+        meter.wait_for("its row", lambda: self.of_ports(first.rows(), 42000))
+        self.wait_kept(first)
+        self.kill(first)
+        send(12)
         second = self.pinned("second", "--unpin", *arguments).wait_attached()
         time.sleep(0.6)
-        for _ in range(13):
-            client.send(b"x")
+        send(13)
         self.pair.wait_quiet()
         rows, _ = self.end(first, second)
         rows = [row for row in self.of_ports(rows, 42000) if row["protocol"] == "17"]
         self.assertEqual(sorted(row["tot_fwd_pkts"] for row in rows), ["10", "11", "12", "13"])
         self.assertEqual(len({row["flow_id"] for row in rows}), 4)
-        self.assertEqual(len({row["flow_key"] for row in rows}), 1, "the second program goes on with the first one's")
+        self.assertEqual(len({row["flow_key"] for row in rows}), 1, rows)
 
     def test_ended_meanwhile(self):
         self.ended_meanwhile()

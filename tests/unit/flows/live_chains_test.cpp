@@ -163,6 +163,19 @@ TEST_F(LiveChains, ATimeoutBetweenTheCopyAndTheKill) {
   EXPECT_EQ(sink.starts, (Starts{{kB, kA}, {kB, kB}})) << "the second was idle by then";
 }
 
+// The same, and flow 2 has ended before the next daemon.
+TEST_F(LiveChains, TwoTimeoutsBetweenTheCopyAndTheNextDaemon) {
+  begin_until(1, 5, kA, kB);
+  save(1);
+  restart(false);
+  flows.begin_resuming();
+  ended(2, 5, kB, FM_END_ACTIVE, kC);
+  open(3, packet(5, kC), 0);
+  flows.end_resuming();
+  flows.finish(FM_END_INPUT);
+  EXPECT_EQ(sink.starts, (Starts{{kB, kA}, {kC, kA}})) << "the row of flow 1 was committed";
+}
+
 TEST_F(LiveChains, AfterAKillASynMayBeginAnotherConnection) {
   begin_until(1, 5, kA, kB);
   save(1);
