@@ -186,6 +186,44 @@ class Restart(Pinned):
     def test_ended_meanwhile_datapath_kernel(self):
         self.ended_meanwhile("--datapath", "kernel")
 
+    def test_killed_after_active_timeouts(self):
+        """Each kill comes right after an active time-out has ended a flow, which goes on: mostly before the flow that continues
+        it was copied. All rows are of one flow."""
+        arguments = ("--active-timeout", "0.4", "--fleet", "-c", self.path("all.csv"))
+        client = self.udp(self.pair.a, A4, 42000, (B4, 9))
+        stopping, sent = threading.Event(), 0
+
+        def send():
+            nonlocal sent
+            while not stopping.wait(0.02):
+                client.send(b"x")
+                sent += 1
+
+        def rows():
+            with open(self.path("all.csv"), encoding="utf-8") as file:
+                return [row for row in meter.rows_of(file.read()) if row["protocol"] == "17" and row["src_port"] == "42000"]
+
+        sender = threading.Thread(target=send, daemon=True)
+        run = self.pinned("run", *arguments).wait_attached()
+        sender.start()
+        try:
+            self.wait_kept(run)
+            for number in range(6):
+                before = len(rows())
+                meter.wait_for("a row", lambda: len(rows()) > before)
+                self.kill(run)
+                run = self.pinned(f"run-{number}", *arguments).wait_attached()
+        finally:
+            stopping.set()
+            sender.join()
+        self.kill(run)
+        last = self.pinned("last", "--unpin", *arguments).wait_attached()
+        self.pair.wait_quiet()
+        self.assertEqual(last.stop().code, 0, last.err())
+        self.assertEqual(meter.packets_in(rows()), sent)
+        self.assertEqual(len({row["flow_id"] for row in rows()}), len(rows()))
+        self.assertEqual(len({row["flow_key"] for row in rows()}), 1, rows())
+
     def test_more_than_the_streams_hold(self):
         """While nobody drains them the streams fill up: times are missing, counts are not, and a line says so."""
         first = self.pinned("first", "--event-memory", "1").wait_attached()
