@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <string>
 
+#include "features/community_id.h"
 #include "features/feature_sets.h"
+#include "features/flow_ids.h"
 #include "flows/replay.h"
 
 namespace {
@@ -28,6 +30,8 @@ class CheckingSink final : public RecordSink {
     rows++;
     if (rows > kCheckedRows) return;
     for (const NamedFeatureSet& set : feature_sets()) check(set.columns, record);
+    require(flow_id(record).text().size() == 36 && flow_key(record).text().size() == 36);
+    require(community_id(record).text().size() == 30);
   }
   static void check(FeatureSet columns, const FlowRecord& record) {
     for (const Column& column : columns) {
@@ -62,6 +66,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   settings.with_sizes = 1;  // what any feature set needs
   settings.with_application = 1;
   Replay replay(settings, {8, 4}, sink);  // small, so that it is sometimes full
+  replay.identify_rows({"fuzz", 0, MeterIdentity::kReplay});
   reader->on_refill([&] { replay.settle(); });
   uint64_t frames = 0;
   for (CapturedFrame frame; reader->next(&frame); frames++) {

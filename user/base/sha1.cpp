@@ -56,7 +56,7 @@ Sha1::Digest Sha1::finish() {
 void Sha1::take_block(const uint8_t* block) {
   std::array<uint32_t, 16> w;
   for (size_t i = 0; i < w.size(); i++) w[i] = load_be32(block + 4 * i);
-  auto [a, b, c, d, e] = state_;
+  uint32_t a = state_[0], b = state_[1], c = state_[2], d = state_[3], e = state_[4];
   // The schedule's word t is made where word t - 16 was.
   const auto word = [&w](size_t t) {
     uint32_t& at = w[t % 16];
