@@ -25,7 +25,8 @@ for statement in open(ddl).read().split(";\\n"):
     if statement.strip():
         db.query(statement)
 begin = time.monotonic()
-db.query(f"INSERT INTO flows FROM INFILE '{rows}' FORMAT JSONEachRow")
+# One capture has times outside the years of DateTime64.
+db.query(f"INSERT INTO flows FROM INFILE '{rows}' SETTINGS input_format_allow_errors_ratio = 0.1 FORMAT JSONEachRow")
 seconds = time.monotonic() - begin
 db.query("OPTIMIZE TABLE flows FINAL")
 print(seconds, db.query("SELECT sum(rows), sum(bytes_on_disk) FROM system.parts WHERE table = 'flows' AND active", "TSV"))

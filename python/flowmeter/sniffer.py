@@ -65,6 +65,7 @@ class Sniffer:
         output: Options = {self._session.output_mode: [os.fsencode(self._session.output)]}
         if self._session.output_mode == "url":
             output["output-retry"] = [_URL_RETRY_SECONDS]
+            output["time-format"] = ["python"]  # as cicflowmeter sends it
         self._meter = _run.start({**self._options, **self._source, **output})
 
     def join(self, timeout: float | None = None) -> None:

@@ -65,7 +65,7 @@ def test_the_schema_is_fixed_and_described(tmp_path, capture, features):
         assert table.num_rows == len(traffic)
         assert table.schema.equals(schema, check_metadata=True)
     assert pyarrow.table(flows).schema.equals(schema, check_metadata=True)
-    described = {column.name: column for column in flowmeter.features(features) + flowmeter.further_columns()}
+    described = {column.name: column for column in flowmeter.further_columns() + flowmeter.features(features)}
     for field in schema:
         assert field.nullable
         assert {key.decode(): value.decode() for key, value in field.metadata.items()} == {

@@ -31,7 +31,7 @@ constexpr QuantityOf kFlowId{
       put(protocol_name(f.key.protocol));
       return std::string_view(text, static_cast<size_t>(at - text));
     }};
-constexpr Quantity kFirstTimeEpoch = instant_of<epoch_text>(
+constexpr Quantity kFirstTimeEpoch = instant_of<epoch_text, 9>(
     kSeconds,
     "time of the first packet since 1970, UTC, always nine decimals; before 1970 a minus sign",
     kReadFirstTime);

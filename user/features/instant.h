@@ -24,8 +24,9 @@ Cell get_instant_as(const FlowRecord& f) {
   return instant_text(kFormat, kDecimals, at.clock, at.time_ns);
 }
 
-// A point in time. `Read` returns an Instant; kWrite makes the text that the feature set has.
-template <Cell (*kWrite)(ClockOrigin, uint64_t), typename Read>
+// A point in time. `Read` returns an Instant; kWrite makes the text that the feature set has, with
+// this number of decimals.
+template <Cell (*kWrite)(ClockOrigin, uint64_t), unsigned kDecimals, typename Read>
 constexpr Quantity instant_of(Unit unit, std::string_view text, Read) {
   return {.type = ColumnType::kTime,
           .unit = unit,
@@ -39,8 +40,6 @@ constexpr Quantity instant_of(Unit unit, std::string_view text, Read) {
           .instant = [](const FlowRecord& f) { return Read{}(f); },
           .getter_as = [](TimeFormat format) -> Getter {
             using enum TimeFormat;
-            constexpr unsigned kDecimals =
-                kWrite == &epoch_text ? 9 : 6;  // as precise as that text
             switch (format) {
               case kPython:
                 return get_instant_as<kPython, kDecimals, Read>;

@@ -124,7 +124,7 @@ inline constexpr CategoryOf kProtocolName{kText, "TCP, UDP, ICMP or ICMPv6",
 inline constexpr auto kReadFirstTime = [](Record f) {
   return Instant{f.clock, f.flow.counters.first_ns};
 };
-inline constexpr Quantity kFirstTime = instant_of<time_text>(
+inline constexpr Quantity kFirstTime = instant_of<time_text, 6>(
     kTime, "time of the first packet, UTC, truncated to microseconds", kReadFirstTime);
 
 // ---- duration, packets, rates ----
