@@ -87,7 +87,7 @@ TEST(CellArrayTest, ValidityIsABitmap) {
 
 // time: nanoseconds since 1970.
 CellArray times(Unit unit, std::initializer_list<__int128> instants) {
-  Quantity quantity = instant_of<time_text>(unit, "", [](const FlowRecord& f) {
+  Quantity quantity = instant_of<time_text, 6>(unit, "", [](const FlowRecord& f) {
     return Instant{f.clock, f.flow.counters.first_ns};
   });
   CellArray cells({"time", quantity}, 1);
