@@ -46,8 +46,8 @@ class Sampler:
 class Fleet:
     """seed: of the moments and kinds of events."""
 
-    def __init__(self, case, hosts=3, connections_per_s=20.0, seed=None):
-        self.case = case
+    def __init__(self, case, hosts=3, connections_per_s=20.0, seed=None, longest_outage_s=10.0):
+        self.case, self.longest_outage_s = case, longest_outage_s
         self.seed = seed if seed is not None else secrets.randbelow(1 << 32)
         self.random = random.Random(self.seed)
         print(f"seed {self.seed}", flush=True)
@@ -88,7 +88,7 @@ class Fleet:
     def kill_broker(self):
         self.sampler.note("broker: kill -9")
         self.broker.kill(1)
-        self.wait(self.random.uniform(1, 10))
+        self.wait(self.random.uniform(1, self.longest_outage_s))
         self.broker.restart(1)
         self.sampler.note("broker: back")
 
