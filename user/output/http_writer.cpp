@@ -154,7 +154,7 @@ DeliveryWriter::Delivery HttpWriter::deliver(std::string_view text, size_t at) {
     if (verdict == Verdict::kTaken) {
       search_.note_taken(batch.rows);
       refuses_all_ = false;
-      taken_early_.resize(taken_early_.size() - batch.left_out);
+      if (batch.left_out > 0) taken_early_.reset();
       done.taken = batch.rows;
       return done;
     }
@@ -170,8 +170,8 @@ DeliveryWriter::Delivery HttpWriter::deliver(std::string_view text, size_t at) {
       switch (search_.note_refused(batch.rows)) {
         case RefusalSearch::Next::kDivide:
           break;
-        case RefusalSearch::Next::kTryLastRow:
-          if (auto decided = try_last_row(text, at, batch)) return *decided;
+        case RefusalSearch::Next::kSample:
+          if (auto decided = try_samples(text, at, batch)) return *decided;
           break;
         case RefusalSearch::Next::kSetAside:
           return refuse(text, at, batch, outcome.reason);
@@ -181,30 +181,47 @@ DeliveryWriter::Delivery HttpWriter::deliver(std::string_view text, size_t at) {
   }
 }
 
-// The server has refused these rows together, and many others one by one.
-std::optional<DeliveryWriter::Delivery> HttpWriter::try_last_row(std::string_view text, size_t at,
-                                                                 const RequestBody::Batch& batch) {
-  const size_t start = text.rfind('\n', batch.end - 2) + 1;
-  RequestBody::Batch one{start, 0, 0};
-  const auto outcome = post(text, start, 1, &one);
-  const Verdict verdict = verdict_on(outcome);
-  if (verdict == Verdict::kLater) return not_now(at, outcome);
-  if (verdict == Verdict::kTaken) {
-    if (one.left_out == 0) taken_early_.emplace_back(text.substr(start, batch.end - 1 - start));
-    return std::nullopt;
+// The server has refused these rows together, many others one by one, and has taken none.
+std::optional<DeliveryWriter::Delivery> HttpWriter::try_samples(std::string_view text, size_t at,
+                                                                const RequestBody::Batch& batch) {
+  std::string reason;
+  for (size_t start = at, row = 0; start < batch.end; row++) {
+    RequestBody::Batch one{text.find('\n', start) + 1, 0, 0};
+    if (RefusalSearch::is_sample(static_cast<uint32_t>(row), batch.rows)) {
+      const auto outcome = post(text, start, 1, &one);
+      const Verdict verdict = verdict_on(outcome);
+      if (verdict == Verdict::kTaken) {
+        taken_early_ = text.substr(start, one.end - 1 - start);
+        search_.note_sample_taken();
+        return std::nullopt;
+      }
+      if (verdict != Verdict::kRefused) return not_now(at, outcome);
+      reason = outcome.reason;
+      note_progress();
+    }
+    start = one.end;
   }
-  search_.note_last_row_refused();
+  search_.note_samples_refused();
   if (!std::exchange(refuses_all_, true))
-    host().log_error("output " + name() + ": the server refuses every row (" + outcome.reason +
+    host().log_error("output " + name() + ": the server refuses every row (" + reason +
                      "); are its columns those of the rows?");
-  return refuse(text, at, batch, outcome.reason);
+  return refuse(text, at, batch, reason);
 }
 
+// A row of the batch that was left out has been taken.
 DeliveryWriter::Delivery HttpWriter::refuse(std::string_view text, size_t at,
                                             const RequestBody::Batch& batch,
                                             const std::string& reason) {
-  set_aside(text.substr(at, batch.end - at), reason);
-  return {.end = batch.end, .refused = batch.rows, .reason = reason};
+  // With a row left out, the refusal is of the request, which only an output without a spool takes
+  // for final.
+  if (batch.left_out > 0)
+    taken_early_.reset();
+  else
+    set_aside(text.substr(at, batch.end - at), reason);
+  return {.end = batch.end,
+          .taken = batch.left_out,
+          .refused = batch.rows - batch.left_out,
+          .reason = reason};
 }
 
 DeliveryWriter::Delivery HttpWriter::not_now(size_t at, const HttpTransfer::Outcome& outcome) {

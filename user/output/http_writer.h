@@ -10,7 +10,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "output/delivery_writer.h"
 #include "output/http_transfer.h"
@@ -42,8 +41,8 @@ class HttpWriter final : public DeliveryWriter {
   HttpTransfer::Outcome post(std::string_view text, size_t at, uint32_t most,
                              RequestBody::Batch* batch);
   Verdict verdict_on(const HttpTransfer::Outcome& outcome) const;
-  std::optional<Delivery> try_last_row(std::string_view text, size_t at,
-                                       const RequestBody::Batch& batch);
+  std::optional<Delivery> try_samples(std::string_view text, size_t at,
+                                      const RequestBody::Batch& batch);
   Delivery refuse(std::string_view text, size_t at, const RequestBody::Batch& batch,
                   const std::string& reason);
   static Delivery not_now(size_t at, const HttpTransfer::Outcome& outcome);
@@ -53,8 +52,9 @@ class HttpWriter final : public DeliveryWriter {
   std::unique_ptr<HttpTransfer> transfer_;
   RequestBody body_;
   RefusalSearch search_;
-  // Rows that were taken before those before them. The last one is the next in order.
-  std::vector<std::string> taken_early_;
+  // A sample (RefusalSearch) that was taken before the rows before it. It is the only one, as no
+  // samples are tried after that.
+  std::optional<std::string> taken_early_;
   bool refuses_all_ = false;  // and that was reported
 };
 

@@ -2,10 +2,10 @@
 // Finds the rows for which a server refuses a whole request: a refused request is sent again in
 // halves, until the row at fault is alone. That takes about log2(n) requests per row at fault.
 //
-// If the server refuses every row, because its table has other columns for example, that would be
-// two requests per row. So after kAlike rows in succession that were refused alone, the last row of
-// a refused request is tried alone: if it is refused, too, so are all; if it is taken, the request
-// is divided. That ends when a row is taken in its turn.
+// If the server refuses every row, because its table has other columns for example, that would be a
+// request per row. So if it has never taken a row, and has refused kAlike of them alone, samples of
+// a refused request are tried alone: if all are refused, so is the rest. As soon as one row is
+// taken, each row is refused for itself only.
 #pragma once
 
 #include <algorithm>
@@ -15,42 +15,50 @@ namespace flowmeter {
 
 class RefusalSearch {
  public:
-  static constexpr uint32_t kAlike = 32;
+  static constexpr uint32_t kAlike = 32, kSamples = 8;
 
   // The most rows for the next request, of which `most` are allowed.
   uint32_t limit(uint32_t most) const {
     if (suspects_ > 0) return std::min(most, std::max(1u, suspects_ / 2));
     // Several in a row: there are probably more.
-    return alike_ >= 2 && alike_ < kAlike ? std::min(most, 2u) : most;
+    return alike_ >= 2 && !may_sample() ? 1 : most;
   }
 
   void note_taken(uint32_t rows) {
     suspects_ -= std::min(suspects_, rows);
     alike_ = 0;
+    ever_taken_ = true;
   }
 
   enum class Next {
-    kDivide,     // send fewer of these rows
-    kSetAside,   // it is the row at fault
-    kTryLastRow  // if that is taken, the next request has fewer of these rows
+    kDivide,    // send fewer of these rows
+    kSetAside,  // it is the row at fault
+    kSample     // if one of the samples is taken, the next request has fewer of these rows
   };
   Next note_refused(uint32_t rows) {
     if (rows > 1) {
       suspects_ = rows;
-      return alike_ >= kAlike ? Next::kTryLastRow : Next::kDivide;
+      return may_sample() ? Next::kSample : Next::kDivide;
     }
     suspects_ = 0;
     alike_++;
     return Next::kSetAside;
   }
 
-  // The last of the refused rows was refused alone, so all are.
-  void note_last_row_refused() { suspects_ = 0; }
+  // Whether this row of a request is a sample: kSamples rows, evenly spread, with the last.
+  static bool is_sample(uint32_t row, uint32_t rows) {
+    return (uint64_t{row} + 1) * kSamples / rows != uint64_t{row} * kSamples / rows;
+  }
+  void note_sample_taken() { ever_taken_ = true; }
+  void note_samples_refused() { suspects_ = 0; }
 
  private:
+  bool may_sample() const { return !ever_taken_ && alike_ >= kAlike; }
+
   uint32_t suspects_ = 0;  // of so many rows, from the next one on, at least one is at fault; 0: no
                            // search
   uint32_t alike_ = 0;     // rows that were refused alone since one was taken
+  bool ever_taken_ = false;
 };
 
 }  // namespace flowmeter

@@ -39,7 +39,7 @@ const char* RequestBody::content_encoding() const {
 }
 
 Result<RequestBody::Batch> RequestBody::fill(std::string_view text, size_t at, uint32_t most,
-                                             std::vector<std::string> except) {
+                                             const std::optional<std::string>& except) {
   const bool lines = options_.format == BodyFormat::kNdjson || options_.format == BodyFormat::kCsv;
   const std::string_view between = is_array() ? "," : lines ? "\n" : "";
   plain_ = is_array() ? "[" : options_.format == BodyFormat::kCsv ? options_.header : "";
@@ -48,9 +48,7 @@ Result<RequestBody::Batch> RequestBody::fill(std::string_view text, size_t at, u
     const size_t line_end = std::min(text.find('\n', batch.end), text.size() - 1);
     const std::string_view row = text.substr(batch.end, line_end - batch.end);
     batch.end = line_end + 1;
-    const auto found = std::find(except.begin(), except.end(), row);
-    if (found != except.end()) {
-      except.erase(found);
+    if (except && batch.left_out == 0 && row == *except) {
       batch.left_out++;
       continue;
     }

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "output/compressor.h"
@@ -38,10 +38,10 @@ class RequestBody {
     uint32_t rows;
     uint32_t left_out;  // of them, not in the body
   };
-  // Makes it from the rows at `at`, at most so many. For each row of `except`, which have no line
-  // feed, one that is equal is left out.
+  // Makes it from the rows at `at`, at most so many. One row that is equal to `except`, which has no
+  // line feed, is left out.
   Result<Batch> fill(std::string_view text, size_t at, uint32_t most,
-                     std::vector<std::string> except = {});
+                     const std::optional<std::string>& except = std::nullopt);
   const std::string& bytes() const { return compressor_ ? packed_ : plain_; }
 
   const char* content_type() const;

@@ -151,6 +151,21 @@ class Refusals(Http):
         self.assertEqual(sorted(self.taken()), list(range(2500, 6000)), "each once")
         self.assertEqual(len(self.set_aside()), len(bad))
 
+    def test_no_good_row_is_refused_with_bad_ones(self):
+        """Many rows are refused one by one, also the last of a request: the others are taken, each once."""
+        for name, bad in (("at the start", {*range(1000, 1045), 5999}), ("later", {*range(1001, 1046), 5999}),
+                          ("runs of them", {*range(1000, 1040), *range(2000, 2045), *range(3000, 3045), 3999, 4999})):
+            for batch in (1000, 10000):
+                with self.subTest(name, batch=batch):
+                    self.spool = self.path(f"spool {name} {batch}")
+                    self.service.acknowledged = []
+                    self.refuse(bad)
+                    done = self.send(5000, "--url-format", "ndjson", "--fields", "src_port", batch=batch)
+                    self.assertEqual(done.code, FAILED)
+                    self.assert_account(done, rows=5000, refused=len(bad), sent=5000 - len(bad))
+                    self.assertEqual(sorted(self.taken()), [port for port in range(1000, 6000) if port not in bad])
+                    self.assertEqual([row["src_port"] for _, row in self.set_aside()], sorted(bad))
+
     def test_refusals_of_the_request_are_not_divided(self):
         for status in (307, 401, 403, 404):
             with self.subTest(status):

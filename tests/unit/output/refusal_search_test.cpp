@@ -41,9 +41,16 @@ Delivered deliver(const std::vector<bool>& good, uint32_t batch) {
     const auto next = search.note_refused(rows);
     if (next == RefusalSearch::Next::kSetAside) {
       at = end;
-    } else if (next == RefusalSearch::Next::kTryLastRow && !takes(end - 1, end)) {
-      search.note_last_row_refused();
-      at = end;
+    } else if (next == RefusalSearch::Next::kSample) {
+      bool taken = false;
+      for (uint32_t row = 0; row < rows && !taken; row++)
+        taken = RefusalSearch::is_sample(row, rows) && takes(at + row, at + row + 1);
+      if (taken) {
+        search.note_sample_taken();
+      } else {
+        search.note_samples_refused();
+        at = end;
+      }
     }
   }
   return all;
@@ -86,7 +93,7 @@ TEST(RefusalSearch, ManyRequestsOnlyUntilAllRowsAreKnownToBeAlike) {
   const std::vector<bool> none(100'000, false);
   const Delivered done = deliver(none, 10'000);
   EXPECT_EQ(done.taken, none);
-  EXPECT_LE(done.requests, 130u);
+  EXPECT_LE(done.requests, 200u);
   EXPECT_LE(done.rows_sent, 250'000u);
 }
 
@@ -96,7 +103,32 @@ TEST(RefusalSearch, GoesOnAsBeforeWhenRowsAreTakenAgain) {
   good[20'000] = false;
   const Delivered done = deliver(good, 1000);
   EXPECT_EQ(done.taken, good);
-  EXPECT_LE(done.requests, 170u);
+  EXPECT_LE(done.requests, 1200u);  // of the request with both, each bad row
+}
+
+TEST(RefusalSearch, RefusesNoGoodRowOnceOneWasTaken) {
+  for (const uint32_t batch : {100u, 1000u, 10'000u}) {
+    std::vector<bool> good(5000, true);
+    std::fill_n(good.begin() + 1, 45, false);
+    std::fill_n(good.begin() + 2000, 500, false);
+    good[4999] = false;
+    const Delivered done = deliver(good, batch);
+    EXPECT_EQ(done.taken, good) << batch;
+    EXPECT_LE(done.requests, 5000 / batch + 546 + 3 * 2 * std::log2(5000) + 9) << batch;
+  }
+}
+
+TEST(RefusalSearch, SamplesAreSpread) {
+  std::vector<bool> good(5000, true);
+  std::fill_n(good.begin(), 45, false);
+  good[4999] = false;  // the last row says nothing about all
+  EXPECT_EQ(deliver(good, 10'000).taken, good);
+  for (const uint32_t rows : {1u, 2u, 7u, 8u, 9u, 10'000u}) {
+    uint32_t samples = 0;
+    for (uint32_t row = 0; row < rows; row++) samples += RefusalSearch::is_sample(row, rows);
+    EXPECT_EQ(samples, std::min(rows, RefusalSearch::kSamples)) << rows;
+    EXPECT_TRUE(RefusalSearch::is_sample(rows - 1, rows)) << rows;
+  }
 }
 
 }  // namespace

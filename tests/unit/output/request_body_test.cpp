@@ -16,9 +16,9 @@ RequestBody made(BodyOptions options) {
 }
 
 std::string body_of(BodyOptions options, size_t at, uint32_t most,
-                    std::vector<std::string> except = {}) {
+                    const std::optional<std::string>& except = std::nullopt) {
   RequestBody body = made(std::move(options));
-  EXPECT_TRUE(body.fill(kRows, at, most, std::move(except)));
+  EXPECT_TRUE(body.fill(kRows, at, most, except));
   return body.bytes();
 }
 
@@ -58,14 +58,14 @@ TEST(RequestBody, SaysWhatItHas) {
   EXPECT_EQ(std::tuple(rest->end, rest->rows, rest->left_out), std::tuple(size_t{12}, 2u, 0u));
 }
 
-TEST(RequestBody, LeavesOutRows) {
+TEST(RequestBody, LeavesOutARow) {
   RequestBody body = made({.format = BodyFormat::kJsonArray, .batch = 9});
-  auto batch = body.fill("{1}\n{2}\n{2}\n{3}\n", 0, 9, {"{2}", "{2}", "{9}"});
+  auto batch = body.fill("{1}\n{2}\n{2}\n{3}\n", 0, 9, "{2}");
   ASSERT_TRUE(batch);
-  EXPECT_EQ(std::tuple(batch->end, batch->rows, batch->left_out), std::tuple(size_t{16}, 4u, 2u));
-  EXPECT_EQ(body.bytes(), "[{1},{3}]");
-  EXPECT_EQ(body_of({.format = BodyFormat::kJsonArray}, 0, 9, {"{1}"}), "[{2},{3}]");
-  EXPECT_EQ(body_of({.format = BodyFormat::kNdjson}, 0, 9, {"{"}), kRows) << "only a whole row";
+  EXPECT_EQ(std::tuple(batch->end, batch->rows, batch->left_out), std::tuple(size_t{16}, 4u, 1u));
+  EXPECT_EQ(body.bytes(), "[{1},{2},{3}]");
+  EXPECT_EQ(body_of({.format = BodyFormat::kJsonArray}, 0, 9, "{1}"), "[{2},{3}]");
+  EXPECT_EQ(body_of({.format = BodyFormat::kNdjson}, 0, 9, "{"), kRows) << "only a whole row";
 }
 
 TEST(RequestBody, Compresses) {
