@@ -7,6 +7,8 @@
 namespace flowmeter {
 namespace {
 
+constexpr std::string_view kStart = "Code: ", kLate = "__exception__";
+
 std::optional<int> number(std::string_view text) {
   int value = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -18,9 +20,21 @@ std::optional<int> number(std::string_view text) {
 
 std::optional<int> clickhouse_exception(std::string_view header, std::string_view body) {
   if (const auto code = number(header)) return code;
-  constexpr std::string_view kStart = "Code: ";
-  if (!body.starts_with(kStart) || body.find("DB::") == std::string_view::npos) return std::nullopt;
-  return number(body.substr(kStart.size()));
+  const std::string_view words = clickhouse_words(body);
+  return number(words.substr(std::min(words.size(), kStart.size())));
+}
+
+std::string_view clickhouse_words(std::string_view body) {
+  if (!body.starts_with(kStart)) {
+    const size_t behind = body.find(kLate);
+    if (behind == std::string_view::npos) return {};
+    body.remove_prefix(std::min(body.find(kStart, behind), body.size()));
+  }
+  return body.find("DB::") == std::string_view::npos ? std::string_view() : body;
+}
+
+bool is_of_too_many_partitions(int exception, std::string_view words) {
+  return exception == 252 && words.find("Too many partitions") != std::string_view::npos;
 }
 
 bool is_error_of_rows(int exception) {

@@ -35,8 +35,9 @@ bool distrusts_environment() {
   return ::getauxval(AT_SECURE) != 0 || ::getauxval(AT_EUID) == 0;
 }
 
-// Of an answer's body; of what it says about an error, the part that is shown.
-constexpr size_t kAnswerBytes = 4096, kShownBytes = 300;
+// Of an answer's body, the start and the end, where ClickHouse has up to 16 KiB about an exception; of
+// what it says about an error, the part that is shown.
+constexpr size_t kStartBytes = 4096, kEndBytes = 32768, kShownBytes = 300;
 
 // The first line with text, shortened and without what could control a terminal.
 std::string first_line(std::string_view text) {
@@ -112,7 +113,9 @@ void HttpTransfer::describe_body(const char* content_type, const char* content_e
 
 size_t HttpTransfer::take_body(char* data, size_t size, size_t count, void* self) {
   std::string& answer = static_cast<HttpTransfer*>(self)->answer_;
-  answer.append(data, std::min(size * count, kAnswerBytes - answer.size()));
+  answer.append(data, size * count);
+  if (answer.size() > kStartBytes + 2 * kEndBytes)
+    answer.erase(kStartBytes, answer.size() - kStartBytes - kEndBytes);
   return size * count;
 }
 
@@ -145,7 +148,7 @@ HttpTransfer::Outcome HttpTransfer::post(const std::string& body,
     if (message->msg == CURLMSG_DONE) code = message->data.result;
   Outcome outcome;
   // The status counts even if the rest of the answer did not arrive: a server that sends 2xx has
-  // the rows.
+  // the rows. (Only ClickHouse may say something else in the rest.)
   curl_.easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &outcome.status);
   if (outcome.status < 200) outcome.status = 0;
   curl_off_t retry_after = 0;
@@ -153,8 +156,9 @@ HttpTransfer::Outcome HttpTransfer::post(const std::string& body,
     outcome.retry_after_s = static_cast<double>(retry_after);
   if (outcome.status > 0) {
     outcome.reason = "HTTP " + std::to_string(outcome.status);
-    if (const std::string words = first_line(answer_); !words.empty())
-      outcome.reason += ": " + words;
+    const std::string_view exception = clickhouse_words(answer_);
+    const std::string words = first_line(exception.empty() ? answer_ : exception);
+    if (!words.empty()) outcome.reason += ": " + words;
     outcome.clickhouse_exception = clickhouse_exception(exception_code_, answer_);
   } else if (ended) {
     outcome.reason = "no answer before the run ended";

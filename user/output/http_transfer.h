@@ -48,7 +48,7 @@ class HttpTransfer {
   CURL* easy_ = nullptr;
   curl_slist* headers_ = nullptr;
   std::string authorization_;
-  std::string answer_;          // the start of its body
+  std::string answer_;          // its body, without the middle of a long one
   std::string exception_code_;  // the value of that header
   char reason_[CURL_ERROR_SIZE] = "";
 };

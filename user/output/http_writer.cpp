@@ -122,11 +122,12 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
 HttpWriter::Verdict HttpWriter::verdict_on(const HttpTransfer::Outcome& outcome) const {
   const long status = outcome.status;
   const bool compressed = body_.content_encoding()[0] != '\0';
-  if (status >= 200 && status < 300) return Verdict::kTaken;
   if (const auto exception = outcome.clickhouse_exception) {
     if (compressed && *exception == kUnknownContentEncoding) return Verdict::kNotCompressed;
+    if (is_of_too_many_partitions(*exception, outcome.reason)) return Verdict::kTooManyPartitions;
     return is_error_of_rows(*exception) ? Verdict::kRefused : Verdict::kLater;
   }
+  if (status >= 200 && status < 300) return Verdict::kTaken;
   if (status == 0 || status >= 500 || status == 429 || status == 408) return Verdict::kLater;
   if (compressed && status == kUnsupportedMediaType) return Verdict::kNotCompressed;
   if (status == kContentTooLarge) return Verdict::kTooLarge;
@@ -159,7 +160,10 @@ DeliveryWriter::Delivery HttpWriter::deliver(std::string_view text, size_t at) {
       return done;
     }
     if (verdict == Verdict::kRequestRefused) return refuse(text, at, batch, outcome.reason);
-    if (verdict == Verdict::kNotCompressed) {
+    if (verdict == Verdict::kTooManyPartitions) {
+      if (batch.rows == 1) return not_now(at, outcome);
+      search_.divide(batch.rows);
+    } else if (verdict == Verdict::kNotCompressed) {
       send_uncompressed(outcome.reason);
     } else if (verdict == Verdict::kTooLarge && batch.rows > 1) {
       batch_limit_ = batch.rows / 2;

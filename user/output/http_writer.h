@@ -33,7 +33,15 @@ class HttpWriter final : public DeliveryWriter {
                                                   const RowFormat& format, Host& host);
 
  private:
-  enum class Verdict { kTaken, kRefused, kRequestRefused, kTooLarge, kNotCompressed, kLater };
+  enum class Verdict {
+    kTaken,
+    kRefused,
+    kRequestRefused,
+    kTooLarge,
+    kTooManyPartitions,
+    kNotCompressed,
+    kLater
+  };
 
   HttpWriter(const std::string& name, const HttpOptions& options, const DeliveryOptions& delivery,
              RequestBody body, Host& host);

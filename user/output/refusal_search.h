@@ -45,6 +45,9 @@ class RefusalSearch {
     return Next::kSetAside;
   }
 
+  // So many rows are too many at once.
+  void divide(uint32_t rows) { suspects_ = rows; }
+
   // Whether this row of a request is a sample: kSamples rows, evenly spread, with the last.
   static bool is_sample(uint32_t row, uint32_t rows) {
     return (uint64_t{row} + 1) * kSamples / rows != uint64_t{row} * kSamples / rows;
@@ -55,8 +58,7 @@ class RefusalSearch {
  private:
   bool may_sample() const { return !ever_taken_ && alike_ >= kAlike; }
 
-  uint32_t suspects_ = 0;  // of so many rows, from the next one on, at least one is at fault; 0: no
-                           // search
+  uint32_t suspects_ = 0;  // so many rows, from the next one on, were refused together; 0: no search
   uint32_t alike_ = 0;     // rows that were refused alone since one was taken
   bool ever_taken_ = false;
 };

@@ -190,6 +190,30 @@ class Refusals(Http):
             self.assertEqual((done.code, done.errors), (OK, []), done.err)
             self.assertEqual(len(self.taken()), 10)
 
+    def test_a_200_with_an_exception(self):
+        """What fails after ClickHouse has sent the status: memory is tried again, a row is refused."""
+        late = b"progress\n" * 20000 + b"\r\n__exception__\r\ntag\r\nCode: 241. DB::Exception: Memory limit\r\n9 tag\r\n__exception__\r\n"
+        for answer in ((200, {}, b"Code: 241, e.displayText() = DB::Exception: Memory limit"),
+                       (200, {"X-ClickHouse-Exception-Code": "241"}), (200, {}, late)):
+            self.service.requests = []
+            self.service.plan = lambda n, answer=answer: answer if n == 1 else 200
+            done = self.send(10, spool=False)
+            self.assertEqual((done.code, done.errors, len(done.warnings)), (OK, [], 1), done.err)
+            self.assertEqual(len(self.service.requests), 2)
+        self.assertIn("HTTP 200: Code: 241. DB::Exception: Memory limit;", done.warnings[0])
+        self.refuse({1003}, (200, {}, CODE_27))
+        done = self.send(10, spool=False)
+        self.assertEqual(done.code, FAILED)
+        self.assert_account(done, rows=10, sent=9, refused=1)
+
+    def test_too_many_partitions_at_once(self):
+        """ClickHouse refuses a block with rows of too many months: fewer rows at once are taken."""
+        words = b"Code: 252. DB::Exception: Too many partitions for single INSERT block (more than 100)."
+        self.service.plan = lambda n: 200 if len(self.service.requests[n - 1].rows()) <= 100 else (500, {}, words)
+        done = self.send(1000)
+        self.assertEqual((done.code, done.errors, done.warnings), (OK, [], []), done.err)
+        self.assert_each_once(self.service, 1000)
+
     def test_long_and_strange_answers(self):
         """Shown in one line without control characters, and not read into memory."""
         self.service.plan = lambda n: (400, {}, b"\r\n\x1b[31m\xff\x00 words " + b"x" * 10_000_000)
