@@ -240,9 +240,9 @@ void DeliveryWriter::note_success(const Delivery& delivery) {
 
 void DeliveryWriter::set_aside(std::string_view rows, const std::string& words) {
   if (!spool_) return;
-  if (Status kept = spool_->keep_refused(rows, words); kept)
-    aside_ += count_rows(rows);
-  else if (std::exchange(aside_error_, kept.error().message()).empty())
+  std::string error;
+  aside_ += spool_->keep_refused(rows, words, &error);
+  if (!error.empty() && std::exchange(aside_error_, error).empty())
     host_.log_error("output " + name_ + ": refused rows are not set aside: " + aside_error_);
 }
 

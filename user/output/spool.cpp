@@ -182,30 +182,52 @@ std::string Spool::refused_path() const {
   return directory_.path_of(kRefused);
 }
 
-Status Spool::keep_refused(std::string_view rows, const std::string& words) {
+// Bytes for refused rows, when `leaving` more bytes of the first file are not needed.
+uint64_t Spool::room_for_refused(size_t leaving) const {
+  uint64_t used = bytes_ + refused_bytes_;
+  if (!files_.empty()) {
+    const File& first = files_.begin()->second;
+    used -= std::min(first.size, first.offset + leaving);
+  }
+  const uint64_t share = options_.limit_bytes / 4;
+  return std::min(share - std::min(share, refused_bytes_),
+                  options_.limit_bytes - std::min(options_.limit_bytes, used));
+}
+
+uint64_t Spool::keep_refused(std::string_view rows, const std::string& words, std::string* error) {
+  const uint64_t room = room_for_refused(rows.size());
   const std::string start = "{\"answer\":" + json_string(words) + ",\"row\":";
   std::string text;
-  for (size_t at = 0; at < rows.size();) {
+  uint64_t kept = 0;
+  for (size_t at = 0; at < rows.size(); kept++) {
     const size_t end = std::min(rows.find('\n', at), rows.size());
     const std::string_view row = rows.substr(at, end - at);
-    text += start;
-    text += row.starts_with('{') ? std::string(row) : json_string(row);
-    text += "}\n";
+    std::string object = start;
+    object += row.starts_with('{') ? std::string(row) : json_string(row);
+    object += "}\n";
+    if (text.size() + object.size() > room) {
+      *error = refused_path() + " is full (--spool-limit): remove it";
+      break;
+    }
+    text += object;
     at = end + 1;
   }
-  if (refused_bytes_ + text.size() > options_.limit_bytes / 4 ||
-      bytes_ + refused_bytes_ + text.size() > options_.limit_bytes)
-    return Error{refused_path() + " is full (--spool-limit): remove it"};
+  if (text.empty()) return 0;
   auto fd = directory_.open_file(kRefused, O_WRONLY | O_APPEND);
   const bool is_new = !fd && fd.error().os_error == ENOENT;
   if (is_new) fd = directory_.create_file(kRefused);
-  if (!fd) return fd.error();
+  if (!fd) {
+    *error = fd.error().message();
+    return 0;
+  }
   const size_t written = write_all(fd->get(), text);
   refused_bytes_ += written;
-  if (written < text.size() || (options_.sync == Sync::kBatch && ::fsync(fd->get()) != 0))
-    return Error{"cannot write " + refused_path(), errno};
-  if (is_new && options_.sync == Sync::kBatch) return directory_.sync();
-  return Done{};
+  if (written < text.size() || (options_.sync == Sync::kBatch && ::fsync(fd->get()) != 0)) {
+    *error = Error{"cannot write " + refused_path(), errno}.message();
+    return count_rows(std::string_view(text).substr(0, written));
+  }
+  if (is_new && options_.sync == Sync::kBatch) (void)directory_.sync();
+  return kept;
 }
 
 void Spool::set_aside() {

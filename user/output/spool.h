@@ -53,8 +53,10 @@ class Spool {
   // whose rows are all acknowledged is removed.
   Status acknowledge(size_t offset, uint64_t rows);
   // Adds rows that were refused to a file for people, which is not sent: objects with "answer"
-  // (these words) and "row". It has at most a quarter of the spool's room. Fails if that is used.
-  Status keep_refused(std::string_view rows, const std::string& words);
+  // (these words) and "row". It has at most a quarter of the spool's room; if that is not enough,
+  // only the first of them. Returns the number of rows added; if that is not all, *error says why.
+  // The caller acknowledges them next, so the room that they take in the first file is free.
+  uint64_t keep_refused(std::string_view rows, const std::string& words, std::string* error);
   std::string refused_path() const;
   // Renames the first file, because it cannot be read.
   void set_aside();
@@ -75,6 +77,7 @@ class Spool {
   Status find_files();
   Result<std::string> read(const std::string& name) const;
   Status write(const std::string& name, std::string_view rows) const;
+  uint64_t room_for_refused(size_t leaving) const;
   void forget_first();
   static std::string name_of(const std::pair<const uint64_t, File>& file);
 

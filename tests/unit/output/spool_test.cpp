@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "output/row_text.h"
+
 namespace flowmeter {
 namespace {
 
@@ -28,6 +30,14 @@ class SpoolTest : public ::testing::Test {
     size_t offset = 0;
     auto text = spool.first(&offset);
     return text ? text->substr(offset) : "none";
+  }
+
+  // How many rows were set aside.
+  static uint64_t keep_refused(Spool& spool, const std::string& rows, const std::string& words) {
+    std::string error;
+    const uint64_t kept = spool.keep_refused(rows, words, &error);
+    EXPECT_EQ(error.empty(), kept == count_rows(rows)) << error;
+    return kept;
   }
 
   std::string directory_;
@@ -216,13 +226,13 @@ std::string content(const std::string& path) {
 TEST_F(SpoolTest, KeepsRefusedRowsForPeople) {
   {
     const auto spool = open();
-    ASSERT_TRUE(spool->keep_refused("{\"a\":1}\n{\"a\":2}\n", "HTTP 400: \"no\""));
-    ASSERT_TRUE(spool->keep_refused("1.2.3.4,\"x\"\n", "HTTP 400"));
+    EXPECT_EQ(keep_refused(*spool, "{\"a\":1}\n{\"a\":2}\n", "HTTP 400: \"no\""), 2u);
+    EXPECT_EQ(keep_refused(*spool, "1.2.3.4,\"x\"\n", "HTTP 400"), 1u);
     EXPECT_TRUE(spool->empty());
   }
   const auto spool = open();
   EXPECT_TRUE(spool->empty()) << "they are not sent";
-  ASSERT_TRUE(spool->keep_refused("{}\n", "HTTP 422"));
+  EXPECT_EQ(keep_refused(*spool, "{}\n", "HTTP 422"), 1u);
   EXPECT_EQ(content(spool->refused_path()),
             "{\"answer\":\"HTTP 400: \\\"no\\\"\",\"row\":{\"a\":1}}\n"
             "{\"answer\":\"HTTP 400: \\\"no\\\"\",\"row\":{\"a\":2}}\n"
@@ -234,17 +244,27 @@ TEST_F(SpoolTest, KeepsRefusedRowsForPeople) {
 }
 
 TEST_F(SpoolTest, RefusedRowsTakeAQuarterAtMost) {
-  const std::string rows(100, 'x');
+  const std::string row = std::string(60, 'x') + '\n';
   for (int run = 0; run < 2; run++) {
     const auto spool = open(1000);
-    EXPECT_EQ(static_cast<bool>(spool->keep_refused(rows + "\n", "HTTP 400")), run == 0);
-    EXPECT_FALSE(spool->keep_refused(rows + '\n' + rows + "\n", "HTTP 400"));
+    EXPECT_EQ(keep_refused(*spool, row + row + row, "HTTP 400"), run == 0 ? 2u : 0u) << "what fits";
   }
   const uintmax_t used = std::filesystem::file_size(directory_ + "/refused.ndjson");
   const auto spool = open(1000);
   std::string many;
   for (int i = 0; i < 100; i++) many += "123456789\n";
   EXPECT_EQ(spool->keep(many), (1000 - used) / 10 * 10) << "of what is left";
+}
+
+TEST_F(SpoolTest, RefusedRowsOfAFullSpoolHaveRoom) {
+  std::string rows;
+  for (int i = 0; i < 20; i++) rows += std::string(99, '1') + '\n';
+  const auto spool = open(4000);
+  ASSERT_EQ(spool->keep(rows), 2000u);
+  ASSERT_EQ(spool->keep(rows), 2000u);
+  ASSERT_TRUE(spool->acknowledge(500, 5));
+  EXPECT_EQ(keep_refused(*spool, rows.substr(500, 400), "HTTP 400"), 4u);
+  ASSERT_TRUE(spool->acknowledge(900, 4));
 }
 
 }  // namespace
