@@ -49,7 +49,7 @@ enum class MetricType { kCounter, kGauge, kInfo };
   X(kUpdateAge, "flowmeter_update_age_seconds", kGauge, "seconds", "",                           \
     "Age of all these numbers, which the metering loop publishes every second.")                 \
   X(kOutputUp, "flowmeter_output_up", kGauge, "", "output",                                      \
-    "Whether the last attempt to write to this output succeeded.")                               \
+    "Whether the last attempt to write to this output succeeded, and not all rows were refused.") \
   X(kOutputRows, "flowmeter_output_rows", kCounter, "", "output, result",                        \
     "Rows of an output by what became of them: written (safe from the end of the program) or "   \
     "dropped.")                                                                                  \

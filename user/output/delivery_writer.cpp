@@ -194,6 +194,7 @@ DeliveryWriter::Delivery DeliveryWriter::attempt(std::string_view text, size_t a
   sent_ += done.taken;
   refused_ += done.refused;
   if (done.taken + done.refused > 0) {
+    refusing_ = done.taken == 0;
     note_progress();
     note_success(done);
   }
@@ -320,7 +321,7 @@ Status DeliveryWriter::result() const {
 
 void DeliveryWriter::describe(OutputAccount& account) const {
   account.delivery = {sent_, refused_, lost_, spooled_};
-  account.up = account.up && !failing_;
+  account.up = account.up && !failing_ && !refusing_;
 }
 
 }  // namespace flowmeter

@@ -103,7 +103,8 @@ class DeliveryWriter : public RowWriter {
   bool spool_is_full_ = false;  // it did not take all rows last time
   RowQueue::Time next_store_;
 
-  std::atomic<bool> failing_ = false;  // the last delivery has to be repeated
+  std::atomic<bool> failing_ = false;   // the last delivery has to be repeated
+  std::atomic<bool> refusing_ = false;  // of the last delivery no row was taken
   unsigned attempts_ = 0;
   RowQueue::Time failing_since_, next_try_;
   std::minstd_rand random_{std::random_device{}()};
