@@ -50,7 +50,7 @@ Status DeliveryWriter::open_spool(const std::string& identity, const std::string
       {.limit_bytes = uint64_t{options_.spool_limit_mib} << 20, .sync = options_.spool_sync});
   if (!spool) return spool.error();
   spool_ = std::move(*spool);
-  spooled_ = found_ = spool_->rows();
+  spooled_ = spool_->rows();
   return Done{};
 }
 
@@ -58,7 +58,7 @@ Status DeliveryWriter::resume(const LastCommit& last) {
   if (!spool_) return Done{};
   auto cut = spool_->resume(last);
   if (!cut) return cut.error();
-  spooled_ = found_ = spool_->rows();
+  spooled_ = spool_->rows();
   if (*cut > 0)
     host_.log_info("output " + name_ + ": " + of_rows(*cut, "of the spool are made again"));
   return Done{};
@@ -108,11 +108,11 @@ void DeliveryWriter::send_from_spool() {
   const uint64_t before = spool_->rows();
   spool_->set_aside();
   lost_ += before - spool_->rows();
-  take_back(leave_spool(before - spool_->rows()));
   spooled_ = spool_->rows();
 }
 
-// Sends this text of the spool's first file, from `at`, until a delivery has to wait.
+// Sends this text of the spool's first file, from `at`, until a delivery has to wait. Its rows were
+// written, here or in an earlier run, and stay so, also those that are refused now.
 void DeliveryWriter::send_first_file(std::string_view text, size_t at) {
   do {
     Delivery done{.end = at};
@@ -122,7 +122,6 @@ void DeliveryWriter::send_first_file(std::string_view text, size_t at) {
       if (done.later && done.end == at) return;
     }
     const uint64_t rows = done.taken + done.refused;
-    take_back(std::min(leave_spool(rows), done.refused));
     at = done.end;
     if (Status noted = spool_->acknowledge(at < text.size() ? at : SIZE_MAX, rows); !noted)
       host_.log_error("output " + name_ + ": " + noted.error().message() +
@@ -131,19 +130,6 @@ void DeliveryWriter::send_first_file(std::string_view text, size_t at) {
     store_when_due();
     if (done.later) return;
   } while (at < text.size() && !queue_->overdue());
-}
-
-// Returns how many of these rows are of this run: those that it found in the spool leave first.
-uint64_t DeliveryWriter::leave_spool(uint64_t rows) {
-  const uint64_t found = std::min(found_, rows);
-  found_ -= found;
-  return rows - found;
-}
-
-// Rows that were written, to the spool, are not where they should be.
-void DeliveryWriter::take_back(uint64_t rows) {
-  written_ -= rows;
-  given_up_ += rows;
 }
 
 // Sends the rows that were taken, while the spool is empty: stores them, and sends them from

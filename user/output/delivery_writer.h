@@ -75,8 +75,6 @@ class DeliveryWriter : public RowWriter {
  private:
   void send_from_spool();
   void send_first_file(std::string_view text, size_t at);
-  uint64_t leave_spool(uint64_t rows);
-  void take_back(uint64_t rows);
   void send_held();
   void send_from_memory(const Rows& rows);
   Delivery attempt(std::string_view text, size_t at);
@@ -96,7 +94,6 @@ class DeliveryWriter : public RowWriter {
   const DeliveryOptions options_;
   Host& host_;
   std::unique_ptr<Spool> spool_;
-  uint64_t found_ = 0;  // rows in the spool that are of earlier runs
   RowQueue* queue_ = nullptr;
   Rows held_;                   // taken from the queue, and not in the spool; older rows are
   bool may_store_ = true;       // no rows older than held_ are being sent from memory

@@ -70,5 +70,23 @@ TEST_F(DeliveryWriterTest, IsDownWhileAllIsRefused) {
   EXPECT_EQ(up, (std::vector<bool>{true, true, false, false, true, false}));
 }
 
+TEST_F(DeliveryWriterTest, CountsOfRowsNeverGoBack) {
+  const std::string rows = "1\n0\n0\n1\n0\n";
+  for (const std::string& spool : {std::string(), directory_}) {
+    uint64_t written = 0, dropped = 0;
+    const auto accounts = deliver(spool, rows);
+    for (const OutputAccount& account : accounts) {
+      EXPECT_GE(account.written, written);
+      EXPECT_GE(account.dropped, dropped);
+      written = account.written;
+      dropped = account.dropped;
+    }
+    EXPECT_EQ(written, spool.empty() ? 2u : 5u) << "what was in the spool was written";
+    EXPECT_EQ(written + dropped, 5u);
+    EXPECT_EQ(accounts.back().delivery->refused, 3u);
+    EXPECT_EQ(result_.error().message().find("output server: 3 rows refused (no"), 0u);
+  }
+}
+
 }  // namespace
 }  // namespace flowmeter
