@@ -111,7 +111,7 @@ Result<std::unique_ptr<HttpWriter>> HttpWriter::open(const std::string& url, Htt
   auto transfer = HttpTransfer::open(parsed->text, options);
   if (!transfer) return transfer.error();
   writer->transfer_ = std::move(*transfer);
-  writer->transfer_->describe_body(writer->body_.content_type(), writer->body_.content_encoding());
+  writer->describe_body();
   // Rows of CSV do not say which columns they have.
   const std::string identity =
       options.header.empty() ? parsed->text : parsed->text + '\n' + options.header;
@@ -144,10 +144,29 @@ HttpTransfer::Outcome HttpWriter::post(std::string_view text, size_t at, uint32_
   return transfer_->post(body_.bytes(), [this] { return keep_waiting(); });
 }
 
+// Some servers refuse what is compressed as if its rows were at fault. So until one such body was
+// taken, what is refused is sent again without compression.
+HttpTransfer::Outcome HttpWriter::post_plain_too(std::string_view text, size_t at, uint32_t most,
+                                                 RequestBody::Batch* batch) {
+  auto outcome = post(text, at, most, batch);
+  if (compression_works_ || body_.content_encoding()[0] == '\0') return outcome;
+  const Verdict verdict = verdict_on(outcome);
+  compression_works_ = verdict == Verdict::kTaken && batch->rows > batch->left_out;
+  if (verdict != Verdict::kRefused || outcome.clickhouse_exception) return outcome;
+  note_progress();
+  body_.compress(false);
+  describe_body();
+  auto plain = post(text, at, most, batch);
+  body_.compress(true);
+  describe_body();
+  if (verdict_on(plain) == Verdict::kTaken) send_uncompressed(outcome.reason);
+  return plain;
+}
+
 DeliveryWriter::Delivery HttpWriter::deliver(std::string_view text, size_t at) {
   while (true) {
     RequestBody::Batch batch{at, 0, 0};
-    const auto outcome = post(text, at, search_.limit(batch_limit_), &batch);
+    const auto outcome = post_plain_too(text, at, search_.limit(batch_limit_), &batch);
     Delivery done{
         .end = batch.end, .reason = outcome.reason, .retry_after_s = outcome.retry_after_s};
     const Verdict verdict = verdict_on(outcome);
@@ -192,7 +211,7 @@ std::optional<DeliveryWriter::Delivery> HttpWriter::try_samples(std::string_view
   for (size_t start = at, row = 0; start < batch.end; row++) {
     RequestBody::Batch one{text.find('\n', start) + 1, 0, 0};
     if (RefusalSearch::is_sample(static_cast<uint32_t>(row), batch.rows)) {
-      const auto outcome = post(text, start, 1, &one);
+      const auto outcome = post_plain_too(text, start, 1, &one);
       const Verdict verdict = verdict_on(outcome);
       if (verdict == Verdict::kTaken) {
         taken_early_ = text.substr(start, one.end - 1 - start);
@@ -235,7 +254,11 @@ DeliveryWriter::Delivery HttpWriter::not_now(size_t at, const HttpTransfer::Outc
 
 void HttpWriter::send_uncompressed(const std::string& reason) {
   host().log_warning("output " + name() + ": " + reason + "; sending without compression");
-  body_.stop_compressing();
+  body_.compress(false);
+  describe_body();
+}
+
+void HttpWriter::describe_body() {
   transfer_->describe_body(body_.content_type(), body_.content_encoding());
 }
 

@@ -48,6 +48,8 @@ class HttpWriter final : public DeliveryWriter {
   Delivery deliver(std::string_view text, size_t at) override;
   HttpTransfer::Outcome post(std::string_view text, size_t at, uint32_t most,
                              RequestBody::Batch* batch);
+  HttpTransfer::Outcome post_plain_too(std::string_view text, size_t at, uint32_t most,
+                                       RequestBody::Batch* batch);
   Verdict verdict_on(const HttpTransfer::Outcome& outcome) const;
   std::optional<Delivery> try_samples(std::string_view text, size_t at,
                                       const RequestBody::Batch& batch);
@@ -55,10 +57,12 @@ class HttpWriter final : public DeliveryWriter {
                   const std::string& reason);
   static Delivery not_now(size_t at, const HttpTransfer::Outcome& outcome);
   void send_uncompressed(const std::string& reason);
+  void describe_body();
 
   uint32_t batch_limit_;  // most rows of a request; less if the server refuses that as too large
   std::unique_ptr<HttpTransfer> transfer_;
   RequestBody body_;
+  bool compression_works_ = false;  // the server has taken a compressed body
   RefusalSearch search_;
   // A sample (RefusalSearch) that was taken before the rows before it. It is the only one, as no
   // samples are tried after that.

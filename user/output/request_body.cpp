@@ -34,7 +34,7 @@ const char* RequestBody::content_type() const {
 }
 
 const char* RequestBody::content_encoding() const {
-  if (!compressor_) return "";
+  if (!compresses_) return "";
   return options_.encoding == BodyEncoding::kGzip ? "gzip" : "zstd";
 }
 
@@ -57,7 +57,7 @@ Result<RequestBody::Batch> RequestBody::fill(std::string_view text, size_t at, u
     first = false;
   }
   plain_ += is_array() ? "]" : lines ? "\n" : "";
-  if (!compressor_) return batch;
+  if (!compresses_) return batch;
   packed_.clear();
   if (Status packed = compressor_->add(plain_, &packed_); !packed) return packed.error();
   if (Status packed = compressor_->end_frame(&packed_); !packed) return packed.error();

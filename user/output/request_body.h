@@ -42,21 +42,22 @@ class RequestBody {
   // line feed, is left out.
   Result<Batch> fill(std::string_view text, size_t at, uint32_t most,
                      const std::optional<std::string>& except = std::nullopt);
-  const std::string& bytes() const { return compressor_ ? packed_ : plain_; }
+  const std::string& bytes() const { return compresses_ ? packed_ : plain_; }
 
   const char* content_type() const;
   // The value of the header Content-Encoding; "": there is none.
   const char* content_encoding() const;
   // From the next fill() on.
-  void stop_compressing() { compressor_.reset(); }
+  void compress(bool on) { compresses_ = on && compressor_; }
 
  private:
   RequestBody(BodyOptions options, std::unique_ptr<Compressor> compressor)
-      : options_(std::move(options)), compressor_(std::move(compressor)) {}
+      : options_(std::move(options)), compressor_(std::move(compressor)), compresses_(compressor_) {}
   bool is_array() const;
 
   BodyOptions options_;
   std::unique_ptr<Compressor> compressor_;  // null: none
+  bool compresses_;
   std::string plain_, packed_;
 };
 

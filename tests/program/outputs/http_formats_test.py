@@ -55,8 +55,8 @@ class Formats(Http):
             self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
 
     def test_a_server_without_compression(self):
-        """Told by 415, or by ClickHouse 18.16: the rest of the run is sent as it is, and nothing is lost."""
-        for refusal in (415, (500, {}, b"Code: 89, e.displayText() = DB::Exception: Unknown Content-Encoding")):
+        """Told by 415, 400, or by ClickHouse 18.16: the rest of the run is sent as it is, and nothing is lost."""
+        for refusal in (415, (400, {}, b"not JSON"), (500, {}, b"Code: 89, e.displayText() = DB::Exception: Unknown Content-Encoding")):
             with self.subTest(refusal):
                 service = Service(self)
                 service.plan = lambda n, service=service, refusal=refusal: \
@@ -122,6 +122,27 @@ class Refusals(Http):
                 self.assertEqual({answer for answer, _ in aside}, {"HTTP 400: no such port"})
                 ports = [int(row.split(",")[2]) if name == "csv" else row["src_port"] for _, row in aside]
                 self.assertEqual(ports, sorted(bad))
+
+    def test_compressed_rows_at_fault(self):
+        """Until the server has taken something compressed, a refused request is sent without compression, too."""
+        for bad in ({1000}, {1999}, {1000, 1500, 1501, 1999}):
+            with self.subTest(bad):
+                self.service.requests, self.service.acknowledged = [], []
+                self.refuse(bad)
+                done = self.send(1000, "--url-compress", "gzip", batch=100, spool=False)
+                self.assertEqual((done.code, len(done.errors)), (FAILED, 1), done.err)
+                self.assert_account(done, rows=1000, sent=1000 - len(bad), refused=len(bad))
+                self.assertEqual(self.taken(), [port for port in range(1000, 2000) if port not in bad])
+                self.assertEqual(self.service.requests[-1].headers.get("Content-Encoding"), "gzip")
+        # Rows at fault do not hide that it knows no compression.
+        self.service.requests, self.service.acknowledged = [], []
+        def plan(n):
+            request = self.service.requests[n - 1]
+            return 400 if "Content-Encoding" in request.headers or 1003 in self.ports(request.rows()) else 200
+        self.service.plan = plan
+        done = self.send(1000, "--url-compress", "gzip", batch=100, spool=False)
+        self.assert_account(done, rows=1000, sent=999, refused=1)
+        self.assertTrue(any("without compression" in each for each in done.warnings), done.err)
 
     def test_without_a_spool(self):
         self.refuse({1003})

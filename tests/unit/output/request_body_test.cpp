@@ -79,10 +79,12 @@ TEST(RequestBody, Compresses) {
     EXPECT_EQ(text, kRows);
   }
   EXPECT_STREQ(body.content_encoding(), "zstd");
-  body.stop_compressing();
+  body.compress(false);
   EXPECT_STREQ(body.content_encoding(), "");
   ASSERT_TRUE(body.fill(kRows, 0, 9));
   EXPECT_EQ(body.bytes(), kRows);
+  body.compress(true);
+  EXPECT_STREQ(body.content_encoding(), "zstd");
   EXPECT_STREQ(made({.encoding = BodyEncoding::kGzip}).content_encoding(), "gzip");
 }
 
