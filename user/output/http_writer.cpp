@@ -178,6 +178,8 @@ DeliveryWriter::Delivery HttpWriter::deliver(std::string_view text, size_t at) {
       done.taken = batch.rows;
       return done;
     }
+    // That says nothing about the rows. A spool keeps them until somebody has corrected the cause.
+    if (verdict == Verdict::kRequestRefused && spool()) return not_now(at, outcome);
     if (verdict == Verdict::kRequestRefused) return refuse(text, at, batch, outcome.reason);
     if (verdict == Verdict::kTooManyPartitions) {
       if (batch.rows == 1) return not_now(at, outcome);

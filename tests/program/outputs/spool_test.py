@@ -75,6 +75,21 @@ class Spool(SpoolCase):
                          [6, 6, 0, 7, 3, 0], done.err)
         self.assertEqual([os.path.basename(path) for path in self.files()], ["refused.ndjson"])
 
+    def test_refusals_of_the_request_are_no_refusals_of_rows(self):
+        """A wrong token, or a redirect: told once, the rows wait, and the next run sends them."""
+        service = Service(self)
+        for first, status in ((1000, 401), (1010, 403), (1020, 404), (1030, 405), (1040, 301), (1050, 307)):
+            service.plan = lambda n, status=status: status
+            done = self.send(service, self.flows("x.pcap", 10, first), "--url-batch", "100", "--drain", "2")
+            self.assertEqual((done.code, done.errors, len(done.warnings)), (OK, [], 2), done.err)
+            self.assertIn(f"HTTP {status}: ok; trying again", done.warnings[0])
+            self.assert_account(done, rows=10, written=10, spooled=first - 990, sent=0)
+        service.plan = lambda n: 200
+        done = self.send(service, self.flows("x.pcap", 10, 1060), "--url-batch", "100")
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        self.assert_each_once(service, 70)
+        self.assertEqual(self.files(), [])
+
     def test_recovery_within_a_run(self):
         """Fails again and again while more rows come than the queue holds: all arrive, in order."""
         service = Service(self, lambda n: 503 if n in (2, 3, 6) else CUT if n == 9 else 200)
