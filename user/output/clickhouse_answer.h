@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What an answer of ClickHouse says about the rows. Its HTTP status does not: before version 20 a
-// row that cannot be parsed is a 500, a table that does not exist yet is a 404, and what fails after
-// the status was sent is a 200.
+// row that cannot be parsed is a 500, a table that does not exist yet is a 404, and what fails
+// after the status was sent is a 200.
 #pragma once
 
 #include <optional>
@@ -21,8 +21,8 @@ std::string_view clickhouse_words(std::string_view body);
 // or somebody corrects their cause: too many parts, no memory, no such table, no right to insert.
 bool is_error_of_rows(int exception);
 
-// Whether fewer rows at once could be stored: theirs are of too many months. Too many parts have the
-// same number, and are a matter of time.
+// Whether fewer rows at once could be stored: theirs are of too many months. Too many parts have
+// the same number, and are a matter of time.
 bool is_of_too_many_partitions(int exception, std::string_view words);
 
 // The server does not know this Content-Encoding.

@@ -35,8 +35,8 @@ bool distrusts_environment() {
   return ::getauxval(AT_SECURE) != 0 || ::getauxval(AT_EUID) == 0;
 }
 
-// Of an answer's body, the start and the end, where ClickHouse has up to 16 KiB about an exception; of
-// what it says about an error, the part that is shown.
+// Of an answer's body, the start and the end, where ClickHouse has up to 16 KiB about an exception;
+// of what it says about an error, the part that is shown.
 constexpr size_t kStartBytes = 4096, kEndBytes = 32768, kShownBytes = 300;
 
 // The first line with text, shortened and without what could control a terminal.

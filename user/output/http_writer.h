@@ -3,8 +3,8 @@
 // is persistent and requests are sent one after another, so rows arrive in order. A 2xx answer
 // acknowledges them. After no answer, 408, 429 or 5xx they are sent again, also after the time in
 // Retry-After. Any other answer is a refusal that another attempt would not change: of several
-// rows, those at fault are found and set aside. What is about the request, not its rows, is final only
-// without a spool. What ClickHouse says decides instead of its status.
+// rows, those at fault are found and set aside. What is about the request, not its rows, is final
+// only without a spool. What ClickHouse says decides instead of its status.
 #pragma once
 
 #include <memory>

@@ -58,8 +58,9 @@ class RefusalSearch {
  private:
   bool may_sample() const { return !ever_taken_ && alike_ >= kAlike; }
 
-  uint32_t suspects_ = 0;  // so many rows, from the next one on, were refused together; 0: no search
-  uint32_t alike_ = 0;     // rows that were refused alone since one was taken
+  uint32_t suspects_ =
+      0;                // so many rows, from the next one on, were refused together; 0: no search
+  uint32_t alike_ = 0;  // rows that were refused alone since one was taken
   bool ever_taken_ = false;
 };
 

@@ -38,8 +38,8 @@ class RequestBody {
     uint32_t rows;
     uint32_t left_out;  // of them, not in the body
   };
-  // Makes it from the rows at `at`, at most so many. One row that is equal to `except`, which has no
-  // line feed, is left out.
+  // Makes it from the rows at `at`, at most so many. One row that is equal to `except`, which has
+  // no line feed, is left out.
   Result<Batch> fill(std::string_view text, size_t at, uint32_t most,
                      const std::optional<std::string>& except = std::nullopt);
   const std::string& bytes() const { return compresses_ ? packed_ : plain_; }
@@ -52,7 +52,9 @@ class RequestBody {
 
  private:
   RequestBody(BodyOptions options, std::unique_ptr<Compressor> compressor)
-      : options_(std::move(options)), compressor_(std::move(compressor)), compresses_(compressor_) {}
+      : options_(std::move(options)),
+        compressor_(std::move(compressor)),
+        compresses_(compressor_) {}
   bool is_array() const;
 
   BodyOptions options_;

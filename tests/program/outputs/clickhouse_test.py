@@ -89,6 +89,19 @@ class Rows(ClickHouse):
         self.assertEqual(self.server.rows("SELECT meter_id, count(), uniqExact(flow_id) FROM flows GROUP BY meter_id ORDER BY meter_id"),
                          [[f"m{n}", "300", "300"] for n in range(3)])
 
+    def test_csv_as_the_guide_has_it(self):
+        """In the order of the table, for every feature set and its format of times."""
+        extra = "interface,direction,end_reason,pkts_without_timing,timing_estimated,evictions,meter_id,flow_id,flow_key,community_id"
+        for features in ("cic82", "netflowmeter114", "realtime97"):
+            with self.subTest(features):
+                self.server.run(ddl(features, "--table", features))
+                done = self.send(self.flows("x.pcap", 30), "--features", features, "--url-format", "csv", "--url-batch", "100",
+                                 "--time-format", "python", "--label", "TEXT", "--extra", extra,
+                                 insert=f"INSERT INTO {features} FORMAT CSVWithNames")
+                self.assertEqual((done.code, done.errors), (OK, []), done.err)
+                self.assertEqual(self.server.rows(f"SELECT count(), uniqExact(flow_id), any(label), min(time) FROM {features}"),
+                                 [["30", "30", "TEXT", "1970-01-01 00:00:01"]])
+
     def test_zstd_is_not_known_to_this_version(self):
         self.server.run(ddl())
         done = self.send(self.flows("x.pcap", 300), *RECIPE, "--url-compress", "zstd")

@@ -20,7 +20,10 @@ TEST(ClickhouseAnswer, FindsTheException) {
       {"", "Code: -1. DB::Exception", std::nullopt},
       {"", "Code: 99999999999. DB::Exception", std::nullopt},
       {"", "<html>Code: 27. DB::Exception", std::nullopt},
-      {"", "\r\n__exception__\r\ntag\r\nCode: 241. DB::Exception: Memory limit\r\n9 tag\r\n__exception__", 241},
+      {"",
+       "\r\n__exception__\r\ntag\r\nCode: 241. DB::Exception: Memory limit\r\n9 "
+       "tag\r\n__exception__",
+       241},
       {"", "__exception__ without a code, DB::", std::nullopt},
       {"", "Code: 5. DB::Exception behind text", 5},
       {"", "text before Code: 5. DB::Exception", std::nullopt},
@@ -32,7 +35,8 @@ TEST(ClickhouseAnswer, FindsTheException) {
 
 TEST(ClickhouseAnswer, TellsTooManyPartitionsFromTooManyParts) {
   EXPECT_TRUE(is_of_too_many_partitions(
-      252, "Code: 252. DB::Exception: Too many partitions for single INSERT block (more than 100)"));
+      252,
+      "Code: 252. DB::Exception: Too many partitions for single INSERT block (more than 100)"));
   EXPECT_FALSE(is_of_too_many_partitions(252, "Code: 252. DB::Exception: Too many parts (300)"));
   EXPECT_FALSE(is_of_too_many_partitions(27, "Too many partitions"));
 }
