@@ -55,8 +55,8 @@ enum class MetricType { kCounter, kGauge, kInfo };
     "Rows of an output by what became of them: written (safe from the end of the program) or "   \
     "dropped.")                                                                                  \
   X(kOutputDelivered, "flowmeter_output_delivered_rows", kCounter, "", "output, result",         \
-    "Rows of an output that is a server: sent (acknowledged), refused or lost. The last two are "\
-    "dropped, or were written to the spool before.")                                             \
+    "Rows of an output that is a server: sent (acknowledged), refused or lost. The last two "    \
+    "are dropped, or were written to the spool before.")                                         \
   X(kOutputWaiting, "flowmeter_output_waiting_rows", kGauge, "", "output",                       \
     "Rows in memory that are neither written nor dropped.")                                      \
   X(kOutputQueue, "flowmeter_output_queue_bytes", kGauge, "bytes", "output",                     \
