@@ -220,7 +220,9 @@ std::optional<DeliveryWriter::Delivery> HttpWriter::try_samples(std::string_view
         search_.note_sample_taken();
         return std::nullopt;
       }
-      if (verdict != Verdict::kRefused) return not_now(at, outcome);
+      if (verdict == Verdict::kLater) return not_now(at, outcome);
+      // Says nothing about the others, and will be decided when it is its turn.
+      if (verdict != Verdict::kRefused && verdict != Verdict::kTooLarge) return std::nullopt;
       reason = outcome.reason;
       note_progress();
     }
