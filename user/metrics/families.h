@@ -20,7 +20,8 @@ enum class MetricType { kCounter, kGauge, kInfo };
   X(kInterfacePackets, "flowmeter_interface_packets", kCounter, "", "interface, hook, class",    \
     "Packets by interface. Those of interfaces beyond --metrics-interfaces are in (other).")     \
   X(kGonePackets, "flowmeter_gone_interface_packets", kCounter, "", "hook, class",               \
-    "Packets of interfaces that had a series and are not metered any more.")                     \
+    "Packets of interfaces that had a series and are not metered any more. With --pin also what" \
+    " (other) had when the program started.")                                                    \
   X(kUncertainPackets, "flowmeter_uncertain_packets", kCounter, "", "",                          \
     "Packets seen merged by a device, so that their number on the wire is a guess.")             \
   X(kRowPackets, "flowmeter_row_packets", kCounter, "", "",                                      \

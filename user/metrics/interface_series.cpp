@@ -36,10 +36,12 @@ bool has_restarted(const HookCounters& last, const HookCounters& now) {
 }  // namespace
 
 void InterfaceSeries::forget(std::map<unsigned, Known>::iterator known) {
-  if (known->second.has_series)
+  if (known->second.has_series) {
     series_--;
-  else
+  } else {
+    subtract(known->second.last, known->second.before);
     add(other_gone_, known->second.last);
+  }
   known_.erase(known);
 }
 
@@ -55,7 +57,7 @@ void InterfaceSeries::update(const std::vector<Interface>& now, const HookCounte
     known = next;
   }
   std::map<std::string, HookCounters> series;  // two interfaces may have one printable name
-  HookCounters other = other_gone_;
+  HookCounters other = other_gone_, before{};
   for (const auto& [index, interface] : present) {
     const auto [known, is_new] = known_.try_emplace(index);
     if (is_new && series_ < limit_) {
@@ -63,15 +65,23 @@ void InterfaceSeries::update(const std::vector<Interface>& now, const HookCounte
       series_++;
     }
     known->second.last = interface->hooks;
-    const bool own = known->second.has_series;
-    add(own ? series[interface->name] : other, interface->hooks);
-    has_other_ = has_other_ || !own;
+    if (known->second.has_series) {
+      add(series[interface->name], interface->hooks);
+      continue;
+    }
+    if (is_first_) known->second.before = interface->hooks;
+    add(other, interface->hooks);
+    add(before, known->second.before);
+    has_other_ = true;
   }
+  is_first_ = false;
+  subtract(other, before);
   if (has_other_) add(series[kOther], other);
   snapshot.interfaces.clear();
   for (const auto& [name, hooks] : series) snapshot.interfaces.push_back({name, hooks});
   snapshot.interface_count = now.size();
   snapshot.gone = departed;
+  add(snapshot.gone, before);
   subtract(snapshot.gone, other_gone_);
 }
 

@@ -275,6 +275,26 @@ class Restarts(restart_cases.Pinned, metrics_cases.Metered):
         self.assertGreaterEqual(after.of("flowmeter_row_packets_total"), 5)
         self.assertEqual(second.stop().code, 0)
 
+    def test_other_begins_at_zero(self):
+        """It has what the interfaces without a series add from now on; the law (scrape) holds all the time."""
+        options = ("--metrics", self.socket, "--metrics-interfaces", "0")
+
+        def other():
+            return self.scrape().of("flowmeter_interface_packets_total", interface="(other)")
+
+        first = self.pinned("first", *options).wait_attached()
+        self.wait_ready(first)
+        self.send(self.pair.a, 100)
+        meter.wait_for("they are shown", lambda: other() >= 100)
+        self.stop(first)
+        second = self.pinned("second", *options, "--unpin").wait_attached()
+        self.wait_ready(second)
+        self.assertLess(other(), 100)
+        self.assertGreaterEqual(self.scrape().of("flowmeter_gone_interface_packets_total"), 100)
+        self.send(self.pair.a, 5)
+        meter.wait_for("they are shown", lambda: other() >= 5)
+        self.assertEqual(second.stop().code, 0)
+
 
 class Refused(live_cases.Live):
     def test_addresses_and_combinations(self):
