@@ -60,13 +60,19 @@ void put_packets(MetricsText& text, const MetricsSnapshot& now) {
   text.one(Metric::kUncertainPackets, all.uncertain);
 }
 
-void put_flows(MetricsText& text, const MetricsSnapshot& now) {
+void put_row_packets(MetricsText& text, const MetricsSnapshot& now) {
   text.one(Metric::kRowPackets, now.row_packets);
   text.one(Metric::kOpenFlowPackets, now.open_flow_packets);
+}
+
+void put_losses(MetricsText& text, const MetricsSnapshot& now) {
   text.one(Metric::kUncountedPackets, now.kernel.uncounted);
   text.one(Metric::kEventsLost, now.kernel.events_lost);
   text.one(Metric::kPayloadsLost, now.kernel.payload_lost);
   text.one(Metric::kHandoverPackets, now.kernel.handover_packets);
+}
+
+void put_flows(MetricsText& text, const MetricsSnapshot& now) {
   text.one(Metric::kUntimedPackets, now.untimed_packets);
   text.begin(Metric::kFlowsEnded);
   for (size_t i = 0; i < FM_END_COUNT; i++)
@@ -74,8 +80,6 @@ void put_flows(MetricsText& text, const MetricsSnapshot& now) {
   text.one(Metric::kFlowsEvicted, now.flows_evicted);
   text.one(Metric::kOpenFlows, now.open_flows);
   text.one(Metric::kFlowLimit, now.flow_limit);
-  text.one(Metric::kInterfaces, now.interface_count);
-  text.one(Metric::kDrainLag, seconds(now.drain_lag_ns));
 }
 
 // The names of the outputs as labels: valid UTF-8, and no two alike.
@@ -147,6 +151,7 @@ std::string MetricsSnapshot::unready() const {
   if (state == State::kEnding) return "ending: writing the open flows";
   for (const OutputAccount& output : outputs)
     if (!output.up) return "output " + printable(output.name, '_') + " is down";
+  if (state == State::kResuming) return "taking over the flows of an earlier run";
   return "";
 }
 
@@ -155,9 +160,15 @@ std::string metrics_text(const MetricsSnapshot& snapshot, const ProcessMetrics& 
   MetricsText text(format);
   text.begin(Metric::kBuild);
   text.add(uint64_t{1}, {{"version", FLOWMETER_VERSION}});
-  if (snapshot.state != MetricsSnapshot::State::kStarting) {
+  using State = MetricsSnapshot::State;
+  if (snapshot.state != State::kStarting) {
+    const bool has_flows = snapshot.state != State::kResuming;
     put_packets(text, snapshot);
-    put_flows(text, snapshot);
+    if (has_flows) put_row_packets(text, snapshot);
+    put_losses(text, snapshot);
+    if (has_flows) put_flows(text, snapshot);
+    text.one(Metric::kInterfaces, snapshot.interface_count);
+    text.one(Metric::kDrainLag, seconds(snapshot.drain_lag_ns));
     text.one(Metric::kUpdateAge, seconds(now_ns - std::min(now_ns, snapshot.made_ns)));
     put_outputs(text, snapshot);
     put_programs(text, snapshot);

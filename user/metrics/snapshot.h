@@ -18,7 +18,9 @@ namespace flowmeter {
 using HookCounters = std::array<fm_hook_counters, FM_HOOK_COUNT>;
 
 struct MetricsSnapshot {
-  enum class State { kStarting, kMetering, kEnding };
+  // Starting: there are no numbers yet. Resuming: the flows of a killed daemon are being taken
+  // over, so it is not known yet which of its packets are in rows, and which in open flows.
+  enum class State { kStarting, kResuming, kMetering, kEnding };
   struct Interface {
     std::string name;
     HookCounters hooks{};

@@ -253,6 +253,7 @@ class LiveRun final : public Unfinished {
   }
 
   size_t drain(uint64_t until_ns = monotonic_ns()) {
+    show_resuming();
     // The kernel counts on, and its records wait.
     if (!resuming_ && !commits_.have_room()) return 0;
     const size_t drained = datapath_->drain(until_ns, config_.batch);
@@ -395,8 +396,9 @@ class LiveRun final : public Unfinished {
     for (size_t i = 0; i < requests_.size();) {
       const size_t size = std::min(datapath_->answers_possible(), requests_.size() - i);
       if (size == 0) {
-        auto released = commits_.settle(ends_ || resuming_ ? commits_.patience_ns()
-                                                           : RowCommits::kLongestWaitNs);
+        auto released = commits_.settle(
+            ends_ || resuming_ ? commits_.patience_ns() : RowCommits::kLongestWaitNs,
+            [this] { show_resuming(); });
         if (!released) return released.error();
         if (!*released) return Done{};
         continue;
@@ -407,6 +409,15 @@ class LiveRun final : public Unfinished {
       if (Status drained = drain_all(); !drained) return drained;
     }
     return Done{};
+  }
+
+  // Taking over the flows of a killed daemon can last as long as an output is down.
+  void show_resuming() {
+    if (!resuming_ || !metrics_) return;
+    const uint64_t now = monotonic_ns();
+    if (now < next_shown_) return;
+    next_shown_ = now + FM_SECOND_NS;
+    show_metrics(MetricsSnapshot::State::kResuming);
   }
 
   bool enough_packets() const {
@@ -429,6 +440,7 @@ class LiveRun final : public Unfinished {
   uint64_t lost_seen_ = 0;
   uint64_t next_search_ = 0;
   uint64_t next_states_ = 0;
+  uint64_t next_shown_ = 0;
 };
 
 // Meters until the run has to stop. Returns whether everything succeeded.

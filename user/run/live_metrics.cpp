@@ -86,8 +86,10 @@ void LiveMetrics::publish(const LiveReport& run, const RecordSink& sink,
   MetricsSnapshot& now = *snapshot;
   now.state = state;
   const LiveFlows& flows = run.flows;
-  now.row_packets = run.rows_before + flows.packets_written();
-  now.open_flow_packets = flows.open_packets();
+  if (state != MetricsSnapshot::State::kResuming) {
+    now.row_packets = run.rows_before + flows.packets_written();
+    now.open_flow_packets = flows.open_packets();
+  }
   now.untimed_packets = flows.packets_without_timing();
   now.flows_ended = flows.flows_by_end();
   now.flows_evicted = flows.evicted();

@@ -109,7 +109,7 @@ uint64_t RowCommits::patience_ns() const {
   return static_cast<uint64_t>(config_.outputs.drain_s * FM_SECOND_NS);
 }
 
-Result<bool> RowCommits::settle(uint64_t longest_ns) {
+Result<bool> RowCommits::settle(uint64_t longest_ns, const std::function<void()>& meanwhile) {
   constexpr timespec kPause{0, 1'000'000};
   const uint64_t until = monotonic_ns() + longest_ns;
   // The first commit may be one that was under way; the next one has the rest.
@@ -118,6 +118,7 @@ Result<bool> RowCommits::settle(uint64_t longest_ns) {
     if (kept_ && output_failed_) return false;
     if (!marked_) return true;
     if (!have_room() || monotonic_ns() >= until) return false;
+    meanwhile();
     ::nanosleep(&kPause, nullptr);
   }
 }

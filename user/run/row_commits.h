@@ -11,6 +11,7 @@
 // So the owner of a flow's row is decided here: the row is of the daemon that commits it.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "base/host.h"
@@ -37,8 +38,10 @@ class RowCommits {
   Status commit();
   // The longest wait for an output during the run. The streams hold what comes meanwhile.
   static constexpr uint64_t kLongestWaitNs = FM_SECOND_NS / 4;
-  // Waits until all rows so far are committed; returns whether they are.
-  Result<bool> settle(uint64_t longest_ns);
+  // Waits until all rows so far are committed; returns whether they are. meanwhile: called again
+  // and again.
+  Result<bool> settle(
+      uint64_t longest_ns, const std::function<void()>& meanwhile = [] {});
   // The same, for the time that a slow output has at the end.
   Status commit_all();
   uint64_t patience_ns() const;

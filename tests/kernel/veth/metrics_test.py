@@ -6,6 +6,7 @@ import pwd
 import re
 import signal
 import socket
+import time
 
 import http_server
 import interface_cases
@@ -294,6 +295,50 @@ class Restarts(restart_cases.Pinned, metrics_cases.Metered):
         self.send(self.pair.a, 5)
         meter.wait_for("they are shown", lambda: other() >= 5)
         self.assertEqual(second.stop().code, 0)
+
+
+    def test_the_next_one_waits_for_a_full_disk(self):
+        """It is killed while its disk is full. The next one has to take over more than there is room for, so it waits for the
+        disk; its metrics say so."""
+        disk = self.path("disk")
+        os.mkdir(disk)
+        namespaces.run("mount", "-t", "tmpfs", "-o", "size=2m", "none", disk)
+        self.addCleanup(namespaces.run, "umount", "-l", disk)
+        output = disk + "/flows.csv"
+        options = ("-c", output, "--metrics", self.socket, "--idle-timeout", "1", "--event-memory", "1", "--max-flows", "20000",
+                   "--drain", "100", "--unpin")
+        first = self.pinned("first", *options).wait_attached()
+        self.wait_ready(first)
+        with self.pair.a.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            for port in range(1024, 30000):
+                s.sendto(b"x", (B4, port))
+                if port % 100 == 0:
+                    time.sleep(0.01)
+        meter.wait_for("the disk is full", lambda: self.ready() == (503, f"output {output} is down\n"))
+        before = self.scrape()
+        self.kill(first)
+        second = self.pinned("second", *options)
+        meter.wait_for("it says what it waits for", lambda: self.answers() and self.ready() == (503, f"output {output} is down\n"))
+        found = metrics.scrape(self.socket)
+        names = {name for name, _ in found.values}
+        self.assertNotIn("flowmeter_open_flows", names, "it has not taken over the flows")
+        self.assertGreaterEqual(found.of("flowmeter_packets_total"), before.of("flowmeter_packets_total"))
+        self.assertEqual(found.of("flowmeter_packets_total"), found.of("flowmeter_seen_packets_total"))
+        self.assertEqual(found.of("flowmeter_output_up", output=output), 0)
+        self.assertLess(found.of("flowmeter_update_age_seconds"), 15)
+        self.assertEqual(self.ready("/healthz"), (200, "ok\n"))
+        namespaces.run("mount", "-o", "remount,size=100m", disk)
+        self.wait_ready(second)
+        self.scrape()
+        done = second.stop()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        meter.assert_balanced(self, done.account)
+
+    def answers(self):
+        try:
+            return self.ready()
+        except OSError:
+            return None
 
 
 class Refused(live_cases.Live):

@@ -77,14 +77,36 @@ TEST(MetricsSnapshot, IsReadyWhileItMetersAndAllOutputsAreUp) {
   MetricsSnapshot snapshot;
   EXPECT_EQ(snapshot.unready(), "starting");
   EXPECT_EQ(text(snapshot).find("flowmeter_packets"), std::string::npos) << "nothing is known yet";
-  snapshot.state = State::kMetering;
   snapshot.outputs.resize(2);
+  snapshot.state = State::kResuming;
+  EXPECT_EQ(snapshot.unready(), "taking over the flows of an earlier run");
+  snapshot.state = State::kMetering;
   EXPECT_EQ(snapshot.unready(), "");
   snapshot.outputs[1].name = "/x";
   snapshot.outputs[1].up = false;
   EXPECT_EQ(snapshot.unready(), "output /x is down");
+  snapshot.state = State::kResuming;
+  EXPECT_EQ(snapshot.unready(), "output /x is down") << "which resuming waits for";
   snapshot.state = State::kEnding;
   EXPECT_EQ(snapshot.unready(), "ending: writing the open flows");
+}
+
+TEST(MetricsSnapshot, WhatIsOfFlowsIsNotKnownWhileTheyAreTakenOver) {
+  MetricsSnapshot snapshot;
+  snapshot.state = State::kResuming;
+  snapshot.gone[FM_HOOK_INGRESS].by_class[FM_METERED] = 4;
+  snapshot.kernel.handover_packets = 5;
+  snapshot.outputs.resize(1);
+  snapshot.outputs[0].name = "/x";
+  snapshot.outputs[0].up = false;
+  const std::string all = text(snapshot);
+  EXPECT_TRUE(shows(all, "flowmeter_packets_total{class=\"metered\"} 4"));
+  EXPECT_TRUE(shows(all, "flowmeter_handover_lost_packets_total 5"));
+  EXPECT_TRUE(shows(all, "flowmeter_update_age_seconds 0.25"));
+  EXPECT_TRUE(shows(all, "flowmeter_output_up{output=\"/x\"} 0"));
+  for (const char* name : {"flowmeter_row_packets", "flowmeter_open_flow", "flowmeter_flows_ended",
+                           "flowmeter_untimed_packets"})
+    EXPECT_EQ(all.find(name), std::string::npos) << name;
 }
 
 }  // namespace
