@@ -38,8 +38,7 @@ int bind_tcp(const UniqueFd& socket, const addrinfo& where) {
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (where.ai_family == AF_INET6)  // "::" is also all IPv4 addresses
     ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-  if (::bind(socket.get(), where.ai_addr, where.ai_addrlen) != 0) return errno;
-  return ::listen(socket.get(), kBacklog) == 0 ? 0 : errno;
+  return ::bind(socket.get(), where.ai_addr, where.ai_addrlen) == 0 ? 0 : errno;
 }
 
 sockaddr_un unix_address(const std::string& path) {
@@ -70,13 +69,13 @@ Status remove_stale(const std::string& path) {
 
 Result<MetricsListener> MetricsListener::open(const MetricsAddress& address) {
   MetricsListener listener;
-  Status listens =
-      address.path.empty() ? listener.listen_tcp(address) : listener.listen_unix(address.path);
-  if (!listens) return listens.error();
+  Status bound =
+      address.path.empty() ? listener.bind_port(address) : listener.bind_path(address.path);
+  if (!bound) return bound.error();
   return listener;
 }
 
-Status MetricsListener::listen_tcp(const MetricsAddress& address) {
+Status MetricsListener::bind_port(const MetricsAddress& address) {
   // All addresses: those of IPv4 only where there is no IPv6.
   int os_error = EAFNOSUPPORT;
   for (const char* host : {address.host.empty() ? "::" : address.host.c_str(), "0.0.0.0"}) {
@@ -98,7 +97,7 @@ Status MetricsListener::listen_tcp(const MetricsAddress& address) {
   return cannot_listen(os_error);
 }
 
-Status MetricsListener::listen_unix(const std::string& path) {
+Status MetricsListener::bind_path(const std::string& path) {
   if (Status removed = remove_stale(path); !removed) return removed;
   const sockaddr_un address = unix_address(path);
   UniqueFd socket = new_socket(AF_UNIX);
@@ -111,23 +110,25 @@ Status MetricsListener::listen_unix(const std::string& path) {
   if (bound != 0) return cannot_listen(os_error);
   path_ = path;
   struct stat file {};
-  const bool ours = ::lstat(path.c_str(), &file) == 0 && S_ISSOCK(file.st_mode);
+  if (::lstat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return cannot_listen(errno);
   device_ = file.st_dev;
   inode_ = file.st_ino;
-  if (!ours || ::listen(socket.get(), kBacklog) != 0) {
-    const Error error = cannot_listen(errno);
-    (void)remove();
-    return error;
-  }
   socket_ = std::move(socket);
   return Done{};
 }
 
-Status MetricsListener::remove() {
+bool MetricsListener::has_file() const {
   struct stat file {};
-  if (path_.empty() || ::lstat(path_.c_str(), &file) != 0 || file.st_dev != device_ ||
-      file.st_ino != inode_)
-    return Done{};
+  return ::lstat(path_.c_str(), &file) == 0 && file.st_dev == device_ && file.st_ino == inode_;
+}
+
+Status MetricsListener::listen() {
+  if (!path_.empty() && !has_file()) return cannot_listen(EADDRINUSE);
+  return ::listen(socket_.get(), kBacklog) == 0 ? Status(Done{}) : cannot_listen(errno);
+}
+
+Status MetricsListener::remove() {
+  if (path_.empty() || !has_file()) return Done{};
   if (::unlink(path_.c_str()) == 0) return Done{};
   return Error{"cannot remove the socket " + path_, errno};
 }

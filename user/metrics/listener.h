@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The socket on which metrics are served. It exists before the process gives up its privileges. The
-// file of a Unix socket belongs to the user of the program, and is removed at the end.
+// file of a Unix socket belongs to the user of the program, and is removed at the end. Nobody can
+// connect before listen(), so nobody waits for an answer of a program that still attaches.
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +19,10 @@ class MetricsListener {
   // belongs to this user. Requires: this is the only thread.
   static Result<MetricsListener> open(const MetricsAddress& address);
 
+  // From now on who connects waits for the server. Fails if another program has taken the address
+  // meanwhile. Requires: the process was not confined yet.
+  Status listen();
+
   // Removes the file of a Unix socket, unless it is another one by now.
   Status remove();
 
@@ -26,8 +31,9 @@ class MetricsListener {
   int release() { return socket_.release(); }
 
  private:
-  Status listen_tcp(const MetricsAddress& address);
-  Status listen_unix(const std::string& path);
+  Status bind_port(const MetricsAddress& address);
+  Status bind_path(const std::string& path);
+  bool has_file() const;  // its own, and not another one by now
 
   UniqueFd socket_;
   std::string path_;

@@ -80,7 +80,8 @@ class LiveRun final : public Unfinished {
       if (Status measured = datapath_->measure_programs(); !measured)
         return give_up(measured.error());
     Confinement needs = confinement_of(config_, keep);
-    if (metrics_) metrics_->add_needs(needs);
+    if (metrics_)
+      if (Status listens = metrics_->listen(needs); !listens) return give_up(listens.error());
     if (Status confined = host_.confine(needs); !confined) return give_up(confined.error());
     if (metrics_)
       if (Status serves = metrics_->serve(); !serves) return give_up(serves.error());

@@ -16,26 +16,30 @@ Result<std::unique_ptr<LiveMetrics>> LiveMetrics::open(const Config& config) {
   std::unique_ptr<LiveMetrics> self(
       new LiveMetrics(config, std::move(*address), std::move(*server)));
   if (self->address_.path.empty())
-    if (Status listens = self->listen(); !listens) return listens.error();
+    if (Status bound = self->bind(); !bound) return bound.error();
   return self;
 }
 
-Status LiveMetrics::listen_as_user() {
-  return address_.path.empty() ? Status(Done{}) : listen();
+Error LiveMetrics::named(const Error& error) const {
+  return {"--metrics " + config_.metrics + ": " + error.doing, error.os_error};
 }
 
-Status LiveMetrics::listen() {
+Status LiveMetrics::bind_as_user() {
+  return address_.path.empty() ? Status(Done{}) : bind();
+}
+
+Status LiveMetrics::bind() {
   auto listener = MetricsListener::open(address_);
-  if (!listener)
-    return Error{"--metrics " + config_.metrics + ": " + listener.error().doing,
-                 listener.error().os_error};
+  if (!listener) return named(listener.error());
   listener_ = std::move(*listener);
   return Done{};
 }
 
-void LiveMetrics::add_needs(Confinement& needs) const {
+Status LiveMetrics::listen(Confinement& needs) {
+  if (Status listens = listener_.listen(); !listens) return named(listens.error());
   needs.accepts = listener_.descriptor();
   if (!address_.path.empty()) needs.removes_files_from.push_back(parent_of(address_.path));
+  return Done{};
 }
 
 Status LiveMetrics::serve() {

@@ -13,13 +13,14 @@ namespace flowmeter {
 
 class LiveMetrics {
  public:
-  // Listens on a TCP port, in the network namespace that the program was started in.
+  // Takes a TCP port, in the network namespace that the program was started in.
   static Result<std::unique_ptr<LiveMetrics>> open(const Config& config);
-  // Listens on a Unix socket. Requires: the process has its user.
-  Status listen_as_user();
+  // Takes a Unix socket. Requires: the process has its user.
+  Status bind_as_user();
 
-  // What the server still needs in the sandbox.
-  void add_needs(Confinement& needs) const;
+  // Lets clients connect. needs: what the server still needs in the sandbox is added. serve() must
+  // follow soon, because nobody answers them before.
+  Status listen(Confinement& needs);
   // Starts to serve. Requires: the process is confined.
   Status serve();
 
@@ -35,7 +36,8 @@ class LiveMetrics {
         address_(std::move(address)),
         server_(std::move(server)),
         series_(config.metrics_interfaces) {}
-  Status listen();
+  Status bind();
+  Error named(const Error& error) const;
   void add_packets(const LiveReport& run, MetricsSnapshot& now);
 
   const Config& config_;

@@ -118,7 +118,7 @@ ExitCode run_program(const Config& config, Host& host) {
   }
   if (Status prepared = prepare(config, host); !prepared) return fail(host, prepared.error());
   if (metrics)
-    if (Status listens = metrics->listen_as_user(); !listens) return fail(host, listens.error());
+    if (Status bound = metrics->bind_as_user(); !bound) return fail(host, bound.error());
   const ExitCode code = config.compat != Compat::kNone
                             ? run_compat(config, host, metrics.get())
                             : run_meter(config, columns, host, metrics.get());

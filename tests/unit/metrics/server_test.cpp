@@ -35,13 +35,15 @@ class MetricsServerTest : public ::testing::Test {
     auto server = MetricsServer::create(lifetime_ns);
     if (!server) GTEST_SKIP() << server.error().message();
     server_ = std::move(*server);
-    auto listener = listen();
+    auto listener = take();
     ASSERT_TRUE(static_cast<bool>(listener)) << listener.error().message();
     listener_ = std::move(*listener);
+    Status listens = listener_.listen();
+    ASSERT_TRUE(static_cast<bool>(listens)) << listens.error().message();
     Status started = server_->start(listener_);
     ASSERT_TRUE(static_cast<bool>(started)) << started.error().message();
   }
-  Result<MetricsListener> listen() const {
+  Result<MetricsListener> take() const {
     MetricsAddress address;
     address.path = path_;
     return MetricsListener::open(address);
@@ -170,12 +172,13 @@ TEST_F(MetricsServerTest, ASlowClientIsEnded) {
 }
 
 TEST_F(MetricsServerTest, TheSocketIsForUserAndGroupAndIsRemoved) {
-  auto listener = listen();
+  auto listener = take();
   ASSERT_TRUE(static_cast<bool>(listener));
   struct stat file {};
   ASSERT_EQ(::stat(path_.c_str(), &file), 0);
   EXPECT_EQ(file.st_mode, mode_t{S_IFSOCK | 0660});
-  auto second = listen();
+  ASSERT_TRUE(static_cast<bool>(listener->listen()));
+  auto second = take();
   ASSERT_FALSE(static_cast<bool>(second));
   EXPECT_EQ(second.error().message(), "another program listens there: Address already in use");
   EXPECT_TRUE(static_cast<bool>(listener->remove()));
@@ -183,26 +186,60 @@ TEST_F(MetricsServerTest, TheSocketIsForUserAndGroupAndIsRemoved) {
 }
 
 TEST_F(MetricsServerTest, ASocketThatNobodyListensOnIsReplaced) {
-  ASSERT_TRUE(static_cast<bool>(listen()));  // its descriptor is closed, and its file stays
+  ASSERT_TRUE(static_cast<bool>(take()));  // its descriptor is closed, and its file stays
   ASSERT_TRUE(std::filesystem::is_socket(path_));
-  auto listener = listen();
+  auto listener = take();
   ASSERT_TRUE(static_cast<bool>(listener)) << listener.error().message();
   // Another program's socket in its place is not removed.
   std::filesystem::remove(path_);
-  auto other = listen();
+  auto other = take();
   ASSERT_TRUE(static_cast<bool>(other));
   EXPECT_TRUE(static_cast<bool>(listener->remove()));
   EXPECT_TRUE(std::filesystem::exists(path_));
 }
 
+TEST_F(MetricsServerTest, NobodyConnectsBeforeItListens) {
+  auto listener = take();
+  ASSERT_TRUE(static_cast<bool>(listener));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path_.data(), path_.size());
+  UniqueFd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_NE(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(errno, ECONNREFUSED);
+  ASSERT_TRUE(static_cast<bool>(listener->listen()));
+  EXPECT_TRUE(static_cast<bool>(connect()));
+}
+
+TEST_F(MetricsServerTest, OneOfTwoThatStartAtTheSameTimeListens) {
+  auto first = take(), second = take();
+  ASSERT_TRUE(static_cast<bool>(first));
+  ASSERT_TRUE(static_cast<bool>(second));
+  EXPECT_TRUE(static_cast<bool>(second->listen()));
+  Status listens = first->listen();
+  ASSERT_FALSE(static_cast<bool>(listens));
+  EXPECT_EQ(listens.error().message(), "another program listens there: Address already in use");
+  EXPECT_TRUE(static_cast<bool>(first->remove()));
+  connect();  // the second one's file is still there
+
+  MetricsAddress port;
+  port.host = "127.0.0.1";
+  port.port = "29464";
+  auto third = MetricsListener::open(port), fourth = MetricsListener::open(port);
+  ASSERT_TRUE(static_cast<bool>(third));
+  ASSERT_TRUE(static_cast<bool>(fourth));
+  EXPECT_TRUE(static_cast<bool>(third->listen()));
+  EXPECT_FALSE(static_cast<bool>(fourth->listen()));
+}
+
 TEST_F(MetricsServerTest, AFileInItsPlaceStays) {
   std::ofstream(path_) << "text";
-  auto listener = listen();
+  auto listener = take();
   ASSERT_FALSE(static_cast<bool>(listener));
   EXPECT_EQ(listener.error().message(), "this is a file, and not a socket");
   std::filesystem::remove(path_);
   std::filesystem::create_symlink(directory_ + "/elsewhere", path_);
-  EXPECT_FALSE(static_cast<bool>(listen())) << "nor is a link followed";
+  EXPECT_FALSE(static_cast<bool>(take())) << "nor is a link followed";
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/elsewhere"));
 }
 
