@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metrics/address.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -14,6 +15,10 @@ namespace {
 constexpr char kUnix[] = "unix:";
 
 bool is_ip_address(const std::string& host, int family) {
+  // getaddrinfo knows the index of an interface ("fe80::1%lo"), but also takes "1" and
+  // "0177.0.0.1".
+  in6_addr parsed{};
+  if (::inet_pton(family, host.substr(0, host.find('%')).c_str(), &parsed) != 1) return false;
   addrinfo hints{};
   hints.ai_family = family;
   hints.ai_flags = AI_NUMERICHOST;
