@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/live_metrics.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/clock.h"
 #include "output/whole_file_names.h"
@@ -25,7 +28,15 @@ Error LiveMetrics::named(const Error& error) const {
 }
 
 Status LiveMetrics::bind_as_user() {
-  return address_.path.empty() ? Status(Done{}) : bind();
+  if (address_.path.empty()) return Done{};
+  // Root's rights, which are still there, would make the socket, but not remove it at the end.
+  // (access() does not count them, unlike every other call.)
+  const std::string directory = parent_of(address_.path);
+  if (!config_.user.empty() && ::access(directory.c_str(), W_OK | X_OK) != 0 && errno != ENOENT)
+    return named({"user " + config_.user + " cannot make and remove files in " + directory +
+                      " (chown it, or give the socket a directory of its own)",
+                  errno});
+  return bind();
 }
 
 Status LiveMetrics::bind() {

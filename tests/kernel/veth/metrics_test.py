@@ -199,6 +199,14 @@ class Server(metrics_cases.Metered):
         self.one_error(done, "this socket was left by another user: remove it")
         self.assertTrue(os.path.exists(self.socket))
 
+    def test_a_directory_that_is_not_the_user_s(self):
+        pair = self.pair()
+        ours = self.path("ours")
+        os.mkdir(ours)
+        done = self.start(pair.a, "--metrics", ours + "/x.sock", "--user", "nobody").wait()
+        self.one_error(done, f"--metrics {ours}/x.sock: user nobody cannot make and remove files in {ours} (chown it,")
+        self.assertEqual(os.listdir(ours), [])
+
     def test_idle_clients_hold_nobody_up(self):
         pair = self.pair()
         live = self.metering(pair.a)
