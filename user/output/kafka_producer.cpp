@@ -50,7 +50,6 @@ bool is_about_rows(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_MSG:
     case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
     case RD_KAFKA_RESP_ERR_INVALID_RECORD:
       return true;
     default:
@@ -68,6 +67,8 @@ const char* advice(rd_kafka_resp_err_t error) {
       return "allow this user to write to the topic";
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
       return "allow this user IdempotentWrite on the cluster";
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:  // a row is stamped when it is sent
+      return "clocks differ, or message.timestamp.*.max.ms of the topic is too small";
     default:
       return "";
   }

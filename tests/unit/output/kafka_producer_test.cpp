@@ -315,6 +315,19 @@ TEST_F(KafkaMock, ATopicThatIsNotAllowedUntilLater) {
   expect_at_least_once(0, 100);
 }
 
+// Clocks can be set right, so no row is given up for it.
+TEST_F(KafkaMock, ClocksThatDiffer) {
+  open();
+  EXPECT_EQ(send_all(rows(0, 1), 1).taken, 1u);
+  inject(kProduce, std::vector(kPartitions, RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP));
+  const auto first = send_all(rows(0, 100), 1);
+  EXPECT_EQ(first.refused, 0u);
+  EXPECT_NE(first.failure.find("clocks differ"), std::string::npos) << first.failure;
+  const auto then = send_all(rows(0, 100), 5);
+  EXPECT_EQ(then.taken, 100u) << then.failure;
+  expect_at_least_once(0, 100);
+}
+
 TEST_F(KafkaMock, AFullQueueOfTheLibraryIsWaitedFor) {
   open({{"queue.buffering.max.messages", "10", "test"}, {"linger.ms", "1", "test"}});
   int calls = 0;
