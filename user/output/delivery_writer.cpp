@@ -14,6 +14,8 @@
 namespace flowmeter {
 namespace {
 
+// Of attempts after --output-retry has passed: enough for a new connection.
+constexpr double kShortAttempt = 5;
 constexpr double kFirstPause = 0.5, kLongestPause = 30, kLongestRetryAfter = 600;
 // While rows are sent, new ones are stored this often: a file for each delivery would cost more
 // than the deliveries. A spool without room is not tried all the time.
@@ -166,16 +168,34 @@ void DeliveryWriter::send_from_memory(const Rows& rows) {
 
 // Without a spool: waits until the rows may be sent again. False: they are lost.
 bool DeliveryWriter::wait_to_retry() {
-  // The metering thread must not wait forever. With kDrop the queue limits the waiting rows.
-  if (queue_->on_full() == OnFull::kBlock &&
-      RowQueue::now() >= failing_since_ + RowQueue::seconds(options_.retry_s))
-    return false;
-  queue_->pause(next_try_);
+  const bool was_closed = queue_->closed();
+  while (waiting_to_retry() && !queue_->overdue() && (was_closed || !queue_->closed())) {
+    if (gives_up(failing_since_)) return false;
+    queue_->pause(std::min(next_try_, RowQueue::now() + RowQueue::seconds(kStorePause)));
+  }
   next_try_ = RowQueue::now();  // also if the end of the run ended the pause
   return !queue_->overdue();
 }
 
+// The metering thread must not wait forever, and sees the end of the run only when it does not
+// wait. With kDrop the queue limits the waiting rows, and with a spool they are stored.
+bool DeliveryWriter::gives_up(RowQueue::Time not_before) {
+  if (spool_ || queue_->on_full() != OnFull::kBlock) return false;
+  const auto now = RowQueue::now();
+  if (host_.stop_requested() && stopped_at_ == RowQueue::Time::max()) stopped_at_ = now;
+  if (now >= stopped_at_ && queue_->patience() != RowQueue::kForEver &&
+      now >= std::max(stopped_at_, progress_at_) + queue_->patience())
+    return true;
+  return failing_ && now >= not_before &&
+         now >= failing_since_ + RowQueue::seconds(options_.retry_s);
+}
+
+bool DeliveryWriter::gives_up() {
+  return gives_up(attempted_at_ + RowQueue::seconds(kShortAttempt));
+}
+
 DeliveryWriter::Delivery DeliveryWriter::attempt(std::string_view text, size_t at) {
+  attempted_at_ = RowQueue::now();
   Delivery done = deliver(text, at);
   sent_ += done.taken;
   refused_ += done.refused;

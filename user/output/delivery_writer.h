@@ -61,13 +61,20 @@ class DeliveryWriter : public RowWriter {
   // Stores new rows. deliver() calls it ten times a second while it waits; false: the time for the
   // output is over, so deliver() must return.
   bool keep_waiting();
+  // Whether the metering thread, which may wait for the output, has waited for long enough: the
+  // rows that are being delivered are lost. deliver() must ask if it can take longer than a few
+  // seconds while the server fails.
+  bool gives_up();
   // The server cannot be used for now, while deliver() goes on trying. Tells it once.
   void note_outage(const std::string& reason);
   // Keeps rows that the server has refused beside the spool, if there is one. words: its reason.
   // deliver() counts them as refused.
   void set_aside(std::string_view rows, const std::string& words);
   // Some rows were delivered, or are smaller in number: the end of the run goes on waiting.
-  void note_progress() { queue_->note_progress(); }
+  void note_progress() {
+    queue_->note_progress();
+    progress_at_ = RowQueue::now();
+  }
   Host& host() const { return host_; }
   // Null: there is none.
   const Spool* spool() const { return spool_.get(); }
@@ -79,6 +86,7 @@ class DeliveryWriter : public RowWriter {
   void send_from_memory(const Rows& rows);
   Delivery attempt(std::string_view text, size_t at);
   bool wait_to_retry();
+  bool gives_up(RowQueue::Time not_before);
   bool waiting_to_retry() const { return failing_ && RowQueue::now() < next_try_; }
   void note_failure(const Delivery& delivery);
   void note_success(const Delivery& delivery);
@@ -103,7 +111,8 @@ class DeliveryWriter : public RowWriter {
   std::atomic<bool> failing_ = false;   // the last delivery has to be repeated
   std::atomic<bool> refusing_ = false;  // of the last delivery no row was taken
   unsigned attempts_ = 0;
-  RowQueue::Time failing_since_, next_try_;
+  RowQueue::Time failing_since_, next_try_, attempted_at_, progress_at_;
+  RowQueue::Time stopped_at_ = RowQueue::Time::max();  // the end of the run was requested
   std::minstd_rand random_{std::random_device{}()};
   std::string last_reason_, refusal_, spool_error_, aside_error_;
   uint64_t aside_ = 0;  // refused rows that were set aside

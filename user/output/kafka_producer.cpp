@@ -160,6 +160,13 @@ Status KafkaProducer::check() {
   if (kafka_.conf_get(*conf, "batch.size", text, &size) == RD_KAFKA_CONF_OK)
     std::from_chars(text, text + sizeof(text), configured_batch_bytes_);
   batch_bytes_ = configured_batch_bytes_;
+  size = sizeof(text);
+  if (kafka_.conf_get(*conf, "message.timeout.ms", text, &size) == RD_KAFKA_CONF_OK &&
+      std::string_view(text) == "0") {
+    kafka_.conf_destroy(*conf);
+    return usage_error(place_of("message.timeout.ms", "delivery.timeout.ms") +
+                       " cannot be 0: a row would be waited for without end");
+  }
   rd_kafka_t* trial = kafka_.create(RD_KAFKA_PRODUCER, *conf, text, sizeof(text));
   if (!trial) {
     kafka_.conf_destroy(*conf);
@@ -174,6 +181,13 @@ Status KafkaProducer::check() {
   for (const auto& [name, value] : settings_.headers)
     kafka_.header_add(headers_, name.c_str(), -1, value.data(), static_cast<ssize_t>(value.size()));
   return Done{};
+}
+
+// Of a property that --kafka-config sets, for messages.
+std::string KafkaProducer::place_of(std::string_view name, std::string_view alias) const {
+  for (const KafkaProperty& property : settings_.properties)
+    if (property.name == name || property.name == alias) return property.from + ": " + property.name;
+  return std::string(name);
 }
 
 Status KafkaProducer::start() {
@@ -322,6 +336,10 @@ bool KafkaProducer::hand_over(std::string_view text, size_t row,
       // No batch was involved: the row itself is too large for message.max.bytes.
       if (rows_[row].fate == Fate::kSuspect) rows_[row].fate = Fate::kRefused;
       return true;
+    }
+    if (outstanding_ == 0) {  // so it will not become emptier
+      failure_ = "one row does not fit into queue.buffering.max.kbytes";
+      return false;
     }
     kafka_.poll(producer_, kPauseMs);
     if (!meanwhile()) return false;

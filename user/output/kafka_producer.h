@@ -79,6 +79,7 @@ class KafkaProducer {
 
   Result<rd_kafka_conf_t*> make_conf() const;
   Status check();
+  std::string place_of(std::string_view name, std::string_view alias) const;
   void end();
   void split(std::string_view text, size_t at);
   struct Parts {

@@ -49,7 +49,7 @@ DeliveryWriter::Delivery KafkaWriter::deliver(std::string_view text, size_t at) 
 
 bool KafkaWriter::meanwhile() {
   note_trouble();
-  return keep_waiting();
+  return keep_waiting() && !gives_up();
 }
 
 // librdkafka goes on trying for a while before a row fails, so its trouble is told before.

@@ -72,6 +72,11 @@ uint64_t RowQueue::abandon() {
   return appended_;
 }
 
+RowQueue::Duration RowQueue::patience() const {
+  const std::lock_guard lock(mutex_);
+  return patience_;
+}
+
 bool RowQueue::closed() const {
   const std::lock_guard lock(mutex_);
   return closed_;

@@ -32,9 +32,12 @@ class RowQueue {
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
   }
 
-  RowQueue(size_t limit, OnFull on_full) : limit_(limit), on_full_(on_full) {}
+  // patience: what close() will be given, for who wants to know it before.
+  RowQueue(size_t limit, OnFull on_full, Duration patience = kForEver)
+      : limit_(limit), on_full_(on_full), patience_(patience) {}
 
   OnFull on_full() const { return on_full_; }
+  Duration patience() const;
 
   // ---- the metering thread ----
   // Appends rows, all or none. False: there was no room, or the queue was abandoned. An append that
@@ -74,7 +77,7 @@ class RowQueue {
   size_t taken_bytes_ = 0;
   bool closed_ = false;
   bool abandoned_ = false;
-  Duration patience_{};
+  Duration patience_;
   Time deadline_ = Time::max();
 };
 

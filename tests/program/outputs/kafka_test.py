@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import re
+import signal
 import tempfile
 import time
 import unittest
@@ -312,6 +313,8 @@ class Configuration(Http):
                             ("sasl.mechanism=GSSAPI\n", ["Kerberos"]),
                             ("security.protocol=ssl\nssl.ca.location=/nonexistent/ca.pem\n", ["line 2", "/nonexistent/ca.pem"]),
                             ("max.in.flight=9\n", ["max.in.flight"]),
+                            ("linger.ms=5\nmessage.timeout.ms=0\n", ["line 2", "message.timeout.ms", "without end"]),
+                            ("delivery.timeout.ms=00\n", ["line 1", "delivery.timeout.ms", "without end"]),
                             ("x=1\0\n", ["line 1"]),
                             ("#" * 70_000, ["64 KiB"])):
             with self.subTest(text[:40]):
@@ -327,6 +330,24 @@ class Configuration(Http):
                               "--kafka-config", self.config("sasl.password=secret-one\n", mode=0o644))
         self.assertTrue([line for line in done.warnings if "can be read by everyone" in line], done.err)
         self.assertNotIn("secret-one", done.err)
+
+    def waits_for_room(self, *arguments):
+        """The arguments of a replay that waits, as nobody answers and librdkafka would try for an hour."""
+        return ("-f", self.flows("x.pcap", 3000), "--kafka", "127.0.0.1:1/t", "--output-queue", "1", "--kafka-config",
+                self.config("message.timeout.ms=3600000\n"), *arguments)
+
+    def test_output_retry_ends_the_wait_for_room(self):
+        done = self.run_meter(*self.waits_for_room("--output-retry", "1", "--drain", "1"))
+        self.assertEqual(done.code, FAILED, done.err)
+        self.assertIn("3000 rows lost", done.errors[0])
+        self.assertIn("Connection refused", done.errors[0])
+
+    def test_a_signal_ends_the_wait_for_room(self):
+        running = meter.Meter(self, "kafka", *self.waits_for_room("--output-retry", "3600", "--drain", "1"))
+        meter.wait_for("it says so", lambda: "trying again" in running.err())
+        done = running.stop(signal.SIGTERM)
+        self.assertEqual(done.code, FAILED, done.err)
+        self.assertIn("Connection refused", done.errors[0])
 
     def test_nobody_answers(self):
         """One line says why, and the run ends in time: nothing listens, or the name is unknown."""

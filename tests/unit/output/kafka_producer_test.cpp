@@ -338,6 +338,15 @@ TEST_F(KafkaMock, AFullQueueOfTheLibraryIsWaitedFor) {
   expect_at_least_once(0, 300);
 }
 
+TEST_F(KafkaMock, AQueueOfTheLibraryThatHasNoRoomForOneRow) {
+  open({{"queue.buffering.max.kbytes", "1", "test"}});
+  int calls = 0;
+  const std::string large = "k\t{\"x\":\"" + std::string(5000, 'x') + "\"}\n";
+  const auto outcome = producer_->send(rows(0, 1) + large, 0, [&] { return ++calls < 100; });
+  EXPECT_EQ(outcome.failure, "one row does not fit into queue.buffering.max.kbytes");
+  EXPECT_EQ(outcome.taken, 1u);
+}
+
 TEST_F(KafkaMock, BrokersThatAreAwayForLongerThanTheMessageTimeout) {
   open({{"message.timeout.ms", "300", "test"}});
   EXPECT_EQ(send_all(rows(0, 100), 1).taken, 100u);
