@@ -61,16 +61,17 @@ constexpr std::string_view kNamedByKafka = "--kafka names the brokers";
 constexpr std::string_view kAtLeastOnce = "rows would be lost or doubled without notice";
 constexpr std::string_view kVerifies = "the brokers' certificates are always verified";
 constexpr std::string_view kLoadsCode = "it loads code into the program";
-constexpr std::string_view kKerberos =
-    "Kerberos runs other programs, which this one never does (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 "
-    "and OAUTHBEARER are possible)";
-constexpr std::string_view kNotAProducers = "it is not for this use";
+constexpr std::string_view kMechanisms = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512";
+constexpr std::string_view kPasswords =
+    "Kerberos runs other programs, and no token can be had for OAUTHBEARER";
+constexpr std::string_view kNotForThis = "no property for this use has that name";
 constexpr Reserved kReserved[] = {
     {"bootstrap.servers", "", kNamedByKafka},
     {"metadata.broker.list", "", kNamedByKafka},
     {"acks", "all,-1", kAtLeastOnce},
     {"request.required.acks", "all,-1", kAtLeastOnce},
     {"enable.idempotence", "true", kAtLeastOnce},
+    {"enable.gapless.guarantee", "false", kAtLeastOnce},
     {"delivery.report.only.error", "false", kAtLeastOnce},
     {"transactional.id", "", "each row is sent once it is there, not in a transaction"},
     {"partitioner", "consistent,consistent_random,murmur2,murmur2_random,fnv1a,fnv1a_random",
@@ -81,13 +82,84 @@ constexpr Reserved kReserved[] = {
     {"ssl.engine.location", "", kLoadsCode},
     {"ssl.engine.id", "", kLoadsCode},
     {"ssl.providers", "", kLoadsCode},
-    {"sasl.mechanism", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER", kKerberos},
-    {"sasl.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER", kKerberos},
-    {"sasl.kerberos.", "", kKerberos},
-    {"test.", "", kNotAProducers},
-    {"enabled_events", "", kNotAProducers},
-    {"log.queue", "", kNotAProducers},
-    {"internal.termination.signal", "", kNotAProducers},
+    {"sasl.mechanism", kMechanisms, kPasswords},
+    {"sasl.mechanisms", kMechanisms, kPasswords},
+    {"sasl.kerberos.", "", kPasswords},
+    {"sasl.oauthbearer.", "", kPasswords},
+};
+
+// The others that may be set, with every value that librdkafka accepts. Only what is here: among
+// the rest are the addresses of functions, and later versions will have more.
+constexpr std::string_view kAllowed[] = {
+    "api.version.fallback.ms",
+    "api.version.request",
+    "api.version.request.timeout.ms",
+    "batch.num.messages",
+    "batch.size",
+    "broker.address.family",
+    "broker.address.ttl",
+    "broker.version.fallback",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "compression.codec",
+    "compression.level",
+    "compression.type",
+    "connections.max.idle.ms",
+    "debug",
+    "delivery.timeout.ms",
+    "linger.ms",
+    "log.connection.close",
+    "log.thread.name",
+    "log_level",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "message.copy.max.bytes",
+    "message.max.bytes",
+    "message.send.max.retries",
+    "message.timeout.ms",
+    "metadata.max.age.ms",
+    "metadata.recovery.rebootstrap.trigger.ms",
+    "metadata.recovery.strategy",
+    "queue.buffering.backpressure.threshold",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.ms",
+    "receive.message.max.bytes",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "request.timeout.ms",
+    "retries",
+    "retry.backoff.max.ms",
+    "retry.backoff.ms",
+    "sasl.password",
+    "sasl.username",
+    "security.protocol",
+    "socket.connection.setup.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.max.fails",
+    "socket.nagle.disable",
+    "socket.receive.buffer.bytes",
+    "socket.send.buffer.bytes",
+    "socket.timeout.ms",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.cipher.suites",
+    "ssl.crl.location",
+    "ssl.curves.list",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "ssl.sigalgs.list",
+    "sticky.partitioning.linger.ms",
+    "topic.metadata.propagation.max.ms",
+    "topic.metadata.refresh.fast.interval.ms",
+    "topic.metadata.refresh.interval.ms",
+    "topic.metadata.refresh.sparse",
 };
 
 bool is_one_of(std::string_view value, std::string_view list) {
@@ -100,15 +172,21 @@ bool is_one_of(std::string_view value, std::string_view list) {
 }
 
 Status check_property(const KafkaProperty& property) {
+  bool is_known =
+      std::find(std::begin(kAllowed), std::end(kAllowed), property.name) != std::end(kAllowed);
   for (const Reserved& reserved : kReserved) {
     const bool same = reserved.name.ends_with('.') ? property.name.starts_with(reserved.name)
                                                    : property.name == reserved.name;
+    is_known = is_known || same;
     if (!same || is_one_of(property.value, reserved.values)) continue;
     std::string text = property.from + ": " + property.name;
     text += reserved.values.empty() ? " cannot be set: "
                                     : " can only be " + std::string(reserved.values) + ": ";
     return usage_error(text.append(reserved.why));
   }
+  if (!is_known)
+    return usage_error(property.from + ": " + property.name +
+                       " cannot be set: " + std::string(kNotForThis));
   return Done{};
 }
 
@@ -126,8 +204,7 @@ Status check_mechanism(const std::vector<KafkaProperty>& properties, const std::
   if (value.starts_with("sasl") && find("sasl.mechanism") == properties.end() &&
       find("sasl.mechanisms") == properties.end())
     return usage_error(from + ": security.protocol=" + protocol->value +
-                       " needs sasl.mechanism (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or "
-                       "OAUTHBEARER)");
+                       " needs sasl.mechanism (PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512)");
   return Done{};
 }
 
@@ -163,7 +240,7 @@ Result<KafkaTarget> parse_kafka_target(const std::string& text) {
 }
 
 bool KafkaProperty::is_secret() const {
-  constexpr std::string_view kSecrets[] = {"password", "secret", "pem", "jaas", "oauthbearer"};
+  constexpr std::string_view kSecrets[] = {"password", "pem"};
   return std::any_of(std::begin(kSecrets), std::end(kSecrets), [this](std::string_view part) {
     return name.find(part) != std::string::npos;
   });
@@ -223,10 +300,11 @@ std::vector<KafkaProperty> files_of(const std::vector<KafkaProperty>& properties
   constexpr std::string_view kNames[] = {"ssl.ca.location", "ssl.certificate.location",
                                          "ssl.key.location", "ssl.keystore.location",
                                          "ssl.crl.location"};
+  constexpr std::string_view kProbe = "probe";  // of ssl.ca.location: where systems have them
   std::vector<KafkaProperty> files;
   for (const KafkaProperty& property : properties)
     if (std::find(std::begin(kNames), std::end(kNames), property.name) != std::end(kNames) &&
-        !property.value.empty())
+        !property.value.empty() && (property.name != "ssl.ca.location" || property.value != kProbe))
       files.push_back(property);
   return files;
 }

@@ -312,6 +312,8 @@ class Configuration(Http):
                             ("security.protocol=sasl_ssl\n", ["sasl.mechanism"]),
                             ("sasl.mechanism=GSSAPI\n", ["Kerberos"]),
                             ("security.protocol=ssl\nssl.ca.location=/nonexistent/ca.pem\n", ["line 2", "/nonexistent/ca.pem"]),
+                            ("ut_handle_ProduceResponse=AAAA\n", ["line 1", "ut_handle_ProduceResponse cannot be set"]),
+                            ("security.protocol=sasl_ssl\nsasl.mechanism=OAUTHBEARER\n", ["line 2", "PLAIN"]),
                             ("max.in.flight=9\n", ["max.in.flight"]),
                             ("linger.ms=5\nmessage.timeout.ms=0\n", ["line 2", "message.timeout.ms", "without end"]),
                             ("delivery.timeout.ms=00\n", ["line 1", "delivery.timeout.ms", "without end"]),

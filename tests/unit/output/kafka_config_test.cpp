@@ -72,7 +72,17 @@ TEST(KafkaProperties, WhatWouldBreakThePromise) {
                                  "bootstrap.servers=h",
                                  "metadata.broker.list=h",
                                  "security.protocol=SASL_SSL",
-                                 "log.queue=true"}) {
+                                 "log.queue=true",
+                                 "enable.gapless.guarantee=true",
+                                 "sasl.mechanism=OAUTHBEARER",
+                                 "sasl.oauthbearer.config=x",
+                                 "ut_handle_ProduceResponse=AAAA",
+                                 "ssl.engine.callback.data=AAAA",
+                                 "connect_cb=AAAA",
+                                 "opaque=AAAA",
+                                 "queuing.strategy=lifo",
+                                 "statistics.interval.ms=1",
+                                 "nope=1"}) {
     auto read = parse_kafka_properties(line, "FILE");
     ASSERT_FALSE(read) << line;
     EXPECT_TRUE(read.error().usage);
@@ -99,6 +109,9 @@ TEST(KafkaProperties, FilesThatARunReads) {
   ASSERT_EQ(files.size(), 2u);
   EXPECT_EQ(files[0].value, "/a");
   EXPECT_EQ(files[1].value, "/b");
+  auto probe = parse_kafka_properties("ssl.ca.location=probe", "FILE");
+  ASSERT_TRUE(probe);
+  EXPECT_TRUE(files_of(*probe).empty());
 }
 
 }  // namespace
