@@ -272,8 +272,11 @@ KafkaProducer::Outcome KafkaProducer::send(std::string_view text, size_t at,
   }
   Outcome result = outcome(text);
   if (is_stale_) end();
-  // Only some rows are too large, and those were found: the others need no small batches.
-  if (batch_bytes_ == 1 && result.taken > 0 && result.refused > 0) {
+  // Rows at fault were found: the others need no small batches. (If they do, too, the next batch
+  // shows it.)
+  if (batch_bytes_ != batch_bytes && std::any_of(rows_.begin(), rows_.end(), [](const Row& row) {
+        return row.fate == Fate::kRefused;
+      })) {
     batch_bytes_ = batch_bytes;
     end();
   }
@@ -376,7 +379,11 @@ bool KafkaProducer::may_send_again() {
     const bool some = make(Fate::kFailed, Fate::kUnsent);
     return make(Fate::kSuspect, Fate::kUnsent) || some;
   }
-  if (batch_bytes_ == 1) return make(Fate::kSuspect, Fate::kRefused), false;
+  // A single one was alone in its batch.
+  const auto suspects = std::count_if(rows_.begin(), rows_.end(), [](const Row& row) {
+    return row.fate == Fate::kSuspect;
+  });
+  if (batch_bytes_ == 1 || suspects == 1) return make(Fate::kSuspect, Fate::kRefused), false;
   if (!make(Fate::kSuspect, Fate::kUnsent)) return false;
   batch_bytes_ /= kBatchShrinks;
   if (batch_bytes_ < kLeastBatchBytes) batch_bytes_ = 1;

@@ -293,15 +293,31 @@ TEST_F(KafkaMock, ARowThatIsTooLargeIsRefusedAlone) {
   expect_at_least_once(0, 20);
 }
 
-TEST_F(KafkaMock, WhatIsRefusedForGoodAfterAllSizes) {
+// Others are not sent in small batches for it, neither with it nor later.
+TEST_F(KafkaMock, ARowThatIsRefusedAlone) {
   open();
   (void)send_all(rows(0, 1), 1);
-  inject(kProduce, std::vector(100, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE));
-  const auto outcome = send_all("k\t{\"n\":1}\n", 1);
+  const size_t batch_bytes = producer_->batch_bytes();
+  inject(kProduce, {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE});
+  const auto outcome = send_all(row(1), 1);
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.taken, 0u);
   EXPECT_EQ(outcome.refused, 1u);
+  EXPECT_EQ(producer_->batch_bytes(), batch_bytes);
+}
+
+TEST_F(KafkaMock, RowsThatAreRefusedAfterAllSizes) {
+  open();
+  (void)send_all(rows(0, 1), 1);
+  const size_t batch_bytes = producer_->batch_bytes();
+  inject(kProduce, std::vector(200, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE));
+  const auto outcome = send_all(rows(1, 5), 1);
+  EXPECT_EQ(outcome.failure, "");
+  EXPECT_EQ(outcome.taken, 0u);
+  EXPECT_EQ(outcome.refused, 5u);
   test_.mock_clear_request_errors(cluster_, kProduce);
+  EXPECT_EQ(send_all(rows(10, 10), 1).taken, 10u);
+  EXPECT_EQ(producer_->batch_bytes(), batch_bytes);
 }
 
 TEST_F(KafkaMock, ATopicThatIsNotAllowedUntilLater) {
