@@ -25,23 +25,30 @@ Cell message_key(const FlowRecord& record) {
   return community_id(record);
 }
 
-// "KEY\tJSON\n". JSON has no tab in it, and neither has the key.
+// "KEY\tSCHEMA\tMETER\tJSON\n". None of them has a tab in it.
 class KafkaFormat final : public RowFormat {
  public:
-  KafkaFormat(std::vector<Column> columns, RowStyle style)
-      : json_(std::move(columns), std::move(style)) {}
+  KafkaFormat(std::vector<Column> columns, const OutputOptions& options)
+      : headers_("\t" + options.schema + "\t" + options.meter + "\t"),
+        json_(std::move(columns), options.style) {}
 
   char* put_row(char* at, const FlowRecord& record) const override {
     const Cell key = message_key(record);
     at = std::copy(key.text().begin(), key.text().end(), at);
-    *at++ = '\t';
+    at = std::copy(headers_.begin(), headers_.end(), at);
     return json_.put_row(at, record);
   }
-  size_t bound() const override { return Cell::kMaxText + 1 + json_.bound(); }
+  size_t bound() const override { return Cell::kMaxText + headers_.size() + json_.bound(); }
 
  private:
+  const std::string headers_;
   const JsonFormat json_;
 };
+
+std::unique_ptr<RowFormat> format(const OutputOptions& options,
+                                  const std::vector<Column>& columns) {
+  return std::make_unique<KafkaFormat>(columns, options);
+}
 
 void add_options(OutputOptions& options, std::vector<Option>& table) {
   KafkaOptions& kafka = options.own[&kKafkaOutput].emplace<KafkaOptions>();
@@ -70,7 +77,6 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
                                                      const OutputOptions& options, Host& host) {
   const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
   KafkaSettings settings;
-  settings.headers = {{"schema", options.schema}, {"meter", options.meter}};
   if (!kafka.config_file.empty()) {
     auto properties = read_kafka_properties(kafka.config_file);
     if (!properties) return properties.error();
@@ -122,7 +128,7 @@ constinit const OutputKind kKafkaOutput = {
         "host1:9092,host2:9092/flows",
     .add_options = add_options,
     .check = check,
-    .format = format_of<KafkaFormat>,
+    .format = format,
     .open = open,
     .files = files,
     .identifies_rows = true,

@@ -177,16 +177,14 @@ Status KafkaProducer::check() {
                        ": " + text);
   }
   kafka_.destroy(trial);
-  headers_ = kafka_.headers_new(settings_.headers.size());
-  for (const auto& [name, value] : settings_.headers)
-    kafka_.header_add(headers_, name.c_str(), -1, value.data(), static_cast<ssize_t>(value.size()));
   return Done{};
 }
 
 // Of a property that --kafka-config sets, for messages.
 std::string KafkaProducer::place_of(std::string_view name, std::string_view alias) const {
   for (const KafkaProperty& property : settings_.properties)
-    if (property.name == name || property.name == alias) return property.from + ": " + property.name;
+    if (property.name == name || property.name == alias)
+      return property.from + ": " + property.name;
   return std::string(name);
 }
 
@@ -254,12 +252,30 @@ void KafkaProducer::split(std::string_view text, size_t at) {
   }
 }
 
-// Key and value of a row, without the line feed.
+// Without the line feed.
 KafkaProducer::Parts KafkaProducer::parts_of(std::string_view text, const Row& row) {
   std::string_view line = text.substr(row.begin, row.end - row.begin);
   if (line.ends_with('\n')) line.remove_suffix(1);
-  const size_t tab = std::min(line.find('\t'), line.size());
-  return {line.substr(0, tab), line.substr(std::min(tab + 1, line.size()))};
+  Parts parts;
+  for (std::string_view* part : {&parts.key, &parts.schema, &parts.meter}) {
+    const size_t tab = line.find('\t');
+    if (tab == std::string_view::npos) break;
+    *part = line.substr(0, tab);
+    line.remove_prefix(tab + 1);
+  }
+  parts.value = line;
+  return parts;
+}
+
+// Those of the row before are usually the same.
+void KafkaProducer::make_headers(std::string_view schema, std::string_view meter) {
+  if (headers_ && schema == schema_ && meter == meter_) return;
+  if (headers_) kafka_.headers_destroy(headers_);
+  headers_ = kafka_.headers_new(2);
+  schema_ = schema;
+  meter_ = meter;
+  kafka_.header_add(headers_, "schema", -1, schema_.data(), static_cast<ssize_t>(schema_.size()));
+  kafka_.header_add(headers_, "meter", -1, meter_.data(), static_cast<ssize_t>(meter_.size()));
 }
 
 KafkaProducer::Outcome KafkaProducer::send(std::string_view text, size_t at,
@@ -314,7 +330,8 @@ bool KafkaProducer::send_unsent(std::string_view text, const std::function<bool(
 // Gives one row to librdkafka; waits while its queue is full. False: meanwhile() ended the wait.
 bool KafkaProducer::hand_over(std::string_view text, size_t row,
                               const std::function<bool()>& meanwhile) {
-  const auto [key, value] = parts_of(text, rows_[row]);
+  const auto [key, schema, meter, value] = parts_of(text, rows_[row]);
+  make_headers(schema, meter);
   rd_kafka_vu_t parts[6] = {};
   parts[0].vtype = RD_KAFKA_VTYPE_RKT;
   parts[0].u.rkt = topic_;
@@ -380,9 +397,8 @@ bool KafkaProducer::may_send_again() {
     return make(Fate::kSuspect, Fate::kUnsent) || some;
   }
   // A single one was alone in its batch.
-  const auto suspects = std::count_if(rows_.begin(), rows_.end(), [](const Row& row) {
-    return row.fate == Fate::kSuspect;
-  });
+  const auto suspects = std::count_if(rows_.begin(), rows_.end(),
+                                      [](const Row& row) { return row.fate == Fate::kSuspect; });
   if (batch_bytes_ == 1 || suspects == 1) return make(Fate::kSuspect, Fate::kRefused), false;
   if (!make(Fate::kSuspect, Fate::kUnsent)) return false;
   batch_bytes_ /= kBatchShrinks;

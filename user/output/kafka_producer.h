@@ -29,7 +29,6 @@ namespace flowmeter {
 struct KafkaSettings {
   KafkaTarget target;
   std::vector<KafkaProperty> properties;
-  std::vector<std::pair<std::string, std::string>> headers;  // of every row
 };
 
 class KafkaProducer {
@@ -55,8 +54,9 @@ class KafkaProducer {
   // Connects, on the thread of send(). Fails if the files that the properties name cannot be read
   // any more.
   Status start();
-  // Sends rows "KEY\tVALUE\n" of the text, from `at`, and waits for their acknowledgements. Calls
-  // meanwhile() ten times a second; if it returns false, the wait ends.
+  // Sends rows "KEY\tSCHEMA\tMETER\tVALUE\n" (schema and meter become headers) of the text, from
+  // `at`, and waits for their acknowledgements. Calls meanwhile() ten times a second; if it returns
+  // false, the wait ends.
   Outcome send(std::string_view text, size_t at, const std::function<bool()>& meanwhile);
 
   // What librdkafka said last about a broker that it cannot use, since the last acknowledgement.
@@ -83,9 +83,10 @@ class KafkaProducer {
   void end();
   void split(std::string_view text, size_t at);
   struct Parts {
-    std::string_view key, value;
+    std::string_view key, schema, meter, value;
   };
   static Parts parts_of(std::string_view text, const Row& row);
+  void make_headers(std::string_view schema, std::string_view meter);
   bool send_unsent(std::string_view text, const std::function<bool()>& meanwhile);
   bool hand_over(std::string_view text, size_t row, const std::function<bool()>& meanwhile);
   bool wait_for_answers(const std::function<bool()>& meanwhile);
@@ -101,7 +102,8 @@ class KafkaProducer {
   const KafkaSettings settings_;
   std::shared_ptr<Voice> voice_;
   size_t configured_batch_bytes_ = 0, batch_bytes_ = 0;
-  rd_kafka_headers_t* headers_ = nullptr;
+  rd_kafka_headers_t* headers_ = nullptr;  // of the last row:
+  std::string schema_, meter_;
 
   rd_kafka_t* producer_ = nullptr;
   rd_kafka_topic_t* topic_ = nullptr;

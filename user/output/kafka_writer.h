@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Delivers rows "KEY\tJSON\n" to a topic of Kafka: key and value of one message each. A row leaves
+// Delivers rows "KEY\tSCHEMA\tMETER\tJSON\n" to a topic of Kafka: key, headers and value of one
+// message each. The headers are in the row because a spool has rows of earlier runs. A row leaves
 // queue or spool when it and all before it were acknowledged. If a batch fails half way, what was
 // acknowledged behind the first failed row is sent again: at least once.
 #pragma once

@@ -229,7 +229,8 @@ class Outages(WithKafka):
         self.cluster.kill(1)
         config = self.config("message.timeout.ms=500\n")
         first = self.run_meter("-f", self.flows("a.pcap", 200), "--kafka", self.target(topic), "--kafka-config", config,
-                               "--spool", spool, "--drain", "5", "--json", self.path("a.json"))
+                               "--spool", spool, "--drain", "5", "--json", self.path("a.json"), "--meter-id", "earlier",
+                               "--features", "netflowmeter114")
         self.assertEqual((first.code, first.errors), (OK, []), first.err)
         self.assert_account(first, rows=200, written=200, spooled=200)
         lost = self.run_meter("-f", self.flows("a.pcap", 200), "--kafka", self.target(topic), "--kafka-config", config,
@@ -247,6 +248,9 @@ class Outages(WithKafka):
         self.assertEqual((last.code, last.errors), (OK, []), last.err)
         self.assert_account(last, rows=10, sent=210)
         self.assert_all_there(topic, self.lines("a.json") + self.lines("b.json") + self.lines("x.json"), most_often=2)
+        of_earlier = [message.headers for message in self.client.messages(topic) if message.value in set(self.lines("a.json"))]
+        self.assertEqual({(headers["meter"], headers["schema"].split("/")[0]) for headers in of_earlier},
+                         {("earlier", "netflowmeter114")})
 
 
 class Cluster(WithKafka):

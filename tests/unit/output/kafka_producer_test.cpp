@@ -47,7 +47,8 @@ struct TestFunctions {
 };
 
 std::string row(size_t number) {
-  return "key" + std::to_string(number % 100) + "\t{\"n\":" + std::to_string(number) + "}\n";
+  return "key" + std::to_string(number % 100) + "\ttest/1\tm\t{\"n\":" + std::to_string(number) +
+         "}\n";
 }
 
 std::string rows(size_t first, size_t count) {
@@ -94,7 +95,6 @@ class KafkaMock : public testing::Test {
                            {"reconnect.backoff.ms", "5", "test"},
                            {"reconnect.backoff.max.ms", "50", "test"}};
     for (KafkaProperty& property : more) settings.properties.push_back(std::move(property));
-    settings.headers = {{"schema", "test/1"}, {"meter", "m"}};
     auto opened = KafkaProducer::open(settings, [this](const std::string& line) {
       const std::lock_guard lock(mutex_);
       log_ += line + "\n";
@@ -150,7 +150,8 @@ class KafkaMock : public testing::Test {
             found[{static_cast<const char*>(message.payload), message.len}]++;
             if (keys)
               (*keys)[{static_cast<const char*>(message.key), message.key_len}][partition]++;
-            headers_ = headers(batch[i]);
+            headers_of_[{static_cast<const char*>(message.payload), message.len}] =
+                headers(batch[i]);
           }
           test_.message_destroy(batch[i]);
         }
@@ -189,7 +190,8 @@ class KafkaMock : public testing::Test {
   std::mutex mutex_;
   std::string log_;
   std::unique_ptr<KafkaProducer> producer_;
-  std::map<std::string, std::string> headers_;  // of a message that topic() has read
+  // Of the messages that topic() has read, by value.
+  std::map<std::string, std::map<std::string, std::string>> headers_of_;
 };
 
 TEST_F(KafkaMock, RowsOfAKeyAreInOnePartition) {
@@ -206,7 +208,19 @@ TEST_F(KafkaMock, RowsOfAKeyAreInOnePartition) {
     partitions[of_key.begin()->first]++;
   }
   EXPECT_EQ(partitions.size(), static_cast<size_t>(kPartitions));
-  EXPECT_EQ(headers_, (std::map<std::string, std::string>{{"schema", "test/1"}, {"meter", "m"}}));
+  EXPECT_EQ(headers_of_["{\"n\":7}"],
+            (std::map<std::string, std::string>{{"schema", "test/1"}, {"meter", "m"}}));
+}
+
+// As from a spool, after the columns were changed.
+TEST_F(KafkaMock, ARowHasItsOwnHeaders) {
+  open();
+  EXPECT_EQ(send_all(rows(0, 10) + "k\tother/2\tn\t{\"other\":1}\n" + rows(10, 10), 1).taken, 21u);
+  (void)topic();
+  EXPECT_EQ(headers_of_["{\"other\":1}"],
+            (std::map<std::string, std::string>{{"schema", "other/2"}, {"meter", "n"}}));
+  EXPECT_EQ(headers_of_["{\"n\":10}"],
+            (std::map<std::string, std::string>{{"schema", "test/1"}, {"meter", "m"}}));
 }
 
 TEST_F(KafkaMock, ABatchIsBounded) {
@@ -225,7 +239,7 @@ TEST_F(KafkaMock, FailuresThatPassAreNotNoticed) {
         RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR__TRANSPORT}) {
     SCOPED_TRACE(kafka_->err2str(error));
     open();
-    (void)send_all("k\t{\"n\":0}\n", 1);
+    (void)send_all("k\ttest/1\tm\t{\"n\":0}\n", 1);
     inject(kProduce, {error, RD_KAFKA_RESP_ERR_NO_ERROR, error});
     const auto outcome = send_all(rows(0, 1000), 1);
     EXPECT_EQ(outcome.failure, "");
@@ -282,7 +296,7 @@ TEST_F(KafkaMock, ABatchThatIsTooLargeIsMadeSmaller) {
 
 TEST_F(KafkaMock, ARowThatIsTooLargeIsRefusedAlone) {
   open({{"message.max.bytes", "2000", "test"}});
-  std::string text = rows(0, 10) + "k\t" + std::string(5000, 'x') + "\n" + rows(10, 10);
+  std::string text = rows(0, 10) + "k\ttest/1\tm\t" + std::string(5000, 'x') + "\n" + rows(10, 10);
   const auto outcome = send_all(text, 1);
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.taken, 20u);
@@ -357,7 +371,7 @@ TEST_F(KafkaMock, AFullQueueOfTheLibraryIsWaitedFor) {
 TEST_F(KafkaMock, AQueueOfTheLibraryThatHasNoRoomForOneRow) {
   open({{"queue.buffering.max.kbytes", "1", "test"}});
   int calls = 0;
-  const std::string large = "k\t{\"x\":\"" + std::string(5000, 'x') + "\"}\n";
+  const std::string large = "k\ttest/1\tm\t{\"x\":\"" + std::string(5000, 'x') + "\"}\n";
   const auto outcome = producer_->send(rows(0, 1) + large, 0, [&] { return ++calls < 100; });
   EXPECT_EQ(outcome.failure, "one row does not fit into queue.buffering.max.kbytes");
   EXPECT_EQ(outcome.taken, 1u);
