@@ -77,7 +77,7 @@ Status DeliveryWriter::run(RowQueue& queue) {
   if (spool_)
     if (Status writable = spool_->check_writable(); !writable)
       return Error{"output " + name_ + ": the spool " + writable.error().message()};
-  if (Status begun = begin(); !begun) return begun;
+  begin();
   bool last_try = false;  // one more attempt to send the spool, after the end
   while (!queue.overdue()) {
     if (spool_ && !spool_->empty()) {

@@ -54,7 +54,7 @@ class DeliveryWriter : public RowWriter {
 
   // ---- on the thread of run() ----
   // Called before the first delivery.
-  virtual Status begin() { return Done{}; }
+  virtual void begin() {}
   // Delivers rows from `at` on, as many as fit into one delivery, at least one. Requires: at is
   // below the size of the text.
   virtual Delivery deliver(std::string_view text, size_t at) = 0;

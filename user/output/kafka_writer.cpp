@@ -30,10 +30,9 @@ Result<std::unique_ptr<KafkaWriter>> KafkaWriter::open(const KafkaSettings& sett
   return writer;
 }
 
-Status KafkaWriter::begin() {
-  if (Status started = producer_->start(); !started)
-    return Error{"output " + name() + ": " + started.error().message()};
-  return Done{};
+// If it fails, send() tries it again, and says why.
+void KafkaWriter::begin() {
+  (void)producer_->start();
 }
 
 DeliveryWriter::Delivery KafkaWriter::deliver(std::string_view text, size_t at) {

@@ -22,7 +22,7 @@ class KafkaWriter final : public DeliveryWriter {
 
  private:
   using DeliveryWriter::DeliveryWriter;
-  Status begin() override;
+  void begin() override;
   Delivery deliver(std::string_view text, size_t at) override;
   bool meanwhile();
   void note_trouble();
