@@ -2,6 +2,7 @@
 #include "output/kafka_config.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ namespace flowmeter {
 namespace {
 
 constexpr size_t kMostFileBytes = 64 * 1024, kMostTopicBytes = 249;
+constexpr int kPatienceMs = 10'000;  // with the writer of a pipe
 constexpr std::string_view kBlanks = " \t\r";
 
 bool is_word(std::string_view text, std::string_view more) {
@@ -275,15 +277,26 @@ Result<std::vector<KafkaProperty>> parse_kafka_properties(std::string_view text,
 
 Result<std::vector<KafkaProperty>> read_kafka_properties(const std::string& file) {
   const std::string from = "--kafka-config " + file;
-  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) return Error{"cannot read " + from, errno, true};
   std::string text(kMostFileBytes + 1, '\0');
   size_t size = 0;
-  ssize_t got = fd ? 1 : -1;
-  while (got > 0 && size < text.size()) {
-    got = ::read(fd.get(), text.data() + size, text.size() - size);
-    if (got > 0) size += static_cast<size_t>(got);
+  while (size < text.size()) {
+    const ssize_t got = ::read(fd.get(), text.data() + size, text.size() - size);
+    if (got > 0) {
+      size += static_cast<size_t>(got);
+      continue;
+    }
+    const bool is_early = got == 0 && size == 0 && S_ISFIFO(status.st_mode);  // no writer yet
+    if (got < 0 && errno != EAGAIN) return Error{"cannot read " + from, errno, true};
+    if (got == 0 && !is_early) break;
+    pollfd writer = {fd.get(), POLLIN, 0};
+    const int ready = ::poll(&writer, 1, kPatienceMs);
+    if (ready > 0 && (writer.revents & POLLIN)) continue;
+    if (ready > 0 && size > 0) break;
+    return usage_error(from + ": nothing comes out of this pipe");
   }
-  if (got < 0) return Error{"cannot read " + from, errno, true};
   if (size > kMostFileBytes)
     return usage_error(from + " is longer than 64 KiB: it holds lines name=value");
   text.resize(size);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The output kind "Kafka": --kafka and --kafka-config.
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include "features/community_id.h"
 #include "output/json.h"
@@ -15,12 +17,28 @@ extern const OutputKind kKafkaOutput;
 
 namespace {
 
+using Properties = std::vector<KafkaProperty>;
+
 struct KafkaOptions {
   std::string config_file;
+  // What the file said when it was first read: a pipe has its text once.
+  std::shared_ptr<std::optional<Properties>> read = std::make_shared<std::optional<Properties>>();
 };
 
+Result<Properties> properties_of(const OutputOptions& options) {
+  const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
+  if (kafka.config_file.empty()) return Properties{};
+  if (!*kafka.read) {
+    auto properties = read_kafka_properties(kafka.config_file);
+    if (!properties) return properties.error();
+    *kafka.read = std::move(*properties);
+  }
+  return **kafka.read;
+}
+
 // The key of a row's message: the same for both directions of a flow and for all rows that
-// continue it, so that they come to one partition.
+// continue it, so that they come to one partition. (But for ICMP messages that have no reply: their
+// code is a part of the id, and that of the row's first message counts.)
 Cell message_key(const FlowRecord& record) {
   return community_id(record);
 }
@@ -77,14 +95,12 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
                                                      const OutputOptions& options, Host& host) {
   const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
   KafkaSettings settings;
-  if (!kafka.config_file.empty()) {
-    auto properties = read_kafka_properties(kafka.config_file);
-    if (!properties) return properties.error();
-    if (everyone_can_read(kafka.config_file))
-      host.log_warning("--kafka-config " + kafka.config_file +
-                       " can be read by everyone (chmod 600)");
-    settings.properties = std::move(*properties);
-  }
+  auto properties = properties_of(options);
+  if (!properties) return properties.error();
+  settings.properties = std::move(*properties);
+  if (everyone_can_read(kafka.config_file))
+    host.log_warning("--kafka-config " + kafka.config_file +
+                     " can be read by everyone (chmod 600)");
   std::vector<std::unique_ptr<RowWriter>> writers;
   for (const std::string& target : targets) {
     auto parsed = parse_kafka_target(target);
@@ -109,9 +125,7 @@ Result<std::vector<std::unique_ptr<RowWriter>>> open(const std::vector<std::stri
 
 // The TLS files that the properties name, which each new producer reads.
 std::vector<std::string> files(const OutputOptions& options) {
-  const auto& kafka = std::any_cast<const KafkaOptions&>(options.own.at(&kKafkaOutput));
-  if (kafka.config_file.empty()) return {};
-  auto properties = read_kafka_properties(kafka.config_file);
+  auto properties = properties_of(options);
   std::vector<std::string> paths;
   if (properties)
     for (const KafkaProperty& file : files_of(*properties)) paths.push_back(file.value);

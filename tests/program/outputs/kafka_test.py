@@ -146,6 +146,16 @@ class Failures(WithKafka):
         self.assertEqual((done.code, done.errors, done.warnings), (OK, [], []), done.err)
         self.assert_all_there(topic, self.lines("x.json"))
 
+    def test_tls_with_properties_from_a_pipe(self):
+        """Which has its text once; --sandbox allows the files that it names."""
+        topic = self.topic()
+        config = f"security.protocol=ssl\nssl.ca.location={self.cluster.path('ca.pem')}\n"
+        sandbox = [] if meter.missing_sandbox() else ["--sandbox", "require"]
+        done = self.run_meter("-f", self.flows("x.pcap", 10), "--kafka", self.target(topic, "SSL"), "--kafka-config", "/dev/stdin",
+                              "--drain", "10", "--json", self.path("x.json"), *sandbox, stdin=config.encode())
+        self.assertEqual((done.code, done.errors, done.warnings), (OK, [], []), done.err)
+        self.assert_all_there(topic, self.lines("x.json"))
+
     def test_tls_with_another_authority(self):
         kafka.make_authority(self.path("other"))
         config = self.config(f"security.protocol=ssl\nssl.ca.location={self.path('other.pem')}\n")

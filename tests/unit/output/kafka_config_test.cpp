@@ -2,9 +2,13 @@
 // What --kafka and the file of --kafka-config may say.
 #include "output/kafka_config.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <string>
+#include <thread>
 
 namespace flowmeter {
 namespace {
@@ -99,6 +103,33 @@ TEST(KafkaProperties, WhatMayBeSet) {
     auto read = parse_kafka_properties(text, "FILE");
     EXPECT_TRUE(read) << text << ": " << read.error().message();
   }
+}
+
+TEST(KafkaProperties, FromAPipe) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const std::string name = "/proc/self/fd/" + std::to_string(ends[0]);
+  ASSERT_EQ(::write(ends[1], "linger.ms=5\n", 12), 12);
+  std::thread writer([&] {
+    EXPECT_EQ(::write(ends[1], "acks=all\n", 9), 9);
+    ::close(ends[1]);
+  });
+  auto read = read_kafka_properties(name);
+  writer.join();
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->size(), 2u);
+  EXPECT_TRUE(read_kafka_properties("/dev/null")->empty());
+  ::close(ends[0]);
+  // A writer that ends without a word.
+  const std::string fifo = ::testing::TempDir() + "kafka-fifo-" + std::to_string(::getpid());
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  std::thread silent([&] { ::close(::open(fifo.c_str(), O_WRONLY)); });
+  auto nothing = read_kafka_properties(fifo);
+  EXPECT_FALSE(nothing);
+  const int other = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK);  // if it was still waiting
+  silent.join();
+  ::close(other);
+  ::unlink(fifo.c_str());
 }
 
 TEST(KafkaProperties, FilesThatARunReads) {
