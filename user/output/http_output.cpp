@@ -87,6 +87,9 @@ void add_options(OutputOptions& options, std::vector<Option>& table) {
 }
 
 Status check(std::vector<std::string> urls) {
+  for (std::string& url : urls)  // spaces in a query may be written in two ways
+    for (size_t at = url.find('?'); (at = url.find(' ', at)) != std::string::npos;)
+      url.replace(at, 1, "%20");
   std::sort(urls.begin(), urls.end());
   if (const auto twice = std::adjacent_find(urls.begin(), urls.end()); twice != urls.end())
     return usage_error("-u " + twice->substr(0, twice->find('?')) +  // the query may be secret

@@ -345,6 +345,11 @@ class Usage(Http):
             self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
             self.assertIn(option[0], done.errors[0])
 
+    def test_one_url_in_two_spellings(self):
+        done = self.run_meter("-f", self.flows("x.pcap", 1), "-u", "http://127.0.0.1:1/?q=a b c", "-u", "http://127.0.0.1:1/?q=a%20b c")
+        self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+        self.assertIn("named twice", done.errors[0])
+
     def test_values(self):
         x = self.flows("x.pcap", 1)
         for option in (("--url-batch", "0"), ("--url-timeout", "0"), ("--drain", "-1"), ("--on-full", "wait"),
