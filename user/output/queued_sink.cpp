@@ -35,8 +35,7 @@ QueuedSink::QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWri
       writer_(std::move(writer)),
       options_(options),
       // Of a sink that commits, at most one batch is in the queue.
-      queue_(options.commits ? SIZE_MAX : options.queue_bytes, options.on_full,
-             options.patience),
+      queue_(options.commits ? SIZE_MAX : options.queue_bytes, options.on_full, options.patience),
       capacity_(kPieceBytes),
       buffer_(std::make_unique_for_overwrite<char[]>(capacity_ + format_->bound())) {}
 
