@@ -220,7 +220,16 @@ uint64_t Spool::keep_refused(std::string_view rows, const std::string& words, st
     *error = fd.error().message();
     return 0;
   }
-  const size_t written = write_all(fd->get(), text);
+  size_t written = write_all(fd->get(), text);
+  if (written < text.size()) {  // a full disk: no object without an end, others may follow it
+    const int os_error = errno;
+    const size_t whole = whole_rows(std::string_view(text).substr(0, written)).size();
+    struct stat status {};
+    if (::fstat(fd->get(), &status) == 0 &&
+        ::ftruncate(fd->get(), status.st_size - static_cast<off_t>(written - whole)) == 0)
+      written = whole;
+    errno = os_error;
+  }
   refused_bytes_ += written;
   if (written < text.size() || (options_.sync == Sync::kBatch && ::fsync(fd->get()) != 0)) {
     *error = Error{"cannot write " + refused_path(), errno}.message();

@@ -2,9 +2,11 @@
 #include "output/spool.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -241,6 +243,24 @@ TEST_F(SpoolTest, KeepsRefusedRowsForPeople) {
   struct stat status {};
   ASSERT_EQ(::stat(spool->refused_path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(SpoolTest, RefusedRowsAreWholeAlsoOnAFullDisk) {
+  const auto spool = open();
+  ASSERT_TRUE(spool->keep_refused("{}\n", "no"));
+  const auto one = std::filesystem::file_size(spool->refused_path());
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit all{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &all), 0);
+  const rlimit some = {2 * one + one / 2, all.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &some), 0);
+  EXPECT_FALSE(spool->keep_refused("{}\n{}\n{}\n", "no"));
+  EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &all), 0);
+  std::signal(SIGXFSZ, before);
+  EXPECT_EQ(std::filesystem::file_size(spool->refused_path()), 2 * one);
+  ASSERT_TRUE(spool->keep_refused("{}\n", "no"));
+  const std::string object = "{\"answer\":\"no\",\"row\":{}}\n";
+  EXPECT_EQ(content(spool->refused_path()), object + object + object);
 }
 
 TEST_F(SpoolTest, RefusedRowsTakeAQuarterAtMost) {
