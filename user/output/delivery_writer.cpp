@@ -178,9 +178,9 @@ bool DeliveryWriter::wait_to_retry() {
 }
 
 // The metering thread must not wait forever, and sees the end of the run only when it does not
-// wait. With kDrop the queue limits the waiting rows, and with a spool they are stored.
+// wait. With kDrop the queue limits the waiting rows; others are stored if the spool has room.
 bool DeliveryWriter::gives_up(RowQueue::Time not_before) {
-  if (spool_ || queue_->on_full() != OnFull::kBlock) return false;
+  if ((spool_ && may_store_) || queue_->on_full() != OnFull::kBlock) return false;
   const auto now = RowQueue::now();
   if (host_.stop_requested() && stopped_at_ == RowQueue::Time::max()) stopped_at_ = now;
   if (now >= stopped_at_ && queue_->patience() != RowQueue::kForEver &&

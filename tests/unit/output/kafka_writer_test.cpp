@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "api/embedded_host.h"
 #include "output/kafka_library.h"
@@ -42,6 +43,31 @@ TEST(KafkaWriter, AStartThatFailsLeavesTheRowsInTheSpool) {
   for (const LogLine& line : host.take_lines())
     told = told || (line.level == "warning" && line.text.find("trying again") != std::string::npos);
   EXPECT_TRUE(told);
+  writer->reset();
+  std::filesystem::remove_all(directory);
+}
+
+// The metering thread waits for room; librdkafka would go on trying for an hour.
+TEST(KafkaWriter, AStopEndsTheWaitAlsoIfTheSpoolIsFull) {
+  if (auto loaded = load_kafka(); !loaded) GTEST_SKIP() << loaded.error().message();
+  std::string directory = ::testing::TempDir() + "kafka-writer-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  EmbeddedHost host;
+  auto writer =
+      KafkaWriter::open({{"127.0.0.1:1", "t"}, {{"message.timeout.ms", "3600000", "test"}}},
+                        {.spool = directory, .spool_limit_mib = 0}, host);
+  ASSERT_TRUE(writer) << writer.error().message();
+  const auto patience = RowQueue::seconds(0.1);
+  RowQueue queue(10, OnFull::kBlock, patience);
+  ASSERT_TRUE(queue.append("k\ts\tm\t{}\n", 1));
+  Status done = Done{};
+  std::thread output([&] { done = (*writer)->run(queue); });
+  host.stop();
+  EXPECT_TRUE(queue.append("k\ts\tm\t{}\n", 1));
+  queue.close(patience);
+  output.join();
+  EXPECT_FALSE(done);
+  EXPECT_EQ((*writer)->given_up(), 2u);
   writer->reset();
   std::filesystem::remove_all(directory);
 }
