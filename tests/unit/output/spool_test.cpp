@@ -247,18 +247,18 @@ TEST_F(SpoolTest, KeepsRefusedRowsForPeople) {
 
 TEST_F(SpoolTest, RefusedRowsAreWholeAlsoOnAFullDisk) {
   const auto spool = open();
-  ASSERT_TRUE(spool->keep_refused("{}\n", "no"));
+  ASSERT_EQ(keep_refused(*spool, "{}\n", "no"), 1u);
   const auto one = std::filesystem::file_size(spool->refused_path());
   const auto before = std::signal(SIGXFSZ, SIG_IGN);
   rlimit all{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &all), 0);
   const rlimit some = {2 * one + one / 2, all.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &some), 0);
-  EXPECT_FALSE(spool->keep_refused("{}\n{}\n{}\n", "no"));
+  EXPECT_EQ(keep_refused(*spool, "{}\n{}\n{}\n", "no"), 1u);
   EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &all), 0);
   std::signal(SIGXFSZ, before);
   EXPECT_EQ(std::filesystem::file_size(spool->refused_path()), 2 * one);
-  ASSERT_TRUE(spool->keep_refused("{}\n", "no"));
+  ASSERT_EQ(keep_refused(*spool, "{}\n", "no"), 1u);
   const std::string object = "{\"answer\":\"no\",\"row\":{}}\n";
   EXPECT_EQ(content(spool->refused_path()), object + object + object);
 }
