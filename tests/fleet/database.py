@@ -8,7 +8,7 @@ import clickhouse
 
 class Database:
     def __init__(self, case, namespace):
-        self.server = clickhouse.Server(case, skip_unknown_fields=True, namespace=namespace)
+        self.server = clickhouse.Server(case, skip_unknown_fields=True, namespace=namespace, max_block_size=500)
 
     def create(self, brokers, topic):
         """`delivered` counts the rows of each block that arrives, also those that arrive twice."""

@@ -25,9 +25,12 @@ CONFIG = """<yandex>
   <kafka><auto_offset_reset>earliest</auto_offset_reset></kafka>
 </yandex>
 """
-# Kafka messages with members that the table lacks are refused without the setting.
+# Kafka messages with members that the table lacks are refused without the first setting. They are inserted when there are as
+# many rows as the second says, or when none has come for half a second.
 USERS = """<yandex>
-  <profiles><default><input_format_skip_unknown_fields>{skip}</input_format_skip_unknown_fields></default></profiles>
+  <profiles><default>
+    <input_format_skip_unknown_fields>{skip}</input_format_skip_unknown_fields><max_block_size>{block}</max_block_size>
+  </default></profiles>
   <users><default>
     <password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
   </default></users>
@@ -58,7 +61,7 @@ class Refused(Exception):
 class Server:
     """case: skipped if the program is missing; ends the server. namespace: it runs in this one."""
 
-    def __init__(self, case, skip_unknown_fields=False, namespace=None):
+    def __init__(self, case, skip_unknown_fields=False, namespace=None, max_block_size=65536):
         self.namespace = namespace
         if not shutil.which(PROGRAM):
             case.skipTest("clickhouse-server is not installed: scripts/install-dependencies --fleet installs it")
@@ -66,7 +69,7 @@ class Server:
         os.mkdir(self.directory, 0o700)
         self.port, tcp, interserver = free_ports(3)
         self.write("config.xml", CONFIG.format(directory=self.directory, http=self.port, tcp=tcp, interserver=interserver))
-        self.write("users.xml", USERS.format(skip=int(skip_unknown_fields)))
+        self.write("users.xml", USERS.format(skip=int(skip_unknown_fields), block=max_block_size))
         self.process = None
         case.addCleanup(self.stop)
         self.start()
