@@ -8,8 +8,8 @@ WINDOW_S = 5
 def per_second(samples, column):
     """The rise of a column over the last seconds."""
     rates, first = [], 0
-    for sample in samples:
-        while samples[first][0] < sample[0] - WINDOW_S:
+    for number, sample in enumerate(samples):
+        while first < number - 1 and samples[first][0] < sample[0] - WINDOW_S:
             first += 1
         seconds = sample[0] - samples[first][0]
         rates.append((sample[column] - samples[first][column]) / seconds if seconds > 0 else 0)
