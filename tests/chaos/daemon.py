@@ -2,23 +2,11 @@
 """The meters of a scenario: several processes, one after another, with the same command line."""
 import os
 import signal
-import subprocess
 
 import cases
 import meter
 
 SMALL = {"--max-flows": "32768", "--event-memory": "8", "--idle-timeout": "1", "--tcp-linger": "0.5"}
-
-
-class Process(meter.Meter):
-    """meter.Meter without an output of its own."""
-
-    def __init__(self, case, log, command, **options):
-        self.case, self.log, self.name = case, log, os.path.basename(log)
-        with open(log, "wb") as file:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file,
-                                            preexec_fn=meter.die_with_parent, **options)
-        case.addCleanup(self._end)
 
 
 class Daemon:
@@ -43,7 +31,7 @@ class Daemon:
 
     def launch(self, *more):
         log = self.world.case.path(f"{self.name}-{len(self.runs)}.log")
-        self.runs.append(Process(self.world.case, log, [*self.command, *more], env=self.environment))
+        self.runs.append(meter.Process(self.world.case, log, [*self.command, *more], env=self.environment))
         return self.now
 
     def start(self, *more):

@@ -1,26 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One node of a fleet: a host and its meter, which is killed and started again."""
-import os
-import subprocess
 import tempfile
 
 import cases
 import meter
+import metrics
 import network
-from scrape import scrape
 
 SMALL = ("--max-flows", "32768", "--event-memory", "16", "--idle-timeout", "3", "--tcp-linger", "1", "--active-timeout", "15")
-
-
-class Process(meter.Meter):
-    """meter.Meter without an output of its own."""
-
-    def __init__(self, case, log, command):
-        self.case, self.log, self.name = case, log, os.path.basename(log)
-        with open(log, "wb") as file:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file,
-                                            preexec_fn=meter.die_with_parent)
-        case.addCleanup(self._end)
 
 
 class Node:
@@ -40,7 +27,7 @@ class Node:
 
     def start(self, *more):
         log = self.case.path(f"{self.name}-{len(self.runs)}.log")
-        self.runs.append(Process(self.case, log, [*self.command, *more]))
+        self.runs.append(meter.Process(self.case, log, [*self.command, *more]))
         self.runs[-1].wait_attached()
 
     def kill(self):
@@ -71,6 +58,6 @@ class Node:
     def rows_spooled(self):
         """By its metrics; 0 while it does not run."""
         try:
-            return int(sum(scrape(self.socket).get("flowmeter_output_spooled_rows", {}).values()))
+            return sum(metrics.scrape(self.socket).by("flowmeter_output_spooled_rows", "output").values())
         except OSError:
             return 0

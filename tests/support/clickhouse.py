@@ -4,12 +4,13 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+
+from ports import free_ports
 
 PROGRAM = "clickhouse-server"
 START_SECONDS = 60
@@ -42,16 +43,6 @@ USERS = """<yandex>
 def missing():
     """Why no server can be started here, or ""."""
     return "" if shutil.which(PROGRAM) else "needs Debian's clickhouse-server"
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Refused(Exception):

@@ -10,10 +10,10 @@ import ctypes.util
 import os
 import re
 import shutil
-import socket
 import subprocess
 
 import meter
+from ports import free_ports
 
 VERSION = "4.1.2"  # needs Java 17
 JARS = os.environ.get("FLOWMETER_KAFKA_JARS") or os.path.expanduser(f"~/.cache/flowmeter-ebpf/kafka-{VERSION}")
@@ -41,14 +41,6 @@ def missing():
     if not version or int(version[1]) < 17:
         return f"needs Java 17: {said.splitlines()[:1]}"
     return ""
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def openssl(*arguments):
@@ -128,7 +120,7 @@ class Cluster:
                 raise AssertionError(f"kafka: {done.stdout}{done.stderr}")
 
     def _java(self, *arguments):
-        return ["java", "-Xmx384m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        return ["java", "-Xmx384m", f"-Djava.io.tmpdir={self.directory}", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
                 "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info", "-cp", JARS + "/*", *arguments]
 
     def _run(self, node):

@@ -175,6 +175,17 @@ class Meter:
         return done
 
 
+class Process(Meter):
+    """Meter without an output of its own."""
+
+    def __init__(self, case, log, command, **options):
+        self.case, self.log, self.name = case, log, os.path.basename(log)
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file,
+                                            preexec_fn=die_with_parent, **options)
+        case.addCleanup(self._end)
+
+
 def bpf_object_exists(kind, number):
     return subprocess.run(["bpftool", kind, "show", "id", number], stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL).returncode == 0

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "features/ddl.h"
 #include "features/listing.h"
+#include "output/kafka_config.h"
 
 namespace flowmeter {
 
@@ -21,7 +22,12 @@ Result<std::string> ddl_of(const NamedFeatureSet& set, const std::string& dialec
           .set({dialect});
   if (!chosen) return Error{"--ddl: " + chosen.error().doing};
   if (!table.empty()) options.table = table[0];
-  if (!kafka.empty()) options.kafka = kafka[0];
+  if (!kafka.empty()) {
+    auto target = parse_kafka_target(kafka[0]);
+    if (!target) return target.error();
+    options.brokers = target->brokers;
+    options.topic = target->topic;
+  }
   return clickhouse_ddl(set, options);
 }
 

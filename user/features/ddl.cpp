@@ -19,6 +19,9 @@ using Parts = std::vector<std::pair<std::string_view, std::string>>;
 
 // ---- texts ----
 
+// Between the clocks of two hosts that have seen a flow.
+constexpr unsigned kToleranceS = 5;
+
 constexpr std::string_view kTable = R"(-- {set}, for {version}. Rows come from
 --   flowmeter-ebpf --features {set} --fleet --url-format ndjson --url-batch 10000 \
 --     -u 'http://HOST:8123/?{query_settings}query=INSERT INTO {table} FORMAT JSONEachRow'
@@ -51,15 +54,12 @@ GROUP BY minute, meter_id, protocol;
 constexpr std::string_view kOnce = R"(
 -- A flow that several meters have seen, once: the rows of the meter that is nearer to its sender. That is one that saw the
 -- first packet leave its host (direction is egress), else the one that saw it first. Flows are the same if they have the
--- same community_id and overlap, or are at most 5 s apart: clocks of different hosts may differ by that much. Rows that an
+-- same community_id and overlap, or are at most {tolerance_s} s apart: clocks of different hosts may differ by that much. Rows that an
 -- active time-out has cut (flow_key) belong together, wherever each meter has cut them.
 )";
 
-constexpr std::string_view kOnceModern = R"(CREATE VIEW IF NOT EXISTS {table}_once AS
-WITH
-    chains AS
-    (
-        SELECT
+// The rows of each meter's flow, together.
+constexpr std::string_view kChains = R"(        SELECT
             if(community_id = '', toString(flow_key), community_id) AS flow,
             meter_id,
             flow_key,
@@ -67,13 +67,19 @@ WITH
             max({first_us} + toInt64({duration_us})) AS last_us,
             argMin(direction, {first_us}) != 'egress' AS is_farther
         FROM {table} FINAL
-        GROUP BY flow, meter_id, flow_key
+        GROUP BY flow, meter_id, flow_key)";
+
+constexpr std::string_view kOnceModern = R"(CREATE VIEW IF NOT EXISTS {table}_once AS
+WITH
+    chains AS
+    (
+{chains}
     ),
     marked AS
     (
         SELECT
             *,
-            first_us > 5000000 + max(last_us) OVER (
+            first_us > {tolerance_us} + max(last_us) OVER (
                 PARTITION BY flow ORDER BY first_us, meter_id, flow_key
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS begins
         FROM chains
@@ -126,20 +132,12 @@ WHERE (meter_id, flow_key) IN
                 arraySort(groupArray((first_us, last_us, is_farther, meter_id, flow_key))) AS chains,
                 arrayMap(chain -> chain.1, chains) AS firsts,
                 arrayMap(chain -> chain.2, chains) AS lasts,
-                arrayMap(i -> i > 1 AND firsts[i] > 5000000 + arrayReduce('max', arraySlice(lasts, 1, i - 1)),
+                arrayMap(i -> i > 1 AND firsts[i] > {tolerance_us} + arrayReduce('max', arraySlice(lasts, 1, i - 1)),
                     arrayEnumerate(chains)) AS begins,
                 arrayCumSum(begins) AS numbers
             FROM
             (
-                SELECT
-                    if(community_id = '', toString(flow_key), community_id) AS flow,
-                    meter_id,
-                    flow_key,
-                    min({first_us}) AS first_us,
-                    max({first_us} + toInt64({duration_us})) AS last_us,
-                    argMin(direction, {first_us}) != 'egress' AS is_farther
-                FROM {table} FINAL
-                GROUP BY flow, meter_id, flow_key
+{chains}
             )
             GROUP BY flow
         )
@@ -362,13 +360,6 @@ bool is_table(std::string_view table) {
   return is_name(table.substr(0, dot)) && is_name(table.substr(dot + 1));
 }
 
-// Of brokers and topics, which need no quotes in SQL.
-bool is_plain(std::string_view text) {
-  return !text.empty() && text.find_first_not_of(
-                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                              "0123456789._:,[]-") == std::string_view::npos;
-}
-
 }  // namespace
 
 Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions& options) {
@@ -376,12 +367,6 @@ Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions&
   if (!is_table(options.table))
     return usage_error("--table: \"" + options.table +
                        "\" is not a name (TABLE or DATABASE.TABLE)");
-  const size_t slash = options.kafka.rfind('/');
-  const std::string brokers = options.kafka.substr(0, slash);
-  const std::string topic = slash < options.kafka.size() ? options.kafka.substr(slash + 1) : "";
-  if (!options.kafka.empty() && (!is_plain(brokers) || !is_plain(topic)))
-    return usage_error("--kafka: \"" + options.kafka + "\" is not HOST:PORT,.../TOPIC");
-
   const bool modern = options.dialect == Dialect::kClickhouse;
   const std::vector<Column> columns = columns_of(set);
   const auto time = std::find_if(columns.begin(), columns.end(),
@@ -392,6 +377,9 @@ Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions&
   std::string group = options.table;
   std::replace(group.begin(), group.end(), '.', '_');
   const Parts parts = {
+      {"{chains}", std::string(kChains)},  // with other parts in it
+      {"{tolerance_s}", std::to_string(kToleranceS)},
+      {"{tolerance_us}", std::to_string(kToleranceS) + "000000"},
       {"{set}", std::string(set.name)},
       {"{version}", modern ? "ClickHouse 22 or newer" : "ClickHouse 18.16"},
       {"{query_settings}",
@@ -409,14 +397,14 @@ Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions&
       {"{bwd_packets}", column_with(columns, kPacketCount.backward, kPacketCount.backward)},
       {"{fwd_bytes}", column_with(columns, kLengthSum.forward, kPayloadSum.forward)},
       {"{bwd_bytes}", column_with(columns, kLengthSum.backward, kPayloadSum.backward)},
-      {"{brokers}", brokers},
-      {"{topic}", topic},
+      {"{brokers}", options.brokers},
+      {"{topic}", options.topic},
       {"{group}", group},
       {"{kafka_settings}", modern ? ",\n    kafka_handle_error_mode = 'stream'" : ""},
       {"{good_messages}", modern ? "\nWHERE length(_error) = 0" : ""},
   };
   std::string text = std::string(kTable).append(kOnce).append(modern ? kOnceModern : kOnce18);
-  if (!options.kafka.empty()) text.append(kKafka).append(modern ? kKafkaErrors : "");
+  if (!options.topic.empty()) text.append(kKafka).append(modern ? kKafkaErrors : "");
   return filled(text, parts);
 }
 

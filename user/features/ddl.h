@@ -14,10 +14,11 @@ struct DdlOptions {
   enum class Dialect { kClickhouse, kClickhouse18 };
   Dialect dialect = Dialect::kClickhouse;
   std::string table = "flows";  // or DATABASE.TABLE
-  std::string kafka = {};       // BROKERS/TOPIC that fills the table; empty: none
+  // The topic that fills the table, and its brokers; empty: none. They need no quotes in SQL.
+  std::string brokers = {}, topic = {};
 };
 
-// Fails if a name in the options cannot be used.
+// Fails if the table cannot have that name.
 Result<std::string> clickhouse_ddl(const NamedFeatureSet& set, const DdlOptions& options);
 
 }  // namespace flowmeter

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "metrics/microhttpd.h"
 
-#include <dlfcn.h>
-
 #include <string>
+
+#include "base/shared_library.h"
 
 namespace flowmeter {
 
@@ -31,18 +31,12 @@ Result<Microhttpd> load() {
     return Error{
         "--metrics needs libmicrohttpd 0.9.71 or newer (Debian's package libmicrohttpd12): " + why};
   };
-  void* const library = ::dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
-  if (!library) return unusable(::dlerror());
+  SharedLibrary library("libmicrohttpd.so.12");
   Microhttpd http;
-  const char* missing = nullptr;
-  const auto find = [&](auto* function, const char* name) {
-    *function = reinterpret_cast<std::remove_pointer_t<decltype(function)>>(::dlsym(library, name));
-    if (!*function) missing = name;
-  };
-#define FM_MICROHTTPD_FIND(name) find(&http.name, "MHD_" #name);
+#define FM_MICROHTTPD_FIND(name) library.find(&http.name, "MHD_" #name);
   FM_MICROHTTPD_FUNCTIONS(FM_MICROHTTPD_FIND)
 #undef FM_MICROHTTPD_FIND
-  if (missing) return unusable(std::string("this one has no ") + missing);
+  if (!library.usable()) return unusable(library.why());
   const std::string version = http.get_version();
   if (is_too_old(version)) return unusable("this is " + version);
   return http;

@@ -6,7 +6,6 @@
 
 #ifdef FLOWMETER_SECCOMP
 
-#include <dlfcn.h>
 #include <linux/bpf.h>
 #include <linux/sockios.h>
 #include <sched.h>
@@ -19,6 +18,8 @@
 
 #include <initializer_list>
 #include <set>
+
+#include "base/shared_library.h"
 
 namespace flowmeter {
 namespace {
@@ -37,19 +38,11 @@ struct Library {
   std::string missing;  // why it cannot be used
 
   Library() {
-    void* const library = ::dlopen("libseccomp.so.2", RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-      missing = "no seccomp (libseccomp.so.2 is not installed)";
-      return;
-    }
-    const auto find = [&](auto* function, const char* symbol) {
-      *function =
-          reinterpret_cast<std::remove_pointer_t<decltype(function)>>(::dlsym(library, symbol));
-      if (!*function) missing = std::string("no seccomp (libseccomp has no ") + symbol + ")";
-    };
-#define FM_SECCOMP_FIND(name) find(&name, "seccomp_" #name);
+    SharedLibrary library("libseccomp.so.2");
+#define FM_SECCOMP_FIND(name) library.find(&name, "seccomp_" #name);
     FM_SECCOMP_FUNCTIONS(FM_SECCOMP_FIND)
 #undef FM_SECCOMP_FIND
+    if (!library.usable()) missing = "no seccomp (libseccomp: " + library.why() + ")";
   }
 };
 

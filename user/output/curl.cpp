@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/curl.h"
 
-#include <dlfcn.h>
-
 #include <string>
+
+#include "base/shared_library.h"
 
 namespace flowmeter {
 namespace {
@@ -17,17 +17,13 @@ Error unusable(const std::string& why) {
 }
 
 // Fails with the reason why this library cannot be used.
-Result<Curl> functions_of(void* library) {
+Result<Curl> functions_of(const char* file) {
+  SharedLibrary library(file);
   Curl curl;
-  const char* missing = nullptr;
-  const auto find = [&](auto* function, const char* name) {
-    *function = reinterpret_cast<std::remove_pointer_t<decltype(function)>>(::dlsym(library, name));
-    if (!*function) missing = name;
-  };
-#define FM_CURL_FIND(name) find(&curl.name, "curl_" #name);
+#define FM_CURL_FIND(name) library.find(&curl.name, "curl_" #name);
   FM_CURL_FUNCTIONS(FM_CURL_FIND)
 #undef FM_CURL_FIND
-  if (missing) return Error{std::string("this one has no ") + missing};
+  if (!library.usable()) return Error{library.why()};
   const curl_version_info_data* about = curl.version_info(CURLVERSION_NOW);
   if (about->version_num < kOldest || !(about->features & CURL_VERSION_SSL))
     return Error{"this is " + std::string(about->version) +
@@ -38,8 +34,7 @@ Result<Curl> functions_of(void* library) {
 Result<Curl> load() {
   std::string why;  // the first one cannot be used
   for (const char* name : kNames) {
-    void* const library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    Result<Curl> curl = library ? functions_of(library) : Error{::dlerror()};
+    Result<Curl> curl = functions_of(name);
     if (!curl) {
       if (why.empty()) why = curl.error().doing;
       continue;

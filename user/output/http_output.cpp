@@ -11,6 +11,7 @@
 #include "output/csv.h"
 #include "output/http_writer.h"
 #include "output/json.h"
+#include "output/output_mode.h"
 #include "output/registry.h"
 
 namespace flowmeter {
@@ -33,8 +34,7 @@ Result<std::string> read_authorization(const std::string& file, Host& host) {
     struct stat status {};
     if (got < 0 || ::fstat(fd.get(), &status) != 0) return Error{"cannot read " + from, errno};
     value.resize(static_cast<size_t>(got));
-    if (S_ISREG(status.st_mode) && (status.st_mode & S_IROTH))
-      host.log_warning(from + " can be read by everyone (chmod 600)");
+    if (everyone_can_read(status)) host.log_warning(from + " can be read by everyone (chmod 600)");
     while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
     if (value.empty()) return Error{from + " is empty: it must hold the value of the header"};
   }

@@ -14,6 +14,7 @@
 #include "base/option.h"
 #include "base/unique_fd.h"
 #include "base/utf8.h"
+#include "output/output_mode.h"
 
 namespace flowmeter {
 namespace {
@@ -305,8 +306,7 @@ Result<std::vector<KafkaProperty>> read_kafka_properties(const std::string& file
 
 bool everyone_can_read(const std::string& file) {
   struct stat status {};
-  return ::stat(file.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-         (status.st_mode & S_IROTH);
+  return ::stat(file.c_str(), &status) == 0 && everyone_can_read(status);
 }
 
 std::vector<KafkaProperty> files_of(const std::vector<KafkaProperty>& properties) {

@@ -3,10 +3,9 @@
 
 #ifdef FLOWMETER_KAFKA
 
-#include <dlfcn.h>
-
 #include <string>
-#include <type_traits>
+
+#include "base/shared_library.h"
 
 namespace flowmeter {
 namespace {
@@ -17,19 +16,13 @@ Result<Kafka> load() {
   const auto unusable = [](const std::string& why) {
     return Error{"--kafka needs librdkafka 1.9 or newer (Debian's package librdkafka1): " + why};
   };
-  void* const library = ::dlopen("librdkafka.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (!library) return unusable(::dlerror());
+  SharedLibrary library("librdkafka.so.1");
   Kafka kafka;
-  const char* missing = nullptr;
-  const auto find = [&](auto* function, const char* name) {
-    *function = reinterpret_cast<std::remove_pointer_t<decltype(function)>>(::dlsym(library, name));
-    if (!*function) missing = name;
-  };
-#define FM_KAFKA_FIND(name) find(&kafka.name, "rd_kafka_" #name);
+#define FM_KAFKA_FIND(name) library.find(&kafka.name, "rd_kafka_" #name);
   FM_KAFKA_FUNCTIONS(FM_KAFKA_FIND)
 #undef FM_KAFKA_FIND
-  find(&kafka.create, "rd_kafka_new");
-  if (missing) return unusable(std::string("this one has no ") + missing);
+  library.find(&kafka.create, "rd_kafka_new");
+  if (!library.usable()) return unusable(library.why());
   if (kafka.version() < kOldest) return unusable("this is " + std::string(kafka.version_str()));
   return kafka;
 }

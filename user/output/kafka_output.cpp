@@ -36,14 +36,10 @@ Result<Properties> properties_of(const OutputOptions& options) {
   return **kafka.read;
 }
 
-// The key of a row's message: the same for both directions of a flow and for all rows that
-// continue it, so that they come to one partition. (But for ICMP messages that have no reply: their
-// code is a part of the id, and that of the row's first message counts.)
-Cell message_key(const FlowRecord& record) {
-  return community_id(record);
-}
-
-// "KEY\tSCHEMA\tMETER\tJSON\n". None of them has a tab in it.
+// "KEY\tSCHEMA\tMETER\tJSON\n". None of them has a tab in it. The key is the same for both
+// directions of a flow and for all rows that continue it, so that they come to one partition. (But
+// for ICMP messages that have no reply: their code is a part of the id, and that of the row's first
+// message counts.)
 class KafkaFormat final : public RowFormat {
  public:
   KafkaFormat(std::vector<Column> columns, const OutputOptions& options)
@@ -51,7 +47,7 @@ class KafkaFormat final : public RowFormat {
         json_(std::move(columns), options.style) {}
 
   char* put_row(char* at, const FlowRecord& record) const override {
-    const Cell key = message_key(record);
+    const Cell key = community_id(record);
     at = std::copy(key.text().begin(), key.text().end(), at);
     at = std::copy(headers_.begin(), headers_.end(), at);
     return json_.put_row(at, record);

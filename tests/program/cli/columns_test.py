@@ -135,7 +135,8 @@ class FeatureSets(CommandLine):
         for arguments, word in ((("cic82", "--ddl", "mysql"), "clickhouse-18"), (("--ddl", "clickhouse"), "SET"),
                                 (("cic82", "--ddl", "clickhouse", "--json"), "--json"), (("cic82", "--table", "x"), "--ddl"),
                                 (("cic82", "--ddl", "clickhouse", "--table", "a b"), "--table"),
-                                (("cic82", "--ddl", "clickhouse", "--kafka", "a:9092"), "--kafka")):
+                                *((("cic82", "--ddl", "clickhouse", "--kafka", target), "--kafka")
+                                  for target in ("a:9092", "/t", "a:1/", "a'/t", "a:1/t'", "a/b/t", "a b/t"))):
             self.assert_fails(meter.run("features", *arguments), USAGE, word)
         self.assert_fails(meter.run("-f", self.capture, "--compat", "python", "--features", "cic82"), USAGE, "--features")
 
