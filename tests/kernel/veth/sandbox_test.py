@@ -105,11 +105,11 @@ class Missing(Sandboxed):
             pass
         environment = {**os.environ, "LD_LIBRARY_PATH": self.directory}
         live = self.start(self.pair.a, env=environment).wait_attached()
-        self.assertRegex(live.err(), r"info: sandbox: landlock abi \d+, no seccomp \(libseccomp.so.2 is not installed\)\n")
+        self.assertRegex(live.err(), r"info: sandbox: landlock abi \d+, no seccomp \(libseccomp: \S+libseccomp.so.2: file too short\)\n")
         live.stop_clean()
         done = self.start(self.pair.a, "--sandbox", "require", name="required", env=environment).wait()
         self.assertEqual((done.code, len(done.errors)), (1, 1), done.err)
-        self.assertIn("libseccomp.so.2 is not installed", done.errors[0])
+        self.assertIn("libseccomp: ", done.errors[0])
 
 
 class Work(Sandboxed):
