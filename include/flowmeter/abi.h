@@ -20,7 +20,7 @@
  * Another version reads the maps by the names of structs and members (user/kernel/struct_copy.h).
  * So a member whose meaning changes gets another name, and numbers (of record types, end reasons,
  * packet classes, hooks) are never used again for something else: new ones are appended. */
-#define FM_ABI_VERSION 8
+#define FM_ABI_VERSION 9
 
 enum fm_record_type {
   FM_RECORD_PACKET = 0,    /* struct fm_packet_record */
@@ -30,6 +30,7 @@ enum fm_record_type {
   FM_RECORD_STATE = 4,     /* struct fm_state_record: the flow continues */
   FM_RECORD_OPEN_NEW = 5,  /* like FM_RECORD_OPEN; the map had no entry for this key */
   FM_RECORD_PAYLOAD = 6,   /* struct fm_payload_record: payload of a packet of this flow */
+  FM_RECORD_OWNER = 7,     /* struct fm_owner_record: who sends the packets of one end */
 };
 
 /* Turns an open record into FM_RECORD_OPEN_NEW. */
@@ -116,9 +117,38 @@ struct fm_payload_record {
 };
 FM_STATIC_ASSERT(sizeof(struct fm_payload_record) == 32 + FM_HEAD_BYTES, "no hidden padding");
 
+/* How the owner of one end of a flow is known. */
+enum fm_owner_source {
+  FM_OWNER_UNKNOWN = 0,
+  FM_OWNER_SOCKET = 1,    /* the socket that has sent a packet */
+  FM_OWNER_LISTENER = 2,  /* the same, of a listening socket: the answer to a SYN */
+  FM_OWNER_INTERFACE = 3, /* no socket: only the interface through which this end is reached */
+};
+
+#define FM_COMM_BYTES 16 /* TASK_COMM_LEN */
+
+/* --attribute only: who owns one end of a flow that was announced. Sent once per end and kind of
+ * source, and again after the daemon has asked for the flow's state. */
+struct fm_owner_record {
+  __u64 time_ns;
+  __u64 flow_id;
+  __u64 cgroup; /* id in cgroup v2 of the socket; 0 with FM_OWNER_INTERFACE */
+  __u32 pid;    /* the process (tgid) that made or last connected the socket; 0: unknown */
+  __u8 end;     /* of the key */
+  __u8 source;  /* enum fm_owner_source */
+  __u8 hook;    /* enum fm_hook that saw this packet */
+  __u8 what;
+  __u32 ifindex; /* there; 0 if the interface does not lead to this end alone */
+  __u32 zero;
+  __u8 comm[FM_COMM_BYTES]; /* of that process; zeros: unknown */
+  __u64 zero_too;
+};
+FM_STATIC_ASSERT(sizeof(struct fm_owner_record) == 64, "two units, no hidden padding");
+
 #define FM_UNITS(bytes) \
   (((bytes) + sizeof(struct fm_packet_record) - 1) / sizeof(struct fm_packet_record))
 #define FM_OPEN_UNITS FM_UNITS(sizeof(struct fm_open_record))
+#define FM_OWNER_UNITS FM_UNITS(sizeof(struct fm_owner_record))
 #define FM_STATE_UNITS_MAX FM_UNITS(sizeof(struct fm_state_record))
 #define FM_PAYLOAD_UNITS_MAX FM_UNITS(sizeof(struct fm_payload_record))
 
@@ -134,6 +164,7 @@ FM_INLINE __u32 fm_state_units(int with_timing, int with_sizes) {
 union fm_long_record {
   struct fm_open_record open;
   struct fm_state_record state;
+  struct fm_owner_record owner;
   struct fm_packet_record units[FM_STATE_UNITS_MAX];
 };
 
@@ -161,8 +192,8 @@ enum fm_hook { FM_HOOK_INGRESS = 0, FM_HOOK_EGRESS = 1, FM_HOOK_COUNT };
  * the counters of each direction are in two. The size of an element is a multiple of the cache
  * line. */
 struct fm_map_entry {
-  __u64 lock; /* flow id << 2 | announced << 1 | held: one compare-and-swap takes the lock and
-                 proves whose entry it is */
+  __u64 lock; /* flow id << 6 | owners told << 2 | announced << 1 | held: one compare-and-swap takes
+                 the lock and proves whose entry it is */
   __u64 tag;  /* fm_key_tag: the map reuses memory at once, so a stale pointer sees another tag */
   struct fm_flow_counters counters;
   __u64 events_lost;
@@ -175,7 +206,11 @@ struct fm_map_entry {
 };
 #define FM_LOCK_HELD 1ull
 #define FM_LOCK_ANNOUNCED 2ull /* the daemon knows the flow */
-#define FM_LOCK_ID_SHIFT 2
+/* The daemon was told the owner of this end (--attribute), or the interface that leads to it. */
+#define FM_LOCK_SOCKET_TOLD(end) (4ull << (end))
+#define FM_LOCK_INTERFACE_TOLD(end) (16ull << (end))
+#define FM_LOCK_OWNERS_TOLD 0x3cull
+#define FM_LOCK_ID_SHIFT 6
 #define FM_ELEMENT_HEAD 48
 FM_STATIC_ASSERT((FM_ELEMENT_HEAD + sizeof(struct fm_flow_key) + sizeof(struct fm_map_entry)) %
                          64 ==

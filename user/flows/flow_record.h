@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "flowmeter/abi.h"
 #include "flows/direction_bulks.h"
+#include "flows/end_owner.h"
 #include "flows/meter_identity.h"
 
 namespace flowmeter {
@@ -56,6 +57,11 @@ struct FlowRecord {
   FlowStart start = {};
   // The start of the first of the flows that active time-outs have made of one; else start.
   FlowStart chain_start = {};
+  // Live, with --attribute: the owners of both ends, [end of the key]; null: not asked for.
+  const EndOwner* owners = nullptr;
+  // Live, if asked for: address and port of the service (of Kubernetes, IPVS …) through which the
+  // flow's destination was chosen, as conntrack has it; else empty.
+  std::string_view service = {};
 
   const fm_direction_counters& forward() const {
     return flow.counters.direction[flow.counters.forward_direction];
