@@ -4,16 +4,17 @@
 #include <time.h>
 
 #include <algorithm>
+#include <optional>
 #include <unordered_set>
 
 #include "base/clock.h"
 #include "flows/live_flows.h"
 #include "kernel/bpf_datapath.h"
-#include "kernel/earlier_version.h"
 #include "kernel/metered_interfaces.h"
 #include "kernel/pins.h"
 #include "ops/privileges.h"
 #include "run/confinement.h"
+#include "run/earlier_rows.h"
 #include "run/live_config.h"
 #include "run/live_metrics.h"
 #include "run/live_rows.h"
@@ -63,6 +64,7 @@ class LiveRun final : public Unfinished {
                           [this](const void* record, size_t size) { flows_.take(record, size); });
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
+    earlier_.emplace(config_, *datapath_, flows_, host_);
     // All daemons with these pins are one run, so a row that is made again has the same id.
     flows_.identify_rows(meter_identity(config_, datapath_->journal().outputs_id));
     if (Status opened = commits_.open(*datapath_); !opened) return give_up(opened.error());
@@ -98,7 +100,7 @@ class LiveRun final : public Unfinished {
     uint64_t pause = kShortest, next_second = begin, next_look = begin;
     uint64_t next_summary = begin + kSummaryEvery;
     while (!host_.stop_requested()) {
-      auto taken = commits_.have_room() ? take_earlier() : size_t{0};
+      auto taken = commits_.have_room() ? earlier_->take() : size_t{0};
       if (!taken) return taken.error();
       if (metrics_) metrics_->note_lag(*datapath_);
       const size_t drained = drain() + *taken;
@@ -262,33 +264,9 @@ class LiveRun final : public Unfinished {
     return drained;
   }
 
-  // Writes rows for some flows of another version, which end. Returns how many.
-  Result<size_t> take_earlier() {
-    EarlierVersion* earlier = datapath_->earlier();
-    if (!earlier || earlier->done()) return size_t{0};
-    auto taken = earlier->take([this](const EarlierVersion::Flow& flow) {
-      LiveFlow live{};
-      live.key = flow.key;
-      live.flow = flow.flow;
-      live.ifindex = flow.ifindex;
-      live.hook = flow.hook;
-      live.packets_without_timing = flow.packets_without_timing;
-      flows_.write_earlier(live, flow.sizes, flow.end);
-    });
-    if (!taken || !earlier->done()) return taken;
-    if (!config_.quiet)
-      host_.log_info("wrote the " + std::to_string(earlier->taken_over()) +
-                     " flows that another version has left in " + config_.pin);
-    if (const uint64_t lost = earlier->packets_lost(); lost > 0)
-      host_.log_warning(std::to_string(lost) +
-                        " packets that another version has metered are in no row, because only "
-                        "that program knew them");
-    return taken;
-  }
-
   Status take_all_earlier() {
-    while (datapath_->earlier() && !datapath_->earlier()->done()) {
-      if (auto taken = take_earlier(); !taken) return taken.error();
+    while (!earlier_->done()) {
+      if (auto taken = earlier_->take(); !taken) return taken.error();
       if (Status written = commits_.commit(); !written) return written;
     }
     return Done{};
@@ -433,6 +411,7 @@ class LiveRun final : public Unfinished {
   RowCommits commits_;
   UniqueFd pin_claim_;
   std::unique_ptr<BpfDatapath> datapath_;
+  std::optional<EarlierRows> earlier_;
   std::unique_ptr<MeteredInterfaces> interfaces_;
   std::vector<fm_close_request> requests_;
   std::vector<unsigned> departed_;
