@@ -7,6 +7,7 @@
 #ifndef FLOWMETER_CONTEXT_SKB_BPF_H
 #define FLOWMETER_CONTEXT_SKB_BPF_H
 
+#include "maps.bpf.h"
 #include "settings.bpf.h"
 
 typedef struct __sk_buff fm_context;
@@ -29,6 +30,11 @@ FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* s
   if (bpf_skb_load_bytes(skb, offset, scratch, size) < 0) return 0;
   return scratch;
 }
+
+/* Of the kernel's interface, whose headers for user space a BPF program cannot include. */
+#define FM_AF_INET 2
+#define FM_AF_INET6 10
+#define FM_SOCK_RAW 3
 
 #define FM_PARSE_PAYLOAD fm_with_application()
 #include "flowmeter/parse.h"
@@ -76,6 +82,44 @@ FM_INLINE __u32 fm_context_segments(fm_context* skb) {
 FM_INLINE int fm_context_uncertain(fm_context* skb, const struct fm_interface* interface,
                                    __u8 hook) {
   return hook == FM_HOOK_INGRESS && interface->merges && skb->gso_size;
+}
+
+/* Whether the buffer still belongs to the socket that has sent it. */
+FM_INLINE int fm_context_has_socket(fm_context* skb) {
+  return skb->sk != 0;
+}
+
+/* Whether this socket has sent this packet: it is none of a tunnel whose own packet carries what
+ * the socket has sent, nor the one that a program has chosen to receive it. */
+FM_INLINE int fm_socket_sends(const struct bpf_sock* socket, const struct fm_packet* p) {
+  const __u8 protocol = p->key.protocol;
+  if (socket->family != FM_AF_INET && socket->family != FM_AF_INET6) return 0;
+  if (socket->protocol != protocol) return 0;
+  if ((protocol != FM_TCP && protocol != FM_UDP) || socket->type == FM_SOCK_RAW) return 1;
+  return socket->src_port == p->key.port[p->direction & 1];
+}
+
+/* Sets who has sent the packet. Returns 0 if that is not known (yet). A socket in TIME_WAIT has no
+ * cgroup, and what the kernel sends for itself has the root's. */
+FM_INLINE int fm_context_owner(fm_context* skb, const struct fm_packet* p,
+                               struct fm_owner_record* owner) {
+  struct bpf_sock* socket = skb->sk;
+  if (!socket) return 0;
+  socket = bpf_sk_fullsock(socket);
+  if (!socket || !fm_socket_sends(socket, p)) return 0;
+  const __u64 cgroup = bpf_skb_cgroup_id(skb);
+  if (cgroup == 0 || cgroup == bpf_skb_ancestor_cgroup_id(skb, 0)) return 0;
+  owner->cgroup = cgroup;
+  owner->source = p->key.protocol == FM_TCP && socket->state == BPF_TCP_LISTEN ? FM_OWNER_LISTENER
+                                                                               : FM_OWNER_SOCKET;
+  if (attribute == FM_ATTRIBUTE_PROCESS) {
+    const struct fm_socket_owner* process = bpf_sk_storage_get(&socket_owners, socket, 0, 0);
+    if (process) {
+      owner->pid = process->pid;
+      __builtin_memcpy(owner->comm, process->comm, sizeof(owner->comm));
+    }
+  }
+  return 1;
 }
 
 #endif

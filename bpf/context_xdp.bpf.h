@@ -70,4 +70,16 @@ FM_INLINE int fm_context_uncertain(fm_context* xdp, const struct fm_interface* i
   return interface->frame_limit && bpf_xdp_get_buff_len(xdp) > interface->frame_limit;
 }
 
+/* A frame that has just arrived has no socket. */
+FM_INLINE int fm_context_has_socket(fm_context* xdp) {
+  (void)xdp;
+  return 0;
+}
+
+FM_INLINE int fm_context_owner(fm_context* xdp, const struct fm_packet* p,
+                               struct fm_owner_record* owner) {
+  (void)xdp, (void)p, (void)owner;
+  return 0;
+}
+
 #endif

@@ -78,6 +78,8 @@ __attribute__((noinline)) int fm_serve(struct __sk_buff* skb, __u32 index) {
     if ((request.action != FM_CLOSE_IF_IDLE || timing_in_kernel) && entry->counters.begun &&
         fm_send_state(entry, &request.key, now_ns, word, FM_END_NONE | FM_STATE_ANSWER))
       next |= FM_LOCK_ANNOUNCED;
+    /* Who asks for a state may not know what was told to another daemon. */
+    if (request.action == FM_REPORT_STATE) next &= ~FM_LOCK_OWNERS_TOLD;
     fm_unlock(entry, word, next);
     return 1;
   }

@@ -30,6 +30,23 @@ struct {
   __type(value, struct fm_interface);
 } interfaces SEC(".maps");
 
+/* What these interfaces say about the ends of flows. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, FM_INTERFACE_SLOTS);
+  __type(key, __u32);
+  __type(value, struct fm_interface_ends);
+} interface_ends SEC(".maps");
+
+/* The owners of sockets, which other programs note (bpf/socket_owners.bpf.c). An accepted socket
+ * inherits its listener's. Only created if processes are attributed. */
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+  __type(key, int);
+  __type(value, struct fm_socket_owner);
+} socket_owners SEC(".maps");
+
 /* The ends of the event streams: one stream per CPU, and one for answers. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

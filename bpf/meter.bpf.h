@@ -4,6 +4,7 @@
 #ifndef FLOWMETER_METER_BPF_H
 #define FLOWMETER_METER_BPF_H
 
+#include "owner.bpf.h"
 #include "payload.bpf.h"
 
 /* Returns null if the interface is not metered; otherwise *slot is set to its slot. */
@@ -101,19 +102,20 @@ __attribute__((noinline)) int fm_update_sizes(struct fm_map_entry* entry,
 
 /* Adds a parsed packet to its flow in the map and tells the daemon. */
 FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_packet* p,
-                                                __u32 ifindex, __u32 point, __u8 hook) {
+                                                const struct fm_place* place, __u32 point) {
   const struct fm_settings* s = fm_loaded_settings();
   __u64 held = 0;
   struct fm_map_entry* entry = fm_lock_entry(&p->key, FM_FIND_OR_CREATE_ENTRY, &held);
   if (!entry) {
     p->time_ns = fm_context_time_ns(context);
-    return fm_send_uncounted(p, ifindex, hook) ? FM_METERED : FM_UNRECORDED;
+    return fm_send_uncounted(p, place->ifindex, place->hook) ? FM_METERED : FM_UNRECORDED;
   }
   /* Under the lock, so that a flow's times are in the order of its updates on all CPUs, and no
    * earlier packet can follow once the closing program has found the flow idle. */
   p->time_ns = fm_context_time_ns(context);
   if (count_once && fm_seen_before(entry, p, point)) {
-    fm_unlock(entry, held, held);
+    /* An interface further on its path may lead to the other end. */
+    fm_unlock(entry, held, attribute ? fm_tell_owners(context, p, held, place) : held);
     return FM_SEEN_BEFORE;
   }
 
@@ -124,8 +126,8 @@ FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_p
   if (FM_LIKELY(begun)) ended = fm_flow_ended(&entry->counters, p, s);
   if (FM_UNLIKELY(!begun || ended != FM_END_NONE)) {
     word = fm_begin_flow(entry, p, word, ended);
-    entry->ifindex = ifindex;
-    entry->hook = hook;
+    entry->ifindex = place->ifindex;
+    entry->hook = place->hook;
     if (!begun) new_entry_bit = FM_RECORD_NEW_ENTRY;
   }
   /* Before the counters: the record that opens a flow has the state before its first packet. */
@@ -145,6 +147,7 @@ FM_INLINE enum fm_packet_class fm_record_packet(fm_context* context, struct fm_p
     if (FM_UNLIKELY(announced && !was_closed && fm_flow_closed(&entry->counters)))
       fm_send_packet(entry, p, word, 0);
   }
+  if (attribute) word = fm_tell_owners(context, p, word, place);
   fm_unlock(entry, held, word);
   return FM_METERED;
 }
@@ -166,7 +169,8 @@ FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
   if (FM_LIKELY(packet_class == FM_METERED)) {
     packets = fm_packet_segments(&packet);
     if (per_interface) packet.key.interface = (__u16)(slot + 1);
-    packet_class = fm_record_packet(context, &packet, ifindex, fm_point(interface, hook), hook);
+    const struct fm_place place = {ifindex, slot, hook};
+    packet_class = fm_record_packet(context, &packet, &place, fm_point(interface, hook));
   } else {
     packets = fm_context_segments(context);
   }

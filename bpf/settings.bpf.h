@@ -52,6 +52,9 @@ const volatile __u8 stores_in_order;
 const volatile __u8 count_once;
 const volatile __u8 per_interface;
 
+/* enum fm_attribute */
+const volatile __u8 attribute;
+
 /* Tests only: 1 takes a packet's time, wire length and link type from the context of
  * BPF_PROG_TEST_RUN (tstamp, cb). */
 const volatile __u8 test_input;

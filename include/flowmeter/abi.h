@@ -145,6 +145,16 @@ struct fm_owner_record {
 };
 FM_STATIC_ASSERT(sizeof(struct fm_owner_record) == 64, "two units, no hidden padding");
 
+/* --attribute process only: who made, bound or connected a socket, or sent its last datagram. Kept
+ * with the socket, so a process that gets the pid later is never taken for it. */
+struct fm_socket_owner {
+  __u32 pid; /* tgid, as the initial PID namespace numbers it */
+  __u32 zero;
+  __u64 since_boot_ns; /* when this was noted (CLOCK_BOOTTIME) */
+  __u8 comm[FM_COMM_BYTES];
+};
+FM_STATIC_ASSERT(sizeof(struct fm_socket_owner) == 32, "no hidden padding");
+
 #define FM_UNITS(bytes) \
   (((bytes) + sizeof(struct fm_packet_record) - 1) / sizeof(struct fm_packet_record))
 #define FM_OPEN_UNITS FM_UNITS(sizeof(struct fm_open_record))
@@ -313,6 +323,16 @@ struct fm_interface {
 FM_INLINE __u32 fm_point(const struct fm_interface* interface, __u8 hook) {
   return (interface->rank + 1) << 1 | hook;
 }
+
+/* --attribute only, by the same slots: what the packets of an interface say about their ends.
+ * Beside fm_interface, because the daemon may change it while programs count there. */
+struct fm_interface_ends {
+  __u32 senders_are_local; /* what comes out of it may have the socket that has sent it (veth) */
+  __u32 is_one_end;        /* it leads to one end alone, such as a container */
+};
+
+/* How much is told of the owners of flows. */
+enum fm_attribute { FM_ATTRIBUTE_OFF = 0, FM_ATTRIBUTE_CONTAINER = 1, FM_ATTRIBUTE_PROCESS = 2 };
 
 /* Per-CPU counters of rare events; sums over CPUs are exact once the programs are detached. */
 struct fm_cpu_counters {

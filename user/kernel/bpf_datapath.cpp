@@ -87,9 +87,13 @@ constexpr SharedMap kSharedMaps[] = {
      {FM_INTERFACE_SLOTS, FM_PACKET_CLASS_COUNT, sizeof(fm_interface),
       offsetof(fm_interface, hook)}},
     {"streams", {sizeof(fm_stream)}},
-    {"stream_units", {sizeof(fm_packet_record), sizeof(fm_open_record), sizeof(fm_state_record)}},
+    {"stream_units",
+     {sizeof(fm_packet_record), sizeof(fm_open_record), sizeof(fm_state_record),
+      sizeof(fm_owner_record)}},
     {"cpu_counters", {sizeof(fm_cpu_counters)}},
     {"journal", {sizeof(fm_journal), offsetof(fm_journal, commit), offsetof(fm_journal, departed)}},
+    {"interface_ends"},
+    {"socket_owners"},
     {"new_entry"},
     {"long_record"},
 };
@@ -159,6 +163,7 @@ Status BpfDatapath::prepare(const Config& config) {
   bpf_map__set_max_entries(maps.fragments, config.max_fragments);
   bpf_map__set_max_entries(maps.streams, cpus_ + 1);
   bpf_map__set_max_entries(maps.stream_units, cpus_ * units_per_stream_ + answer_units_);
+  bpf_map__set_autocreate(maps.socket_owners, config.attribute == FM_ATTRIBUTE_PROCESS);
 
   auto journal = new_journal(config);
   if (!journal) return journal.error();
@@ -251,6 +256,7 @@ void BpfDatapath::set_constants(Rodata* rodata, const Config& config,
 #endif
   rodata->count_once = config.count_once;
   rodata->per_interface = config.per_interface;
+  rodata->attribute = static_cast<uint8_t>(config.attribute);
   rodata->test_input = config.test_input;
 }
 
@@ -261,11 +267,12 @@ Status BpfDatapath::load_xdp(const Config& config, const fm_journal& journal) {
   if (config.xdp_takes_frags)
     for (bpf_program* program : {xdp_->progs.fm_xdp, xdp_->progs.fm_xdp_ip})
       bpf_program__set_flags(program, BPF_F_XDP_HAS_FRAGS);
-  for (const SharedMap& map : kSharedMaps)
-    if (const int error =
-            bpf_map__reuse_fd(map_of(xdp_->obj, map), bpf_map__fd(map_of(skeleton_->obj, map)));
-        error != 0)
-      return Error{"cannot share BPF maps", -error};
+  for (const SharedMap& map : kSharedMaps) {
+    bpf_map* const ours = map_of(xdp_->obj, map);
+    const int fd = bpf_map__fd(map_of(skeleton_->obj, map));
+    const int error = fd < 0 ? bpf_map__set_autocreate(ours, false) : bpf_map__reuse_fd(ours, fd);
+    if (error != 0) return Error{"cannot share BPF maps", -error};
+  }
   if (const int error = flowmeter_xdp_bpf__load(xdp_.get()); error != 0) return load_error(-error);
   return Done{};
 }
@@ -365,6 +372,17 @@ void BpfDatapath::remove_interface(unsigned index) {
   const std::vector<fm_interface> none(cpus_);
   bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, none.data(), BPF_ANY);
   slots_[slot] = kRetired;
+}
+
+void BpfDatapath::set_ends(const Interface& interface) {
+  const auto slot = slot_of(interface.index);
+  if (!slot) return;
+  const fm_interface_ends ends{interface.senders_are_local, interface.is_one_end};
+  bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interface_ends), &*slot, &ends, BPF_ANY);
+}
+
+int BpfDatapath::socket_owners_fd() const {
+  return bpf_map__fd(skeleton_->maps.socket_owners);
 }
 
 void BpfDatapath::reuse_slots() {

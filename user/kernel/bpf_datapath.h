@@ -57,6 +57,7 @@ class BpfDatapath {
     uint32_t stream_bytes = 0;   // of all CPUs' event streams together
     bool count_once = false;     // count a packet that passes several interfaces only once
     bool per_interface = false;  // flows of different interfaces are different flows
+    fm_attribute attribute = FM_ATTRIBUTE_OFF;
     bool with_xdp = false;
     // Accept frames of several buffers (jumbo, multi-buffer drivers). Not for generic XDP: after
     // such a program, Linux (6.18) passes on a copy of the packet without its mac_len, and every
@@ -88,6 +89,8 @@ class BpfDatapath {
   // Requires: its programs are detached. Flows may have its slot in their keys until the next
   // reuse_slots(), which frees the slot.
   void remove_interface(unsigned index);
+  // What its packets say about their ends (--attribute) may change while it is metered.
+  void set_ends(const Interface& interface);
   void reuse_slots();
   std::optional<unsigned> slot_of(unsigned index) const;
   // The indexes of all interfaces that were added, also by an earlier run.
@@ -96,6 +99,9 @@ class BpfDatapath {
   // The program for a hook.
   int program_fd(const Interface& interface, fm_hook hook) const;
   int xdp_program_fd(const Interface& interface) const;
+
+  // The map in which other programs note the owners of sockets; -1 unless processes are attributed.
+  int socket_owners_fd() const;
 
   // Passes waiting records stamped up to until_ns to the consumer, at most limit; returns how many.
   size_t drain(uint64_t until_ns, size_t limit);

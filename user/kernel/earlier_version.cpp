@@ -105,6 +105,7 @@ struct EarlierVersion::Layout {
         what_at(find_member(theirs, "fm_packet_record", "what")->offset),
         byte_count_at(find_member(theirs, "fm_payload_record", "byte_count")->offset),
         entry_timing_at(find_member(theirs, "fm_timed_map_entry", "timing")->offset),
+        owner_bytes(size_of_struct(theirs, "fm_owner_record")),
         state_timing_at(find_member(theirs, "fm_state_record", "timing")->offset),
         state_sizes_at(find_member(theirs, "fm_state_record", "sizes")->offset),
         state_sizes_only_at(find_member(theirs, "fm_state_record", "sizes_only")->offset) {}
@@ -129,6 +130,7 @@ struct EarlierVersion::Layout {
 
   StructCopy journal, interface, open, state, key, entry, timing, sizes;
   size_t unit, stream, head_at, committed_at, what_at, byte_count_at, entry_timing_at;
+  size_t owner_bytes;  // 0: there are no such records
   size_t state_timing_at, state_sizes_at, state_sizes_only_at;
   bool timed = false, sized = false;
   size_t value_size = 0, sizes_at = 0;
@@ -289,6 +291,9 @@ uint32_t EarlierVersion::units_at(const Stream& stream, uint64_t at) const {
     case FM_RECORD_CLOSED:
     case FM_RECORD_STATE:
       units = layout_->state_units;
+      break;
+    case FM_RECORD_OWNER:
+      units = layout_->units(layout_->owner_bytes);
       break;
     case FM_RECORD_PAYLOAD: {
       const uint32_t bytes = load<uint32_t>(record + layout_->byte_count_at);

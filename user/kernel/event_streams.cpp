@@ -44,6 +44,8 @@ uint32_t EventStreams::units_of(const fm_packet_record& record) const {
       return state_units_;
     case FM_RECORD_PAYLOAD:
       return fm_payload_units(reinterpret_cast<const fm_payload_record&>(record).byte_count);
+    case FM_RECORD_OWNER:
+      return FM_OWNER_UNITS;
     default:
       return 1;
   }

@@ -57,6 +57,12 @@ uint32_t rank_of_kind(std::string_view kind) {
   return 0;
 }
 
+void set_ends(Interface& interface, std::string_view kind, bool peer_is_elsewhere) {
+  const bool pair = kind == "veth" || kind == "netkit";
+  interface.senders_are_local = pair || kind == "macvlan" || kind == "ipvlan";
+  interface.is_one_end = pair && peer_is_elsewhere;
+}
+
 Result<Interface> find_interface(const std::string& name) {
   const unsigned index = ::if_nametoindex(name.c_str());
   if (index == 0) return Error{"no interface " + name + " (there are: " + all_names() + ")"};

@@ -22,6 +22,11 @@ struct Interface {
   // The rank of a device that is on top of others is greater than theirs. A packet passes devices
   // of different ranks one after the other, and only one of each rank on its way in or out.
   uint32_t rank = 0;
+  // For --attribute: what comes out of it may still have the socket that has sent it. (It passed
+  // no real link, but for instance a veth pair.)
+  bool senders_are_local = false;
+  // It leads to one network namespace alone, such as a container's.
+  bool is_one_end = false;
 
   bool operator==(const Interface&) const = default;
 };
@@ -42,6 +47,10 @@ bool set_link_type(Interface& interface, unsigned short link_type);
 
 // The rank by the kind of virtual device ("bridge", "bond", …; "" for others).
 uint32_t rank_of_kind(std::string_view kind);
+
+// Sets what else follows from the kind of virtual device. peer_is_elsewhere: it is one of a pair
+// whose other one is in another network namespace.
+void set_ends(Interface& interface, std::string_view kind, bool peer_is_elsewhere);
 
 // The interface with this name or alternative name. Fails if links of its type are not metered, or
 // if there is none; then the error names those that exist.

@@ -12,6 +12,7 @@
 #include "kernel/clsact.h"
 #include "kernel/offloads.h"
 #include "kernel/pins.h"
+#include "kernel/uplink.h"
 
 namespace flowmeter {
 namespace {
@@ -113,10 +114,12 @@ std::string MeteredInterfaces::pin_of(unsigned index, fm_hook hook) const {
   return pin_path(options_.pin_directory, "link-" + std::to_string(index) + "-" + kHookNames[hook]);
 }
 
+void MeteredInterfaces::remove_pin(unsigned index, fm_hook hook) const {
+  if (!options_.pin_directory.empty()) ::unlink(pin_of(index, hook).c_str());
+}
+
 void MeteredInterfaces::remove_pins(unsigned index) const {
-  if (options_.pin_directory.empty()) return;
-  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
-    ::unlink(pin_of(index, hook).c_str());
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) remove_pin(index, hook);
 }
 
 Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm_hook hook) {
@@ -164,9 +167,12 @@ Status MeteredInterfaces::attach(const Interface& interface) {
   metered.since = metered.at_attach;
   if (Status added = datapath_.add_interface(interface, device_merging(interface.name)); !added)
     return added;
+  set_ends(interface);
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
-    // Each packet on loopback passes both hooks, so one is sufficient.
-    if (interface.is_loopback && hook == FM_HOOK_EGRESS) continue;
+    if (!meters(interface, hook)) {
+      remove_pin(interface.index, hook);  // of an earlier run that has metered there
+      continue;
+    }
     auto attachment = attach_hook(interface, hook);
     if (!attachment) return attachment.error();
     metered.hooks.push_back({.hook = hook,
@@ -182,6 +188,12 @@ uint64_t MeteredInterfaces::seen_before(unsigned index, fm_hook hook) const {
   const auto found = std::find_if(before_.begin(), before_.end(),
                                   [index](const auto& each) { return each.index == index; });
   return found == before_.end() ? 0 : found->hook[hook].seen;
+}
+
+void MeteredInterfaces::set_ends(Interface interface) const {
+  if (!options_.attribute) return;
+  interface.is_one_end = interface.is_one_end && !is_uplink(interface.index);
+  datapath_.set_ends(interface);
 }
 
 void MeteredInterfaces::give_up(unsigned index) {
@@ -298,6 +310,7 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
     } else if (found != metered_.end() &&
                found->second.interface.has_link_header == change.interface.has_link_header) {
       found->second.interface = change.interface;  // even if the new name does not match
+      set_ends(change.interface);
       names_[index] = row_name(change.interface.name);
     } else {
       bool named = false;
@@ -436,8 +449,7 @@ std::vector<HookAccount> MeteredInterfaces::accounts() const {
         packets = link_packets(*now, hook) - link_packets(*since, hook);
         bytes = link_bytes(*now, hook) - link_bytes(*since, hook);
       }
-      if (found != metered_.end() && found->second.interface.is_loopback && hook == FM_HOOK_EGRESS)
-        continue;
+      if (found != metered_.end() && !meters(found->second.interface, hook)) continue;
       accounts.push_back({std::string(name_of(each.index)), hook, each.hook[hook], packets, bytes});
     }
   }

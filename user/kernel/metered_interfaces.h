@@ -35,6 +35,7 @@ class MeteredInterfaces final : public InterfaceNames {
   struct Options {
     std::vector<InterfaceSelector> selectors;
     Hook hook = Hook::kAuto;
+    bool attribute = false;  // senders must be seen
     AttachOrder order = AttachOrder::kFirst;
     std::string pin_directory;  // empty: nothing is pinned
     bool verbose = false;
@@ -102,6 +103,11 @@ class MeteredInterfaces final : public InterfaceNames {
     Interface interface;
     std::optional<LinkCounters> since;
   };
+  // Each packet on loopback passes both hooks, so one is sufficient. Only before it is sent it
+  // still has its socket.
+  bool meters(const Interface& interface, fm_hook hook) const {
+    return !interface.is_loopback || (hook == FM_HOOK_EGRESS) == options_.attribute;
+  }
   static constexpr uint64_t kGraceNs = 2 * FM_SECOND_NS;
 
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
@@ -123,7 +129,9 @@ class MeteredInterfaces final : public InterfaceNames {
   void forget_names();
   bool wanted(const Interface& interface, bool* named) const;
   std::string pin_of(unsigned index, fm_hook hook) const;
+  void remove_pin(unsigned index, fm_hook hook) const;
   void remove_pins(unsigned index) const;
+  void set_ends(Interface interface) const;
 
   const Options options_;
   BpfDatapath& datapath_;

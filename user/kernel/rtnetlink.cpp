@@ -40,7 +40,8 @@ bool parse_link(uint16_t message_type, std::string_view payload,
   message.link_type = header.ifi_type;
   message.is_known_link_type = set_link_type(message.interface, header.ifi_type);
 
-  bool has_mtu = false, whole = true;
+  bool has_mtu = false, whole = true, peer_is_elsewhere = false;
+  std::string kind;
   const auto take = [&](int type, std::string_view value) {
     switch (type) {
       case IFLA_IFNAME:
@@ -53,9 +54,12 @@ bool parse_link(uint16_t message_type, std::string_view payload,
         message.hardware_address.assign(value.begin(), value.end());
         break;
       case IFLA_LINKINFO:
-        whole = for_each_netlink_attribute(value, [&](int info, std::string_view kind) {
-          if (info == IFLA_INFO_KIND) message.interface.rank = rank_of_kind(netlink_text(kind));
+        whole = for_each_netlink_attribute(value, [&](int info, std::string_view text) {
+          if (info == IFLA_INFO_KIND) kind = netlink_text(text);
         });
+        break;
+      case IFLA_LINK_NETNSID:
+        peer_is_elsewhere = true;
         break;
       case IFLA_PROP_LIST:
         whole = for_each_netlink_attribute(value, [&](int property, std::string_view name) {
@@ -78,6 +82,8 @@ bool parse_link(uint16_t message_type, std::string_view payload,
   };
   whole = for_each_netlink_attribute(netlink_after(payload, sizeof(header)), take) && whole;
   if (!whole) return false;
+  message.interface.rank = rank_of_kind(kind);
+  set_ends(message.interface, kind, peer_is_elsewhere);
   // Wireless drivers send their events as RTM_NEWLINK, too, and those describe no link.
   if (has_mtu && !message.interface.name.empty()) messages.push_back(std::move(message));
   return true;
