@@ -20,7 +20,7 @@ struct EndTrace {
 };
 
 // One end of a flow as its row has it. Texts are safe in every output (containers/name_text.h) and
-// valid until the next call of the OwnerNames that made them; what is not known is empty.
+// valid until the next call but one of the OwnerNames that made them; what is not known is empty.
 struct EndOwner {
   std::string_view attribution = "none";  // "socket", "listener", "interface" or "none"
   std::string_view container_id;

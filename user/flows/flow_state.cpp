@@ -18,7 +18,7 @@ namespace flowmeter {
 namespace {
 
 // Increased when the meaning of a copy changes, but no size does.
-constexpr uint64_t kVersion = 3;
+constexpr uint64_t kVersion = 4;
 
 static_assert(sizeof(fm_flow_sizes) % alignof(LiveFlow) == 0, "copies with sizes are aligned, too");
 
@@ -30,8 +30,8 @@ uint64_t mixed(uint64_t before, uint64_t next) {
 
 uint64_t layout_of(bool with_sizes) {
   uint64_t layout = FlowApplications::layout();
-  for (const uint64_t part :
-       {kVersion, uint64_t{FM_ABI_VERSION}, uint64_t{sizeof(LiveFlow)}, uint64_t{with_sizes}})
+  for (const uint64_t part : {kVersion, uint64_t{FM_ABI_VERSION}, uint64_t{sizeof(LiveFlow)},
+                              uint64_t{sizeof(EndTraces)}, uint64_t{with_sizes}})
     layout = mixed(layout, part);
   return layout;
 }
@@ -110,7 +110,7 @@ Status FlowState::map(uint64_t journal) {
   memory_ = static_cast<std::byte*>(memory);
   header_ = reinterpret_cast<Header*>(memory_);
   ids_ = reinterpret_cast<uint64_t*>(memory_ + kHeaderBytes);
-  if (!belongs) *header_ = {layout_of(with_sizes_), journal, 0, 0, 0, 0};
+  if (!belongs) *header_ = {layout_of(with_sizes_), journal, 0, 0, 0, 0, 0};
   return Done{};
 }
 
@@ -133,30 +133,46 @@ Error FlowState::damaged() const {
   return Error{"the flows' state " + path() + " is damaged"};
 }
 
-Status FlowState::begin(uint32_t slots) {
+Status FlowState::reserve(size_t at, size_t bytes) {
+  const int error = ::posix_fallocate(fd_.get(), static_cast<off_t>(at), static_cast<off_t>(bytes));
+  return error == 0 ? Status(Done{}) : Error{"cannot keep the flows' state in " + path(), error};
+}
+
+Status FlowState::begin(uint32_t slots, bool with_owners) {
   header_->commits = 0;
   keep_order();
   if (slots > reserved_) {
     constexpr uint32_t kAtOnce = 4096;
     const uint32_t wanted = std::min(capacity_, (slots / kAtOnce + 1) * kAtOnce);
-    if (const int error = ::posix_fallocate(fd_.get(), static_cast<off_t>(records_at()),
-                                            static_cast<off_t>(wanted * stride_));
-        error != 0)
-      return Error{"cannot keep the flows' state in " + path(), error};
+    if (Status has = reserve(records_at(), wanted * stride_); !has) return has;
+    if (with_owners)
+      if (Status has = reserve(owners_at(), wanted * sizeof(EndTraces)); !has) return has;
     reserved_ = wanted;
   }
+  // Older copies have none.
+  if (with_owners && !has_owners()) std::fill_n(ids_, header_->slots, 0);
+  header_->has_owners = with_owners;
   header_->slots = std::max(header_->slots, slots);
   return Done{};
 }
 
-void FlowState::put(uint32_t slot, const LiveFlow& flow, const fm_flow_sizes& sizes) {
+void FlowState::put(uint32_t slot, const LiveFlow& flow, const fm_flow_sizes& sizes,
+                    const EndTraces* owners) {
   ids_[slot] = 0;
   keep_order();
   std::byte* to = at(slot);
   std::memcpy(to, &flow, sizeof(flow));
   if (with_sizes_) std::memcpy(to + sizeof(flow), &sizes, sizeof(sizes));
+  if (owners)
+    std::memcpy(memory_ + owners_at() + slot * sizeof(EndTraces), owners, sizeof(*owners));
   keep_order();
   ids_[slot] = flow.id;
+}
+
+const EndTraces& FlowState::owners(uint32_t slot) const {
+  static constexpr EndTraces kNone{};
+  if (!has_owners()) return kNone;
+  return *reinterpret_cast<const EndTraces*>(memory_ + owners_at() + slot * sizeof(EndTraces));
 }
 
 Status FlowState::end(std::span<const std::byte> rest, uint64_t commits) {

@@ -21,6 +21,7 @@
 #include "base/owned_directory.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "flows/flow_owners.h"
 #include "flows/live_flow.h"
 
 namespace flowmeter {
@@ -49,13 +50,19 @@ class FlowState {
   const fm_flow_sizes& sizes(uint32_t slot) const {
     return *reinterpret_cast<const fm_flow_sizes*>(at(slot) + sizeof(LiveFlow));
   }
+  // Whether the owners of the flows' ends were copied.
+  bool has_owners() const { return header_->has_owners != 0; }
+  // Those of the copy in this slot; nothing is known if they were not copied.
+  const EndTraces& owners(uint32_t slot) const;
   // What was kept besides the flows. Fails if it is damaged.
   Result<std::vector<std::byte>> rest() const;
 
   // Begins to copy; until end() the copies count as incomplete. Fails if there is no room.
-  Status begin(uint32_t slots);
+  // with_owners: every copy has owners.
+  Status begin(uint32_t slots, bool with_owners);
   uint64_t id(uint32_t slot) const { return ids_[slot]; }
-  void put(uint32_t slot, const LiveFlow& flow, const fm_flow_sizes& sizes);
+  void put(uint32_t slot, const LiveFlow& flow, const fm_flow_sizes& sizes,
+           const EndTraces* owners);
   void clear(uint32_t slot) { ids_[slot] = 0; }
   // The copies are complete as of this commit.
   Status end(std::span<const std::byte> rest, uint64_t commits);
@@ -74,13 +81,16 @@ class FlowState {
     uint64_t rest_bytes;
     uint64_t rest_check;  // of these bytes
     uint32_t slots;       // that may hold a copy
+    uint32_t has_owners;
   };
   static constexpr size_t kHeaderBytes = 4096;
 
   FlowState(OwnedDirectory directory, std::string name, uint32_t capacity, bool with_sizes);
   Status map(uint64_t journal);
   size_t records_at() const;
-  size_t rest_at() const { return records_at() + size_t{capacity_} * stride_; }
+  size_t owners_at() const { return records_at() + size_t{capacity_} * stride_; }
+  size_t rest_at() const { return owners_at() + size_t{capacity_} * sizeof(EndTraces); }
+  Status reserve(size_t at, size_t bytes);
   std::byte* at(uint32_t slot) const { return memory_ + records_at() + slot * stride_; }
 
   const OwnedDirectory directory_;

@@ -94,6 +94,8 @@ void LiveFlows::take(const void* record, size_t size) {
     closed(*static_cast<const fm_state_record*>(record));
   else if (type == FM_RECORD_STATE && size >= merge_.state_size())
     state(*static_cast<const fm_state_record*>(record));
+  else if (type == FM_RECORD_OWNER && size >= sizeof(fm_owner_record))
+    owner(*static_cast<const fm_owner_record*>(record));
 }
 
 void LiveFlows::settle() {
@@ -150,6 +152,7 @@ void LiveFlows::begin_in(uint32_t slot, const fm_flow_key& key, uint64_t id, uin
   live = LiveFlow{};
   sizes_[slot] = fm_flow_sizes{};
   applications_.begin(slot);
+  owners_.begin(slot);
   live.key = key;
   live.id = id;
   live.clock = clock_;
@@ -241,6 +244,13 @@ void LiveFlows::payload(const fm_payload_record& record) {
   packet.transport_header_bytes = live.key.protocol == FM_TCP ? 20 : 8;  // no later fragment
   applications_.add_payload(slot, live.key, packet, {record.bytes, record.byte_count},
                             live.flow.counters.forward_direction);
+}
+
+// Who owns an end may be told before or after the flow's packets are processed, but not before it is
+// announced. Where it is not known any more it has ended.
+void LiveFlows::owner(const fm_owner_record& record) {
+  owners_.note_sender(record);
+  if (const uint32_t slot = find(record.flow_id); slot != kNoSlot) owners_.note(slot, record);
 }
 
 // Handles the state of a flow that continues: it is taken over from another daemon, its opening
@@ -357,10 +367,13 @@ void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& 
   record.meter = meter_ ? &*meter_ : nullptr;
   record.start.first_ns = live.flow.counters.first_ns;
   record.chain_start.first_ns = live.chain_start();
-  if (slot == kNoSlot)
+  if (slot == kNoSlot) {
     applications_.describe_unknown(record);
-  else
+    owners_.describe_unknown(record);
+  } else {
     applications_.describe(slot, record);
+    owners_.describe(slot, record);
+  }
   sink_.write(record);
 }
 

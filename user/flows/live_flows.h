@@ -28,6 +28,7 @@
 #include "flows/active_chains.h"
 #include "flows/close_requests.h"
 #include "flows/flow_applications.h"
+#include "flows/flow_owners.h"
 #include "flows/flow_record.h"
 #include "flows/flow_state.h"
 #include "flows/hash_index.h"
@@ -65,6 +66,11 @@ class LiveFlows {
   // Rows say that they are of this meter.
   void identify_rows(MeterIdentity meter) { meter_ = std::move(meter); }
   void set_interface_names(const InterfaceNames* names) { names_ = names; }
+  // Rows name the owners of both ends (--attribute); null: they do not. Requires: there is no flow
+  // yet.
+  void set_owner_names(OwnerNames* names) {
+    if (names) owners_.switch_on(*names, pool_.capacity());
+  }
   // Copies what has changed since the last call, as of this commit. all: copies everything, also
   // what is kept of payload, and may be called only once, at the end.
   Status save(FlowState& state, uint64_t commits, Copied which);
@@ -72,6 +78,10 @@ class LiveFlows {
   // Otherwise the flows of which packets may be unknown are marked (LiveFlow::is_stale), and those
   // that only that daemon knew are left out, as their rows may be written.
   Status restore(const FlowState& state, bool exact);
+
+  // Whether the earlier daemon has not kept the owners that rows need: the kernel tells them again
+  // after a request for the flow's state.
+  bool lacks_owners() const { return lacks_owners_; }
 
   // After a restore() that failed: what was restored may be old, as after a kill.
   void distrust();
@@ -170,6 +180,7 @@ class LiveFlows {
   bool continues(uint32_t slot, const fm_open_record& record, const fm_packet& packet, uint64_t id);
   void uncounted(const fm_open_record& record);
   void payload(const fm_payload_record& record);
+  void owner(const fm_owner_record& record);
   void state(const fm_state_record& record);
   void closed(const fm_state_record& record);
   void closed_unknown(const fm_state_record& record, fm_end_reason end);
@@ -178,7 +189,7 @@ class LiveFlows {
 
   void end_flow(uint32_t slot, fm_end_reason end);
   void remove(uint32_t slot);
-  bool take_over(uint32_t slot, const LiveFlow& kept, bool exact);
+  bool take_over(uint32_t slot, const LiveFlow& kept, const EndTraces& owners, bool exact);
   Status take_over_rest(const FlowState& state);
   void write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& sizes, fm_end_reason end);
 
@@ -186,6 +197,7 @@ class LiveFlows {
   LiveFlowPool pool_;
   KeptSizes sizes_;                // by the same slots
   FlowApplications applications_;  // by the same slots
+  FlowOwners owners_;              // by the same slots
   HashIndex by_id_;
   HashIndex by_key_;
   KeyHash key_hash_;
@@ -197,6 +209,7 @@ class LiveFlows {
   ActiveChains chains_;
   PacketObserver* observer_ = nullptr;
   bool resuming_ = false;
+  bool lacks_owners_ = false;
   uint64_t saved_until_ns_ = 0;  // the latest packet's time at the last save()
   ClockOrigin clock_;
   uint64_t next_own_id_ = LiveFlow::kFirstOwnId;

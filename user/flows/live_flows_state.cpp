@@ -28,7 +28,7 @@ struct KeptLacking {
 // Records are processed in the order of their times, so a flow that has changed since the last call
 // has a packet that is not older than any was at that time.
 Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
-  if (Status begun = state.begin(pool_.used()); !begun) return begun;
+  if (Status begun = state.begin(pool_.used(), owners_.on()); !begun) return begun;
   const uint64_t since_ns = saved_until_ns_;
   RestHeader header{next_own_id_, 0, requests_.forgotten().size(), chains_.waiting(), 0};
   ValueBytes rest;
@@ -41,8 +41,9 @@ Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
     }
     const uint64_t last_ns = live.flow.counters.last_ns;
     saved_until_ns_ = std::max(saved_until_ns_, last_ns);
-    if (which == Copied::kAll || last_ns >= since_ns || state.id(slot) != live.id)
-      state.put(slot, live, sizes_[slot]);
+    const bool owners_changed = owners_.take_changed(slot);  // also by packets seen before
+    if (which == Copied::kAll || last_ns >= since_ns || state.id(slot) != live.id || owners_changed)
+      state.put(slot, live, sizes_[slot], owners_.traces(slot));
     if (live.lacking > 0) {
       header.lacking++;
       append(rest, KeptLacking{slot, merge_.lacking(slot)});
@@ -67,15 +68,18 @@ Status LiveFlows::restore(const FlowState& state, bool exact) {
   pool_.take_first(state.slots());  // a flow keeps its slot, so that its copy stays whole
   for (uint32_t slot = 0; slot < state.slots(); slot++) {
     const LiveFlow* kept = state.flow(slot);
-    if (!kept || (!exact && !kept->in_kernel()) || !take_over(slot, *kept, exact))
+    if (!kept || (!exact && !kept->in_kernel()) ||
+        !take_over(slot, *kept, state.owners(slot), exact))
       pool_.give_back(slot);
     else if (settings_.with_sizes)
       sizes_[slot] = state.sizes(slot);
   }
+  lacks_owners_ = owners_.on() && !state.has_owners();
   return exact ? take_over_rest(state) : Done{};
 }
 
-bool LiveFlows::take_over(uint32_t slot, const LiveFlow& kept, bool exact) {
+bool LiveFlows::take_over(uint32_t slot, const LiveFlow& kept, const EndTraces& owners,
+                          bool exact) {
   // Copies of different times may be of two flows of one key, where the older one has ended.
   if (const uint32_t other = find_key(kept.key); other != kNoSlot) {
     if (pool_[other].flow.counters.first_ns >= kept.flow.counters.first_ns) return false;
@@ -93,6 +97,7 @@ bool LiveFlows::take_over(uint32_t slot, const LiveFlow& kept, bool exact) {
   }
   requests_.watch(slot);
   applications_.lost(slot);  // unless it is kept, too
+  owners_.begin(slot, owners);
   return true;
 }
 

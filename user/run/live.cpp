@@ -17,6 +17,7 @@
 #include "run/earlier_rows.h"
 #include "run/live_config.h"
 #include "run/live_metrics.h"
+#include "run/live_owners.h"
 #include "run/live_rows.h"
 #include "run/meter_id.h"
 #include "run/report.h"
@@ -44,8 +45,10 @@ class LiveRun final : public Unfinished {
         metrics_(metrics),
         flows_(config.settings, config.max_flows, rows.sink(),
                config.datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon),
+        owners_(config),
         commits_(config, rows, flows_, host) {
     flows_.set_observer(rows.observer());
+    flows_.set_owner_names(owners_.names());
   }
 
   // Attaches, and gives up the privileges that are no longer needed.
@@ -274,7 +277,9 @@ class LiveRun final : public Unfinished {
 
   // Takes over another daemon's flows, which continue.
   Status resume() {
-    Status learned = commits_.restore() ? Status(Done{}) : resume_killed();
+    Status learned = !commits_.restore()     ? resume_killed()
+                     : flows_.lacks_owners() ? learn_states()
+                                             : Status(Done{});
     if (!config_.quiet && !datapath_->earlier())
       host_.log_info("took over " + std::to_string(flows_.open_flows()) + " flows from " +
                      config_.pin);
@@ -408,6 +413,7 @@ class LiveRun final : public Unfinished {
   Host& host_;
   LiveMetrics* const metrics_;
   LiveFlows flows_;
+  LiveOwners owners_;
   RowCommits commits_;
   UniqueFd pin_claim_;
   std::unique_ptr<BpfDatapath> datapath_;

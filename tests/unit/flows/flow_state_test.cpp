@@ -134,14 +134,14 @@ TEST_F(FlowStateTest, OfTwoCopiesOfOneKeyTheLaterFlowCounts) {
   open(3, packet(1000, 9 * kSecond));  // in the slot of flow 1
   flows.settle();
   const fm_flow_sizes none{};
-  ASSERT_TRUE(state_file().begin(8));
+  ASSERT_TRUE(state_file().begin(8, false));
   LiveFlow old{};
   old.key = key_of(1000);
   old.id = 1;
   old.flow.counters.first_ns = kSecond;
-  state_file().put(7, old, none);
+  state_file().put(7, old, none, nullptr);
   save(2);
-  state_file().put(7, old, none);
+  state_file().put(7, old, none, nullptr);
   restart(false);
   EXPECT_EQ(flows.open_flows(), 2u);
   EXPECT_TRUE(flows.knows(3));
@@ -170,7 +170,7 @@ TEST_F(FlowStateTest, WhatBelongsToOthersIsNotTakenOver) {
 TEST_F(FlowStateTest, AnIncompleteCopyIsNotTheWholeTruth) {
   open(1, packet(1000, 1 * kSecond));
   save(1);
-  ASSERT_TRUE(state_file().begin(2));  // and is killed
+  ASSERT_TRUE(state_file().begin(2, false));  // and is killed
   state_.reset();
   EXPECT_EQ(state_file().commits(), 0u);
   EXPECT_NE(state_file().flow(0), nullptr) << "but what is there is whole";

@@ -48,6 +48,7 @@ class Rows final : public RecordSink {
                     record.duration_ns(), payload_of(record)});
     initial_window = record.flow.counters.direction[0].initial_window;
     starts.push_back({record.start.first_ns, record.chain_start.first_ns});
+    owners.push_back(owners_of(record));
   }
   bool failed() const override { return false; }
   Status flush() override { return Done{}; }
@@ -55,8 +56,16 @@ class Rows final : public RecordSink {
   uint16_t initial_window = 0;  // of the last row
   // Of each row: when its flow and its chain of flows have started.
   std::vector<std::pair<uint64_t, uint64_t>> starts;
+  std::vector<std::string> owners;  // of each row: of both ends; empty if they are not asked for
 
  private:
+  static std::string owners_of(const FlowRecord& record) {
+    if (!record.owners) return "";
+    const auto text = [](const EndOwner& end) {
+      return std::string(end.attribution) + " " + std::string(end.cgroup);
+    };
+    return text(record.owners[0]) + ", " + text(record.owners[1]);
+  }
   static std::string payload_of(const FlowRecord& record) {
     if (!record.application) return "";
     std::string text = testing::text(*record.application);
@@ -125,6 +134,20 @@ class LiveFlowsTest : public ::testing::Test {
     record.flags = flags;
     record.what = static_cast<__u8>(FM_RECORD_PAYLOAD | (direction ? FM_RECORD_DIRECTION : 0));
     std::copy(bytes.begin(), bytes.end(), record.bytes);
+    flows.take(&record, sizeof(record));
+  }
+  // Who owns an end, as the socket that has sent a packet says, or the interface behind which it
+  // is.
+  void owner(uint64_t id, unsigned end, fm_owner_source source, uint64_t cgroup,
+             uint32_t ifindex = 0, fm_hook hook = FM_HOOK_INGRESS) {
+    fm_owner_record record{};
+    record.flow_id = id;
+    record.cgroup = cgroup;
+    record.end = static_cast<__u8>(end);
+    record.source = static_cast<__u8>(source);
+    record.hook = static_cast<__u8>(hook);
+    record.what = FM_RECORD_OWNER;
+    record.ifindex = ifindex;
     flows.take(&record, sizeof(record));
   }
   void uncounted(const fm_packet& p) {
