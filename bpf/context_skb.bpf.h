@@ -103,9 +103,10 @@ FM_INLINE int fm_socket_sends(const struct bpf_sock* socket, const struct fm_pac
  * cgroup, and what the kernel sends for itself has the root's. */
 FM_INLINE int fm_context_owner(fm_context* skb, const struct fm_packet* p,
                                struct fm_owner_record* owner) {
-  struct bpf_sock* socket = skb->sk;
-  if (!socket) return 0;
-  socket = bpf_sk_fullsock(socket);
+  struct bpf_sock* const sender = skb->sk;
+  if (!sender) return 0;
+  struct bpf_sock* socket = bpf_sk_fullsock(sender);
+  if (!socket) socket = bpf_get_listener_sock(sender); /* of a request that it answers */
   if (!socket || !fm_socket_sends(socket, p)) return 0;
   const __u64 cgroup = bpf_skb_cgroup_id(skb);
   if (cgroup == 0 || cgroup == bpf_skb_ancestor_cgroup_id(skb, 0)) return 0;

@@ -23,7 +23,7 @@ namespace flowmeter {
 namespace {
 
 constexpr uint8_t kLongTypes[] = {FM_RECORD_OPEN, FM_RECORD_UNCOUNTED, FM_RECORD_CLOSED,
-                                  FM_RECORD_STATE};
+                                  FM_RECORD_STATE, FM_RECORD_OWNER};
 
 uint64_t now_ns() {
   struct timespec now {};
@@ -70,6 +70,7 @@ class Writer {
   uint32_t units_of(uint8_t type) const {
     if (type == FM_RECORD_PACKET) return 1;
     if (type == FM_RECORD_OPEN || type == FM_RECORD_UNCOUNTED) return FM_OPEN_UNITS;
+    if (type == FM_RECORD_OWNER) return FM_OWNER_UNITS;
     return fm_state_units(with_timing_, 0);
   }
 
@@ -307,7 +308,7 @@ TEST(EventStreams, WithAWriterOnEachStreamEveryFlowIsInOrder) {
       std::mt19937_64 random(cpu);
       for (uint64_t i = 0; i < kRecordsPerWriter;) {
         const uint64_t flow = random() % kFlows;
-        const uint8_t type = random() % 8 ? uint8_t{FM_RECORD_PACKET} : kLongTypes[random() % 4];
+        const uint8_t type = random() % 8 ? uint8_t{FM_RECORD_PACKET} : kLongTypes[random() % std::size(kLongTypes)];
         const std::unique_lock<std::mutex> lock(flows[flow].lock);
         const uint64_t number = flows[flow].written * kFlows + flow;
         if (writer.write(cpu, {now_ns(), number, type})) {
