@@ -45,10 +45,8 @@ class LiveRun final : public Unfinished {
         metrics_(metrics),
         flows_(config.settings, config.max_flows, rows.sink(),
                config.datapath == Datapath::kKernel ? TimingIn::kKernel : TimingIn::kDaemon),
-        owners_(config),
         commits_(config, rows, flows_, host) {
     flows_.set_observer(rows.observer());
-    flows_.set_owner_names(owners_.names());
   }
 
   // Attaches, and gives up the privileges that are no longer needed.
@@ -68,6 +66,9 @@ class LiveRun final : public Unfinished {
     if (!datapath) return datapath.error();
     datapath_ = std::move(*datapath);
     earlier_.emplace(config_, *datapath_, flows_, host_);
+    if (Status opened = owners_.open(config_, *datapath_, host_); !opened)
+      return give_up(opened.error());
+    flows_.set_owner_names(owners_.names());
     // All daemons with these pins are one run, so a row that is made again has the same id.
     flows_.identify_rows(meter_identity(config_, datapath_->journal().outputs_id));
     if (Status opened = commits_.open(*datapath_); !opened) return give_up(opened.error());

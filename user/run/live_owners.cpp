@@ -36,9 +36,12 @@ class CgroupNumbers final : public OwnerNames {
 
 }  // namespace
 
-LiveOwners::LiveOwners(const Config& config) {
-  if (config.attribute != Attribute::kOff) names_ = std::make_unique<CgroupNumbers>();
-}
+LiveOwners::LiveOwners() = default;
 LiveOwners::~LiveOwners() = default;
+
+Status LiveOwners::open(const Config& config, const BpfDatapath&, Host&) {
+  if (config.attribute != Attribute::kOff) names_ = std::make_unique<CgroupNumbers>();
+  return Done{};
+}
 
 }  // namespace flowmeter

@@ -4,16 +4,21 @@
 
 #include <memory>
 
+#include "base/host.h"
+#include "base/result.h"
 #include "flows/end_owner.h"
+#include "kernel/bpf_datapath.h"
 #include "run/config.h"
 
 namespace flowmeter {
 
 class LiveOwners {
  public:
-  explicit LiveOwners(const Config& config);
+  LiveOwners();
   ~LiveOwners();
 
+  // datapath: its programs tell the owners.
+  Status open(const Config& config, const BpfDatapath& datapath, Host& host);
   // null: owners are not asked for.
   OwnerNames* names() { return names_.get(); }
 
