@@ -246,8 +246,8 @@ void LiveFlows::payload(const fm_payload_record& record) {
                             live.flow.counters.forward_direction);
 }
 
-// Who owns an end may be told before or after the flow's packets are processed, but not before it is
-// announced. Where it is not known any more it has ended.
+// Who owns an end may be told before or after the flow's packets are processed, but not before it
+// is announced. Where it is not known any more it has ended.
 void LiveFlows::owner(const fm_owner_record& record) {
   owners_.note_sender(record);
   if (const uint32_t slot = find(record.flow_id); slot != kNoSlot) owners_.note(slot, record);

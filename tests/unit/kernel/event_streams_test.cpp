@@ -308,7 +308,8 @@ TEST(EventStreams, WithAWriterOnEachStreamEveryFlowIsInOrder) {
       std::mt19937_64 random(cpu);
       for (uint64_t i = 0; i < kRecordsPerWriter;) {
         const uint64_t flow = random() % kFlows;
-        const uint8_t type = random() % 8 ? uint8_t{FM_RECORD_PACKET} : kLongTypes[random() % std::size(kLongTypes)];
+        const uint8_t type =
+            random() % 8 ? uint8_t{FM_RECORD_PACKET} : kLongTypes[random() % std::size(kLongTypes)];
         const std::unique_lock<std::mutex> lock(flows[flow].lock);
         const uint64_t number = flows[flow].written * kFlows + flow;
         if (writer.write(cpu, {now_ns(), number, type})) {
