@@ -50,6 +50,7 @@ struct OptionRules {
   bool is_keyword = false;              // also a setting in Python, by its long name
   std::string_view former_name = "";    // still accepted, but not in help
   std::string_view shown_default = "";  // in help, if it differs from the value in force
+  std::string_view why_live_only = "";  // added to the error, if that is not obvious
 };
 
 struct Option {

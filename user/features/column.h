@@ -37,6 +37,13 @@ class Cell {
   Cell(std::string_view text) : kind_(Kind::kText), size_(static_cast<uint8_t>(text.size())) {
     if (!text.empty()) std::memcpy(text_, text.data(), text.size());  // empty: data() may be null
   }
+  // A text of any length, which is not copied: it has to outlive the cell.
+  static Cell lasting(std::string_view text) {
+    Cell cell{std::string_view()};
+    cell.size_ = kLasting;
+    cell.lasting_ = {text.data(), text.size()};
+    return cell;
+  }
   // -1: the quantity does not exist for the flow's protocol.
   static Cell not_applicable() { return Cell(~uint64_t{0}); }
 
@@ -45,15 +52,26 @@ class Cell {
   // A time span in seconds.
   double real() const { return kind_ == Kind::kNanoseconds ? seconds(nanoseconds()) : real_; }
   uint64_t nanoseconds() const { return static_cast<uint64_t>(integer_); }
-  std::string_view text() const { return {text_, size_}; }
+  std::string_view text() const {
+    return is_lasting() ? std::string_view(lasting_.data, lasting_.size)
+                        : std::string_view(text_, size_);
+  }
+  bool is_lasting() const { return size_ == kLasting; }
 
  private:
+  static constexpr uint8_t kLasting = 255;
+  static_assert(kMaxText < kLasting);
+
   Kind kind_;
   uint8_t size_ = 0;
   union {
     int64_t integer_;
     double real_;
     char text_[kMaxText];
+    struct {
+      const char* data;
+      size_t size;
+    } lasting_;
   };
 };
 
@@ -114,6 +132,8 @@ struct Quantity {
   std::string_view note = {};  // appended to the text
   // Whether a cell of this number column can be empty. (Cells of texts can.)
   bool may_be_empty = false;
+  // Of a text.
+  size_t max_text = Cell::kMaxText;
   // kTime only (features/instant.h).
   Instant (*instant)(const FlowRecord&) = nullptr;
   Getter (*getter_as)(TimeFormat) = nullptr;

@@ -2,7 +2,10 @@
 #include "features/columns_extra.h"
 
 #include <algorithm>
+#include <iterator>
+#include <vector>
 
+#include "features/columns_owner.h"
 #include "features/community_id.h"
 #include "features/flow_ids.h"
 #include "features/quantities.h"
@@ -60,7 +63,7 @@ constexpr QuantityOf kCommunityId{
     kText, "Community ID, version 1, of the flow's first packet (--community-id-seed)",
     [](Record f) { return community_id(f); }};
 
-constexpr Column kColumns[] = {
+constexpr Column kMeterColumns[] = {
     {"interface", kInterface},
     {"direction", kDirection},
     {"end_reason", kEndReason},
@@ -89,7 +92,12 @@ bool names_fleet_column(std::string_view names) {
 }
 
 FeatureSet columns_extra() {
-  return kColumns;
+  static const std::vector<Column> all = [] {
+    std::vector<Column> columns(std::begin(kMeterColumns), std::end(kMeterColumns));
+    columns.insert(columns.end(), columns_owner().begin(), columns_owner().end());
+    return columns;
+  }();
+  return all;
 }
 
 }  // namespace flowmeter

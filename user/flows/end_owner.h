@@ -22,6 +22,8 @@ struct EndTrace {
 // One end of a flow as its row has it. Texts are safe in every output (containers/name_text.h) and
 // valid until the next call but one of the OwnerNames that made them; what is not known is empty.
 struct EndOwner {
+  static constexpr size_t kMaxText = 1024;  // bytes of each of them
+
   std::string_view attribution = "none";  // "socket", "listener", "interface" or "none"
   std::string_view container_id;
   std::string_view container_name;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "output/csv.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "output/cell_text.h"
@@ -20,6 +21,7 @@ std::string quoted(const std::string& text) {
 
 char* put_cell(char* at, const Cell& cell, const RowStyle& style) {
   if (cell.kind() != Cell::Kind::kText) return put_number(at, cell, style);
+  if (cell.is_lasting()) return std::copy(cell.text().begin(), cell.text().end(), at);
   // Copies more than the text, because a copy of constant size is only a few stores. The row's
   // bound includes the space for it.
   std::memcpy(at, cell.text().data(), Cell::kShortText);
@@ -33,6 +35,8 @@ CsvFormat::CsvFormat(const std::vector<Column>& columns, RowStyle style)
     : style_(std::move(style)) {
   for (const Column& column : style_.written(columns)) {
     getters_.push_back(column.get);
+    // put_cell copies a constant size, so the last cell of a row needs that space, too.
+    bound_ += std::max(column.max_text, Cell::kMaxText) + 1;
     if (!header_.empty()) header_.push_back(',');
     header_.append(style_.name_of(column));
   }
@@ -42,8 +46,7 @@ CsvFormat::CsvFormat(const std::vector<Column>& columns, RowStyle style)
   }
   header_.push_back('\n');
   row_end_.push_back('\n');
-  // put_cell copies a constant size, so the last cell of a row needs that space, too.
-  bound_ = getters_.size() * (Cell::kMaxText + 1) + row_end_.size();
+  bound_ += row_end_.size();
 }
 
 char* CsvFormat::put_row(char* at, const FlowRecord& record) const {

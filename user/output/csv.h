@@ -28,7 +28,7 @@ class CsvFormat final : public RowFormat {
   const RowStyle style_;
   std::string header_;
   std::string row_end_;  // the text after the last cell: the label and the line feed
-  size_t bound_;
+  size_t bound_ = 0;
 };
 
 }  // namespace flowmeter

@@ -51,7 +51,7 @@ std::string first_line(std::string_view text) {
 
 Result<std::unique_ptr<HttpTransfer>> HttpTransfer::open(const std::string& url,
                                                          const HttpTransferOptions& options) {
-  auto loaded = load_curl();
+  auto loaded = load_curl("-u");
   if (!loaded) return loaded.error();
   const Curl& curl = **loaded;
   auto transfer = std::unique_ptr<HttpTransfer>(new HttpTransfer(curl));

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "output/curl.h"
+#include "base/curl.h"
 
 namespace flowmeter {
 

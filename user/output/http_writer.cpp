@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "output/clickhouse_answer.h"
-#include "output/curl.h"
+#include "base/curl.h"
 
 namespace flowmeter {
 namespace {
@@ -51,7 +51,7 @@ std::string encoded_query(const std::string& url) {
 
 Result<Url> parse_url(const std::string& given) {
   const std::string text = encoded_query(given);
-  auto loaded = load_curl();
+  auto loaded = load_curl("-u");
   if (!loaded) return loaded.error();
   const Curl& curl = **loaded;
   const std::unique_ptr<CURLU, decltype(curl.url_cleanup)> url(curl.url(), curl.url_cleanup);

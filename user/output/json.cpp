@@ -37,7 +37,7 @@ JsonFormat::JsonFormat(std::vector<Column> columns, RowStyle style)
   for (const Column& column : columns_) {
     std::string key(1, keys_.empty() ? '{' : ',');
     keys_.push_back(key.append(json_string(style_.name_of(column))).append(":"));
-    bound_ += keys_.back().size() + 6 * Cell::kMaxText + 2;
+    bound_ += keys_.back().size() + 6 * column.max_text + 2;
   }
 }
 

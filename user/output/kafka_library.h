@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// librdkafka, loaded by the first Kafka output, for the reasons of output/curl.h. It is optional:
+// librdkafka, loaded by the first Kafka output, for the reasons of base/curl.h. It is optional:
 // without its headers, the program is built with a --kafka that fails with one line.
 #pragma once
 

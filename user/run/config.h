@@ -55,6 +55,7 @@ struct Config {
   bool lru = false;
   bool per_interface = false;
   Attribute attribute = Attribute::kOff;
+  std::string engine;           // "unix:///…", which is asked for names; empty: none
   std::string pin;              // directory of a bpffs
   std::string state_directory;  // with pin; empty: default_state_directory()
   bool unpin = false;

@@ -5,6 +5,7 @@
 
 #include "output/csv.h"
 #include "output/output_kind.h"
+#include "run/attribution_options.h"
 #include "run/options.h"
 
 namespace flowmeter {
@@ -72,7 +73,9 @@ Status check_options(const std::vector<Option>& options, const GivenOptions& giv
     const std::string name = option.spoken_name();
     if (!was_given(options, given, name)) continue;
     if (option.rules.live_only && !config.live())
-      return usage_error(name + " can only be used with -i");
+      return usage_error(name + " can only be used with -i" +
+                         (option.rules.why_live_only.empty() ? "" : ": ") +
+                         std::string(option.rules.why_live_only));
     for (const std::string_view needed : option.rules.needs)
       if (!was_one_given(options, given, needed))
         return usage_error(name + " can only be used with " + std::string(needed));
@@ -80,7 +83,7 @@ Status check_options(const std::vector<Option>& options, const GivenOptions& giv
       for (const std::string_view each : excluded)
         if (was_given(options, given, each)) return usage_error(std::string(why));
   }
-  for (const auto& rule : {check_compat_output, check_datapath, check_pin})
+  for (const auto& rule : {check_compat_output, check_datapath, check_pin, check_attribution})
     if (std::string wrong = rule(config); !wrong.empty()) return usage_error(std::move(wrong));
   return Done{};
 }

@@ -11,6 +11,7 @@
 #include "flows/meter_identity.h"
 #include "metrics/address.h"
 #include "output/registry.h"
+#include "run/attribution_options.h"
 #include "run/meter_id.h"
 
 namespace flowmeter {
@@ -33,6 +34,7 @@ const OptionRules kCommandLineOnly{.command_line_only = true};
 const std::vector<OptionRules::Exclusion> kExcludedByCompat = {
     {{"--extra", "--quality", "--fleet"},
      "--compat writes the other program's columns: leave out --extra, --quality and --fleet"},
+    {{"--attribute"}, "--compat writes the other program's columns: leave out --attribute"},
     {{"--meter-id", "--community-id-seed"},
      "--compat writes the other program's columns: leave out --meter-id and --community-id-seed"},
     {{"--label"}, "--compat writes what the other program does: leave out --label"},
@@ -429,6 +431,7 @@ std::vector<Option> options_of(Config& config) {
   append(row_options(config));
   append(flow_options(config));
   append(live_options(config));
+  append(attribution_options(config));
   append(metrics_options(config));
   append(other_options(config));
   return all;
@@ -468,11 +471,12 @@ bool has_identifying_output(const OutputOptions& outputs) {
 }  // namespace
 
 void settle_options(Config& config) {
-  const auto append_columns = [&config](const char* names) {
-    config.extra += (config.extra.empty() ? "" : ",") + std::string(names);
+  const auto append_columns = [&config](const std::string& names) {
+    config.extra += (config.extra.empty() ? "" : ",") + names;
   };
   if (config.quality) append_columns(kQualityColumns);
   if (config.fleet) append_columns(kFleetColumns);
+  if (config.attribute != Attribute::kOff) append_columns(attribution_columns(config));
   config.identify_rows = names_fleet_column(config.fields) || names_fleet_column(config.extra);
   config.verbose = config.verbose || config.log_level == LogLevel::kDebug;
   if (config.max_flows == 0) config.max_flows = default_max_flows(config);

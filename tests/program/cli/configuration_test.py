@@ -19,6 +19,8 @@ VALUES = {
     "hook": ("tc", "xdp", "tcx"),
     "metrics": ("127.0.0.1:1", "/x", "[::1]:2"),
     "attach-order": ("first", "last", "first"),
+    "attribute": ("container", "process", "off"),
+    "engine": ("unix:///run/docker.sock", "unix:///a", "unix:///b"),
     "datapath": ("events", "kernel", "events"),
     "flow-map": ("hash", "lru", "hash"),
     "log-format": ("text", "logfmt", "json"),

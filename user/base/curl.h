@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// libcurl, loaded by the first HTTP output instead of being linked. Its TLS and the certificate
-// authorities belong to the system, so a copy in a Python wheel would be wrong; and the some 25
-// libraries that it needs cost every start of the program, with or without HTTP.
+// libcurl, loaded by the first that uses it (HTTP outputs, --engine) instead of being linked. Its
+// TLS and the certificate authorities belong to the system, so a copy in a Python wheel would be
+// wrong; and the some 25 libraries that it needs cost every start of the program, with or without
+// HTTP.
 #pragma once
 
 #include <curl/curl.h>
+
+#include <string_view>
 
 #include "base/result.h"
 
@@ -26,7 +29,7 @@ struct Curl {
 };
 
 // Initialized, the same for all callers, and never unloaded. Fails if the system has no libcurl, or
-// one that is too old.
-Result<const Curl*> load_curl();
+// one that is too old: the error says what needs it.
+Result<const Curl*> load_curl(std::string_view what);
 
 }  // namespace flowmeter

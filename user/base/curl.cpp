@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "output/curl.h"
+#include "base/curl.h"
 
 #include <string>
 
@@ -11,10 +11,6 @@ namespace {
 // Under the first name it uses OpenSSL, under the second GnuTLS; both are good.
 constexpr const char* kNames[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
 constexpr unsigned kOldest = 0x075500;
-
-Error unusable(const std::string& why) {
-  return Error{"-u needs libcurl 7.85 or newer, with TLS (Debian's package libcurl4): " + why};
-}
 
 // Fails with the reason why this library cannot be used.
 Result<Curl> functions_of(const char* file) {
@@ -39,17 +35,18 @@ Result<Curl> load() {
       if (why.empty()) why = curl.error().doing;
       continue;
     }
-    if (curl->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return Error{"cannot set up libcurl"};
+    if (curl->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+      return Error{"libcurl, which cannot be set up"};
     return curl;
   }
-  return unusable(why);
+  return Error{"libcurl 7.85 or newer, with TLS (Debian's package libcurl4): " + why};
 }
 
 }  // namespace
 
-Result<const Curl*> load_curl() {
+Result<const Curl*> load_curl(std::string_view what) {
   static Result<Curl> loaded = load();
-  if (!loaded) return loaded.error();
+  if (!loaded) return Error{std::string(what) + " needs " + loaded.error().doing};
   return &*loaded;
 }
 
