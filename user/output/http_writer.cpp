@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
-#include "output/clickhouse_answer.h"
 #include "base/curl.h"
+#include "output/clickhouse_answer.h"
 
 namespace flowmeter {
 namespace {
