@@ -333,12 +333,6 @@ std::vector<Option> live_options(Config& config) {
        "Give each interface its own flows; otherwise a packet\n"
        "that passes several interfaces is counted at the first",
        kLiveKeyword},
-      {"--attribute", kLive,
-       choice<Attribute>(config.attribute, "WHAT", "what to attribute flows to",
-                         {{"off", Attribute::kOff},
-                          {"container", Attribute::kContainer},
-                          {"process", Attribute::kProcess}}),
-       "Tell whose flows they are: container or process", kLiveKeyword},
       {"--pin", kLive, text(config.pin, "DIR", "needs a directory"),
        "Keep the metering state in this directory of a bpffs:\n"
        "it outlives the program, and the next run with\n"
