@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* The processes that own sockets (--attribute process): socket_owners.bpf.c notes them, the
+ * metering programs read them. */
+#ifndef FLOWMETER_SOCKET_OWNERS_BPF_H
+#define FLOWMETER_SOCKET_OWNERS_BPF_H
+
+#include "flowmeter/abi.h"
+
+/* A note is never changed, only replaced, so who reads one sees all of it. A connection that is
+ * accepted has its listener's (BPF_F_CLONE). */
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+  __type(key, int);
+  __type(value, struct fm_socket_owner);
+} socket_owners SEC(".maps");
+
+#endif
