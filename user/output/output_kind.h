@@ -43,6 +43,7 @@ struct OutputOptions {
   bool overwrite = false;
 
   std::optional<Rotation> rotation;
+  std::optional<Retention> retention;  // of rotated files
   std::optional<OnFull> on_full;  // settle_options() sets the default: block in replay, drop live
   uint32_t buffer_kib = 256;
   uint32_t queue_mib = 16;

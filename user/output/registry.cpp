@@ -20,11 +20,13 @@ constexpr const OutputKind* kKinds[] = {
 // The options that name a server (OptionRules::needs).
 constexpr std::string_view kServers = "-u or --kafka";
 
-OptionValue rotation(OutputOptions& options) {
-  return custom("LIMIT", [&options](const std::string& text) -> Status {
-    auto parsed = Rotation::parse(text);
+// --rotate and --keep.
+template <typename Limit>
+OptionValue limit(std::optional<Limit>& variable) {
+  return custom("LIMIT", [&variable](const std::string& text) -> Status {
+    auto parsed = Limit::parse(text);
     if (!parsed) return parsed.error();
-    options.rotation = *parsed;
+    variable = *parsed;
     return Done{};
   });
 }
@@ -125,10 +127,16 @@ void add_output_options(OutputOptions& options, std::vector<Option>& table) {
     if (kind->names) table.push_back(naming_option(options, *kind));
   table.insert(table.end(),
                {
-                   {"--rotate", kOutput, rotation(options),
+                   {"--rotate", kOutput, limit(options.rotation),
                     "Start a new file after this time (15m, 1h, 1d) or\n"
                     "before this size (500MB, 2GB); the file name gets\n"
                     "the time and a number"},
+                   {"--keep",
+                    kOutput,
+                    limit(options.retention),
+                    "Remove the oldest rotated files of each output, so that\n"
+                    "this many (48) or this much (500MB, 10GB) stays",
+                    {.needs = {"--rotate"}}},
                    {"--on-full", kOutput,
                     choice<OnFull>(options.on_full, "POLICY", "a policy",
                                    {{"block", OnFull::kBlock}, {"drop", OnFull::kDrop}}),

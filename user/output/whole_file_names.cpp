@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 
 #include "output/compressor.h"
@@ -62,11 +61,10 @@ std::string parent_of(const std::string& path) {
   return directory.empty() ? "." : directory;
 }
 
-std::string rotated_name(const std::string& path, uint64_t number) {
+std::string rotated_name(const std::string& path, uint64_t number, std::time_t start) {
   char stamp[64];
-  const std::time_t now = std::time(nullptr);
   std::tm utc{};
-  ::gmtime_r(&now, &utc);
+  ::gmtime_r(&start, &utc);
   const size_t length = std::strftime(stamp, sizeof(stamp), "-%Y%m%dT%H%M%SZ", &utc);
   std::snprintf(stamp + length, sizeof(stamp) - length, "-%06llu",
                 static_cast<unsigned long long>(number));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,9 @@ std::string part_name(const std::string& final_name, uint64_t run);
 // The directory that holds this path.
 std::string parent_of(const std::string& path);
 
-// "flows-20260131T235959Z-000001.csv.zst": the file that is started now, of these files.
-std::string rotated_name(const std::string& path, uint64_t number);
+// "flows-20260131T235959Z-000001.csv.zst": the file that is started at this time, of these files.
+std::string rotated_name(const std::string& path, uint64_t number,
+                         std::time_t start = std::time(nullptr));
 
 // The paths of those that exist, the oldest first.
 struct RotatedFile {

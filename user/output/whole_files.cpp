@@ -4,9 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <ctime>
 
@@ -59,39 +57,6 @@ bool rename_to_free(const std::string& from, const std::string& to) {
 }
 
 }  // namespace
-
-Result<Rotation> Rotation::parse(const std::string& text) {
-  struct Suffix {
-    std::string_view name;
-    uint64_t factor;
-    bool is_time;
-  };
-  static constexpr std::array kSuffixes = {
-      Suffix{"s", 1, true},
-      Suffix{"m", 60, true},
-      Suffix{"h", 3600, true},
-      Suffix{"d", 86400, true},
-      Suffix{"KB", 1000, false},
-      Suffix{"MB", 1000000, false},
-      Suffix{"GB", 1000000000, false},
-      Suffix{"KiB", 1 << 10, false},
-      Suffix{"MiB", 1 << 20, false},
-      Suffix{"GiB", 1 << 30, false},
-  };
-  uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
-  const auto suffix = std::find_if(kSuffixes.begin(), kSuffixes.end(),
-                                   [rest](const Suffix& each) { return each.name == rest; });
-  // A billion is more than anyone needs, and its products do not overflow.
-  if (error != std::errc() || number == 0 || number > 1'000'000'000 || suffix == kSuffixes.end())
-    return Error{"\"" + text +
-                 "\" is neither a time (90s, 15m, 1h, 1d) nor a size (500KB, 500MB, "
-                 "2GB, 500MiB)"};
-  Rotation rotation;
-  (suffix->is_time ? rotation.seconds : rotation.bytes) = number * suffix->factor;
-  return rotation;
-}
 
 Result<std::unique_ptr<WholeFiles>> WholeFiles::open(const std::string& path,
                                                      const RowFormat& format,
@@ -425,6 +390,7 @@ Status WholeFiles::end_file() {
   // The name has to survive a crash, too. (A directory that cannot be read is not an error.)
   const UniqueFd directory(::open(parent_of(part).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory) (void)::fsync(directory.get());
+  old_files_.remove();
   return Done{};
 }
 
@@ -463,6 +429,7 @@ Status WholeFiles::run(RowQueue& queue) {
   queue_ = &queue;
   Rows rows;
   Status status = resume({});
+  old_files_.remove();
   while (status && !queue.finished()) {
     const bool some = queue.take(&rows, next_look());
     status = look_at_clock(some);

@@ -21,20 +21,13 @@
 
 #include "base/unique_fd.h"
 #include "output/compressor.h"
+#include "output/old_files.h"
 #include "output/outage.h"
 #include "output/queued_sink.h"
+#include "output/rotation.h"
 #include "output/whole_file_names.h"
 
 namespace flowmeter {
-
-// When a file ends and the next one starts, at whole rows. At least one of the two is set.
-struct Rotation {
-  uint64_t seconds = 0;  // at multiples of this since 1970
-  uint64_t bytes = 0;    // before a file gets longer than this; a compressed one soon after
-
-  // "90s", "15m", "1h", "1d"; "500KB", "500MB", "2GB" (decimal), "500MiB", ….
-  static Result<Rotation> parse(const std::string& text);
-};
 
 class WholeFiles final : public RowWriter {
  public:
@@ -45,6 +38,7 @@ class WholeFiles final : public RowWriter {
     bool waits_for_disk = false;
     bool commits = false;  // QueuedSink::Options
     bool appends = false;  // to what earlier runs have left; requires `commits`
+    std::optional<Retention> retention = std::nullopt;  // requires `rotation`
   };
 
   // Starts the first file, or finds the one to go on with, which is not changed yet; with rotation
@@ -70,7 +64,8 @@ class WholeFiles final : public RowWriter {
         format_(format),
         header_(format.header()),
         host_(host),
-        outage_(path_, host) {}
+        outage_(path_, host),
+        old_files_(path_, options.retention, host) {}
   Status find_left();
   Status find_left_of_rotation();
   Result<bool> go_on_with(const std::string& name, UniqueFd fd);
@@ -104,6 +99,7 @@ class WholeFiles final : public RowWriter {
   const std::string header_;
   Host& host_;
   Outage outage_;
+  OldFiles old_files_;
   RowQueue* queue_ = nullptr;
   std::unique_ptr<Compressor> compressor_;
   UniqueFd fd_;  // the file being written

@@ -90,7 +90,7 @@ struct Opening {
     if (is_whole_file(path, options)) {
       // Compression and synchronising to the disk take time, so it gets a separate thread.
       const WholeFiles::Options how{options.rotation, waits_for_disk(options), options.commits,
-                                    options.commits && !options.overwrite};
+                                    options.commits && !options.overwrite, options.retention};
       auto files = WholeFiles::open(path, *format, how, host);
       if (!files) return files.error();
       queue(std::move(format), std::move(*files));

@@ -239,11 +239,13 @@ class Several(Files):
         self.assertIn("also an input", done.errors[0])
 
 
-class Rotation(Files):
+class Rotated(Files):
     def files(self, suffix):
         return sorted(self.path(name) for name in os.listdir(self.directory)
                       if name.startswith("flows-") and name.endswith(suffix))
 
+
+class Rotation(Rotated):
     def test_by_size(self):
         done = meter.run("-f", self.flows(3000), "-c", self.path("flows.csv"), "--rotate", "100KB")
         self.assertEqual((done.code, done.errors), (OK, []), done.err)
@@ -307,6 +309,74 @@ class Rotation(Files):
                 for line in self.content(path).splitlines():
                     json.loads(line)
         self.assertGreater(moments, 2, "it had mostly ended before it was killed")
+
+
+class Kept(Rotated):
+    """--keep: the oldest rotated files are removed."""
+
+    def run_keeping(self, count, keep, *more, **options):
+        done = meter.run("-f", self.flows(count), "-c", self.path("flows.csv"), "--rotate", "100KB", "--keep", keep, *more,
+                         **options)
+        self.assertEqual((done.code, done.errors), (OK, []), done.err)
+        return done
+
+    def ports(self):
+        return [int(row[2]) for path in self.files(".csv") for row in self.assert_whole_csv(self.content(path))]
+
+    def test_the_newest_files_stay(self):
+        others = ["flows-b-20200101T000000Z-000001.csv", "flows-20200101T000000Z-000001.csv.part", "flows.csv"]
+        for name in others:
+            with open(self.path(name), "w", encoding="ascii"):
+                pass
+        done = self.run_keeping(3000, "3")
+        self.assertGreater(next(iter(self.accounts(done.err).values()))["files"], 5)
+        self.assertLessEqual(set(others), set(os.listdir(self.directory)))
+        for name in others:
+            os.unlink(self.path(name))
+        ports = self.ports()
+        self.assertEqual(len(self.files(".csv")), 3)
+        self.assertEqual(ports, list(range(4000 - len(ports), 4000)))
+        self.assertEqual(done.warnings, [])
+
+    def test_by_size(self):
+        self.run_keeping(3000, "250KB")
+        self.assertEqual(len(self.files(".csv")), 3 if os.path.getsize(self.files(".csv")[-1]) < 50_000 else 2)
+        self.assertLessEqual(sum(map(os.path.getsize, self.files(".csv"))), 250_000)
+        self.assertEqual(self.ports()[-1], 3999)
+
+    def test_also_those_of_earlier_runs(self):
+        for _ in range(3):
+            self.run_keeping(300, "100")
+        self.assertGreater(len(self.files(".csv")), 2)
+        self.run_keeping(0, "2")
+        self.assertEqual(len(self.files(".csv")), 2)
+
+    def test_each_output_has_its_own(self):
+        self.run_keeping(1000, "2", "--json", self.path("flows.json"))
+        self.assertEqual((len(self.files(".csv")), len(self.files(".json"))), (2, 2))
+
+    def test_what_cannot_be_removed_is_reported_once(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to become another user")
+        program, output = self.path("meter"), self.path("output")
+        shutil.copy(cases.meter_path, program)
+        os.mkdir(output)
+        os.chmod(output, 0o1777)  # where only the owner of a file may remove it
+        old = [f"flows-2020010{day}T000000Z-000001.csv" for day in (1, 2)]
+        for name in old:
+            with open(os.path.join(output, name), "w", encoding="ascii"):
+                pass
+        done = meter.run(program, "-f", self.flows(3000), "-c", output + "/flows.csv", "--rotate", "100KB", "--keep", "2",
+                         prefix=("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "sh", "-c",
+                                 'shift; exec "$@"', "sh"))
+        self.assertEqual((done.code, done.errors, len(done.warnings)), (OK, [], 1), done.err)
+        self.assertIn(f"{output}/{old[1]} (Operation not permitted)", done.warnings[0])
+        self.assertEqual(len(os.listdir(output)), 4, "the new ones are removed nevertheless")
+
+    def test_it_needs_files_that_rotate(self):
+        done = meter.run("-f", self.flows(1), "-c", self.path("flows.csv"), "--keep", "2")
+        self.assertEqual((done.code, len(done.errors)), (USAGE, 1), done.err)
+        self.assertIn("--rotate", done.errors[0])
 
 
 class ForcedEnd(Files):
