@@ -7,6 +7,7 @@
 #include <new>
 
 #include "cli/commands.h"
+#include "ops/privileges.h"
 #include "ops/program_host.h"
 
 namespace {
@@ -22,6 +23,7 @@ void occupy_standard_streams() {
 
 int main(int argc, char** argv) {
   occupy_standard_streams();
+  flowmeter::raise_capabilities();
   flowmeter::ProgramHost host;
   try {
     const flowmeter::ExitCode code = flowmeter::run_command(argc, argv, host);

@@ -23,6 +23,9 @@ constexpr Capabilities bit(int capability) {
   return Capabilities{1} << capability;
 }
 
+// What metering an interface needs (missing_capabilities).
+constexpr Capabilities kOfMeter = bit(CAP_BPF) | bit(CAP_NET_ADMIN) | bit(CAP_PERFMON);
+
 // Before Linux 5.19 kernel.unprivileged_bpf_disabled forbids all of bpf(2), even operations on file
 // descriptors that are already open.
 bool kernel_wants_cap_bpf_for_open_maps() {
@@ -71,6 +74,15 @@ Result<User> find_user(const std::string& text) {
   return user;
 }
 
+// The sets of the calling thread. False: errno says why not.
+struct CapabilitySets {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct halves[2]{};
+
+  bool read() { return ::syscall(SYS_capget, &header, halves) == 0; }
+  bool write() { return ::syscall(SYS_capset, &header, halves) == 0; }
+};
+
 size_t count_threads() {
   DIR* tasks = ::opendir("/proc/self/task");
   if (!tasks) return 0;
@@ -83,10 +95,18 @@ size_t count_threads() {
 }  // namespace
 
 Capabilities effective_capabilities() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2]{};
-  if (::syscall(SYS_capget, &header, data) != 0) return 0;
-  return uint64_t{data[1].effective} << 32 | data[0].effective;
+  CapabilitySets sets;
+  if (!sets.read()) return 0;
+  return uint64_t{sets.halves[1].effective} << 32 | sets.halves[0].effective;
+}
+
+void raise_capabilities() {
+  CapabilitySets sets;
+  if (!sets.read()) return;
+  for (int half = 0; half < 2; half++)
+    sets.halves[half].effective |=
+        sets.halves[half].permitted & static_cast<__u32>(kOfMeter >> (32 * half));
+  (void)sets.write();  // what is missing is named where it is needed
 }
 
 std::string missing_capabilities() {
@@ -125,11 +145,10 @@ Status change_user(const std::string& text) {
       ::setresuid(user->user, user->user, user->user) != 0)
     return Error{"cannot become user " + text, errno};
   // The change has only cleared the effective set.
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2]{};
-  if (::syscall(SYS_capget, &header, data) != 0) return Error{"capget", errno};
-  for (__user_cap_data_struct& half : data) half.effective = half.permitted;
-  if (::syscall(SYS_capset, &header, data) != 0) return Error{"capset", errno};
+  CapabilitySets sets;
+  if (!sets.read()) return Error{"capget", errno};
+  for (__user_cap_data_struct& half : sets.halves) half.effective = half.permitted;
+  if (!sets.write()) return Error{"capset", errno};
   return Done{};
 }
 
@@ -151,16 +170,15 @@ Status drop_privileges(Capabilities keep) {
     if (errno == EINVAL || errno == EPERM) break;
     return failed("bounding set");
   }
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2]{};
-  if (::syscall(SYS_capget, &header, data) != 0) return failed("capget");
+  CapabilitySets sets;
+  if (!sets.read()) return failed("capget");
   for (int half = 0; half < 2; half++) {
     const auto kept = static_cast<__u32>(keep >> (32 * half));
-    data[half].permitted &= kept;
-    data[half].effective &= kept;
-    data[half].inheritable = 0;  // this also clears ambient, which is a subset
+    sets.halves[half].permitted &= kept;
+    sets.halves[half].effective &= kept;
+    sets.halves[half].inheritable = 0;  // this also clears ambient, which is a subset
   }
-  if (::syscall(SYS_capset, &header, data) != 0) return failed("capset");
+  if (!sets.write()) return failed("capset");
   return Done{};
 }
 

@@ -33,6 +33,12 @@ using Capabilities = uint64_t;
 
 Capabilities effective_capabilities();
 
+// Makes those effective that metering an interface needs and the process may have. File
+// capabilities are best given as permitted only ("=p"): where a container forbids them, the kernel
+// then runs the program without them, for a replay or --version; with "=ep" it refuses to run it at
+// all.
+void raise_capabilities();
+
 // The capabilities that metering an interface needs and the process lacks, as "CAP_BPF,
 // CAP_NET_ADMIN"; empty if it has them all.
 std::string missing_capabilities();
