@@ -4,8 +4,10 @@
 // started, and packets of units ordered after it are all metered. This needs no library.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
+#include "base/host.h"
 #include "base/result.h"
 
 namespace flowmeter {
@@ -13,5 +15,21 @@ namespace flowmeter {
 // Sends lines such as "READY=1\nSTATUS=metering eth0". Without $NOTIFY_SOCKET (not started by a
 // service manager) nothing is sent, which is not an error.
 Status notify_service(std::string_view lines);
+
+// Tells a service manager that watches the process (WatchdogSec=) that the run works, or waits on
+// purpose.
+class ServiceWatchdog {
+ public:
+  // Requires: host outlives it.
+  explicit ServiceWatchdog(Host& host);
+  // Sends "WATCHDOG=1", four times within the time in which the manager expects one. May be called
+  // all the time.
+  void note_alive();
+
+ private:
+  Host& host_;
+  uint64_t every_ns_ = 0;  // 0: nobody watches
+  uint64_t next_ns_ = 0;
+};
 
 }  // namespace flowmeter

@@ -62,7 +62,8 @@ void QueuedSink::hand_over() {
   if (rows_buffered_ == 0) return;
   if (!thread_.joinable()) start();
   rows_ += rows_buffered_;
-  if (!queue_.append({buffer_.get(), filled_}, rows_buffered_)) dropped_ += rows_buffered_;
+  if (!queue_.append({buffer_.get(), filled_}, rows_buffered_, options_.meanwhile))
+    dropped_ += rows_buffered_;
   filled_ = 0;
   rows_buffered_ = 0;
 }

@@ -57,6 +57,7 @@ class QueuedSink final : public RecordSink {
     // Rows are handed over only by flush(), one batch at a time, and wait for it without a limit
     // (RecordSink::resume). For writers that know when rows are safe.
     bool commits = false;
+    std::function<void()> meanwhile = {};  // called while a full queue blocks
   };
 
   QueuedSink(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer, Options options);

@@ -12,13 +12,16 @@ constexpr auto kLongest = std::chrono::hours(1);
 
 }  // namespace
 
-bool RowQueue::append(std::string_view text, uint64_t rows) {
+bool RowQueue::append(std::string_view text, uint64_t rows,
+                      const std::function<void()>& meanwhile) {
   std::unique_lock lock(mutex_);
   const auto has_room = [&] {
     const size_t held = waiting_.text.size() + taken_bytes_;
     return held == 0 || held + text.size() <= limit_;
   };
-  if (on_full_ == OnFull::kBlock) room_.wait(lock, [&] { return abandoned_ || has_room(); });
+  const auto may_go_on = [&] { return abandoned_ || has_room(); };
+  while (on_full_ == OnFull::kBlock && !room_.wait_for(lock, std::chrono::seconds(1), may_go_on))
+    if (meanwhile) meanwhile();
   if (abandoned_ || !has_room()) return false;
   waiting_.text.append(text);
   waiting_.count += rows;

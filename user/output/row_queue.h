@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -41,8 +42,9 @@ class RowQueue {
 
   // ---- the metering thread ----
   // Appends rows, all or none. False: there was no room, or the queue was abandoned. An append that
-  // is longer than the limit fits into an empty queue.
-  bool append(std::string_view text, uint64_t rows);
+  // is longer than the limit fits into an empty queue. meanwhile: called each second while it
+  // waits.
+  bool append(std::string_view text, uint64_t rows, const std::function<void()>& meanwhile = {});
   // Declares that no more rows follow. The other side has this much time for the rest. With kBlock,
   // this is the time without progress.
   void close(Duration patience);

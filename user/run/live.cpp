@@ -13,6 +13,7 @@
 #include "kernel/metered_interfaces.h"
 #include "kernel/pins.h"
 #include "ops/privileges.h"
+#include "ops/service_notification.h"
 #include "run/confinement.h"
 #include "run/earlier_rows.h"
 #include "run/live_config.h"
@@ -398,6 +399,7 @@ class LiveRun final : public Unfinished {
 
   // Taking over the flows of a killed daemon can last as long as an output is down.
   void show_resuming() {
+    watchdog_.note_alive();
     if (!resuming_ || !metrics_) return;
     const uint64_t now = monotonic_ns();
     if (now < next_shown_) return;
@@ -412,6 +414,7 @@ class LiveRun final : public Unfinished {
   const Config& config_;
   LiveRows& rows_;
   Host& host_;
+  ServiceWatchdog watchdog_{host_};
   LiveMetrics* const metrics_;
   LiveFlows flows_;
   LiveOwners owners_;
@@ -424,8 +427,7 @@ class LiveRun final : public Unfinished {
   std::vector<unsigned> departed_;
   bool resuming_ = false;
   bool ends_ = false;  // for good: it is too late for a restart
-  uint64_t lost_seen_ = 0;
-  uint64_t next_search_ = 0;
+  uint64_t lost_seen_ = 0, next_search_ = 0;
   uint64_t next_states_ = 0;
   uint64_t next_shown_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "ops/service_notification.h"
 #include "output/compressor.h"
 #include "output/file_sink.h"
 #include "output/registry.h"
@@ -81,8 +82,9 @@ struct Opening {
 
   void queue(std::unique_ptr<RowFormat> format, std::unique_ptr<RowWriter> writer) {
     const bool commits = options.commits && writer->keeps_rows();
-    const QueuedSink::Options how{queue_bytes(options), *options.on_full, patience(options),
-                                  commits};
+    const QueuedSink::Options how{
+        queue_bytes(options), *options.on_full, patience(options), commits,
+        [alive = ServiceWatchdog(host)]() mutable { alive.note_alive(); }};
     group.add(std::make_unique<QueuedSink>(std::move(format), std::move(writer), how));
   }
 

@@ -4,8 +4,6 @@ booted in namespaces over a temporary copy of the file system. The latter needs 
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 
 import cases
@@ -16,6 +14,7 @@ SYSTEMD = "/lib/systemd/systemd"
 # A name that systemd escapes.
 INTERFACE = "fm-0"
 UNIT = "flowmeter-ebpf@fm\\x2d0.service"
+TEMPLATE, NODE = "flowmeter-ebpf@.service", "flowmeter-ebpf-node.service"
 STATE = f"/var/lib/private/flowmeter-ebpf/{INTERFACE}"
 NEEDED = 1 << 12 | 1 << 38 | 1 << 39  # CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF
 # systemd-analyze security: 10 means no sandbox, 2 is what a service with the host's network can reach.
@@ -94,9 +93,9 @@ with flow() as steady:
 """
 
 
-def configured_unit(directory, name="flowmeter-ebpf@.service", program="/usr/bin"):
-    """The unit as the build configures it."""
-    source = os.path.join(cases.ROOT, "packaging", "systemd", "flowmeter-ebpf@.service.in")
+def configured_unit(directory, name=TEMPLATE, program="/usr/bin"):
+    """The unit as it is installed."""
+    source = os.path.join(cases.ROOT, "packaging", "systemd", name + ".in")
     with open(source, encoding="utf-8") as file:
         text = file.read()
     text = text.replace("@CMAKE_INSTALL_FULL_BINDIR@", program)
@@ -128,60 +127,34 @@ class Unit(cases.Case):
 
     def test_has_no_mistakes(self):
         shutil.copy(cases.meter_path, self.path("flowmeter-ebpf"))
-        configured_unit(self.directory, program=self.directory)
-        done = self.analyze("verify", "--man=no", self.path(UNIT))
-        self.assertEqual((done.returncode, done.stdout), (0, ""))
-        # A mistake would be found.
-        with open(self.path("flowmeter-ebpf@.service"), "a", encoding="utf-8") as file:
-            file.write("[Service]\nProtectSystems=strict\n")
-        self.assertIn("ProtectSystems", self.analyze("verify", "--man=no", self.path(UNIT)).stdout)
+        for name, instance in ((TEMPLATE, UNIT), (NODE, NODE)):
+            with self.subTest(name):
+                configured_unit(self.directory, name, program=self.directory)
+                done = self.analyze("verify", "--man=no", self.path(instance))
+                self.assertEqual((done.returncode, done.stdout), (0, ""))
+                # A mistake would be found.
+                with open(self.path(name), "a", encoding="utf-8") as file:
+                    file.write("[Service]\nProtectSystems=strict\n")
+                self.assertIn("ProtectSystems", self.analyze("verify", "--man=no", self.path(instance)).stdout)
 
     def test_exposes_little(self):
-        unit = configured_unit(self.directory)
-        done = self.analyze("security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE * 10:.0f}", unit)
-        self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("Overall exposure level", done.stdout)
+        for name in (TEMPLATE, NODE):
+            with self.subTest(name):
+                unit = configured_unit(self.directory, name)
+                done = self.analyze("security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE * 10:.0f}", unit)
+                self.assertEqual(done.returncode, 0, done.stdout)
+                self.assertIn("Overall exposure level", done.stdout)
 
+    def test_both_have_the_same_sandbox(self):
+        def sandbox(name):
+            with open(configured_unit(self.directory, name), encoding="utf-8") as file:
+                lines = [line for line in file if not line.startswith("#") and "=" in line]
+            return [line for line in lines if line.startswith((
+                "Protect", "Private", "Restrict", "SystemCall", "Capability", "Ambient", "NoNew", "Lock", "Memory", "Remove", "Keyring",
+                "DynamicUser", "UMask", "ProcSubset")) and not line.startswith("RestartPrevent")]
 
-class Notification(cases.Case):
-    """What the program tells a service manager. The test plays that part."""
-
-    def setUp(self):
-        super().setUp()
-        missing = namespaces.missing_here()
-        if missing:
-            self.skipTest(missing)
-        self.namespace = namespaces.Namespace(self, "a")
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(self.socket.close)
-        self.socket.bind(self.path("notify"))
-        self.socket.settimeout(30)
-
-    def start(self, interface):
-        return meter.Meter(self, "live", "-i", interface, prefix=self.namespace.enter,
-                           env={**os.environ, "NOTIFY_SOCKET": self.path("notify")})
-
-    def test_it_is_ready_when_attached_and_says_that_it_stops(self):
-        live = self.start("lo")
-        self.assertEqual(self.socket.recv(1000), b"READY=1\nSTATUS=metering lo")
-        self.assertIn(": metering lo", live.err())
-        live.stop_clean(signal.SIGTERM)
-        self.assertEqual(self.socket.recv(1000), b"STOPPING=1\nSTATUS=writing the open flows")
-        self.socket.setblocking(False)
-        self.assertRaises(BlockingIOError, self.socket.recv, 1000)
-
-    def test_it_is_never_ready_when_it_cannot_meter(self):
-        self.assertEqual(self.start("none0").wait().code, 1)
-        self.socket.setblocking(False)
-        self.assertRaises(BlockingIOError, self.socket.recv, 1000)
-
-    def test_it_meters_on_when_nobody_listens(self):
-        self.socket.close()
-        os.unlink(self.path("notify"))
-        live = self.start("lo").wait_attached()
-        done = live.stop_clean(signal.SIGTERM)
-        self.assertEqual(len(done.warnings), 2, done.err)
-        self.assertIn(self.path("notify"), done.warnings[0])
+        self.assertGreater(len(sandbox(TEMPLATE)), 25)
+        self.assertEqual(sandbox(TEMPLATE), sandbox(NODE))
 
 
 class BootedCase(cases.Case):
