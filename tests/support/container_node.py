@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A "node" on this machine: a Debian root with mount, process, network, UTS, IPC and cgroup namespaces of its own, a fresh cgroup2
+at /sys/fs/cgroup, and what container engines need there. Nothing is written to the root itself, so that nodes can share it.
+
+The root is made once by debootstrap, in ~/.cache/flowmeter-ebpf. When the node's first process is killed, the kernel ends all
+others of it, and its mounts and interfaces go with them; its cgroups are removed then.
+
+cgroup2 may lack controllers here, because cgroup v1 has them (tests in a hybrid hierarchy). Then nothing in the node is limited,
+but its cgroups are those that an engine makes anywhere."""
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import meter
+
+CACHE = os.path.expanduser("~/.cache/flowmeter-ebpf")
+# What each root has. Debian 12 has Docker 20.10 and containerd 1.6, Debian 13 has Docker 26.1 and docker compose 2.26.
+ROOTS = {
+    "node-bookworm": ("bookworm", "containerd,runc,containernetworking-plugins,iptables,iproute2,jq,busybox-static,procps,mount,"
+                                  "conntrack,ethtool,openssl,systemd,dbus,docker.io,podman,curl,ca-certificates"),
+    "node-trixie": ("trixie", "docker.io,docker-cli,docker-compose,iptables,iproute2,procps,mount,podman,runc"),
+    "image-bookworm": ("bookworm", "curl,iputils-ping,python3-minimal"),
+}
+# The kubelet and systemd set these, which have no namespace: in the node, files lie over them.
+MACHINE_WIDE = {"vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, "kernel/panic_on_oops": 1,
+                "kernel/keys/root_maxkeys": 1000000, "kernel/keys/root_maxbytes": 25000000, "fs/file-max": 1000000,
+                "fs/nr_open": 1048576}
+# Where engines keep layers: these must not be on the overlay of the root.
+STATE = ("var/lib/docker", "var/lib/containerd", "var/lib/containers", "var/lib/kubelet", "var/lib/etcd")
+
+# Becomes the first process of the new namespaces, in its cgroup. $1 is the node's directory, $2 the root; the rest is executed.
+BOOT = r"""
+set -eu
+dir=$1 lower=$2
+shift 2
+root=$dir/root
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$dir/upper,workdir=$dir/work" "$root"
+mount --make-private "$root"
+mount -t proc proc "$root/proc"
+mount -t sysfs sysfs "$root/sys"
+mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mount -t bpf -o mode=700 bpf "$root/sys/fs/bpf"  # as systemd does
+mount -t tracefs tracefs "$root/sys/kernel/tracing" 2>/dev/null || true
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
+mkdir -p "$root/dev/pts" "$root/dev/shm" "$root/dev/mqueue" "$root/run/lock" "$root/run/machine-wide"
+for device in null zero full random urandom tty kmsg; do
+  touch "$root/dev/$device"
+  mount --bind "/dev/$device" "$root/dev/$device"
+done
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "fd/${number%:*}" "$root/dev/${number#*:}"; done
+for given in $MACHINE_WIDE; do
+  file=$root/run/machine-wide/$(echo "${given%=*}" | tr / _)
+  echo "${given#*=}" >"$file"
+  mount --bind "$file" "$root/proc/sys/${given%=*}"
+done
+for name in $STATE; do
+  mkdir -p "$dir/state/$name" "$root/$name"
+  mount --bind "$dir/state/$name" "$root/$name"
+done
+mkdir -p "$root/given" "$root/old"
+printf '%s\n' "$GIVEN" | while IFS='=' read -r name path; do
+  if [ -d "$path" ]; then mkdir "$root/given/$name"; else touch "$root/given/$name"; fi
+  mount --bind "$path" "$root/given/$name"
+done
+hostname "$NODE_NAME"
+ip link set lo up
+cd "$root"
+pivot_root . old
+umount -l /old
+rmdir /old
+mount --make-rshared /
+# A cgroup with children of its own may not hold processes where it gives them controllers. (systemd does this by itself.)
+case $1 in */systemd) ;; *) mkdir /sys/fs/cgroup/init && echo 1 >/sys/fs/cgroup/init/cgroup.procs ;; esac
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root container=test "$@"
+"""
+
+
+class Missing(Exception):
+    """Why no node can be made here."""
+
+
+def root_directory(name):
+    """The root of this name, which is made if it is not there."""
+    suite, packages = ROOTS[name]
+    directory = os.path.join(CACHE, name)
+    if os.path.exists(os.path.join(directory, "made")):
+        return directory
+    if shutil.which("debootstrap") is None:
+        raise Missing("needs debootstrap (scripts/install-dependencies --containers)")
+    os.makedirs(CACHE, exist_ok=True)
+    making = tempfile.mkdtemp(prefix=f"{name}.", dir=CACHE)
+    try:
+        os.chmod(making, 0o755)
+        done = subprocess.run(["debootstrap", "--variant=minbase", "--include=" + packages, suite, making],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            raise Missing(f"debootstrap of {suite}: {done.stdout[-300:]}")
+        shutil.rmtree(os.path.join(making, "var/cache/apt/archives"), ignore_errors=True)
+        with open(os.path.join(making, "made"), "w", encoding="ascii") as file:
+            file.write(packages + "\n")
+        shutil.rmtree(directory, ignore_errors=True)
+        os.rename(making, directory)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return directory
+
+
+def cgroup2():
+    """Where cgroup2 is mounted."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        for line in mounts:
+            before, after = line.split(" - ")
+            if after.split()[0] == "cgroup2":
+                return before.split()[4]
+    raise Missing("needs cgroup2")
+
+
+class Node:
+    """Starts with `init`, a command of the root, as its first process. It finds the files and directories of `given` (a name for
+    each) in /given, and `settings` at their paths: text, (text, mode), or "->" and what a link points to."""
+
+    def __init__(self, case, root, *init, name="node", settings=None, given=None):
+        self.name = name
+        self.directory = tempfile.mkdtemp(prefix="fmnode-")
+        case.addCleanup(self._remove_directory)
+        for part in ("upper", "work", "root", "state"):
+            os.mkdir(os.path.join(self.directory, part))
+        for path, text in (settings or {}).items():
+            self._write_setting(path, text)
+        self.cgroup = os.path.join(cgroup2(), f"fmtest-{os.getpid()}-{secrets.token_hex(3)}")
+        os.mkdir(self.cgroup)
+        case.addCleanup(self._remove_cgroups)
+        self.log = case.path(f"{name}.log")
+        inner = ["unshare", "--cgroup", "sh", "-c", BOOT, "boot", self.directory, root, *init]
+        with open(self.log, "wb") as log:
+            # Only in its cgroup may the first process make its cgroup namespace, whose root that cgroup is then.
+            self.process = subprocess.Popen(
+                ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "--propagation", "private",
+                 "sh", "-c", 'mount -t proc proc /proc; echo 1 >"$NODE_CGROUP/cgroup.procs"; exec "$@"', "enter", *inner],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=meter.die_with_parent,
+                env={**os.environ, "NODE_CGROUP": self.cgroup, "NODE_NAME": name, "STATE": " ".join(STATE),
+                     "GIVEN": "\n".join(f"{name}={os.path.abspath(path)}" for name, path in (given or {}).items()),
+                     "MACHINE_WIDE": " ".join(f"{path}={value}" for path, value in MACHINE_WIDE.items())})
+        case.addCleanup(self.stop)
+
+    def _write_setting(self, path, text):
+        path = os.path.join(self.directory, "upper", path.lstrip("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if isinstance(text, str) and text.startswith("->"):
+            os.symlink(text.removeprefix("->"), path)
+            return
+        text, mode = text if isinstance(text, tuple) else (text, 0o644)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def first_process(self):
+        """Its id here, or 0."""
+        try:
+            with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
+                return int(file.read().split()[0])
+        except (OSError, IndexError):
+            return 0
+
+    def entering(self, *command):
+        """The command that runs `command` in the node."""
+        return ["nsenter", "-t", str(self.first_process()), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "env", "-i",
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", *command]
+
+    def run(self, *command, check=True, timeout=120, stdin=None):
+        """Its standard output; an AssertionError if it fails, unless check is false."""
+        done = self.try_run(*command, timeout=timeout, stdin=stdin)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)[:300]}: status {done.returncode}: {(done.stdout + done.stderr).strip()[-800:]}")
+        return done.stdout
+
+    def try_run(self, *command, timeout=120, stdin=None):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the node has ended: {self.logged()}")
+        return subprocess.run(self.entering(*command), input=stdin, stdin=None if stdin else subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout,
+                              preexec_fn=meter.die_with_parent, check=False)
+
+    def start(self, *command, **options):
+        """A process in the node, which ends with it."""
+        return subprocess.Popen(self.entering(*command), preexec_fn=meter.die_with_parent,
+                                **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options})
+
+    def path(self, name):
+        """Where a file of the node is here."""
+        return f"/proc/{self.first_process()}/root/{name.lstrip('/')}"
+
+    def logged(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()[-3000:]
+
+    def stop(self):
+        first = self.first_process()
+        if first:
+            os.kill(first, signal.SIGKILL)
+        elif self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=60)
+
+    def _remove_cgroups(self):
+        end = time.monotonic() + 30
+        while os.path.isdir(self.cgroup):
+            for directory, _, _ in os.walk(self.cgroup, topdown=False):
+                try:
+                    os.rmdir(directory)
+                except OSError as error:
+                    last = error
+            if time.monotonic() > end:
+                raise AssertionError(f"cgroups of a node are left: {last}")
+            time.sleep(0.05)
+
+    def _remove_directory(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def release(root):
+    """The version of Debian in a root, for messages."""
+    with open(os.path.join(root, "etc/os-release"), encoding="utf-8") as file:
+        return re.search(r'PRETTY_NAME="(.*)"', file.read())[1]
