@@ -111,6 +111,19 @@ def busybox_layer(directory, root):
     return layer(directory)
 
 
+def libraries(program):
+    """The files of the libraries that it is linked with, those that it loads by name when it needs them, and theirs."""
+    listed = subprocess.run(["/sbin/ldconfig", "-p"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    known = {}
+    for name, path in re.findall(r"(\S+) \(.* => (\S+)", listed):
+        known.setdefault(name, path)  # those of this machine's own architecture come first
+    with open(program, "rb") as file:
+        named = {name.decode() for name in re.findall(rb"lib[a-z]+\.so\.\d+", file.read())}
+    found = sorted(known[name] for name in named if name in known)
+    linked = subprocess.run(["ldd", program, *found], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return sorted({*found, *re.findall(r"(/\S+) \(", linked)})
+
+
 def meter_layer(directory, program):
     """A layer with the program, its libraries, and the file capabilities that the Dockerfile gives it."""
     target = os.path.join(directory, "usr/bin/flowmeter-ebpf")
@@ -119,8 +132,7 @@ def meter_layer(directory, program):
     shutil.copy(program, target)
     subprocess.run(["strip", target], check=True)
     os.chmod(target, 0o755)
-    found = subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE, text=True).stdout
-    for library in re.findall(r"(/\S+) \(", found):
+    for library in libraries(program):
         inside = os.path.join(directory, library.lstrip("/"))
         os.makedirs(os.path.dirname(inside), exist_ok=True)
         shutil.copy(os.path.realpath(library), inside)

@@ -24,7 +24,7 @@ ROOTS = {
     "node-bookworm": ("bookworm", "containerd,runc,containernetworking-plugins,iptables,iproute2,jq,busybox-static,procps,mount,"
                                   "conntrack,ethtool,openssl,systemd,dbus,docker.io,podman,curl,ca-certificates"),
     "node-trixie": ("trixie", "docker.io,docker-cli,docker-compose,iptables,iproute2,procps,mount,podman,runc"),
-    "image-bookworm": ("bookworm", "curl,iputils-ping,python3-minimal"),
+    "image-bookworm": ("bookworm", "curl,iputils-ping,python3"),
 }
 # The kubelet and systemd set these, which have no namespace: in the node, files lie over them.
 MACHINE_WIDE = {"vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, "kernel/panic_on_oops": 1,
@@ -68,6 +68,7 @@ for name in $STATE; do
 done
 mkdir -p "$root/given" "$root/old"
 printf '%s\n' "$GIVEN" | while IFS='=' read -r name path; do
+  [ -n "$name" ] || continue
   if [ -d "$path" ]; then mkdir "$root/given/$name"; else touch "$root/given/$name"; fi
   mount --bind "$path" "$root/given/$name"
 done
