@@ -14,8 +14,6 @@ import namespaces
 METER, TRAFFIC = "flowmeter-ebpf:test", "flowmeter-traffic:test"
 FORBIDS_BPF = ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO",'
                ' "errnoRet": 1}]}')
-# What the meter needs in a container of the host's network. Docker 20.10 knows none of the two capabilities that are newer than
-# CAP_SYS_ADMIN, of which they are parts.
 CAPABILITIES = ("--cap-drop", "ALL", "--cap-add", "BPF", "--cap-add", "NET_ADMIN", "--cap-add", "PERFMON")
 
 
@@ -32,9 +30,11 @@ class OfClass:
 
 
 class InANode(cases.Case):
-    """Cases of one engine in one node. A class names its `root`, the `first` process of the node, and the `engine`."""
+    """Cases of one engine in one node. A class names its `root`, the `first` process of the node, the `engine` with its options,
+    and the command that runs a container."""
 
-    root, engine, first = "", "docker", ("docker-init", "--", "dockerd", "--log-level", "warn")
+    root, first = "", ("docker-init", "--", "dockerd", "--log-level", "warn")
+    engine, container = ("docker",), ("run",)
 
     @classmethod
     def setUpClass(cls):
@@ -56,9 +56,9 @@ class InANode(cases.Case):
         os.mkdir(cls.output)
         cls.node = container_node.Node(shared, root, *cls.first, name=cls.root, settings={"/etc/forbids-bpf.json": FORBIDS_BPF},
                                        given={"images": shared.path("images"), "compose": cls.compose, "output": cls.output})
-        meter.wait_for("the engine answers", lambda: cls.node.try_run(cls.engine, "info").returncode == 0)
+        meter.wait_for("the engine answers", lambda: cls.node.try_run(*cls.engine, "info").returncode == 0)
         for name in sorted(os.listdir(shared.path("images"))):
-            cls.node.run(cls.engine, "load", "-i", f"/given/images/{name}")
+            cls.node.run(*cls.engine, "load", "-i", f"/given/images/{name}")
 
     @classmethod
     def make_images(cls, shared):
@@ -80,10 +80,16 @@ class InANode(cases.Case):
             self.skipTest(self.missing)
 
     def run_engine(self, *words, **options):
-        return self.node.run(self.engine, *words, **options)
+        return self.node.run(*self.engine, *words, **options)
 
     def try_engine(self, *words, **options):
-        return self.node.try_run(self.engine, *words, **options)
+        return self.node.try_run(*self.engine, *words, **options)
+
+    def run_container(self, *words, **options):
+        return self.run_engine(*self.container, *words, **options)
+
+    def try_container(self, *words, **options):
+        return self.try_engine(*self.container, *words, **options)
 
     def remove(self, *containers):
         self.try_engine("rm", "--force", *containers)

@@ -55,7 +55,7 @@ class Manifests(cases.Case):
             if name.endswith("kustomization.yaml"):
                 fields = set(document) - {"apiVersion", "kind"}
                 self.assertLessEqual(fields, KUSTOMIZE[document["kind"]], name)
-                for part in document["resources"]:
+                for part in document.get("resources", []):
                     self.assertIn(os.path.normpath(os.path.join(os.path.dirname(name), part)), self.documents)
             elif document["kind"] == "PodMonitor":
                 self.assertEqual(set(paths(document)), POD_MONITOR)
