@@ -51,7 +51,6 @@ class InANode(cases.Case):
             return
         cls.compose = shared.path("compose")
         shutil.copytree(images.COMPOSE, cls.compose)
-        os.chown(os.path.join(cls.compose, "output"), 1000, 1000)  # as in the checkout of an ordinary user
         cls.output = shared.path("output")
         os.mkdir(cls.output)
         cls.node = container_node.Node(shared, root, *cls.first, name=cls.root, settings={"/etc/forbids-bpf.json": FORBIDS_BPF},

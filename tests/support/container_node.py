@@ -24,6 +24,7 @@ ROOTS = {
     "node-bookworm": ("bookworm", "containerd,runc,containernetworking-plugins,iptables,iproute2,jq,busybox-static,procps,mount,"
                                   "conntrack,ethtool,openssl,systemd,dbus,docker.io,podman,curl,ca-certificates"),
     "node-trixie": ("trixie", "docker.io,docker-cli,docker-compose,iptables,iproute2,procps,mount,podman,runc"),
+    "packages-bookworm": ("bookworm", "systemd,dbus,iproute2,procps,python3,libbpf1,libpcap0.8,libseccomp2,libcurl4,libmicrohttpd12"),
     "image-bookworm": ("bookworm", "curl,iputils-ping,python3"),
 }
 # The kubelet and systemd set these, which have no namespace: in the node, files lie over them.
