@@ -13,7 +13,7 @@ import namespaces
 LABEL = "containers"
 LOCK = "containers"  # one node at a time: each takes a gigabyte of memory
 METER = ("-n", "flowmeter")
-SERVICE = "10.86.0.80"
+SERVICE, GATEWAY = "10.86.0.80", "10.85.0.1"  # the address of the node in the pods' network
 
 
 class InACluster:
@@ -55,6 +55,11 @@ class InACluster:
                 uid = says.get("annotations", {}).get("kubernetes.io/config.hash", says["uid"])
                 found.append((says["namespace"], says["name"], uid, pod["status"]["podIP"]))
         return found
+
+    def on_host(self):
+        """(namespace, name, uid) of the pod that talks from the node's own network."""
+        says = self.cluster.get("-n", "shop", "pod", "on-host")["metadata"]
+        return says["namespace"], says["name"], says["uid"]
 
     def segments(self, pod, container="main"):
         """What the pod's kernel has sent by TCP: OutSegs has no retransmissions, and counts segments as on the wire."""
@@ -124,10 +129,11 @@ class InACluster:
         self.fetch("client", 4, SERVICE)
         to_service = self.segments("client") - to_pods
         back = sum(self.segments(name, "web") for _, name, _, _ in web)
-        pods = self.pods()
+        pods, hosts = self.pods(), self.on_host()
         self.end()
         rows = self.rows()
         self.counts(rows, pods, to_pods, to_service, back, address)
+        self.names(rows, pods, hosts)
 
     def counts(self, rows, pods, to_pods, to_service, back, address):
         of_pod = {name: ip for _, name, _, ip in pods}
@@ -146,6 +152,34 @@ class InACluster:
                 sent["back"] += backward
         self.assertEqual(sent, {"pods": to_pods + to_service, "service": to_service, "back": back, "ping": 8})
         self.assertEqual((len(bursts), burst_pings), (10, 60))
+
+
+    def names(self, rows, pods, on_host):
+        """Each end of each flow between pods has the names of its pod; no row has another pod's."""
+        truth = {address: (space, name, uid.replace("-", "")) for space, name, uid, address in pods}
+        space, name, uid = on_host
+        on_host = space, name, uid.replace("-", "")
+        packets = named = services = 0
+        for row in rows:
+            if row["protocol"] not in ("1", "6"):
+                continue
+            for side, count in (("src", "tot_fwd_pkts"), ("dst", "tot_bwd_pkts")):
+                says = (row[f"{side}_namespace"], row[f"{side}_pod_name"], row[f"{side}_pod_uid"].replace("-", ""))
+                # What comes from the node to a web server is of the one pod that asks from there.
+                expected = truth.get(row[f"{side}_ip"])
+                if expected is None and row["src_ip"] == GATEWAY and side == "src" and row["dst_port"] == "8080":
+                    expected = on_host
+                if expected is None:
+                    continue
+                packets += int(row[count])
+                if says[2]:
+                    named += int(row[count])
+                    self.assertEqual(says, expected, row)
+            services += row["service"] == SERVICE + ":80"
+            self.assertIn(row["service"], ("", SERVICE + ":80"), row)
+        self.assertGreaterEqual(named, 0.99 * packets, (named, packets))
+        self.assertEqual(services, 8, "four connections to the Service are two rows each")
+        print(f"{self.driver}: {named} of {packets} packets of pods are named")
 
 
 class WithCgroupfs(InACluster, cases.Case):
