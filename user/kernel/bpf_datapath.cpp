@@ -56,12 +56,12 @@ Error load_error(int os_error) {
   if (os_error == EPERM || os_error == EACCES) {
     // The program's own filter comes later: this one is a container's or a service manager's.
     const bool filtered = ::prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER;
-    return Error{std::string("the kernel refuses to load BPF programs: ") +
-                     (filtered ? "the seccomp profile that is in force here must allow bpf(2), and "
-                               : "") +
-                     "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed in the initial user "
-                     "namespace (-v shows libbpf's messages)",
-                 os_error};
+    return Error{
+        std::string("the kernel refuses to load BPF programs: ") +
+            (filtered ? "the seccomp profile that is in force here must allow bpf(2), and " : "") +
+            "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed in the initial user "
+            "namespace (-v shows libbpf's messages)",
+        os_error};
   }
   if (os_error == ENOMEM)
     return Error{"not enough memory for the BPF maps (--max-flows and --event-memory bound them)"};
