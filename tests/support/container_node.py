@@ -7,14 +7,14 @@ others of it, and its mounts and interfaces go with them; its cgroups are remove
 
 cgroup2 may lack controllers here, because cgroup v1 has them (tests in a hybrid hierarchy). Then nothing in the node is limited,
 but its cgroups are those that an engine makes anywhere."""
+import contextlib
+import glob
 import os
-import re
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import meter
 
@@ -126,19 +126,38 @@ def cgroup2():
     raise Missing("needs cgroup2")
 
 
+def remove_cgroups(top):
+    """Whether this cgroup and those below it are gone now; those with processes stay."""
+    for directory, _, _ in os.walk(top, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+    return not os.path.isdir(top)
+
+
+def remove_left():
+    """Removes what a test that was killed by kill -9 has left."""
+    for path in glob.glob(os.path.join(cgroup2(), "fmnode-*")) + glob.glob(os.path.join(tempfile.gettempdir(), "fmnode-*")):
+        if not os.path.exists(f"/proc/{os.path.basename(path).split('-')[1]}"):
+            if path.startswith(cgroup2()):
+                remove_cgroups(path)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+
+
 class Node:
     """Starts with `init`, a command of the root, as its first process. It finds the files and directories of `given` (a name for
     each) in /given, and `settings` at their paths: text, (text, mode), or "->" and what a link points to."""
 
     def __init__(self, case, root, *init, name="node", settings=None, given=None):
         self.name = name
-        self.directory = tempfile.mkdtemp(prefix="fmnode-")
+        remove_left()
+        self.directory = tempfile.mkdtemp(prefix=f"fmnode-{os.getpid()}-")
         case.addCleanup(self._remove_directory)
         for part in ("upper", "work", "root", "state"):
             os.mkdir(os.path.join(self.directory, part))
         for path, text in (settings or {}).items():
             self._write_setting(path, text)
-        self.cgroup = os.path.join(cgroup2(), f"fmtest-{os.getpid()}-{secrets.token_hex(3)}")
+        self.cgroup = os.path.join(cgroup2(), f"fmnode-{os.getpid()}-{secrets.token_hex(3)}")
         os.mkdir(self.cgroup)
         case.addCleanup(self._remove_cgroups)
         self.log = case.path(f"{name}.log")
@@ -214,22 +233,7 @@ class Node:
         self.process.wait(timeout=60)
 
     def _remove_cgroups(self):
-        end = time.monotonic() + 30
-        while os.path.isdir(self.cgroup):
-            for directory, _, _ in os.walk(self.cgroup, topdown=False):
-                try:
-                    os.rmdir(directory)
-                except OSError as error:
-                    last = error
-            if time.monotonic() > end:
-                raise AssertionError(f"cgroups of a node are left: {last}")
-            time.sleep(0.05)
+        meter.wait_for("the node's cgroups are empty", lambda: remove_cgroups(self.cgroup), 30)
 
     def _remove_directory(self):
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def release(root):
-    """The version of Debian in a root, for messages."""
-    with open(os.path.join(root, "etc/os-release"), encoding="utf-8") as file:
-        return re.search(r'PRETTY_NAME="(.*)"', file.read())[1]
