@@ -6,6 +6,7 @@ import glob
 import os
 import shutil
 import subprocess
+import tempfile
 
 import cases
 import container_node
@@ -33,10 +34,12 @@ def make_packages(directory, version=None):
 
 
 class Packages(cases.Case):
-    def setUp(self):
-        super().setUp()
-        os.mkdir(self.path("packages"))
-        self.packages = make_packages(self.path("packages"))
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        directory = tempfile.TemporaryDirectory(prefix="fmtest-")
+        cls.addClassCleanup(directory.cleanup)
+        cls.packages = make_packages(directory.name)
 
     def test_lintian_finds_nothing(self):
         if shutil.which("lintian") is None:
@@ -122,14 +125,14 @@ class Installed(cases.Case):
         self.run_in("systemctl", "enable", UNIT, "flowmeter-ebpf@veth0.service")
         self.run_in("dpkg", "--remove", "flowmeter-ebpf", "python3-flowmeter")
         self.assertEqual(self.shown("ActiveState"), "inactive", "a removal stops the meter")
-        self.assertEqual(self.run_in("sh", "-c", "ls /sys/fs/bpf"), "", "nothing is pinned")
+        self.assertEqual(self.run_in("sh", "-c", "ls /sys/fs/bpf/flowmeter-ebpf"), "", "nothing is pinned")
         self.assertNotIn("/usr/bin/flowmeter-ebpf", self.files())
         self.assertIn("/etc/default/flowmeter-ebpf", self.files(), "its configuration stays")
         self.run_in("rm", "/etc/default/flowmeter-ebpf-node")
         self.run_in("dpkg", "--purge", "flowmeter-ebpf", "python3-flowmeter")
         self.assertEqual(sorted(self.files() - before), [])
         self.assertEqual(sorted(before - self.files()), [])
-        self.assertEqual(self.run_in("sh", "-c", "ls -d /run/flowmeter* /run/private/flowmeter* 2>/dev/null; true"), "")
+        self.assertEqual(self.run_in("sh", "-c", "ls -d /run/flowmeter* /run/private/flowmeter* /sys/fs/bpf/flowmeter* 2>/dev/null; true"), "")
 
     def upgrade_under_traffic(self):
         """Each packet is in one row, whichever version has written it."""
