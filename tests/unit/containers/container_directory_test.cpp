@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "containers/container_directory.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "api/embedded_host.h"
+
+namespace flowmeter {
+namespace {
+
+const std::string kId(64, 'a'), kOther(64, 'b');
+const std::string kUid = "c0ffee00-1234-4abc-8def-0123456789ab";
+constexpr uint64_t kSecond = 1'000'000'000;
+
+// A directory tree stands for the tree of cgroups: their ids are inode numbers, too.
+class Directory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = ::testing::TempDir() + "container directory." + std::to_string(::getpid());
+    std::filesystem::create_directories(root_ + "/cgroup");
+    std::filesystem::create_directories(root_ + "/log");
+    std::string mount = root_ + "/cgroup";
+    mount.replace(mount.rfind(' '), 1, "\\040");
+    std::ofstream(root_ + "/mountinfo")
+        << "30 1 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+        << "31 1 0:29 / " << mount << " rw,nosuid - cgroup2 cgroup2 rw\n";
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  uint64_t make(const std::string& path) {
+    std::filesystem::create_directories(root_ + "/cgroup" + path);
+    struct stat about {};
+    ::stat((root_ + "/cgroup" + path).c_str(), &about);
+    return about.st_ino;
+  }
+  void log(const std::string& name, const std::string& id) {
+    std::ofstream(root_ + "/log/" + name + "-" + id + ".log") << "";
+  }
+  ContainerDirectory& directory() {
+    if (!directory_)
+      directory_ = std::make_unique<ContainerDirectory>(
+          ContainerDirectory::Options{root_ + "/mountinfo",
+                                      {root_ + "/log", root_ + "/docker"},
+                                      [this] { return now_ns_; }},
+          nullptr, host_);
+    return *directory_;
+  }
+  EndOwner socket(uint64_t cgroup) {
+    EndTrace end;
+    end.cgroup = cgroup;
+    end.source = FM_OWNER_SOCKET;
+    return directory().name(end);
+  }
+  EndOwner behind(uint32_t ifindex) {
+    EndTrace end;
+    end.ifindex = ifindex;
+    end.source = FM_OWNER_INTERFACE;
+    return directory().name(end);
+  }
+
+  std::string root_;
+  uint64_t now_ns_ = 1000 * kSecond;
+  EmbeddedHost host_;
+  std::unique_ptr<ContainerDirectory> directory_;
+};
+
+TEST_F(Directory, NamesAContainerOfAPod) {
+  const std::string path = "/kubepods/burstable/pod" + kUid + "/" + kId;
+  const uint64_t cgroup = make(path);
+  log("web_shop_nginx", kId);
+  const EndOwner owner = socket(cgroup);
+  EXPECT_EQ(owner.attribution, "socket");
+  EXPECT_EQ(owner.container_id, kId);
+  EXPECT_EQ(owner.container_name, "nginx");
+  EXPECT_EQ(owner.pod_uid, kUid);
+  EXPECT_EQ(owner.pod_name, "web");
+  EXPECT_EQ(owner.pod_namespace, "shop");
+  EXPECT_EQ(owner.cgroup, path);
+  EXPECT_EQ(owner.pid, 0u);
+}
+
+TEST_F(Directory, TheTextsOfBothEndsAreThereTogether) {
+  const uint64_t first = make("/docker/" + kId), second = make("/docker/" + kOther);
+  EndTrace end;
+  end.source = FM_OWNER_LISTENER;
+  end.cgroup = first;
+  end.pid = 7;
+  std::string("ng,inx").copy(end.comm, sizeof(end.comm));
+  const EndOwner one = directory().name(end);
+  const EndOwner two = socket(second);
+  EXPECT_EQ(one.attribution, "listener");
+  EXPECT_EQ(one.container_id, kId);
+  EXPECT_EQ(one.comm, "ng%2Cinx");
+  EXPECT_EQ(one.pid, 7u);
+  EXPECT_EQ(two.container_id, kOther);
+  EXPECT_EQ(two.comm, "");
+}
+
+TEST_F(Directory, AContainerThatDiedEarlyIsNamed) {
+  directory().created(77, "/docker/" + kId);
+  directory().removed(77);
+  now_ns_ += 100 * kSecond;
+  EXPECT_EQ(socket(77).container_id, kId);
+  // One of which only the tree told.
+  const uint64_t cgroup = make("/docker/" + kOther);
+  directory().note_sender(0, cgroup);
+  std::filesystem::remove(root_ + "/cgroup/docker/" + kOther);
+  now_ns_ += 100 * kSecond;
+  EXPECT_EQ(socket(99).attribution, "none");  // walks
+  EXPECT_EQ(socket(cgroup).container_id, kOther);
+}
+
+TEST_F(Directory, AnUnknownCgroupIsLookedForOnceASecond) {
+  directory();
+  const uint64_t cgroup = make("/docker/" + kId);
+  EXPECT_EQ(socket(cgroup).attribution, "none");
+  EXPECT_EQ(socket(cgroup).container_id, "");
+  now_ns_ += 2 * kSecond;
+  EXPECT_EQ(socket(cgroup).container_id, kId);
+}
+
+TEST_F(Directory, ANameThatComesLaterIsFound) {
+  const uint64_t cgroup = make("/kubepods/pod" + kUid + "/" + kId);
+  EXPECT_EQ(socket(cgroup).pod_name, "");
+  log("web_shop_nginx", kId);
+  now_ns_ += 2 * kSecond;
+  EXPECT_EQ(socket(cgroup).pod_name, "web");
+}
+
+TEST_F(Directory, ARenamedContainerIsNamedAnewAfterAMinute) {
+  const uint64_t cgroup = make("/docker/" + kId);
+  const std::string file = root_ + "/docker/" + kId + "/config.v2.json";
+  std::filesystem::create_directories(root_ + "/docker/" + kId);
+  std::ofstream(file) << R"({"Name":"/old"})";
+  EXPECT_EQ(socket(cgroup).container_name, "old");
+  std::ofstream(file) << R"({"Name":"/new"})";
+  now_ns_ += 59 * kSecond;
+  EXPECT_EQ(socket(cgroup).container_name, "old");
+  now_ns_ += 2 * kSecond;
+  EXPECT_EQ(socket(cgroup).container_name, "new");
+  std::filesystem::remove(file);  // the container was removed: the last name stays
+  now_ns_ += 100 * kSecond;
+  EXPECT_EQ(socket(cgroup).container_name, "new");
+}
+
+TEST_F(Directory, TheSandboxOfAPodHasThePodsName) {
+  const uint64_t app = make("/kubepods/pod" + kUid + "/" + kId);
+  const uint64_t sandbox = make("/kubepods/pod" + kUid + "/" + kOther);
+  log("web_shop_nginx", kId);
+  EXPECT_EQ(socket(app).container_name, "nginx");
+  const EndOwner owner = socket(sandbox);
+  EXPECT_EQ(owner.container_id, kOther);
+  EXPECT_EQ(owner.container_name, "");
+  EXPECT_EQ(owner.pod_name, "web");
+  EXPECT_EQ(owner.pod_namespace, "shop");
+}
+
+TEST_F(Directory, AUserCannotBorrowTheNameOfAContainer) {
+  log("web_shop_nginx", kId);
+  const EndOwner owner = socket(make("/user.slice/user-1000.slice/libpod-" + kId + ".scope"));
+  EXPECT_EQ(owner.container_id, kId);
+  EXPECT_EQ(owner.pod_name, "");
+}
+
+TEST_F(Directory, AnInterfaceLeadsToTheContainerThatSendsThere) {
+  const uint64_t cgroup = make("/docker/" + kId + "/init.scope");
+  EXPECT_EQ(behind(3).attribution, "none");
+  directory().note_sender(3, cgroup);
+  directory().note_sender(3, make("/docker/" + kId + "/system.slice/web.service"));
+  now_ns_ += 2 * kSecond;
+  const EndOwner owner = behind(3);
+  EXPECT_EQ(owner.attribution, "interface");
+  EXPECT_EQ(owner.container_id, kId);
+  EXPECT_EQ(owner.cgroup, "/docker/" + kId);
+  EXPECT_EQ(behind(4).attribution, "none");
+}
+
+TEST_F(Directory, SeveralContainersOfOnePodAreThePod) {
+  log("web_shop_nginx", kId);
+  directory().note_sender(3, make("/kubepods/pod" + kUid + "/" + kId));
+  now_ns_ += 2 * kSecond;
+  directory().note_sender(3, make("/kubepods/pod" + kUid + "/" + kOther));
+  now_ns_ += 2 * kSecond;
+  const EndOwner owner = behind(3);
+  EXPECT_EQ(owner.attribution, "interface");
+  EXPECT_EQ(owner.container_id, "");
+  EXPECT_EQ(owner.container_name, "");
+  EXPECT_EQ(owner.pod_uid, kUid);
+  EXPECT_EQ(owner.pod_name, "web");
+}
+
+TEST_F(Directory, SeveralUnrelatedContainersAreNobody) {
+  directory().note_sender(3, make("/docker/" + kId));
+  now_ns_ += 2 * kSecond;
+  directory().note_sender(3, make("/docker/" + kOther));
+  now_ns_ += 2 * kSecond;
+  EXPECT_EQ(behind(3).attribution, "none");
+  EXPECT_EQ(behind(3).cgroup, "");
+}
+
+TEST_F(Directory, AnEngineThatAsksForItsContainerDoesNotCount) {
+  const uint64_t engine = make("/system.slice/docker.service");
+  directory().note_sender(3, engine);
+  EXPECT_EQ(behind(3).cgroup, "/system.slice/docker.service");
+  now_ns_ += 2 * kSecond;
+  directory().note_sender(3, make("/docker/" + kId));
+  now_ns_ += 2 * kSecond;
+  EXPECT_EQ(behind(3).container_id, kId);
+  EXPECT_EQ(socket(engine).container_id, "");
+}
+
+TEST_F(Directory, PathsOfAnyBytesAreShownSafely) {
+  directory().created(5, std::string("/=a,\n\x1b\xff\0b", 9));
+  EXPECT_EQ(socket(5).cgroup, "/%3Da%2C%0A%1B%FF%00b");
+  directory().created(6, "/" + std::string(4095, 'x'));
+  EXPECT_EQ(socket(6).cgroup.size(), EndOwner::kMaxText);
+  EXPECT_TRUE(socket(6).cgroup.ends_with("x%~"));
+}
+
+TEST_F(Directory, WhatHasGoneIsForgottenFirst) {
+  ContainerDirectory& all = directory();
+  const size_t before = all.known();
+  for (uint64_t id = 1; id <= 100; id++) all.created(1'000'000 + id, "/gone");
+  for (uint64_t id = 1; id <= 100; id++) all.removed(1'000'000 + id);
+  for (uint64_t id = 1; all.known() < ContainerDirectory::kMostCgroups; id++)
+    all.created(2'000'000 + id, "/kept");
+  for (uint64_t id = 1; id <= 100 - before; id++) all.created(3'000'000 + id, "/new");
+  EXPECT_EQ(all.known(), ContainerDirectory::kMostCgroups);
+  EXPECT_EQ(socket(1'000'001).attribution, "none");
+  EXPECT_EQ(socket(2'000'001).cgroup, "/kept");
+  EXPECT_EQ(socket(3'000'001).cgroup, "/new");
+}
+
+TEST_F(Directory, LongPathsAreBoundedTogether) {
+  ContainerDirectory& all = directory();
+  for (uint64_t id = 1; id <= 20'000; id++)
+    all.created(1'000'000 + id, "/" + std::string(4000, 'x') + std::to_string(id));
+  EXPECT_LE(all.known(), ContainerDirectory::kMostPathBytes / 4000 + 1);
+}
+
+TEST_F(Directory, WithoutCgroupV2NothingIsKnownAndThatIsSaidOnce) {
+  std::ofstream(root_ + "/mountinfo") << "30 1 0:28 / /sys/fs/cgroup rw - cgroup cgroup rw\n";
+  EXPECT_EQ(socket(7).attribution, "none");
+  EXPECT_EQ(socket(8).attribution, "none");
+  const auto lines = host_.take_lines();
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].level, "warning");
+  EXPECT_NE(lines[0].text.find("cgroup v2 is not mounted"), std::string::npos);
+}
+
+TEST_F(Directory, AProcessWithoutAKnownCgroupIsStillAProcess) {
+  EndTrace end;
+  end.cgroup = 99;
+  end.pid = 12;
+  end.source = FM_OWNER_SOCKET;
+  EXPECT_EQ(directory().name(end).attribution, "socket");
+  EXPECT_EQ(directory().name(end).pid, 12u);
+  EXPECT_EQ(directory().name({}).attribution, "none");
+}
+
+}  // namespace
+}  // namespace flowmeter
