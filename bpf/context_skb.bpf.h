@@ -100,7 +100,8 @@ FM_INLINE int fm_socket_sends(const struct bpf_sock* socket, const struct fm_pac
 }
 
 /* Sets who has sent the packet. Returns 0 if that is not known (yet). A socket in TIME_WAIT has no
- * cgroup, and what the kernel sends for itself has the root's. */
+ * cgroup, and what the kernel sends for itself has the root's, as have processes of a host without
+ * systemd. */
 FM_INLINE int fm_context_owner(fm_context* skb, const struct fm_packet* p,
                                struct fm_owner_record* owner) {
   struct bpf_sock* const sender = skb->sk;
@@ -108,17 +109,17 @@ FM_INLINE int fm_context_owner(fm_context* skb, const struct fm_packet* p,
   struct bpf_sock* socket = bpf_sk_fullsock(sender);
   if (!socket) socket = bpf_get_listener_sock(sender); /* of a request that it answers */
   if (!socket || !fm_socket_sends(socket, p)) return 0;
+  const struct fm_socket_owner* process = 0;
+  if (attribute == FM_ATTRIBUTE_PROCESS)
+    process = bpf_sk_storage_get(&socket_owners, socket, 0, 0);
   const __u64 cgroup = bpf_skb_cgroup_id(skb);
-  if (cgroup == 0 || cgroup == bpf_skb_ancestor_cgroup_id(skb, 0)) return 0;
+  if (cgroup == 0 || (cgroup == bpf_skb_ancestor_cgroup_id(skb, 0) && !process)) return 0;
   owner->cgroup = cgroup;
   owner->source = p->key.protocol == FM_TCP && socket->state == BPF_TCP_LISTEN ? FM_OWNER_LISTENER
                                                                                : FM_OWNER_SOCKET;
-  if (attribute == FM_ATTRIBUTE_PROCESS) {
-    const struct fm_socket_owner* process = bpf_sk_storage_get(&socket_owners, socket, 0, 0);
-    if (process) {
-      owner->pid = process->pid;
-      __builtin_memcpy(owner->comm, process->comm, sizeof(owner->comm));
-    }
+  if (process) {
+    owner->pid = process->pid;
+    __builtin_memcpy(owner->comm, process->comm, sizeof(owner->comm));
   }
   return 1;
 }

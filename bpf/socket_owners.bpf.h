@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* The processes that own sockets (--attribute process): socket_owners.bpf.c notes them, the
- * metering programs read them. */
+ * metering programs read them. Only created if processes are attributed. */
 #ifndef FLOWMETER_SOCKET_OWNERS_BPF_H
 #define FLOWMETER_SOCKET_OWNERS_BPF_H
 

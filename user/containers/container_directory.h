@@ -60,6 +60,8 @@ class ContainerDirectory final : public OwnerNames {
   EndOwner name(const EndTrace& end) override;
 
   size_t known() const { return cgroups_.size(); }
+  // Where the tree is mounted; empty: it is not.
+  std::string mount() const { return tree_ ? tree_->mount() : ""; }
 
  private:
   // Who a cgroup belongs to, as texts.

@@ -87,6 +87,7 @@ class LiveRun final : public Unfinished {
       if (Status measured = datapath_->measure_programs(); !measured)
         return give_up(measured.error());
     Confinement needs = confinement_of(config_, keep);
+    owners_.add_needs(needs);
     if (metrics_)
       if (Status listens = metrics_->listen(needs); !listens) return give_up(listens.error());
     if (Status confined = host_.confine(needs); !confined) return give_up(confined.error());
@@ -264,6 +265,7 @@ class LiveRun final : public Unfinished {
     show_resuming();
     // The kernel counts on, and its records wait.
     if (!resuming_ && !commits_.have_room()) return 0;
+    owners_.follow_cgroups();
     const size_t drained = datapath_->drain(until_ns, config_.batch);
     flows_.settle();
     return drained;

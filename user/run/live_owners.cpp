@@ -1,47 +1,45 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/live_owners.h"
 
-#include <array>
-#include <string>
-#include <unordered_map>
+#include "run/attribution.h"
 
 namespace flowmeter {
-namespace {
 
-// Names a cgroup by its number.
-class CgroupNumbers final : public OwnerNames {
- public:
-  void note_sender(uint32_t ifindex, uint64_t cgroup) override { behind_[ifindex] = cgroup; }
-  EndOwner name(const EndTrace& end) override {
-    EndOwner owner;
-    uint64_t cgroup = end.cgroup;
-    if (cgroup != 0) {
-      owner.attribution = end.source == FM_OWNER_LISTENER ? "listener" : "socket";
-    } else if (const auto found = behind_.find(end.ifindex); found != behind_.end()) {
-      owner.attribution = "interface";
-      cgroup = found->second;
-    }
-    std::string& text = texts_[turn_ ^= 1];
-    text = cgroup != 0 ? std::to_string(cgroup) : "";
-    owner.cgroup = text;
-    owner.pid = end.pid;
-    return owner;
-  }
-
- private:
-  std::unordered_map<uint32_t, uint64_t> behind_;
-  std::array<std::string, 2> texts_;  // of the latest two
-  size_t turn_ = 0;
-};
-
-}  // namespace
-
-LiveOwners::LiveOwners() = default;
-LiveOwners::~LiveOwners() = default;
-
-Status LiveOwners::open(const Config& config, const BpfDatapath&, Host&) {
-  if (config.attribute != Attribute::kOff) names_ = std::make_unique<CgroupNumbers>();
+Status LiveOwners::open(const Config& config, const BpfDatapath& datapath, Host& host) {
+  if (config.attribute == Attribute::kOff) return Done{};
+  if (config.verbose) verbose_host_ = &host;
+  // Before the directory searches the tree, so that no cgroup is made in between.
+  if (auto events = CgroupEvents::open())
+    events_ = std::move(*events);
+  else if (verbose_host_)
+    host.log_info(
+        "cgroups are found by searching their tree, which misses those that live less "
+        "than a second: " +
+        events.error().message());
+  auto directory = open_containers(config, host);
+  if (!directory) return directory.error();
+  directory_ = std::move(*directory);
+  const std::string tree = directory_->mount();
+  if (config.attribute != Attribute::kProcess || tree.empty()) return Done{};
+  auto sockets = SocketOwners::open(tree, datapath.socket_owners_fd(), host);
+  if (!sockets) return sockets.error();
+  sockets_ = std::move(*sockets);
   return Done{};
+}
+
+void LiveOwners::add_needs(Confinement& needs) const {
+  if (directory_) directory_->add_needs(needs);
+}
+
+void LiveOwners::follow_cgroups() {
+  if (!events_) return;
+  const bool complete =
+      events_->drain([this](uint64_t id, std::string_view path) { directory_->created(id, path); },
+                     [this](uint64_t id) { directory_->removed(id); });
+  if (!complete && verbose_host_) {  // the directory walks the tree when it meets an unknown id
+    verbose_host_->log_info("some cgroup events were lost, so these cgroups are searched for");
+    verbose_host_ = nullptr;
+  }
 }
 
 }  // namespace flowmeter
