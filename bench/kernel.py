@@ -82,9 +82,21 @@ def bench_feature_sets(context):
                    *[TO_BASELINE for _ in others]], lines))
 
 
+def bench_socket_owners(context):
+    calls = {}
+    for line in output(context.tools / "socket_owners_bench", context.rounds).splitlines():
+        sample = json.loads(line)
+        calls.setdefault(sample["call"], []).append(sample)
+    lines = [[call, spread([each["ns"] for each in samples], 1, 0), spread([each["ns_noted"] for each in samples], 1, 0),
+              spread([each["ns_noted"] - each["ns"] for each in samples], 1, 0)] for call, samples in calls.items()]
+    return ("What `--attribute process` adds to the calls by which processes make and use sockets (`bpf/socket_owners.bpf.c`): the "
+            "same calls with and without its programs, in turn. The packet path only reads what they note.\n\n" +
+            table(["call", "ns without", "ns with", "ns added"], lines))
+
+
 def bench(context):
-    return [bench_datapaths(context), bench_feature_sets(context)]
+    return [bench_datapaths(context), bench_feature_sets(context), bench_socket_owners(context)]
 
 
 PART = Part("kernel", "ns per packet of the BPF program by BPF_PROG_TEST_RUN, compared with a prototype of the same work",
-            ("BPF program", "BPF program, by feature set"), bench, needs_root=True)
+            ("BPF program", "BPF program, by feature set", "Owners of sockets"), bench, needs_root=True)

@@ -27,7 +27,7 @@ def missing_here():
 
 
 class Cgroup:
-    """path: as rows have it, from the root of the hierarchy."""
+    """path: as rows have it, from the root of the hierarchy. name: may have several parts."""
 
     def __init__(self, case, name):
         self.path = f"/fmtest-{os.getpid()}-{secrets.token_hex(3)}/{name}"
@@ -45,9 +45,11 @@ class Cgroup:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         meter.wait_for("the cgroup is empty", lambda: not self._processes())
-        for directory in (self.directory, os.path.dirname(self.directory)):
-            with contextlib.suppress(OSError):
+        directory = self.directory
+        with contextlib.suppress(OSError):  # another case's cgroup may be in one of those above
+            while directory != mount():
                 os.rmdir(directory)
+                directory = os.path.dirname(directory)
 
     def enter(self, *command):
         """The command as one that runs in the cgroup."""

@@ -2,11 +2,15 @@
 #include "support/raw_bpf.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+
+#include "flowmeter/abi.h"
 
 namespace flowmeter {
 
@@ -47,6 +51,29 @@ UniqueFd load_raw_program(bpf_prog_type type, const std::vector<bpf_insn>& progr
 
 UniqueFd create_raw_map(bpf_map_type type, uint32_t value_size, uint32_t entries) {
   const int fd = bpf_map_create(type, "bench", sizeof(uint32_t), value_size, entries, nullptr);
+  if (fd < 0) {
+    std::fprintf(stderr, "cannot create a map: %s\n", std::strerror(-fd));
+    std::exit(1);
+  }
+  return UniqueFd(fd);
+}
+
+UniqueFd create_socket_owners_map() {
+  // The kernel demands the types of key and value.
+  const std::unique_ptr<btf, void (*)(btf*)> types(btf__new_empty(), btf__free);
+  constexpr size_t kWord = sizeof(uint64_t);
+  const int key = btf__add_int(types.get(), "int", sizeof(int), BTF_INT_SIGNED);
+  const int word = btf__add_int(types.get(), "word", kWord, 0);
+  const int value = btf__add_array(types.get(), key, word, sizeof(fm_socket_owner) / kWord);
+  int fd = btf__load_into_kernel(types.get());
+  if (fd == 0) {
+    LIBBPF_OPTS(bpf_map_create_opts, options, .btf_fd = static_cast<__u32>(btf__fd(types.get())),
+                .btf_key_type_id = static_cast<__u32>(key),
+                .btf_value_type_id = static_cast<__u32>(value),
+                .map_flags = BPF_F_NO_PREALLOC | BPF_F_CLONE);
+    fd = bpf_map_create(BPF_MAP_TYPE_SK_STORAGE, "bench", sizeof(int), sizeof(fm_socket_owner), 0,
+                        &options);
+  }
   if (fd < 0) {
     std::fprintf(stderr, "cannot create a map: %s\n", std::strerror(-fd));
     std::exit(1);

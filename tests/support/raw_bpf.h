@@ -64,6 +64,9 @@ UniqueFd load_raw_program(bpf_prog_type type, const std::vector<bpf_insn>& progr
 // A map with a 32-bit key, or exits.
 UniqueFd create_raw_map(bpf_map_type type, uint32_t value_size, uint32_t entries);
 
+// A map like socket_owners of the metering programs, or exits.
+UniqueFd create_socket_owners_map();
+
 // Bytes of an Ethernet frame: IPv4, TCP (ACK) or UDP, to 198.18.0.1.
 std::vector<uint8_t> bench_frame(bool tcp, size_t length);
 

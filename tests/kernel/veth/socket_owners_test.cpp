@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -16,29 +15,12 @@
 #include "api/embedded_host.h"
 #include "base/unique_fd.h"
 #include "flowmeter/abi.h"
+#include "support/raw_bpf.h"
 #include "veth/cgroup_mount.h"
 #include "veth/own_namespaces.h"
 
 namespace flowmeter::testing {
 namespace {
-
-// Like the map of the metering programs.
-UniqueFd create_owners_map() {
-  const std::unique_ptr<btf, void (*)(btf*)> types(btf__new_empty(), btf__free);
-  const int key = btf__add_int(types.get(), "int", sizeof(int), BTF_INT_SIGNED);
-  const int word = btf__add_int(types.get(), "word", sizeof(uint64_t), 0);
-  const int value =
-      btf__add_array(types.get(), key, word, sizeof(fm_socket_owner) / sizeof(uint64_t));
-  EXPECT_EQ(btf__load_into_kernel(types.get()), 0);
-  LIBBPF_OPTS(bpf_map_create_opts, options, .btf_fd = static_cast<__u32>(btf__fd(types.get())),
-              .btf_key_type_id = static_cast<__u32>(key),
-              .btf_value_type_id = static_cast<__u32>(value),
-              .map_flags = BPF_F_NO_PREALLOC | BPF_F_CLONE);
-  const int map = bpf_map_create(BPF_MAP_TYPE_SK_STORAGE, "owners", sizeof(int),
-                                 sizeof(fm_socket_owner), 0, &options);
-  EXPECT_GE(map, 0) << std::strerror(errno);
-  return UniqueFd(map);
-}
 
 sockaddr_in loopback(uint16_t port) {
   sockaddr_in address{};
@@ -64,7 +46,7 @@ class SocketOwnersTest : public OwnNetworkNamespace {
     if (IsSkipped()) return;
     ASSERT_NE(cgroup_mount(), "") << "no cgroup2 is mounted";
     libbpf_set_print(nullptr);  // it would print every refusal
-    map_ = create_owners_map();
+    map_ = create_socket_owners_map();
     run("ip link set lo up");
   }
 
