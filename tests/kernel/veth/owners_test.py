@@ -29,10 +29,9 @@ class Containers(Interfaces):
         self.client.ip("route", "add", "default", "via", address(1, 2))
         self.server.ip("route", "add", "default", "via", address(2, 1))
 
-    def meter(self, *arguments, namespace=None, patterns=("veth*",), extra="interface,direction", **options):
-        """Starts it, or goes on."""
-        return self.start_on(namespace or self.node, patterns, "--attribute", "container", *self.options, *arguments,
-                             "--extra", ",".join((extra, *ENDS)), **options)
+    def meter(self, *arguments, namespace=None, interface="veth*", **options):
+        return self.start(namespace or self.node, "--attribute", "container", "--extra", ",".join(("interface", *ENDS)),
+                          "--max-flows", "4096", *self.options, *arguments, interface=interface, **options)
 
     def udp_of(self, cgroup, namespace, where, port, target=None):
         with cgroup.inside():
@@ -51,7 +50,7 @@ class Containers(Interfaces):
 
     def rows_of(self, live, protocol, port=None):
         self.quiet()
-        self.stop_clean(live)
+        live.stop_clean()
         rows = [row for row in live.rows() if row["protocol"] == str(protocol)]
         return self.of_ports(rows, port) if port else rows
 
@@ -101,7 +100,7 @@ class Sockets(Containers):
 
     # The flow is metered at one end alone, so the other one's sender is behind the router.
     def test_one_interface_of_two(self):
-        live = self.meter(patterns=("veth1",)).wait_attached()
+        live = self.meter(interface="veth1").wait_attached()
         self.ask(5000)
         self.owned(self.rows_of(live, 17), ("socket", self.mine.path), ("none", ""))
 
@@ -153,19 +152,19 @@ class Host(Containers):
     """The meter is where the sockets are, as with the network of the host."""
 
     def test_the_sender_is_known_at_egress(self):
-        live = self.meter(namespace=self.client, patterns=("eth0",)).wait_attached()
+        live = self.meter(namespace=self.client, interface="eth0").wait_attached()
         self.ask(5000)
         self.owned(self.rows_of(live, 17), ("socket", self.mine.path), ("none", ""))
 
     # Whoever has sent through the interface first is not the owner of all the world behind it.
     def test_an_uplink_leads_to_many(self):
-        live = self.meter(namespace=self.server, patterns=("eth0",)).wait_attached()
+        live = self.meter(namespace=self.server, interface="eth0").wait_attached()
         self.ask(5000)
         self.ask(6000, answer=False)
         self.owned(self.rows_of(live, 17, 6000), ("none", ""), ("none", ""))
 
     def test_loopback(self):
-        live = self.meter(namespace=self.client, patterns=("lo",)).wait_attached()
+        live = self.meter(namespace=self.client, interface="lo").wait_attached()
         server = self.udp_of(self.theirs, self.client, "127.0.0.1", 5001)
         client = self.udp_of(self.mine, self.client, "127.0.0.1", 5000)
         self.ask(5000, client, server)
@@ -188,7 +187,7 @@ class Tunnels(Containers):
         client = self.udp_of(self.mine, self.client, "10.9.9.1", 4789)
         self.ask(4789, client, self.udp_of(self.theirs, self.server, "10.9.9.2", 5000))
         self.quiet()
-        self.stop_clean(live)
+        live.stop_clean()
         rows = [row for row in live.rows() if row["protocol"] == str(protocol)]
         self.assertTrue(rows, "the tunnel's packets were metered")
         return rows
