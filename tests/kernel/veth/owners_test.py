@@ -89,7 +89,8 @@ class Sockets(Containers):
 
     def test_icmp_of_a_process_and_of_the_kernel(self):
         live = self.meter().wait_attached()
-        self.client.run(*self.mine.enter("ping", "-c", "2", "-i", "0.2", self.SERVER))
+        # First the cgroup: `ip netns exec` hides the mount.
+        namespaces.run(*self.mine.enter(*self.client.enter, "ping", "-c", "2", "-i", "0.2", self.SERVER))
         self.owned(self.rows_of(live, 1), ("socket", self.mine.path), ("none", ""))
 
     def test_a_connection_older_than_the_meter(self):
