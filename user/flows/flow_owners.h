@@ -22,6 +22,7 @@ class FlowOwners {
   // Keeps owners from now on; rows have the names that these have then. names must outlive it.
   void switch_on(OwnerNames& names, uint32_t max_flows);
   bool on() const { return names_ != nullptr; }
+  OwnerNames* names() const { return names_; }
 
   // Starts a new flow, of which these owners are known.
   void begin(uint32_t slot, const EndTraces& known = {}) {

@@ -71,6 +71,7 @@ class LiveFlows {
   void set_owner_names(OwnerNames* names) {
     if (names) owners_.switch_on(*names, pool_.capacity());
   }
+  OwnerNames* owner_names() const { return owners_.names(); }
   // Copies what has changed since the last call, as of this commit. all: copies everything, also
   // what is kept of payload, and may be called only once, at the end.
   Status save(FlowState& state, uint64_t commits, Copied which);
@@ -135,13 +136,14 @@ class LiveFlows {
   uint64_t open_packets() const { return open_packets_; }
   // The capacity: max_flows, and some room for flows that wait for the kernel's answer.
   uint32_t capacity() const { return pool_.capacity(); }
-  // Calls look(flow) for the open flows among `count` slots from `slot` on. Returns the slot to
-  // continue from, 0 after the last one. For a view that reads a part of the flows at a time.
+  // Calls look(flow, what is known of its owners or null) for the open flows among `count` slots
+  // from `slot` on. Returns the slot to continue from, 0 after the last one. For a view that reads
+  // a part of the flows at a time.
   template <typename Look>
   uint32_t look_at(uint32_t slot, uint32_t count, Look&& look) const {
     const uint32_t end = pool_.used() - slot > count ? slot + count : pool_.used();
     for (; slot < end; slot++)
-      if (pool_[slot].id != 0) look(pool_[slot]);
+      if (pool_[slot].id != 0) look(pool_[slot], owners_.traces(slot));
     return slot < pool_.used() ? slot : 0;
   }
   uint64_t flows_written() const { return flows_written_; }

@@ -250,7 +250,8 @@ std::vector<Option> row_options(Config& config) {
       {"--top", kOutput, flag(config.top),
        "Live: show rates, losses and the largest flows in\n"
        "this terminal (rows only with -c). Keys: b sorts by\n"
-       "bytes, p by packets, q ends the run",
+       "bytes, p by packets, q ends the run; c sums them by\n"
+       "container (--attribute)",
        kLiveOnly},
   };
 }

@@ -140,6 +140,15 @@ std::vector<std::string> account_words(const Account& account) {
   return words;
 }
 
+// A flow's end by the name of its owner, if that is known: "shop/web-1:80".
+std::string end_text(const TopFlow& flow, unsigned end) {
+  std::string text = endpoint_text(flow.key, end);
+  if (flow.names[end].empty()) return text;
+  const size_t port = text.rfind(flow.key.ip_version == 4 ? ":" : "]:");
+  if (port == std::string::npos) return flow.names[end];
+  return flow.names[end] + text.substr(text.rfind(':'));
+}
+
 void add_flows(std::vector<std::string>& lines, const TopFlows& top, uint64_t now_ns,
                TerminalSize size, size_t room) {
   if (room == 0) return;
@@ -171,13 +180,45 @@ void add_flows(std::vector<std::string>& lines, const TopFlows& top, uint64_t no
                       size.columns));
   for (size_t i = 0; i < top.flows().size() && i + 1 < room; i++) {
     const TopFlow& flow = top.flows()[i];
-    lines.push_back(line_of(protocol_text(flow.key),
-                            endpoint_text(flow.key, flow.forward_direction),
-                            endpoint_text(flow.key, !flow.forward_direction),
+    lines.push_back(line_of(protocol_text(flow.key), end_text(flow, flow.forward_direction),
+                            end_text(flow, !flow.forward_direction),
                             short_number(static_cast<double>(flow.bytes)),
                             short_number(static_cast<double>(flow.packets)),
                             flow.bits_per_s ? short_number(*flow.bits_per_s) : "-",
                             duration_text(now_ns - std::min(now_ns, flow.first_ns))));
+  }
+}
+
+// Like add_flows(), with a line for each owner.
+void add_owners(std::vector<std::string>& lines, const TopFlows& top, TerminalSize size,
+                size_t room) {
+  if (room == 0) return;
+  constexpr size_t kNumber = 9;
+  const bool by_bytes = top.order() == TopOrder::kBytes;
+  const bool with_rest = size.columns >= 60;
+  const size_t numbers = kNumber * (with_rest ? 5 : 2);
+  const size_t name = size.columns - std::min<size_t>(numbers, size.columns);
+  const auto line_of = [&](const std::string& owner, const std::string& flows,
+                           const std::string& sent, const std::string& received,
+                           const std::string& packets, const std::string& bits) {
+    std::string line = fit(owner, name);
+    if (with_rest) line += right(flows, kNumber);
+    line += right(sent, kNumber) + right(received, kNumber);
+    if (with_rest) line += right(packets, kNumber) + right(bits, kNumber);
+    return line;
+  };
+  lines.push_back(
+      std::string(Terminal::kInverse) +
+      fit(line_of("CONTAINER", "flows", by_bytes ? "SENT" : "sent",
+                  by_bytes ? "RECEIVED" : "received", by_bytes ? "packets" : "PACKETS", "bit/s"),
+          size.columns));
+  for (size_t i = 0; i < top.owners().size() && i + 1 < room; i++) {
+    const TopOwner& owner = top.owners()[i];
+    lines.push_back(line_of(owner.name, short_number(static_cast<double>(owner.flows)),
+                            short_number(static_cast<double>(owner.sent_bytes)),
+                            short_number(static_cast<double>(owner.received_bytes)),
+                            short_number(static_cast<double>(owner.packets)),
+                            owner.bits_per_s ? short_number(*owner.bits_per_s) : "-"));
   }
 }
 
@@ -201,7 +242,11 @@ std::vector<std::string> view_lines(const ViewCounters& now, const ViewCounters&
   const double seconds =
       before.now_ns ? static_cast<double>(now.now_ns - before.now_ns) / FM_SECOND_NS : 0;
   const std::string up = duration_text(now.now_ns - begin_ns);
-  const std::string keys = "b bytes  p packets  q quit";
+  const std::string keys = std::string("b bytes  p packets  ") +
+                           (!top.knows_owners() ? ""
+                            : top.by_owner()    ? "c flows  "
+                                                : "c containers  ") +
+                           "q quit";
   std::string title = "flowmeter-ebpf  " + up;
   if (title.size() + 2 + keys.size() <= size.columns)
     title += std::string(size.columns - title.size() - keys.size(), ' ') + keys;
@@ -221,7 +266,11 @@ std::vector<std::string> view_lines(const ViewCounters& now, const ViewCounters&
 
   const size_t shown_log = std::min<size_t>(log.size(), kLogLines);
   const size_t used = lines.size() + shown_log;
-  add_flows(lines, top, now.now_ns, size, size.rows > used ? size.rows - used : 0);
+  const size_t room = size.rows > used ? size.rows - used : 0;
+  if (top.by_owner())
+    add_owners(lines, top, size, room);
+  else
+    add_flows(lines, top, now.now_ns, size, room);
   if (shown_log > 0 && lines.size() + shown_log < size.rows)
     lines.resize(size.rows - shown_log);  // the log is at the bottom
   lines.insert(lines.end(), log.end() - static_cast<std::ptrdiff_t>(shown_log), log.end());
@@ -270,8 +319,12 @@ bool LiveView::follow(const LiveFlows& flows, uint64_t now_ns) {
   bool redraw = terminal_->changed();
   for (const char key : terminal_->keys()) {
     if (key == 'q' || key == 'Q') return false;
-    if (key != 'b' && key != 'p') continue;
-    top_.set_order(key == 'b' ? TopOrder::kBytes : TopOrder::kPackets);
+    if (key == 'c' && top_.knows_owners())
+      top_.set_by_owner(!top_.by_owner());
+    else if (key == 'b' || key == 'p')
+      top_.set_order(key == 'b' ? TopOrder::kBytes : TopOrder::kPackets);
+    else
+      continue;
     pass_pending_ = redraw = true;
   }
   if (pass_pending_ && top_.step(flows, now_ns)) {

@@ -8,12 +8,17 @@ namespace flowmeter {
 bool TopFlows::step(const LiveFlows& flows, uint64_t now_ns) {
   if (next_slot_ == 0) {
     heap_.clear();
+    owners_.begin_pass();
     count_ = next_count_;
   }
-  next_slot_ =
-      flows.look_at(next_slot_, kStep, [&](const LiveFlow& live) { consider(live, now_ns); });
+  OwnerNames* const names = flows.owner_names();
+  const auto look = [&](const LiveFlow& live, const EndTraces* ends) {
+    consider(live, ends, now_ns);
+    if (by_owner_ && ends && names) owners_.add(live, *ends, *names);
+  };
+  next_slot_ = flows.look_at(next_slot_, kStep, look);
   if (next_slot_ != 0) return false;
-  end_pass();
+  end_pass(names, now_ns);
   return true;
 }
 
@@ -25,7 +30,7 @@ void TopFlows::set_order(TopOrder order) {
             [this](const TopFlow& a, const TopFlow& b) { return greater(a, b); });
 }
 
-void TopFlows::consider(const LiveFlow& live, uint64_t now_ns) {
+void TopFlows::consider(const LiveFlow& live, const EndTraces* ends, uint64_t now_ns) {
   const fm_flow_counters& counters = live.flow.counters;
   const fm_direction_counters* d = counters.direction;
   const uint64_t packets = d[0].length.count + d[1].length.count;
@@ -39,10 +44,17 @@ void TopFlows::consider(const LiveFlow& live, uint64_t now_ns) {
   }
   heap_.push_back(
       {live.key, live.id, counters.forward_direction, counters.first_ns, packets, bytes, now_ns});
+  if (ends) heap_.back().ends = *ends;
   std::push_heap(heap_.begin(), heap_.end(), later);
 }
 
-void TopFlows::end_pass() {
+void TopFlows::end_pass(OwnerNames* names, uint64_t now_ns) {
+  knows_owners_ = names != nullptr;
+  if (by_owner_) owners_.end_pass(now_ns, order_ == TopOrder::kBytes);
+  if (names)
+    for (TopFlow& flow : heap_)
+      for (size_t end = 0; end < flow.ends.size(); end++)
+        flow.names[end] = owner_name(names->name(flow.ends[end]));
   std::unordered_map<uint64_t, const TopFlow*> before;
   for (const TopFlow& flow : shown_) before[flow.id] = &flow;
   for (TopFlow& flow : heap_) {

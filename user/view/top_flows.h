@@ -4,12 +4,14 @@
 // shown. Memory is needed only for the flows shown.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "flows/live_flows.h"
+#include "view/top_owners.h"
 
 namespace flowmeter {
 
@@ -24,6 +26,8 @@ struct TopFlow {
   uint64_t bytes;
   uint64_t read_ns;                       // when the counters were read
   std::optional<double> bits_per_s = {};  // since the previous pass, for flows that it had shown
+  EndTraces ends = {};
+  std::array<std::string, 2> names = {};  // of the owners of both ends, after the pass
 };
 
 class TopFlows {
@@ -39,8 +43,18 @@ class TopFlows {
   // Applies from the next pass on.
   void set_count(size_t count) { next_count_ = count; }
 
+  // Also sums the flows by owner, from the next pass on.
+  void set_by_owner(bool by_owner) {
+    by_owner_ = by_owner;
+    next_slot_ = 0;
+  }
+  bool by_owner() const { return by_owner_; }
+  // Whether owners are known at all (--attribute), as of the last pass.
+  bool knows_owners() const { return knows_owners_; }
+
   // The flows, largest first.
   const std::vector<TopFlow>& flows() const { return shown_; }
+  const std::vector<TopOwner>& owners() const { return owners_.owners(); }
 
  private:
   uint64_t rank(const TopFlow& flow) const {
@@ -49,8 +63,8 @@ class TopFlows {
   bool greater(const TopFlow& a, const TopFlow& b) const {
     return rank(a) != rank(b) ? rank(a) > rank(b) : a.id < b.id;
   }
-  void consider(const LiveFlow& live, uint64_t now_ns);
-  void end_pass();
+  void consider(const LiveFlow& live, const EndTraces* ends, uint64_t now_ns);
+  void end_pass(OwnerNames* names, uint64_t now_ns);
 
   TopOrder order_ = TopOrder::kBytes;
   size_t next_count_ = 20;
@@ -58,6 +72,9 @@ class TopFlows {
   uint32_t next_slot_ = 0;
   std::vector<TopFlow> heap_;  // the largest count_ flows of this pass so far, the smallest first
   std::vector<TopFlow> shown_;
+  bool by_owner_ = false;
+  bool knows_owners_ = false;
+  TopOwners owners_;
 };
 
 }  // namespace flowmeter

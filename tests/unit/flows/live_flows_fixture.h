@@ -89,7 +89,7 @@ class LiveFlowsTest : public ::testing::Test {
   // Whatever a test did: the sums that are kept are those of the flows.
   void TearDown() override {
     uint64_t packets = 0, ended = 0;
-    flows.look_at(0, UINT32_MAX, [&packets](const LiveFlow& live) {
+    flows.look_at(0, UINT32_MAX, [&packets](const LiveFlow& live, const EndTraces*) {
       packets += fm_flow_packets(&live.flow.counters);
     });
     EXPECT_EQ(flows.open_packets(), packets);

@@ -155,6 +155,55 @@ TEST_F(ViewLines, LogStandsAtTheFoot) {
   EXPECT_EQ(lines[21], "two");
 }
 
+// Both ends of every flow are of the same container.
+class OneContainer final : public OwnerNames {
+ public:
+  void note_sender(uint32_t, uint64_t) override {}
+  EndOwner name(const EndTrace&) override {
+    EndOwner owner;
+    owner.pod_name = "web-1";
+    owner.pod_namespace = "shop";
+    return owner;
+  }
+};
+
+TEST_F(TopFlowsTest, NamesOfOwnersStandForAddresses) {
+  const auto shown = [&] {
+    ViewCounters now;
+    std::string joined;
+    for (const std::string& line : view_lines(now, now, 0, top, {}, {24, 100}))
+      joined += line + '\n';
+    return joined;
+  };
+  OneContainer names;
+  flows.set_owner_names(&names);
+  packet(3, 700), packet(4, 300);
+  pass();
+  EXPECT_NE(shown().find(" shop/web-1:3 "), std::string::npos) << shown();
+  EXPECT_NE(shown().find("c containers"), std::string::npos) << shown();
+  top.set_by_owner(true);
+  pass();
+  EXPECT_NE(shown().find("\nshop/web-1 "), std::string::npos) << shown();
+  EXPECT_NE(shown().find("c flows"), std::string::npos) << shown();
+  ASSERT_EQ(top.owners().size(), 1u);
+  EXPECT_EQ(top.owners()[0].flows, 4u);  // both ends of two
+  EXPECT_EQ(top.owners()[0].sent_bytes, 1000u);
+  EXPECT_EQ(top.owners()[0].received_bytes, 1000u);
+}
+
+TEST(OwnerName, IsTheShortestThatTellsWho) {
+  EndOwner owner;
+  EXPECT_EQ(owner_name(owner), "");
+  owner.cgroup = "/system.slice/ssh.service";
+  EXPECT_EQ(owner_name(owner), "ssh.service");
+  owner.pod_uid = "uid";
+  EXPECT_EQ(owner_name(owner), "uid");
+  owner.container_id = "0123456789abcdef";
+  EXPECT_EQ(owner_name(owner), "0123456789ab");
+  owner.container_name = "web";
+  EXPECT_EQ(owner_name(owner), "web");
+}
+
 TEST_F(ViewLines, FitAnyScreen) {
   log = {std::string(300, 'x'), "two"};
   for (int i = 0; i < 50; i++) now.interfaces.push_back({"veth" + std::to_string(i), {}});
