@@ -97,6 +97,12 @@ class LiveSettings(Settings, total=False):
     unpin: bool
     """With pin: at the end, write all flows, detach and remove the pins (but not on SIGUSR2, which says that another run
     follows)."""
+    attribute: Literal["off", "container", "process"]
+    """Append columns that say whose packets a flow has, for both of its ends: container (container, pod, cgroup), process
+    (also process id and command) or off. Default: "off"."""
+    engine: str
+    """Ask this container engine for names, read-only: the socket of Docker, Podman, containerd or CRI-O, such as
+    unix:///run/docker.sock."""
     # end: live_settings
 
 
