@@ -37,13 +37,12 @@ class NodeUnit(systemd_test.BootedCase):
         self.set_options("METER_OPTIONS=--quality --idle-timeout 1")
         self.started()
         traffic = systemd_test.Traffic(self)
-        for command in (("restart", self.unit), ("kill", "--signal=STOP", self.unit)):
-            seen, pid = self.seen(), self.shown("MainPID")
-            meter.wait_for("traffic", lambda: self.seen() > seen + 1000)
-            self.systemctl(*command)
-            meter.wait_for("another start", lambda: self.shown("ActiveState") == ["active"]
-                           and self.shown("MainPID") != pid)
-        self.assertEqual(self.shown("NRestarts"), ["1"], "the watchdog")
+        self.wait_traffic()
+        self.systemctl("restart", self.unit)
+        self.wait_traffic()
+        self.systemctl("kill", "--signal=STOP", self.unit)
+        meter.wait_for("the watchdog", lambda: self.shown("ActiveState", "NRestarts") == ["active", "1"])
+        self.wait_traffic()
         packets, _, _ = traffic.end()
         self.stopped()
         rows = self.all_rows()
@@ -78,6 +77,10 @@ class NodeUnit(systemd_test.BootedCase):
         self.systemctl("stop", self.unit)
         self.assertEqual(self.shown("Result", "ExecMainCode", "ExecMainStatus"), ["exit-code", "1", "1"], self.log())
         self.assertIn("http://127.0.0.1:9", self.log())
+
+    def wait_traffic(self):
+        until = self.seen() + 1000
+        meter.wait_for("traffic", lambda: self.seen() >= until)
 
     def seen(self):
         return int(self.inside("cat", "/sys/class/net/fm-0/statistics/tx_packets"))
