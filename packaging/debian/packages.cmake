@@ -27,7 +27,7 @@ string(REPLACE "\n" ", " loaded "${loaded}")
 
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME flowmeter-ebpf)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION net)
-set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "${loaded}")
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "${loaded}, ca-certificates")
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "flow meter with CICFlowMeter features
 Meters network flows on live interfaces by eBPF, without copying packets to
 user space, or from captures. Each flow becomes a row of CICFlowMeter's
