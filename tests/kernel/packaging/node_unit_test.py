@@ -13,8 +13,7 @@ class NodeUnit(systemd_test.BootedCase):
     changes = (("WatchdogSec=60s", "WatchdogSec=2s"), ("TimeoutAbortSec=5s", "TimeoutAbortSec=1s"))
 
     def set_options(self, *lines):
-        self.inside("sh", "-c", 'printf "%s\\n" "$@" > /etc/default/flowmeter-ebpf-node', "sh", "METER_INTERFACES=-i fm-*",
-                    "METER_ATTRIBUTION=", *lines)
+        self.inside("sh", "-c", 'printf "%s\\n" "$@" > /etc/default/flowmeter-ebpf-node', "sh", "METER_INTERFACES=-i fm-*", *lines)
 
     def all_rows(self):
         rows = []
@@ -48,6 +47,7 @@ class NodeUnit(systemd_test.BootedCase):
         rows = self.all_rows()
         self.assertEqual(meter.packets_in(rows), packets, self.log())
         self.assertEqual(len({row["src_port"] for row in rows}), len(rows), "a flow has one row")
+        self.assertIn("src_container_id", rows[0])
 
     def test_old_files_are_removed(self):
         self.set_options("METER_ROTATION=--rotate 1s --keep 2", "METER_OPTIONS=--idle-timeout 0.5")

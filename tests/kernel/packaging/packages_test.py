@@ -137,7 +137,7 @@ class Installed(cases.Case):
     def upgrade_under_traffic(self):
         """Each packet is in one row, whichever version has written it."""
         self.settings("METER_ROTATION=--rotate 1h --keep 2 --csv /var/lib/flowmeter-ebpf/node/flows.csv",
-                      "METER_OPTIONS=--quality --idle-timeout 1", "METER_ATTRIBUTION=")
+                      "METER_OPTIONS=--quality --idle-timeout 1")
         self.run_in("systemctl", "start", UNIT)
         self.assertEqual(self.shown("StatusText"), "metering veth0", self.log())
         traffic = systemd_test.Traffic(self)
