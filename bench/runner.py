@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 
-from . import (archives, compat, fleet_rows, iperf3, kafka_topic, kept_flows, kernel, live, load, memory, metrics, program, python, steps,
-               web_service)
+from . import (archives, compat, fleet_rows, interfaces, iperf3, kafka_topic, kept_flows, kernel, live, load, memory,
+               metrics, program, python, steps, web_service)
 from .rounds import FLOWS, PYTHON, ROOT, Context, note, output, run, table
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PARTS = {module.PART.name: module.PART
          for module in (program, compat, web_service, kafka_topic, python, archives, steps, kernel, live, load, iperf3,
-                        kept_flows, metrics, fleet_rows, memory)}
+                        kept_flows, interfaces, metrics, fleet_rows, memory)}
 TITLES = [f"### {title}" for part in PARTS.values() for title in part.titles]
 
 

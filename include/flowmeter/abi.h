@@ -382,6 +382,12 @@ struct fm_commit {
   struct fm_output_position outputs[FM_JOURNAL_OUTPUTS]; /* unused ones are 0 */
 };
 
+/* Packets that an interface carried before its programs were attached, by its own counters. It
+ * appeared while a daemon was running, so somebody expects them to be metered. */
+struct fm_before_attach {
+  __u64 packets[FM_HOOK_COUNT];
+};
+
 /* What a daemon leaves for the next one if the maps are pinned. */
 struct fm_journal {
   /* First in every version: */
@@ -408,6 +414,10 @@ struct fm_journal {
   struct fm_commit commit[2];
   struct fm_hook_counters departed[FM_HOOK_COUNT]; /* of interfaces that are no longer metered */
   struct fm_hook_counters earlier[FM_HOOK_COUNT];  /* counted by another version before */
+  struct fm_before_attach before_attach[FM_INTERFACE_SLOTS];
+  /* Of interfaces that are no longer metered, or were gone before they could be. */
+  struct fm_before_attach departed_before_attach;
+  struct fm_before_attach earlier_before_attach;
 };
 
 FM_INLINE void fm_packet_to_record(struct fm_packet_record* r, const struct fm_packet* p,

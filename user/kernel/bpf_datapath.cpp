@@ -17,6 +17,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <string_view>
+#include <utility>
 
 #include "base/host.h"
 #include "flowmeter.skel.h"
@@ -316,17 +317,12 @@ void BpfDatapath::remove_pins() {
 Status BpfDatapath::end_earlier_programs() {
   if (Status ended = earlier_->end_of_programs(last_commit().taken_over); !ended) return ended;
   std::copy(earlier_->counters().begin(), earlier_->counters().end(), journal_->earlier);
+  journal_->earlier_before_attach = earlier_->before_attach();
   return Done{};
 }
 
 uint64_t BpfDatapath::taken_over() const {
   return earlier_ ? earlier_->taken_over() : last_commit().taken_over;
-}
-
-fm_hook_counters BpfDatapath::departed(int hook) const {
-  fm_hook_counters sum = journal_->departed[hook];
-  add_counters(sum, journal_->earlier[hook]);
-  return sum;
 }
 
 void BpfDatapath::read_slots() {
@@ -371,11 +367,12 @@ void BpfDatapath::remove_interface(unsigned index) {
   const auto found = slot_of(index);
   if (!found) return;
   const uint32_t slot = *found;
-  for (const InterfaceCounters& each : interface_counters()) {
-    if (each.index != index) continue;
-    for (int hook = 0; hook < FM_HOOK_COUNT; hook++)
-      add_counters(journal_->departed[hook], each.hook[hook]);
-  }
+  std::vector<fm_interface> values(cpus_);
+  const InterfaceCounters last = counters_of(slot, values);
+  for (int hook = 0; hook < FM_HOOK_COUNT; hook++)
+    add_counters(journal_->departed[hook], last.hook[hook]);
+  add_counters(journal_->departed_before_attach,
+               std::exchange(journal_->before_attach[slot], fm_before_attach{}));
   const std::vector<fm_interface> none(cpus_);
   bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, none.data(), BPF_ANY);
   slots_[slot] = kRetired;

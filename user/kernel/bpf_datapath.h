@@ -92,6 +92,10 @@ class BpfDatapath {
   // What its packets say about their ends (--attribute) may change while it is metered.
   void set_ends(const Interface& interface);
   void reuse_slots();
+  // Adds packets that the interface carried before it was metered; to those that are gone if it
+  // was not added.
+  void add_before_attach(unsigned index, const fm_before_attach& before);
+  fm_before_attach before_attach(unsigned index) const;
   std::optional<unsigned> slot_of(unsigned index) const;
   // The indexes of all interfaces that were added, also by an earlier run.
   std::vector<unsigned> interfaces() const;
@@ -147,6 +151,7 @@ class BpfDatapath {
   std::vector<ProgramRuns> program_runs() const;
   // Of interfaces that were removed, and of those of another version.
   fm_hook_counters departed(int hook) const;
+  fm_before_attach departed_before_attach() const;
   // Data for a later daemon.
   const fm_journal& journal() const { return *journal_; }
   // The number of requests whose answers always fit into the empty stream of answers.
@@ -165,6 +170,7 @@ class BpfDatapath {
   Status pin_maps();
   void remove_pins();
   void read_slots();
+  InterfaceCounters counters_of(uint32_t slot, std::vector<fm_interface>& values) const;
 
   struct SkeletonDeleter {
     void operator()(flowmeter_bpf* skeleton) const;

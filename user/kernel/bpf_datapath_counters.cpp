@@ -14,10 +14,9 @@
 
 namespace flowmeter {
 
-std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
+// values: room for one per CPU.
+InterfaceCounters BpfDatapath::counters_of(uint32_t slot, std::vector<fm_interface>& values) const {
   constexpr int kTries = 100;
-  std::vector<InterfaceCounters> all;
-  std::vector<fm_interface> values(cpus_);
   const auto whole = [](const fm_interface& one) {
     for (const fm_hook_counters& hook : one.hook) {
       uint64_t sum = 0;
@@ -26,19 +25,46 @@ std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
     }
     return true;
   };
-  for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++) {
-    if (slots_[slot] == 0 || slots_[slot] == kRetired) continue;
-    InterfaceCounters& sum = all.emplace_back();
-    sum.index = slots_[slot];
-    // If the copy was made while a packet was being added, it is made again.
-    for (int i = 0; i < kTries; i++)
-      if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) != 0 ||
-          std::all_of(values.begin(), values.end(), whole))
-        break;
-    for (const fm_interface& one : values)
-      for (int hook = 0; hook < FM_HOOK_COUNT; hook++) add_counters(sum.hook[hook], one.hook[hook]);
-  }
+  InterfaceCounters sum;
+  sum.index = slots_[slot];
+  // If the copy was made while a packet was being added, it is made again.
+  for (int i = 0; i < kTries; i++)
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.interfaces), &slot, values.data()) != 0 ||
+        std::all_of(values.begin(), values.end(), whole))
+      break;
+  for (const fm_interface& one : values)
+    for (int hook = 0; hook < FM_HOOK_COUNT; hook++) add_counters(sum.hook[hook], one.hook[hook]);
+  return sum;
+}
+
+std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
+  std::vector<InterfaceCounters> all;
+  std::vector<fm_interface> values(cpus_);
+  for (uint32_t slot = 0; slot < FM_INTERFACE_SLOTS; slot++)
+    if (slots_[slot] != 0 && slots_[slot] != kRetired) all.push_back(counters_of(slot, values));
   return all;
+}
+
+fm_hook_counters BpfDatapath::departed(int hook) const {
+  fm_hook_counters sum = journal_->departed[hook];
+  add_counters(sum, journal_->earlier[hook]);
+  return sum;
+}
+
+fm_before_attach BpfDatapath::departed_before_attach() const {
+  fm_before_attach sum = journal_->departed_before_attach;
+  add_counters(sum, journal_->earlier_before_attach);
+  return sum;
+}
+
+fm_before_attach BpfDatapath::before_attach(unsigned index) const {
+  const auto slot = slot_of(index);
+  return slot ? journal_->before_attach[*slot] : fm_before_attach{};
+}
+
+void BpfDatapath::add_before_attach(unsigned index, const fm_before_attach& before) {
+  const auto slot = slot_of(index);
+  add_counters(slot ? journal_->before_attach[*slot] : journal_->departed_before_attach, before);
 }
 
 Status BpfDatapath::measure_programs() {

@@ -232,6 +232,9 @@ void EarlierVersion::read_interfaces() {
   std::copy(journal_.departed, journal_.departed + FM_HOOK_COUNT, counters_.begin());
   for (size_t hook = 0; hook < FM_HOOK_COUNT; hook++)
     add_counters(counters_[hook], journal_.earlier[hook]);
+  before_attach_ = journal_.departed_before_attach;
+  add_counters(before_attach_, journal_.earlier_before_attach);
+  for (const fm_before_attach& each : journal_.before_attach) add_counters(before_attach_, each);
   const uint32_t cpus = possible_cpus();
   const size_t stride = (layout_->interface.size() + 7) / 8 * 8;
   std::vector<std::byte> values(cpus * stride);

@@ -81,6 +81,7 @@ class EarlierVersion {
   Status end_of_programs(uint64_t taken_over);
   // Counted at all interfaces, also those that had gone.
   const std::array<fm_hook_counters, FM_HOOK_COUNT>& counters() const { return counters_; }
+  const fm_before_attach& before_attach() const { return before_attach_; }
 
   // Passes some flows on that are not yet in rows, at least one unless done(). Returns how many.
   Result<size_t> take(const Consumer& consumer);
@@ -138,6 +139,7 @@ class EarlierVersion {
   fm_journal journal_{};
   std::vector<unsigned> interfaces_;
   std::array<fm_hook_counters, FM_HOOK_COUNT> counters_{};
+  fm_before_attach before_attach_{};
   MapMemory<const std::byte> ends_;
   MapMemory<const std::byte> units_;
   std::vector<Stream> streams_;

@@ -57,8 +57,12 @@ uint32_t rank_of_kind(std::string_view kind) {
   return 0;
 }
 
+bool is_pair_kind(std::string_view kind) {
+  return kind == "veth" || kind == "netkit";
+}
+
 void set_ends(Interface& interface, std::string_view kind, bool peer_is_elsewhere) {
-  const bool pair = kind == "veth" || kind == "netkit";
+  const bool pair = is_pair_kind(kind);
   interface.senders_are_local = pair || kind == "macvlan" || kind == "ipvlan";
   interface.is_one_end = pair && peer_is_elsewhere;
 }

@@ -27,6 +27,9 @@ struct Interface {
   bool senders_are_local = false;
   // It leads to one network namespace alone, such as a container's.
   bool is_one_end = false;
+  // Where the other end of a pair (veth, netkit) is. Not yet: it is being made.
+  enum class Peer : uint8_t { kNone, kNotYet, kHere, kElsewhere } peer = Peer::kNone;
+  unsigned peer_index = 0;  // if it is here
 
   bool operator==(const Interface&) const = default;
 };
@@ -39,6 +42,7 @@ struct LinkCounters {
   uint64_t tx_bytes = 0;
 
   bool operator==(const LinkCounters&) const = default;
+  uint64_t packets() const { return rx_packets + tx_packets; }
 };
 
 // Sets how packets of this link type (ARPHRD_…) start. False if such links are not metered. Only
@@ -51,6 +55,8 @@ uint32_t rank_of_kind(std::string_view kind);
 // Sets what else follows from the kind of virtual device. peer_is_elsewhere: it is one of a pair
 // whose other one is in another network namespace.
 void set_ends(Interface& interface, std::string_view kind, bool peer_is_elsewhere);
+// Whether links of this kind are made in pairs.
+bool is_pair_kind(std::string_view kind);
 
 // The interface with this name or alternative name. Fails if links of its type are not metered, or
 // if there is none; then the error names those that exist.

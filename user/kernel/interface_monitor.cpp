@@ -6,6 +6,7 @@
 namespace flowmeter {
 
 using Kind = InterfaceMonitor::Change::Kind;
+using Peer = Interface::Peer;
 
 Result<std::unique_ptr<InterfaceMonitor>> InterfaceMonitor::open() {
   Result<RtnetlinkSocket> socket = RtnetlinkSocket::open();
@@ -23,7 +24,7 @@ Status InterfaceMonitor::poll(std::vector<Change>& changes) {
     if (must_list_) continue;  // these notifications are older than the listing that follows
     for (LinkMessage& message : messages_) {
       if (message.is_deleted)
-        lose(message.interface.index, changes);
+        lose(message.interface.index, message.counters, changes);
       else
         see(message, changes);
     }
@@ -54,7 +55,7 @@ Status InterfaceMonitor::list(std::vector<Change>& changes) {
       gone.erase(link.interface.index);
   }
   // Vanished interfaces first, since others may have taken their names.
-  for (unsigned index : gone) lose(index, changes);
+  for (unsigned index : gone) lose(index, std::nullopt, changes);
   for (LinkMessage& link : list->links) see(link, changes);
   return Done{};
 }
@@ -65,20 +66,46 @@ void InterfaceMonitor::see(LinkMessage& link, std::vector<Change>& changes) {
   if (is_new || known.interface != link.interface ||
       known.is_known_link_type != link.is_known_link_type) {
     Change change{is_new ? Kind::kAppeared : Kind::kChanged, link.interface, "",
-                  link.is_known_link_type};
+                  link.is_known_link_type, link.counters};
     if (!is_new && known.interface.name != link.interface.name)
       change.old_name = known.interface.name;
     changes.push_back(std::move(change));
   }
   known = std::move(link);
+  join(it->first, known.interface);
 }
 
-void InterfaceMonitor::lose(unsigned index, std::vector<Change>& changes) {
+// The end of a pair that is made first is reported before there is another.
+void InterfaceMonitor::join(unsigned index, const Interface& end) {
+  if (end.peer != Peer::kHere) return;
+  const auto other = known_.find(end.peer_index);
+  if (other == known_.end() || other->second.interface.peer != Peer::kNotYet) return;
+  other->second.interface.peer = Peer::kHere;
+  other->second.interface.peer_index = index;
+}
+
+void InterfaceMonitor::lose(unsigned index, const std::optional<LinkCounters>& counters,
+                            std::vector<Change>& changes) {
   const auto it = known_.find(index);
   if (it == known_.end()) return;
+  Interface interface = std::move(it->second.interface);
+  const unsigned other = interface.peer == Peer::kHere ? interface.peer_index : 0;
   changes.push_back(
-      {Kind::kVanished, std::move(it->second.interface), "", it->second.is_known_link_type});
+      {Kind::kVanished, std::move(interface), "", it->second.is_known_link_type, counters});
   known_.erase(it);
+  part(other, index, changes);
+}
+
+// If both ends are deleted, the other's kVanished follows.
+void InterfaceMonitor::part(unsigned index, unsigned from, std::vector<Change>& changes) {
+  const auto it = known_.find(index);
+  if (it == known_.end() || it->second.interface.peer != Peer::kHere ||
+      it->second.interface.peer_index != from)
+    return;
+  it->second.interface.peer = Peer::kElsewhere;
+  it->second.interface.peer_index = 0;
+  it->second.interface.is_one_end = true;
+  changes.push_back({Kind::kChanged, it->second.interface, "", it->second.is_known_link_type});
 }
 
 }  // namespace flowmeter

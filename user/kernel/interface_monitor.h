@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,14 +32,17 @@ class InterfaceMonitor {
     Interface interface;              // its current state; if it vanished, its last one
     std::string old_name;             // if it was renamed; else empty
     bool is_known_link_type = false;  // whether links of its type are metered
+    // Its own counters at the time of the change; nothing if the change was found by listing.
+    std::optional<LinkCounters> counters = {};
   };
 
   // Appends the changes since the last call, in order. The first call reports all existing
   // interfaces as appeared. Never waits. A reported interface may already be gone; its kVanished
   // then follows. An interface that replaced another one under the same index is reported as
   // vanished and appeared (if notifications were lost meanwhile, only if its hardware address or
-  // link type differs). The kernel reports the alternative names of a link that is down only when
-  // the link goes up.
+  // link type differs). Also reports that the other end of a pair has left, of which the kernel
+  // sends no notification. The kernel reports the alternative names of a link that is down only
+  // when the link goes up.
   Status poll(std::vector<Change>& changes);
 
   // A descriptor that is readable when poll() has something to report.
@@ -48,7 +52,10 @@ class InterfaceMonitor {
   explicit InterfaceMonitor(RtnetlinkSocket socket) : socket_(std::move(socket)) {}
   Status list(std::vector<Change>& changes);
   void see(LinkMessage& link, std::vector<Change>& changes);
-  void lose(unsigned index, std::vector<Change>& changes);
+  void lose(unsigned index, const std::optional<LinkCounters>& counters,
+            std::vector<Change>& changes);
+  void join(unsigned index, const Interface& end);
+  void part(unsigned index, unsigned from, std::vector<Change>& changes);
 
   RtnetlinkSocket socket_;
   std::map<unsigned, LinkMessage> known_;  // by index

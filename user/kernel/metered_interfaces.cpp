@@ -18,23 +18,6 @@ namespace flowmeter {
 namespace {
 
 constexpr const char* kHookNames[] = {"ingress", "egress"};
-constexpr const char* kPastTheHook =
-    "sent past the queueing discipline (packet sockets with PACKET_QDISC_BYPASS, AF_XDP, XDP "
-    "redirection), where no program sees them; they are not metered";
-// When the kernel has counted this many packets, our program should have counted some.
-constexpr uint64_t kEnoughToKnow = 16;
-
-uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
-  return hook == FM_HOOK_INGRESS ? counters.rx_packets : counters.tx_packets;
-}
-
-uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
-  return hook == FM_HOOK_INGRESS ? counters.rx_bytes : counters.tx_bytes;
-}
-
-uint64_t packets_between(const LinkCounters& before, const LinkCounters& after) {
-  return after.rx_packets - before.rx_packets + after.tx_packets - before.tx_packets;
-}
 
 // A name may contain any characters except blanks and slashes, and a row has no quotes.
 std::string row_name(std::string name) {
@@ -77,8 +60,8 @@ Status MeteredInterfaces::begin() {
     bool named = false;
     if (!wanted(change.interface, &named) || (!named && !change.is_known_link_type)) continue;
     if (!named) {
-      attach_or_wait(change.interface);
-    } else if (Status attached = attach(change.interface); !attached) {
+      attach_or_wait({change.interface, std::nullopt});
+    } else if (Status attached = attach({change.interface, std::nullopt}); !attached) {
       if (!datapath_.resumed() || !attached.error().is_shortage()) give_up(change.interface.index);
       return attached;
     }
@@ -152,21 +135,20 @@ Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm
 
 // If it fails, give_up() must follow, unless it is tried again: then what a pinned link meters
 // still belongs to the interface.
-Status MeteredInterfaces::attach(const Interface& interface) {
+Status MeteredInterfaces::attach(const Unattached& what) {
+  const Interface& interface = what.interface;
   if (options_.hook == Hook::kXdp)
     if (const std::string caution = xdp_caution(interface); !caution.empty())
       host_.log_warning(caution);
   Metered metered;
   metered.interface = interface;
   metered.since_ns = monotonic_ns();
-  auto counters = link_counters(interface.index);
-  if (counters)
-    metered.at_attach = *counters;
-  else if (counters.error().is_shortage())
-    return Error{"cannot attach to " + interface.name, counters.error().os_error};
-  metered.since = metered.at_attach;
-  if (Status added = datapath_.add_interface(interface, device_merging(interface.name)); !added)
-    return added;
+  // Only real devices merge packets. Asking takes three waits for a lock of the kernel (rtnl) that
+  // is busy while containers start.
+  const DeviceMerging merging = interface.peer == Interface::Peer::kNone
+                                    ? device_merging(interface.name)
+                                    : DeviceMerging::kOff;
+  if (Status added = datapath_.add_interface(interface, merging); !added) return added;
   set_ends(interface);
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
     if (!meters(interface, hook)) {
@@ -179,6 +161,12 @@ Status MeteredInterfaces::attach(const Interface& interface) {
                              .attachment = std::move(*attachment),
                              .sent = {.seen_before = seen_before(interface.index, hook)}});
   }
+  auto counters = link_counters(interface.index);
+  if (counters)
+    metered.at_attach = *counters;
+  else if (counters.error().is_shortage())
+    return Error{"cannot attach to " + interface.name, counters.error().os_error};
+  if (counters) add_before_attach(what, *counters);
   names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
   return Done{};
@@ -201,26 +189,59 @@ void MeteredInterfaces::give_up(unsigned index) {
   datapath_.remove_interface(index);
 }
 
-MeteredInterfaces::Outcome MeteredInterfaces::attach_or_wait(const Interface& interface) {
-  Status attached = attach(interface);
+MeteredInterfaces::Outcome MeteredInterfaces::attach_or_wait(const Unattached& what) {
+  const Interface& interface = what.interface;
+  Status attached = attach(what);
   if (attached) return Outcome::kAttached;
   if (attached.error().is_shortage()) {
-    wait(interface, attached.error());
+    wait(what, attached.error());
     return Outcome::kWaits;
   }
   give_up(interface.index);
+  if (auto there = link_counters(interface.index); !there && there.error().os_error == ENODEV) {
+    host_.log(LogLevel::kDebug, interface.name + " has gone before it could be metered");
+    return Outcome::kGone;
+  }
   host_.log_warning(attached.error().message());
   return Outcome::kRefused;
 }
 
-void MeteredInterfaces::wait(const Interface& interface, const Error& why) {
-  Waiting& waiting = waiting_[interface.index];
-  waiting.interface = interface;
+// For an interface that has appeared.
+void MeteredInterfaces::attach_or_hold(Unattached what) {
+  using Peer = Interface::Peer;
+  Interface& interface = what.interface;
+  if (interface.peer == Peer::kNotYet)
+    if (auto link = read_link(interface.index)) interface = link->interface;
+  // A link that is down carries nothing. While both ends are here, one may be about to leave for a
+  // container; it would be metered there for a moment, and its packets at both ends.
+  if (interface.peer == Peer::kHere && !interface.is_up) {
+    held_.insert_or_assign(interface.index, std::move(what));
+    return;
+  }
+  const Outcome outcome = attach_or_wait(what);
+  if (outcome == Outcome::kAttached && options_.verbose)
+    host_.log_info("metering " + interface.name);
+  if (outcome == Outcome::kGone) held_.insert_or_assign(interface.index, std::move(what));
+}
+
+void MeteredInterfaces::wait(const Unattached& what, const Error& why) {
+  const unsigned index = what.interface.index;
+  Unattached waiting = what;
+  const bool pinned = !options_.pin_directory.empty() &&
+                      ::access(pin_of(index, FM_HOOK_INGRESS).c_str(), F_OK) == 0;
   // Also this may fail for want of a descriptor. The next attempt reads them again.
-  if (!waiting.since)
-    if (auto counters = link_counters(interface.index)) waiting.since = *counters;
-  names_[interface.index] = row_name(interface.name);
+  if (!waiting.since && !pinned)
+    if (auto counters = link_counters(index)) waiting.since = *counters;
+  waiting_.insert_or_assign(index, std::move(waiting));
+  names_[index] = row_name(what.interface.name);
   note_shortage(why);
+}
+
+// now: the interface's counters, if they are known.
+void MeteredInterfaces::add_before_attach(const Unattached& what,
+                                          const std::optional<LinkCounters>& now) {
+  if (what.since && now)
+    datapath_.add_before_attach(what.interface.index, carried(what.interface, *what.since, *now));
 }
 
 void MeteredInterfaces::note_shortage(const Error& why) {
@@ -239,16 +260,14 @@ void MeteredInterfaces::attach_waiting() {
   if (!shortage_ || monotonic_ns() < next_attempt_ns_) return;
   while (!waiting_.empty()) {
     const auto [index, waiting] = *waiting_.begin();
-    const Outcome outcome = attach_or_wait(waiting.interface);
+    const Outcome outcome = attach_or_wait(waiting);
     if (outcome == Outcome::kWaits) return;
     if (outcome == Outcome::kAttached) {
-      Metered& metered = metered_.at(index);
-      if (waiting.since) {
-        unmetered_ += packets_between(*waiting.since, metered.at_attach);
-        metered.since = *waiting.since;
-      }
+      const Metered& metered = metered_.at(index);
+      if (waiting.since) unmetered_ += metered.at_attach.packets() - waiting.since->packets();
       if (options_.verbose) host_.log_info("metering " + metered.interface.name);
     }
+    if (outcome == Outcome::kGone) held_.insert_or_assign(index, waiting);
     waiting_.erase(index);
   }
   shortage_ = false;
@@ -262,7 +281,7 @@ void MeteredInterfaces::report_shortage() const {
   uint64_t packets = unmetered_;
   for (const auto& [index, waiting] : waiting_)
     if (auto now = link_counters(index); now && waiting.since)
-      packets += packets_between(*waiting.since, *now);
+      packets += now->packets() - waiting.since->packets();
   host_.log_warning(std::to_string(waiting_.size()) +
                     " interfaces could not be attached to the end (" +
                     waiting_.begin()->second.interface.name + (waiting_.size() > 1 ? ", …" : "") +
@@ -290,127 +309,68 @@ void MeteredInterfaces::forget_names() {
     name = metered_.contains(name->first) ? std::next(name) : names_.erase(name);
 }
 
+void MeteredInterfaces::lose(const InterfaceMonitor::Change& change,
+                             std::vector<unsigned>& departed) {
+  const unsigned index = change.interface.index;
+  if (const auto held = held_.find(index); held != held_.end()) {
+    add_before_attach(held->second, change.counters);
+    held_.erase(held);
+    return;
+  }
+  const bool was_metered = metered_.contains(index);
+  const auto waits = waiting_.find(index);
+  if (!was_metered && waits == waiting_.end()) return;
+  if (!was_metered) add_before_attach(waits->second, change.counters);
+  let_go(index, departed);
+  if (was_metered && options_.verbose)
+    host_.log_info("stopped metering " + last_gone_ + ": it has been removed");
+}
+
+// An interface that has appeared or changed.
+void MeteredInterfaces::take(const InterfaceMonitor::Change& change,
+                             std::vector<unsigned>& departed) {
+  const unsigned index = change.interface.index;
+  const auto found = metered_.find(index);
+  const auto waits = waiting_.find(index);
+  const auto held = held_.find(index);
+  if (found != metered_.end() &&
+      found->second.interface.has_link_header == change.interface.has_link_header) {
+    found->second.interface = change.interface;  // even if the new name does not match
+    set_ends(change.interface);
+    names_[index] = row_name(change.interface.name);
+    return;
+  }
+  bool named = false;
+  const bool is_wanted = wanted(change.interface, &named) && change.is_known_link_type;
+  if (waits != waiting_.end() && is_wanted) {
+    waits->second.interface = change.interface;
+    return;
+  }
+  // If a listing has found it, all that it has ever carried may have been missed.
+  Unattached what{change.interface, change.counters.value_or(LinkCounters{})};
+  if (held != held_.end()) {
+    what.since = held->second.since;
+    held_.erase(held);
+  }
+  if (found != metered_.end() || waits != waiting_.end()) let_go(index, departed);
+  if (is_wanted) attach_or_hold(std::move(what));
+}
+
 Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
   changes_.clear();
   if (Status polled = monitor_->poll(changes_); !polled) {
     if (!polled.error().is_shortage()) return polled;
     note_shortage(polled.error());  // the next poll lists all interfaces
   }
-  using Kind = InterfaceMonitor::Change::Kind;
-  for (const InterfaceMonitor::Change& change : changes_) {
-    const unsigned index = change.interface.index;
-    const auto found = metered_.find(index);
-    const auto waits = waiting_.find(index);
-    if (change.kind == Kind::kVanished) {
-      const bool was_metered = found != metered_.end();
-      if (!was_metered && waits == waiting_.end()) continue;
-      let_go(index, departed);
-      if (was_metered && options_.verbose)
-        host_.log_info("stopped metering " + last_gone_ + ": it has been removed");
-    } else if (found != metered_.end() &&
-               found->second.interface.has_link_header == change.interface.has_link_header) {
-      found->second.interface = change.interface;  // even if the new name does not match
-      set_ends(change.interface);
-      names_[index] = row_name(change.interface.name);
-    } else {
-      bool named = false;
-      const bool is_wanted = wanted(change.interface, &named) && change.is_known_link_type;
-      if (waits != waiting_.end() && is_wanted) {
-        waits->second.interface = change.interface;
-        continue;
-      }
-      if (found != metered_.end() || waits != waiting_.end()) let_go(index, departed);
-      if (is_wanted && attach_or_wait(change.interface) == Outcome::kAttached && options_.verbose)
-        host_.log_info("metering " + change.interface.name);
-    }
-  }
+  for (const InterfaceMonitor::Change& change : changes_)
+    if (change.kind == InterfaceMonitor::Change::Kind::kVanished)
+      lose(change, departed);
+    else
+      take(change, departed);
   attach_waiting();
   if (metered_.empty() && waiting_.empty() && !options_.has_pattern())
     return Error{"interface " + last_gone_ + " has been removed"};
   return Done{};
-}
-
-void MeteredInterfaces::check_places(uint64_t grace_ns) {
-  std::vector<InterfaceCounters> counters;
-  for (auto& [index, metered] : metered_) {
-    std::optional<LinkCounters> now;
-    for (auto& [hook, attachment, moved, warned, sent] : metered.hooks) {
-      if (warned) continue;
-      if (!attachment.in_place()) {
-        warned = true;
-        if (link_counters(index))  // otherwise its kVanished will follow
-          host_.log_warning(attachment.what() +
-                            ": the program has been removed by someone else; its packets "
-                            "are no longer metered");
-        continue;
-      }
-      if (moved) continue;
-      if (counters.empty()) counters = datapath_.interface_counters();
-      const auto ours = std::find_if(counters.begin(), counters.end(),
-                                     [&](const auto& each) { return each.index == index; });
-      moved = ours == counters.end() || ours->hook[hook].buffers > 0;
-      if (moved || monotonic_ns() - metered.since_ns < grace_ns) continue;
-      if (!now)
-        if (auto read = link_counters(index)) now = *read;
-      if (now &&
-          link_packets(*now, hook) - link_packets(metered.at_attach, hook) >= kEnoughToKnow) {
-        warned = true;
-        host_.log_warning(
-            attachment.what() +
-            ": the kernel counts packets, but none reaches the program: another program takes "
-            "them first (flowmeter-ebpf doctor shows it; --attach-order chooses the place)" +
-            (hook == FM_HOOK_EGRESS ? std::string(", or they are ") + kPastTheHook : ""));
-      }
-    }
-  }
-}
-
-void MeteredInterfaces::check_sent(uint64_t grace_ns) {
-  // A look at an interface takes some 50 us, which is much for one that carries nothing, and no
-  // drain should wait for a thousand of them.
-  constexpr uint64_t kEvery = 10 * FM_SECOND_NS;
-  constexpr size_t kAtOnce = 16;
-  const bool last = grace_ns == 0;
-  const uint64_t now_ns = monotonic_ns();
-  // The kernel's counters are read before the program's, which a packet passes first.
-  std::vector<std::pair<Metered*, uint64_t>> interfaces;
-  auto next = metered_.lower_bound(next_checked_);
-  for (size_t left = metered_.size(); left > 0 && (last || interfaces.size() < kAtOnce);
-       left--, next++) {
-    if (next == metered_.end()) next = metered_.begin();
-    Metered& metered = next->second;
-    // A bond counts what its ports send, also if they send it by themselves.
-    if (metered.interface.rank == rank_of_kind("bond") || now_ns - metered.since_ns < grace_ns ||
-        (now_ns < metered.sent_due_ns && !last))
-      continue;
-    metered.sent_due_ns = now_ns + kEvery;
-    if (auto now = link_counters(next->first))
-      interfaces.emplace_back(&metered, now->tx_packets - metered.at_attach.tx_packets);
-  }
-  next_checked_ = next == metered_.end() ? 0 : next->first;
-  if (interfaces.empty()) return;
-  const std::vector<InterfaceCounters> counters = datapath_.interface_counters();
-  for (const auto& [metered, sent] : interfaces) {
-    const auto ours = std::find_if(counters.begin(), counters.end(), [&](const auto& each) {
-      return each.index == metered->interface.index;
-    });
-    if (ours == counters.end()) continue;
-    for (MeteredHook& each : metered->hooks)
-      if (each.hook == FM_HOOK_EGRESS && !each.warned)
-        check_sent(each, sent, ours->hook[FM_HOOK_EGRESS].seen - each.sent.seen_before);
-  }
-}
-
-// sent: by the kernel's counters since the program was attached; seen: by the program. A driver may
-// update its counters seconds late, and count what was queued before the program was attached. Both
-// are less than what the program sees within the time of grace.
-void MeteredInterfaces::check_sent(MeteredHook& hook, uint64_t sent, uint64_t seen) {
-  if (!hook.sent.seen_in_grace) hook.sent.seen_in_grace = seen;
-  if (hook.sent.warned || sent < seen + *hook.sent.seen_in_grace + kEnoughToKnow) return;
-  hook.sent.warned = true;
-  host_.log_warning(hook.attachment.what() + ": the kernel has sent " +
-                    std::to_string(sent - seen) +
-                    " packets that did not reach the program: they are " + kPastTheHook);
 }
 
 void MeteredInterfaces::detach() {
@@ -432,31 +392,6 @@ std::string MeteredInterfaces::names() const {
 std::string_view MeteredInterfaces::name_of(unsigned ifindex) const {
   const auto found = names_.find(ifindex);
   return found == names_.end() ? std::string_view() : found->second;
-}
-
-std::vector<HookAccount> MeteredInterfaces::accounts() const {
-  std::vector<HookAccount> accounts;
-  for (const InterfaceCounters& each : datapath_.interface_counters()) {
-    const auto found = metered_.find(each.index);
-    const auto waits = waiting_.find(each.index);
-    std::optional<LinkCounters> since;
-    if (found != metered_.end()) since = found->second.since;
-    if (waits != waiting_.end()) since = waits->second.since;
-    auto now = link_counters(each.index);
-    for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
-      uint64_t packets = 0, bytes = 0;
-      if (now && since) {
-        packets = link_packets(*now, hook) - link_packets(*since, hook);
-        bytes = link_bytes(*now, hook) - link_bytes(*since, hook);
-      }
-      if (found != metered_.end() && !meters(found->second.interface, hook)) continue;
-      accounts.push_back({std::string(name_of(each.index)), hook, each.hook[hook], packets, bytes});
-    }
-  }
-  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
-    if (const fm_hook_counters gone = datapath_.departed(hook); gone.seen > 0)
-      accounts.push_back({"(gone)", hook, gone, 0, 0});
-  return accounts;
 }
 
 }  // namespace flowmeter

@@ -26,8 +26,9 @@ struct HookAccount {
   std::string interface;
   fm_hook hook;
   fm_hook_counters counters;
-  uint64_t link_packets;  // by the interface's own counters; 0 if it is gone
-  uint64_t link_bytes;    // the same
+  uint64_t link_packets;   // by the interface's own counters; 0 if it is gone
+  uint64_t link_bytes;     // the same
+  uint64_t before_attach;  // packets by the interface's own counters before that
 };
 
 class MeteredInterfaces final : public InterfaceNames {
@@ -54,7 +55,15 @@ class MeteredInterfaces final : public InterfaceNames {
   // slots it appends to departed. What fails for want of descriptors or memory is tried again each
   // second; one warning begins such a shortage, and one ends it. Fails if no interface is left and
   // none can appear.
+  //
+  // What an interface that has appeared carried before its programs were attached, or before it
+  // vanished, is counted in the account as before_attach: by the interface's own counters, which
+  // are read when the programs run. So no packet is missing in both, and those of the microseconds
+  // in between are in both.
   Status update(std::vector<unsigned>& departed);
+  // A descriptor that is readable when update() has something to do; -1: there is no need to hurry,
+  // because only the interfaces that exist are metered.
+  int fd() const { return options_.has_pattern() ? monitor_->fd() : -1; }
   // Warns, once per hook, if somebody has removed our program, if the kernel counts packets there
   // but our program counts none, or if it sends more than the program sees. Skips interfaces that
   // were attached less than grace_ns ago.
@@ -75,6 +84,8 @@ class MeteredInterfaces final : public InterfaceNames {
   std::string names() const;
   size_t count() const { return metered_.size(); }
   std::vector<HookAccount> accounts() const;
+  // Of all interfaces, also those that have gone.
+  fm_before_attach before_attach() const;
 
  private:
   // Whether the program sees all that the kernel sends.
@@ -94,13 +105,14 @@ class MeteredInterfaces final : public InterfaceNames {
     Interface interface;
     std::vector<MeteredHook> hooks;
     LinkCounters at_attach;
-    LinkCounters since;  // the account's: at the first attempt to attach, if that is known
     uint64_t since_ns = 0;
     uint64_t sent_due_ns = 0;  // check_sent()
   };
-  // An interface that could not be attached for want of descriptors or memory.
-  struct Waiting {
+  // An interface to which nothing is attached yet.
+  struct Unattached {
     Interface interface;
+    // What its counters showed when it should have been metered. Nothing: it was there at the
+    // start, and that is not known, or a pinned link meters it.
     std::optional<LinkCounters> since;
   };
   // Each packet on loopback passes both hooks, so one is sufficient. Only before it is sent it
@@ -113,11 +125,18 @@ class MeteredInterfaces final : public InterfaceNames {
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
       : options_(options), datapath_(datapath), host_(host) {}
   Status begin();
-  Status attach(const Interface& interface);
-  enum class Outcome { kAttached, kWaits, kRefused };  // refused: logged
-  Outcome attach_or_wait(const Interface& interface);
-  void wait(const Interface& interface, const Error& why);
+  Status attach(const Unattached& what);
+  enum class Outcome { kAttached, kWaits, kGone, kRefused };  // refused: logged
+  Outcome attach_or_wait(const Unattached& what);
+  void attach_or_hold(Unattached what);
+  void wait(const Unattached& what, const Error& why);
   void attach_waiting();
+  void lose(const InterfaceMonitor::Change& change, std::vector<unsigned>& departed);
+  void take(const InterfaceMonitor::Change& change, std::vector<unsigned>& departed);
+  fm_before_attach before_attach(unsigned index) const;
+  fm_before_attach carried(const Interface& interface, const LinkCounters& since,
+                           const LinkCounters& now) const;
+  void add_before_attach(const Unattached& what, const std::optional<LinkCounters>& now);
   void note_shortage(const Error& why);
   void give_up(unsigned index);
   void check_places(uint64_t grace_ns);
@@ -137,8 +156,11 @@ class MeteredInterfaces final : public InterfaceNames {
   BpfDatapath& datapath_;
   Host& host_;
   std::unique_ptr<InterfaceMonitor> monitor_;
-  std::map<unsigned, Metered> metered_;    // by index
-  std::map<unsigned, Waiting> waiting_;    // by index; none of them is metered
+  std::map<unsigned, Metered> metered_;     // by index
+  std::map<unsigned, Unattached> waiting_;  // for descriptors or memory; none of them is metered
+  // Need no program now: they are down with both ends of the pair here, as one will leave for a
+  // container. Or they have just vanished, which update() has yet to be told.
+  std::map<unsigned, Unattached> held_;
   std::map<unsigned, std::string> names_;  // also of interfaces that have gone
   std::vector<InterfaceMonitor::Change> changes_;
   std::string last_gone_;
@@ -146,7 +168,7 @@ class MeteredInterfaces final : public InterfaceNames {
   unsigned next_checked_ = 0;              // the first index that check_sent() looks at next
   bool shortage_ = false;
   uint64_t next_attempt_ns_ = 0;
-  uint64_t unmetered_ = 0;  // packets that passed while their interfaces waited, in this shortage
+  uint64_t unmetered_ = 0;  // of before_attach: while their interfaces waited, in this shortage
 };
 
 }  // namespace flowmeter

@@ -14,10 +14,23 @@
 namespace flowmeter {
 namespace {
 
-// A notification is one message of some hundred bytes.
-constexpr size_t kBufferBytes = 64 * 1024;
 // Room for some hundred notifications. If some are lost, the links are listed again.
 constexpr int kNotificationBytes = 1 << 20;
+
+void read_counters(std::string_view statistics, LinkMessage& message) {
+  // The kernel appends members from time to time; these have always been the first.
+  struct {
+    uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes;
+  } first;
+  if (read_netlink(statistics, first))
+    message.counters = {first.rx_packets, first.tx_packets, first.rx_bytes, first.tx_bytes};
+}
+
+void set_peer(Interface& interface, unsigned link, bool elsewhere) {
+  using Peer = Interface::Peer;
+  interface.peer = elsewhere ? Peer::kElsewhere : link == 0 ? Peer::kNotYet : Peer::kHere;
+  if (interface.peer == Peer::kHere) interface.peer_index = link;
+}
 
 // Reads a message that describes a link (RTM_NEWLINK) or reports that it is gone (RTM_DELLINK).
 // False if it is damaged.
@@ -33,6 +46,7 @@ bool parse_link(uint16_t message_type, std::string_view payload,
   message.interface.index = static_cast<unsigned>(header.ifi_index);
   if (message_type == RTM_DELLINK) {
     message.is_deleted = true;
+    read_counters(netlink_attribute(netlink_after(payload, sizeof(header)), IFLA_STATS64), message);
     messages.push_back(std::move(message));
     return true;
   }
@@ -42,6 +56,7 @@ bool parse_link(uint16_t message_type, std::string_view payload,
 
   bool has_mtu = false, whole = true, peer_is_elsewhere = false;
   std::string kind;
+  unsigned link = 0;
   const auto take = [&](int type, std::string_view value) {
     switch (type) {
       case IFLA_IFNAME:
@@ -67,15 +82,12 @@ bool parse_link(uint16_t message_type, std::string_view payload,
             message.interface.alternative_names.push_back(netlink_text(name));
         });
         break;
-      case IFLA_STATS64: {
-        // The kernel appends members from time to time; these have always been the first.
-        struct {
-          uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes;
-        } first;
-        if (read_netlink(value, first))
-          message.counters = {first.rx_packets, first.tx_packets, first.rx_bytes, first.tx_bytes};
+      case IFLA_LINK:
+        link = netlink_number<unsigned>(value);
         break;
-      }
+      case IFLA_STATS64:
+        read_counters(value, message);
+        break;
       default:
         break;
     }
@@ -84,6 +96,7 @@ bool parse_link(uint16_t message_type, std::string_view payload,
   if (!whole) return false;
   message.interface.rank = rank_of_kind(kind);
   set_ends(message.interface, kind, peer_is_elsewhere);
+  if (is_pair_kind(kind)) set_peer(message.interface, link, peer_is_elsewhere);
   // Wireless drivers send their events as RTM_NEWLINK, too, and those describe no link.
   if (has_mtu && !message.interface.name.empty()) messages.push_back(std::move(message));
   return true;
@@ -109,42 +122,19 @@ bool parse_link_messages(std::string_view datagram, std::vector<LinkMessage>& me
   return true;
 }
 
-RtnetlinkSocket::RtnetlinkSocket(UniqueFd fd) : fd_(std::move(fd)), buffer_(kBufferBytes) {}
-
 Result<RtnetlinkSocket> RtnetlinkSocket::open() {
-  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (!fd) return rtnetlink_error("read", errno);
-  // More than net.core.rmem_max if permitted; otherwise the buffer only overflows a little earlier.
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNotificationBytes,
-                   sizeof(kNotificationBytes)) != 0)
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kNotificationBytes, sizeof(kNotificationBytes));
-  struct sockaddr_nl address {};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_LINK;
-  if (::bind(fd.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0)
-    return rtnetlink_error("watch", errno);
-  return RtnetlinkSocket(std::move(fd));
+  auto notifications = NetlinkNotifications::open(NETLINK_ROUTE, RTMGRP_LINK, kNotificationBytes);
+  if (!notifications) return rtnetlink_error("watch", notifications.error().os_error);
+  return RtnetlinkSocket(std::move(*notifications));
 }
 
 Result<RtnetlinkSocket::Receipt> RtnetlinkSocket::receive(std::vector<LinkMessage>& messages) {
-  sockaddr_nl sender{};
-  iovec part{buffer_.data(), buffer_.size()};
-  msghdr datagram{};
-  datagram.msg_name = &sender;
-  datagram.msg_namelen = sizeof(sender);
-  datagram.msg_iov = &part;
-  datagram.msg_iovlen = 1;
-  const ssize_t size = ::recvmsg(fd_.get(), &datagram, MSG_DONTWAIT);
-  if (size < 0) {
-    if (errno == EAGAIN) return Receipt::kNothing;
-    if (errno == ENOBUFS) return Receipt::kLost;
-    return rtnetlink_error("read", errno);
-  }
-  if (sender.nl_pid != 0) return Receipt::kMessages;  // not from the kernel: none
-  if (datagram.msg_flags & MSG_TRUNC) return Receipt::kLost;
-  return parse_link_messages({buffer_.data(), static_cast<size_t>(size)}, messages)
-             ? Receipt::kMessages
-             : Receipt::kLost;
+  std::string_view datagram;
+  auto received = notifications_.receive(datagram);
+  if (!received) return rtnetlink_error("read", received.error().os_error);
+  if (*received == NetlinkNotifications::Receipt::kNothing) return Receipt::kNothing;
+  if (*received == NetlinkNotifications::Receipt::kLost) return Receipt::kLost;
+  return parse_link_messages(datagram, messages) ? Receipt::kMessages : Receipt::kLost;
 }
 
 namespace {

@@ -12,13 +12,15 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
 #include "kernel/interface.h"
+#include "kernel/netlink_notifications.h"
 
 namespace flowmeter {
 
 struct LinkMessage {
-  bool is_deleted = false;  // it is gone from this network namespace; only interface.index is set
+  // It is gone from this network namespace: deleted or moved. Only interface.index and, if the
+  // kernel has told them, its last counters are set.
+  bool is_deleted = false;
   Interface interface;
   unsigned short link_type = 0;  // ARPHRD_…
   bool is_known_link_type = false;
@@ -43,13 +45,13 @@ class RtnetlinkSocket {
   // Appends the messages of the next datagram. Never waits.
   Result<Receipt> receive(std::vector<LinkMessage>& messages);
 
-  int fd() const { return fd_.get(); }
+  int fd() const { return notifications_.fd(); }
 
  private:
-  explicit RtnetlinkSocket(UniqueFd fd);
+  explicit RtnetlinkSocket(NetlinkNotifications notifications)
+      : notifications_(std::move(notifications)) {}
 
-  UniqueFd fd_;
-  std::vector<char> buffer_;
+  NetlinkNotifications notifications_;
 };
 
 struct LinkList {

@@ -22,6 +22,9 @@ enum class MetricType { kCounter, kGauge, kInfo };
   X(kGonePackets, "flowmeter_gone_interface_packets", kCounter, "", "hook, class",               \
     "Packets of interfaces that had a series and are not metered any more. With --pin also what" \
     " (other) had when the program started.")                                                    \
+  X(kBeforeAttach, "flowmeter_before_attach_packets", kCounter, "", "hook",                      \
+    "Packets that interfaces had carried before they could be metered, by their own counters."   \
+    " Only of interfaces that appeared while the program ran. Not seen, and in no row.")         \
   X(kUncertainPackets, "flowmeter_uncertain_packets", kCounter, "", "",                          \
     "Packets seen merged by a device, so that their number on the wire is a guess.")             \
   X(kRowPackets, "flowmeter_row_packets", kCounter, "", "",                                      \

@@ -57,6 +57,9 @@ void put_packets(MetricsText& text, const MetricsSnapshot& now) {
     each_class([&](size_t i, const char* name) {
       text.add(now.gone[hook].by_class[i], {{"hook", kHookNames[hook]}, {"class", name}});
     });
+  text.begin(Metric::kBeforeAttach);
+  for (size_t hook = 0; hook < FM_HOOK_COUNT; hook++)
+    text.add(now.before_attach.packets[hook], {{"hook", kHookNames[hook]}});
   text.one(Metric::kUncertainPackets, all.uncertain);
 }
 

@@ -37,6 +37,7 @@ struct MetricsSnapshot {
   std::vector<Interface> interfaces;  // names are unique; the last may be "(other)"
   HookCounters gone{};                // of interfaces that were among them
   uint64_t interface_count = 0;
+  fm_before_attach before_attach{};
   fm_cpu_counters kernel{};
 
   uint64_t row_packets = 0;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A live run: attaches, processes the kernel's records until it has to stop, and closes the flows
 // or leaves them to the next daemon.
-#include <time.h>
-
 #include <algorithm>
 #include <optional>
 #include <unordered_set>
@@ -16,6 +14,7 @@
 #include "ops/service_notification.h"
 #include "run/confinement.h"
 #include "run/earlier_rows.h"
+#include "run/interface_watch.h"
 #include "run/live_config.h"
 #include "run/live_metrics.h"
 #include "run/live_owners.h"
@@ -30,11 +29,6 @@ namespace flowmeter {
 namespace {
 
 constexpr uint64_t kMillisecond = 1'000'000;
-
-void sleep_ns(uint64_t ns) {
-  const timespec time{static_cast<time_t>(ns / FM_SECOND_NS), static_cast<long>(ns % FM_SECOND_NS)};
-  ::nanosleep(&time, nullptr);  // a signal ends it early; the caller checks the stop flag
-}
 
 // The run, from attached programs to the last row.
 class LiveRun final : public Unfinished {
@@ -103,7 +97,8 @@ class LiveRun final : public Unfinished {
     const uint64_t begin = monotonic_ns();
     const uint64_t end =
         config_.duration_s ? begin + static_cast<uint64_t>(*config_.duration_s * 1e9) : UINT64_MAX;
-    uint64_t pause = kShortest, next_second = begin, next_look = begin;
+    uint64_t pause = kShortest, next_second = begin;
+    watch_.begin(*interfaces_);
     uint64_t next_summary = begin + kSummaryEvery;
     while (!host_.stop_requested()) {
       auto taken = commits_.have_room() ? earlier_->take() : size_t{0};
@@ -113,10 +108,8 @@ class LiveRun final : public Unfinished {
       const uint64_t now = monotonic_ns();
       if (Status status = expire(now); !status) return status;
       if (Status status = commits_.commit(); !status) return status;
-      if (now >= next_look) {
-        next_look = now + kInterfacesEvery;
-        if (Status status = follow_interfaces(); !status) return status;
-      }
+      watch_.look(now);
+      if (Status status = end_departed(); !status) return status;
       if (now >= end || enough_packets()) return Done{};
       if (view) {
         if (!view->follow(flows_, now)) return Done{};
@@ -138,7 +131,7 @@ class LiveRun final : public Unfinished {
         report().summary();
       }
       pause = drained >= config_.batch / 16 ? kShortest : std::min(2 * pause, kLongest);
-      sleep_ns(std::min(pause, end - now));
+      watch_.wait(std::min(pause, end - now));
     }
     return Done{};
   }
@@ -146,6 +139,7 @@ class LiveRun final : public Unfinished {
   // Stops metering, processes the remaining records, and writes every open flow. If the kernel
   // continues for the next daemon, leaves it the flows.
   Status finish() {
+    watch_.end();
     interfaces_->check(/*grace_ns=*/0);
     interfaces_->report_shortage();
     if (kernel_continues()) return hand_over();
@@ -189,7 +183,6 @@ class LiveRun final : public Unfinished {
   uint64_t rows_unwritten() const override { return rows_.sink().rows_unwritten(); }
 
  private:
-  static constexpr uint64_t kInterfacesEvery = FM_SECOND_NS / 5;
   static constexpr uint64_t kSummaryEvery = 60 * FM_SECOND_NS;
 
   // Whether the kernel continues when this run ends, for the next daemon.
@@ -263,6 +256,7 @@ class LiveRun final : public Unfinished {
 
   size_t drain(uint64_t until_ns = monotonic_ns()) {
     show_resuming();
+    watch_.look_in_between(monotonic_ns());
     // The kernel counts on, and its records wait.
     if (!resuming_ && !commits_.have_room()) return 0;
     owners_.follow_cgroups();
@@ -322,15 +316,17 @@ class LiveRun final : public Unfinished {
     return learned;
   }
 
-  Status follow_interfaces() {
-    departed_.clear();
-    Status followed = interfaces_->update(departed_);
+  // Ends the flows of interfaces that have gone.
+  Status end_departed() {
+    Status followed = watch_.take(departed_);
     if (departed_.empty()) return followed;
     requests_.clear();
     if (config_.per_interface)
       for (const unsigned slot : departed_) flows_.request_close(FM_END_INPUT, requests_, slot);
+    departed_.clear();
     if (Status closed = serve_all(); !closed) return closed;
-    datapath_->reuse_slots();
+    // Others may have vanished meanwhile.
+    if (!watch_.has_departed()) datapath_->reuse_slots();
     return followed;
   }
 
@@ -426,6 +422,7 @@ class LiveRun final : public Unfinished {
   std::optional<EarlierRows> earlier_;
   std::unique_ptr<MeteredInterfaces> interfaces_;
   std::vector<fm_close_request> requests_;
+  InterfaceWatch watch_;
   std::vector<unsigned> departed_;
   bool resuming_ = false;
   bool ends_ = false;  // for good: it is too late for a restart

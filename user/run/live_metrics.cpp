@@ -114,6 +114,7 @@ void LiveMetrics::publish(const LiveReport& run, const RecordSink& sink,
   note_lag(run.datapath);
   now.drain_lag_ns = std::exchange(lag_ns_, 0);
   add_packets(run, now);
+  now.before_attach = run.interfaces.before_attach();
   now.kernel = run.datapath.counters();
   if (config_.bpf_stats)
     for (const ProgramRuns& each : run.datapath.program_runs())

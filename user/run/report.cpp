@@ -39,6 +39,11 @@ LiveReport::Totals LiveReport::count() const {
   totals.balanced = account.balanced() && rows.balanced() && packets <= metered;
   totals.kernel_only = metered - std::min(metered, packets);
   totals.text = account_text(account) + rows.account(flows, rows_before);
+  const fm_before_attach before = interfaces.before_attach();
+  if (const uint64_t packets_before =
+          before.packets[FM_HOOK_INGRESS] + before.packets[FM_HOOK_EGRESS];
+      packets_before > 0)
+    totals.text += " before_attach=" + std::to_string(packets_before);
   return totals;
 }
 
@@ -119,7 +124,8 @@ void LiveReport::log_hooks() const {
     add_to(account, each.counters);
     host.log_account(account_text(account) + " buffers=" + std::to_string(each.counters.buffers) +
                          " uncertain=" + std::to_string(each.counters.uncertain) +
-                         " link_packets=" + std::to_string(each.link_packets),
+                         " link_packets=" + std::to_string(each.link_packets) +
+                         " before_attach=" + std::to_string(each.before_attach),
                      each.interface + (each.hook == FM_HOOK_INGRESS ? " ingress" : " egress"));
   }
 }

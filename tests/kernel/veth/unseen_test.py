@@ -112,15 +112,17 @@ class Shortage(Interfaces):
         first, last = done.warnings[-2:]
         self.assertIn("tried again each second", first)
         unmetered = int(re.search(r"; (\d+) packets passed unmetered", last)[1])
-        of_hooks = sum(each["link_packets"] - each["buffers"] for each in hooks(done).values())
+        of_hooks = sum(each["before_attach"] for each in hooks(done).values())
         self.assertGreaterEqual(unmetered, 10 * 30, done.err)
         self.assertGreaterEqual(of_hooks, 10 * 30, done.err)
+        self.assertEqual(done.account["before_attach"], of_hooks, done.err)
 
     def test_to_the_end(self):
         live = self.short_of(4)
         done = self.stop_clean(live)
         self.assertRegex(done.warnings[-1], r"2 interfaces could not be attached to the end \(veth3, …\); \d+ packets passed")
         self.assertEqual(hooks(done)["veth3", "egress"]["seen"], 0, done.err)
+        self.assertGreaterEqual(hooks(done)["veth3", "egress"]["before_attach"], 30, done.err)
 
     def test_gone_before_there_was_room(self):
         """What takes its place is metered."""
