@@ -91,6 +91,18 @@ bool names_fleet_column(std::string_view names) {
   return false;
 }
 
+bool names_service_column(std::string_view names) {
+  constexpr std::string_view kBlanks = " \t";
+  while (!names.empty()) {
+    std::string_view name = names.substr(0, names.find(','));
+    names.remove_prefix(std::min(name.size() + 1, names.size()));
+    name.remove_prefix(std::min(name.find_first_not_of(kBlanks), name.size()));
+    name = name.substr(0, name.find_last_not_of(kBlanks) + 1);
+    if (name == "service") return true;
+  }
+  return false;
+}
+
 FeatureSet columns_extra() {
   static const std::vector<Column> all = [] {
     std::vector<Column> columns(std::begin(kMeterColumns), std::end(kMeterColumns));

@@ -47,7 +47,9 @@ constexpr Quantity pid() {
 }
 
 constexpr QuantityOf kService{
-    kText, "address and port of the service that chose the destination, as conntrack has it",
+    kText,
+    "address and port of the service through which the flow's destination was chosen "
+    "(conntrack); in the row to the service and in that to the server",
     [](Record f) { return f.service; }};
 
 #define FM_OWNER_COLUMNS(end, way)                                                               \

@@ -362,6 +362,7 @@ void LiveFlows::write(const LiveFlow& live, uint32_t slot, const fm_flow_sizes& 
   record.packets_without_timing = live.packets_without_timing;
   record.evictions = live.evictions;
   if (names_) record.interface = names_->name_of(live.ifindex);
+  if (services_) record.service = services_->service_of(live.key);
   record.hook = live.hook;
   record.sizes = &sizes;
   record.meter = meter_ ? &*meter_ : nullptr;

@@ -36,6 +36,7 @@
 #include "flows/kernel_merge.h"
 #include "flows/key_hash.h"
 #include "flows/live_flow.h"
+#include "flows/service_names.h"
 
 namespace flowmeter {
 
@@ -72,6 +73,7 @@ class LiveFlows {
     if (names) owners_.switch_on(*names, pool_.capacity());
   }
   OwnerNames* owner_names() const { return owners_.names(); }
+  void set_service_names(ServiceNames* services) { services_ = services; }
   // Copies what has changed since the last call, as of this commit. all: copies everything, also
   // what is kept of payload, and may be called only once, at the end.
   Status save(FlowState& state, uint64_t commits, Copied which);
@@ -207,6 +209,7 @@ class LiveFlows {
   CloseRequests requests_;
   RecordSink& sink_;
   const InterfaceNames* names_ = nullptr;
+  ServiceNames* services_ = nullptr;
   std::optional<MeterIdentity> meter_;
   ActiveChains chains_;
   PacketObserver* observer_ = nullptr;

@@ -19,6 +19,7 @@
 #include "run/live_metrics.h"
 #include "run/live_owners.h"
 #include "run/live_rows.h"
+#include "run/live_services.h"
 #include "run/meter_id.h"
 #include "run/report.h"
 #include "run/row_commits.h"
@@ -74,7 +75,10 @@ class LiveRun final : public Unfinished {
     flows_.set_interface_names(interfaces_.get());
     if (datapath_->earlier())
       if (Status ended = datapath_->end_earlier_programs(); !ended) return give_up(ended.error());
-    const bool hooks_change = patterns || options->hook == Hook::kTc || !kernel_has_tcx();
+    if (LiveServices::wanted(config_)) services_ = LiveServices::open(config_, host_);
+    if (services_) flows_.set_service_names(&services_->names());
+    const bool hooks_change =
+        services_ || patterns || options->hook == Hook::kTc || !kernel_has_tcx();
     const Capabilities keep =
         capabilities_to_keep(hooks_change ? Attachments::kChange : Attachments::kStay);
     if (config_.bpf_stats)
@@ -256,7 +260,9 @@ class LiveRun final : public Unfinished {
 
   size_t drain(uint64_t until_ns = monotonic_ns()) {
     show_resuming();
-    watch_.look_in_between(monotonic_ns());
+    const uint64_t now = monotonic_ns();
+    if (services_) services_->follow(now);
+    watch_.look_in_between(now);
     // The kernel counts on, and its records wait.
     if (!resuming_ && !commits_.have_room()) return 0;
     owners_.follow_cgroups();
@@ -421,6 +427,7 @@ class LiveRun final : public Unfinished {
   std::unique_ptr<BpfDatapath> datapath_;
   std::optional<EarlierRows> earlier_;
   std::unique_ptr<MeteredInterfaces> interfaces_;
+  std::unique_ptr<LiveServices> services_;
   std::vector<fm_close_request> requests_;
   InterfaceWatch watch_;
   std::vector<unsigned> departed_;
