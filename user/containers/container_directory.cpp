@@ -12,8 +12,9 @@ namespace flowmeter {
 namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
-// A name that was not found may come: the log file of a container is made after its cgroup.
-constexpr uint64_t kAskForUnknown = kSecond;
+// A name that was not found may come: an engine answers later, and the log file of a container is
+// made after its cgroup.
+constexpr uint64_t kAskForUnknown = kSecond / 10;
 // Containers can be renamed. A row that ends later than this after a change has the new name.
 constexpr uint64_t kAskAgain = 60 * kSecond;
 constexpr size_t kLongestPath = 4096;  // PATH_MAX
@@ -68,7 +69,7 @@ void ContainerDirectory::removed(uint64_t cgroup) {
 void ContainerDirectory::note_sender(uint32_t ifindex, uint64_t cgroup) {
   if (cgroup == 0) return;
   if (ifindex == 0) {
-    find(cgroup);
+    owner_of(cgroup);
     return;
   }
   auto [at, is_new] = interfaces_.try_emplace(ifindex);
@@ -76,7 +77,7 @@ void ContainerDirectory::note_sender(uint32_t ifindex, uint64_t cgroup) {
   if (is_new) senders.place = interface_order_.insert(interface_order_.end(), ifindex);
   const auto& all = senders.cgroups;
   if (senders.are_too_many || std::find(all.begin(), all.end(), cgroup) != all.end()) return;
-  find(cgroup);
+  owner_of(cgroup);
   if (all.size() == kMostSenders)
     senders.are_too_many = true;
   else

@@ -53,8 +53,8 @@ class ContainerDirectory final : public OwnerNames {
   // It was removed. It is still known, but forgotten before those that exist.
   void removed(uint64_t cgroup);
 
-  // Also makes sure that the cgroup is known while it exists. ifindex 0: no interface leads to it
-  // alone.
+  // Also looks for the path and the name while there is a container of it, and so asks the engine
+  // before a row needs the answer. ifindex 0: no interface leads to it alone.
   void note_sender(uint32_t ifindex, uint64_t cgroup) override;
   // The texts are valid until the next call but one.
   EndOwner name(const EndTrace& end) override;

@@ -9,9 +9,12 @@
 #include <fstream>
 
 #include "api/embedded_host.h"
+#include "containers/fake_engine.h"
 
 namespace flowmeter {
 namespace {
+
+using namespace testing;
 
 const std::string kId(64, 'a'), kOther(64, 'b');
 const std::string kUid = "c0ffee00-1234-4abc-8def-0123456789ab";
@@ -47,7 +50,7 @@ class Directory : public ::testing::Test {
           ContainerDirectory::Options{root_ + "/mountinfo",
                                       {root_ + "/log", root_ + "/docker"},
                                       [this] { return now_ns_; }},
-          nullptr, host_);
+          std::move(engine_), host_);
     return *directory_;
   }
   EndOwner socket(uint64_t cgroup) {
@@ -66,6 +69,7 @@ class Directory : public ::testing::Test {
   std::string root_;
   uint64_t now_ns_ = 1000 * kSecond;
   EmbeddedHost host_;
+  std::unique_ptr<EngineNames> engine_;
   std::unique_ptr<ContainerDirectory> directory_;
 };
 
@@ -158,6 +162,23 @@ TEST_F(Directory, TheSandboxOfAPodHasThePodsName) {
   EXPECT_EQ(owner.container_name, "");
   EXPECT_EQ(owner.pod_name, "web");
   EXPECT_EQ(owner.pod_namespace, "shop");
+}
+
+TEST_F(Directory, TheEngineIsAskedBeforeARowNeedsTheName) {
+  FakeEngine fake(root_ + "/engine", [](const std::string&) {
+    return http_answer(R"([{"Id":")" + kId + R"(","Names":["/web"],"Labels":{}}])");
+  });
+  auto engine = EngineNames::open(fake.address(), host_);
+  ASSERT_TRUE(engine);
+  engine_ = std::move(*engine);
+  const uint64_t cgroup = make("/docker/" + kId);
+  directory().note_sender(3, cgroup);
+  while (fake.connections() == 0) ::usleep(1000);
+  for (int turn = 0; turn < 6000 && socket(cgroup).container_name.empty(); turn++) {
+    ::usleep(10'000);
+    now_ns_ += kSecond;
+  }
+  EXPECT_EQ(socket(cgroup).container_name, "web");
 }
 
 TEST_F(Directory, AUserCannotBorrowTheNameOfAContainer) {
