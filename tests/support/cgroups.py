@@ -41,6 +41,8 @@ class Cgroup:
             return [int(pid) for pid in processes.read().split()]
 
     def _remove(self):
+        if not os.path.exists(self.directory):
+            return
         for pid in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -53,7 +55,7 @@ class Cgroup:
 
     def enter(self, *command):
         """The command as one that runs in the cgroup."""
-        return ("sh", "-c", f'echo $$ > {self.directory}/cgroup.procs && exec "$@"', "sh", *command)
+        return ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', self.directory, *command)
 
     @contextlib.contextmanager
     def inside(self):

@@ -61,6 +61,10 @@ void ContainerDirectory::created(uint64_t cgroup, std::string_view path) {
   add(cgroup, path);
 }
 
+void ContainerDirectory::missed_some() {
+  next_walk_ns_ = std::min(next_walk_ns_, now_ns_() + kSecond);
+}
+
 void ContainerDirectory::removed(uint64_t cgroup) {
   const auto found = cgroups_.find(cgroup);
   if (found != cgroups_.end()) mark_gone(found->second);

@@ -50,6 +50,8 @@ class ContainerDirectory final : public OwnerNames {
 
   // A cgroup was created. path: from the root of the tree, may have any bytes.
   void created(uint64_t cgroup, std::string_view path);
+  // Some were created without being told: they can be found by another walk, in a second at most.
+  void missed_some();
   // It was removed. It is still known, but forgotten before those that exist.
   void removed(uint64_t cgroup);
 

@@ -36,7 +36,9 @@ void LiveOwners::follow_cgroups() {
   const bool complete =
       events_->drain([this](uint64_t id, std::string_view path) { directory_->created(id, path); },
                      [this](uint64_t id) { directory_->removed(id); });
-  if (!complete && verbose_host_) {  // the directory walks the tree when it meets an unknown id
+  if (complete) return;
+  directory_->missed_some();
+  if (verbose_host_) {
     verbose_host_->log_info("some cgroup events were lost, so these cgroups are searched for");
     verbose_host_ = nullptr;
   }

@@ -145,9 +145,10 @@ class Attribution(live_cases.Live):
             self.skipTest(missing)
         self.node = Node(self)
 
-    def meter(self, *arguments, name="live", interface="veth*", namespace=None, prefix=(), wait=True, **options):
+    def meter(self, *arguments, name="live", interface="veth*", prefix=(), wait=True, without_netns=False, **options):
         """Not by `ip netns exec`, in which no cgroup file system is mounted."""
-        live = meter.Meter(self, name, "-i", interface, "--netns", (namespace or self.node.namespace).name,
+        where = () if without_netns else ("--netns", self.node.namespace.name)
+        live = meter.Meter(self, name, "-i", interface, *where,
                            "--attribute", self.mode, "--max-flows", "4096", *self.options, *arguments, prefix=prefix,
                            **options)
         return live.wait_attached() if wait else live
