@@ -29,14 +29,15 @@ void sleep_ns(uint64_t ns) {
 }
 
 void InterfaceWatch::update(uint64_t now_ns) {
-  last_look_ = now_ns;
+  last_look_ = asked_ = now_ns;
   next_look_ = now_ns + kLooksEvery;
   if (Status updated = interfaces_->update(departed_); !updated) status_ = updated;
 }
 
 void InterfaceWatch::look_in_between(uint64_t now_ns) {
-  if (interfaces_ && now_ns >= last_look_ + kLooksApart && wait_readable(interfaces_->fd(), 0))
-    update(now_ns);
+  if (!interfaces_ || now_ns < asked_ + kLooksApart) return;
+  asked_ = now_ns;
+  if (wait_readable(interfaces_->fd(), 0)) update(now_ns);
 }
 
 void InterfaceWatch::wait(uint64_t ns) {
@@ -46,7 +47,11 @@ void InterfaceWatch::wait(uint64_t ns) {
     sleep_ns(first);
     ns -= first;
   }
-  if (ns > 0 && wait_readable(interfaces_->fd(), ns)) next_look_ = 0;
+  if (ns == 0) return;
+  if (wait_readable(interfaces_->fd(), ns))
+    next_look_ = 0;
+  else
+    asked_ = monotonic_ns();
 }
 
 Status InterfaceWatch::take(std::vector<unsigned>& departed) {

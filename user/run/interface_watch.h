@@ -42,6 +42,7 @@ class InterfaceWatch {
   std::vector<unsigned> departed_;
   Status status_ = Done{};
   uint64_t last_look_ = 0;
+  uint64_t asked_ = 0;  // when it was last known whether there is a notification
   uint64_t next_look_ = 0;
 };
 
