@@ -9,6 +9,7 @@
 #include "features/community_id.h"
 #include "features/flow_ids.h"
 #include "features/quantities.h"
+#include "features/select.h"
 
 namespace flowmeter {
 namespace {
@@ -82,25 +83,9 @@ const char kQualityColumns[] = "end_reason,pkts_without_timing,timing_estimated,
 const char kFleetColumns[] = "meter_id,flow_id,flow_key,community_id";
 
 bool names_fleet_column(std::string_view names) {
-  std::string_view fleet = kFleetColumns;
-  while (!fleet.empty()) {
-    const size_t size = std::min(fleet.find(','), fleet.size());
-    if (names.find(fleet.substr(0, size)) != std::string_view::npos) return true;
-    fleet.remove_prefix(std::min(size + 1, fleet.size()));
-  }
-  return false;
-}
-
-bool names_service_column(std::string_view names) {
-  constexpr std::string_view kBlanks = " \t";
-  while (!names.empty()) {
-    std::string_view name = names.substr(0, names.find(','));
-    names.remove_prefix(std::min(name.size() + 1, names.size()));
-    name.remove_prefix(std::min(name.find_first_not_of(kBlanks), name.size()));
-    name = name.substr(0, name.find_last_not_of(kBlanks) + 1);
-    if (name == "service") return true;
-  }
-  return false;
+  const std::vector<std::string_view> given = column_names(names),
+                                      fleet = column_names(kFleetColumns);
+  return std::find_first_of(given.begin(), given.end(), fleet.begin(), fleet.end()) != given.end();
 }
 
 FeatureSet columns_extra() {

@@ -15,7 +15,5 @@ extern const char kQualityColumns[];
 extern const char kFleetColumns[];
 // Whether one of these is in a comma-separated list of columns.
 bool names_fleet_column(std::string_view names);
-// Whether the comma-separated names have the column "service".
-bool names_service_column(std::string_view names);
 
 }  // namespace flowmeter

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "features/quantities.h"
+#include "features/select.h"
 
 namespace flowmeter {
 namespace {
@@ -78,15 +79,9 @@ constexpr Column kColumns[] = {
 // The first column in a comma-separated list of which this holds.
 template <typename Holds>
 std::string_view first_of(std::string_view names, Holds holds) {
-  while (!names.empty()) {
-    const size_t comma = std::min(names.find(','), names.size());
-    std::string_view name = names.substr(0, comma);
-    names.remove_prefix(std::min(comma + 1, names.size()));
-    name.remove_prefix(std::min(name.find_first_not_of(" \t"), name.size()));
-    name = name.substr(0, name.find_last_not_of(" \t") + 1);
+  for (const std::string_view name : column_names(names))
     for (const Column& column : kColumns)
       if (column.name == name && holds(column)) return column.name;
-  }
   return "";
 }
 
@@ -110,6 +105,10 @@ std::string_view first_owner_column(std::string_view names) {
 
 std::string_view first_process_column(std::string_view names) {
   return first_of(names, [](const Column& column) { return is_process_column(column.name); });
+}
+
+bool names_service_column(std::string_view names) {
+  return !first_of(names, [](const Column& column) { return column.get == kService.get; }).empty();
 }
 
 FeatureSet columns_owner() {

@@ -19,5 +19,7 @@ extern const char kProcessColumns[];
 std::string_view first_owner_column(std::string_view names);
 std::string_view first_process_column(std::string_view names);
 bool is_process_column(std::string_view name);
+// Whether the column "service" is among them.
+bool names_service_column(std::string_view names);
 
 }  // namespace flowmeter

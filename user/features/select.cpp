@@ -49,10 +49,7 @@ std::string near_names(std::span<const Column> all, std::string_view name) {
 // Appends the columns with these names; of two with the same name the first in `all`.
 Status append_columns(std::span<const Column> all, const std::string& names, const char* option,
                       std::vector<Column>& columns) {
-  std::string_view rest = names;
-  while (true) {
-    const size_t comma = rest.find(',');
-    const std::string_view name = trimmed(rest.substr(0, comma));
+  for (const std::string_view name : column_names(names)) {
     const auto column =
         std::find_if(all.begin(), all.end(), [&](const Column& c) { return c.name == name; });
     if (column == all.end()) {
@@ -61,12 +58,22 @@ Status append_columns(std::span<const Column> all, const std::string& names, con
                          (near.empty() ? " (--list-fields shows all)" : "; near: " + near));
     }
     columns.push_back(*column);
-    if (comma == std::string_view::npos) return Done{};
-    rest.remove_prefix(comma + 1);
   }
+  return Done{};
 }
 
 }  // namespace
+
+std::vector<std::string_view> column_names(std::string_view list) {
+  std::vector<std::string_view> names;
+  if (trimmed(list).empty()) return names;
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    names.push_back(trimmed(list.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return names;
+}
 
 Result<std::vector<Column>> select_columns(FeatureSet set, const std::string& names,
                                            FeatureSet extra, const std::string& more) {

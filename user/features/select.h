@@ -3,12 +3,16 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "features/column.h"
 
 namespace flowmeter {
+
+// The comma-separated names, without the blanks around them.
+std::vector<std::string_view> column_names(std::string_view list);
 
 // names: comma-separated, blanks around them are ignored; an empty list selects the whole set. The
 // columns come in the order of the names, which may be in `extra` as well. Those that `more` names

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
-#include "features/columns_extra.h"
+#include "features/columns_owner.h"
 
 namespace flowmeter {
 namespace {
