@@ -37,21 +37,21 @@ class Cgroup:
         self.id = os.stat(self.directory).st_ino
 
     def _processes(self):
+        if not os.path.exists(self.directory):
+            return []
         with open(self.directory + "/cgroup.procs", encoding="ascii") as processes:
             return [int(pid) for pid in processes.read().split()]
 
     def _remove(self):
-        if not os.path.exists(self.directory):
-            return
         for pid in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         meter.wait_for("the cgroup is empty", lambda: not self._processes())
         directory = self.directory
-        with contextlib.suppress(OSError):  # another case's cgroup may be in one of those above
-            while directory != mount():
+        while directory != mount():
+            with contextlib.suppress(OSError):  # it has gone, or another case's cgroup is in it
                 os.rmdir(directory)
-                directory = os.path.dirname(directory)
+            directory = os.path.dirname(directory)
 
     def enter(self, *command):
         """The command as one that runs in the cgroup."""
