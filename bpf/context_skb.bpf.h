@@ -110,8 +110,7 @@ FM_INLINE int fm_context_owner(fm_context* skb, const struct fm_packet* p,
   if (!socket) socket = bpf_get_listener_sock(sender); /* of a request that it answers */
   if (!socket || !fm_socket_sends(socket, p)) return 0;
   const struct fm_socket_owner* process = 0;
-  if (attribute == FM_ATTRIBUTE_PROCESS)
-    process = bpf_sk_storage_get(&socket_owners, socket, 0, 0);
+  if (attribute == FM_ATTRIBUTE_PROCESS) process = bpf_sk_storage_get(&socket_owners, socket, 0, 0);
   const __u64 cgroup = bpf_skb_cgroup_id(skb);
   if (cgroup == 0 || (cgroup == bpf_skb_ancestor_cgroup_id(skb, 0) && !process)) return 0;
   owner->cgroup = cgroup;

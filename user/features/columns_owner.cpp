@@ -53,20 +53,20 @@ constexpr QuantityOf kService{
     "(conntrack); in the row to the service and in that to the server",
     [](Record f) { return f.service; }};
 
-#define FM_OWNER_COLUMNS(end, way)                                                               \
-  {end "_container_id", text<way, &EndOwner::container_id>("container")},                        \
-      {end "_container_name", text<way, &EndOwner::container_name>("name of the container")},    \
-      {end "_pod_uid", text<way, &EndOwner::pod_uid>("uid, in paths of cgroups, of the pod")},   \
-      {end "_pod_name", text<way, &EndOwner::pod_name>("name of the pod")},                      \
-      {end "_namespace",                                                                         \
-       text<way, &EndOwner::pod_namespace>("namespace of the pod", ColumnType::kCategory)},      \
-      {end "_cgroup", text<way, &EndOwner::cgroup>("path of the cgroup")},                       \
-      {end "_attribution",                                                                       \
-       text<way, &EndOwner::attribution>("how the owner is known (socket, listener, interface, " \
-                                         "none)",                                                \
-                                         ColumnType::kCategory)},                                \
-      {end "_pid", pid<way>()}, {                                                                \
-    end "_comm", text<way, &EndOwner::comm>("name of that process")                              \
+#define FM_OWNER_COLUMNS(end, way)                                                                \
+  {end "_container_id", text<way, &EndOwner::container_id>("container")},                         \
+      {end "_container_name", text<way, &EndOwner::container_name>("name of the container")},     \
+      {end "_pod_uid", text<way, &EndOwner::pod_uid>("uid (as in paths of cgroups) of the pod")}, \
+      {end "_pod_name", text<way, &EndOwner::pod_name>("name of the pod")},                       \
+      {end "_namespace",                                                                          \
+       text<way, &EndOwner::pod_namespace>("namespace of the pod", ColumnType::kCategory)},       \
+      {end "_cgroup", text<way, &EndOwner::cgroup>("path of the cgroup")},                        \
+      {end "_attribution",                                                                        \
+       text<way, &EndOwner::attribution>("socket, listener, interface or none: how it is known "  \
+                                         "who is the owner",                                      \
+                                         ColumnType::kCategory)},                                 \
+      {end "_pid", pid<way>()}, {                                                                 \
+    end "_comm", text<way, &EndOwner::comm>("command of the process that has the socket")         \
   }
 
 constexpr Column kColumns[] = {
