@@ -135,7 +135,7 @@ class Node:
         wait_quiet(*((self.namespace, each) for each in self.interfaces))
 
 
-class Attribution(live_cases.Live):
+class Attributing(live_cases.Live):
     mode = "container"
     options = ()
 
@@ -143,15 +143,21 @@ class Attribution(live_cases.Live):
         super().setUp()
         if missing := cgroups.missing_here():
             self.skipTest(missing)
+
+    def start(self, namespace, *arguments, name="live", interface="veth*", without_netns=False, **options):
+        """Not by `ip netns exec`, in which no cgroup file system is mounted."""
+        where = () if without_netns else ("--netns", namespace.name)
+        return meter.Meter(self, name, "-i", interface, *where, "--attribute", self.mode, "--max-flows", "4096",
+                           *self.options, *arguments, **options)
+
+
+class Attribution(Attributing):
+    def setUp(self):
+        super().setUp()
         self.node = Node(self)
 
-    def meter(self, *arguments, name="live", interface="veth*", prefix=(), wait=True, without_netns=False, **options):
-        """Not by `ip netns exec`, in which no cgroup file system is mounted."""
-        where = () if without_netns else ("--netns", self.node.namespace.name)
-        live = meter.Meter(self, name, "-i", interface, *where,
-                           "--attribute", self.mode, "--max-flows", "4096", *self.options, *arguments, prefix=prefix,
-                           **options)
-        return live.wait_attached() if wait else live
+    def meter(self, *arguments, **options):
+        return self.start(self.node.namespace, *arguments, **options).wait_attached()
 
     def finished(self, live):
         """The rows of a run that ends in order."""

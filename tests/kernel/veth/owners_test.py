@@ -6,21 +6,19 @@ import socket
 
 import cgroups
 import namespaces
-from interface_cases import Interfaces, address, end_of_wire, wait_quiet, wire
+from attribution_cases import Attributing
+from interface_cases import address, end_of_wire, wait_quiet, wire
 
 ENDS = [f"{end}_{what}" for end in ("src", "dst") for what in ("attribution", "cgroup")]
 
 
-class Containers(Interfaces):
+class Containers(Attributing):
     """A client and a server, each with a cgroup of its own, on both sides of a node that forwards and is metered."""
 
     CLIENT, SERVER = address(1, 1), address(2, 2)
-    options = ()
 
     def setUp(self):
         super().setUp()
-        if missing := cgroups.missing_here():
-            self.skipTest(missing)
         self.client, self.node, self.server = (namespaces.Namespace(self, who) for who in "cns")
         self.mine, self.theirs = cgroups.Cgroup(self, "client"), cgroups.Cgroup(self, "server")
         wire(1, self.client, "eth0", self.node, "veth1")
@@ -29,9 +27,8 @@ class Containers(Interfaces):
         self.client.ip("route", "add", "default", "via", address(1, 2))
         self.server.ip("route", "add", "default", "via", address(2, 1))
 
-    def meter(self, *arguments, namespace=None, interface="veth*", **options):
-        return self.start(namespace or self.node, "--attribute", "container", "--extra", ",".join(("interface", *ENDS)),
-                          "--max-flows", "4096", *self.options, *arguments, interface=interface, **options)
+    def meter(self, *arguments, namespace=None, **options):
+        return self.start(namespace or self.node, "--extra", "interface", *arguments, **options).wait_attached()
 
     def udp_of(self, cgroup, namespace, where, port, target=None):
         with cgroup.inside():
@@ -66,13 +63,13 @@ class Containers(Interfaces):
 
 class Sockets(Containers):
     def test_both_ends_of_udp(self):
-        live = self.meter().wait_attached()
+        live = self.meter()
         self.ask(5000)
         self.owned(self.rows_of(live, 17), ("socket", self.mine.path), ("socket", self.theirs.path))
 
     # The listener answers the SYN, and the client's last packet comes from a socket in TIME_WAIT, which has no cgroup.
     def test_both_ends_of_tcp(self):
-        live = self.meter().wait_attached()
+        live = self.meter()
         with self.theirs.inside(), self.server.inside():
             listener = socket.create_server((self.SERVER, 80))
         with self.mine.inside(), self.client.inside():
@@ -88,25 +85,25 @@ class Sockets(Containers):
         self.owned(self.rows_of(live, 6), ("socket", self.mine.path), ("listener", self.theirs.path))
 
     def test_icmp_of_a_process_and_of_the_kernel(self):
-        live = self.meter().wait_attached()
+        live = self.meter()
         # First the cgroup: `ip netns exec` hides the mount.
         namespaces.run(*self.mine.enter(*self.client.enter, "ping", "-c", "2", "-i", "0.2", self.SERVER))
         self.owned(self.rows_of(live, 1), ("socket", self.mine.path), ("none", ""))
 
     def test_a_connection_older_than_the_meter(self):
         client, server = self.ask(5000)
-        live = self.meter().wait_attached()
+        live = self.meter()
         self.ask(5000, client, server)
         self.owned(self.rows_of(live, 17), ("socket", self.mine.path), ("socket", self.theirs.path))
 
     # The flow is metered at one end alone, so the other one's sender is behind the router.
     def test_one_interface_of_two(self):
-        live = self.meter(interface="veth1").wait_attached()
+        live = self.meter(interface="veth1")
         self.ask(5000)
         self.owned(self.rows_of(live, 17), ("socket", self.mine.path), ("none", ""))
 
     def test_flows_of_interfaces(self):
-        live = self.meter("--per-interface").wait_attached()
+        live = self.meter("--per-interface")
         self.ask(5000)
         found = {row["interface"]: self.owners(row) for row in self.rows_of(live, 17)}
         self.assertEqual(found, {"veth1": ("socket", self.mine.path, "none", ""),
@@ -119,19 +116,19 @@ class SocketsOfTheKernelsDatapath(Sockets):
 
 class BehindInterfaces(Containers):
     def test_a_server_that_only_receives(self):
-        live = self.meter().wait_attached()
+        live = self.meter()
         self.ask(5000)
         self.ask(6000, answer=False)
         self.owned(self.rows_of(live, 17, 6000), ("socket", self.mine.path), ("interface", self.theirs.path))
 
     def test_an_interface_of_which_nothing_is_known(self):
-        live = self.meter().wait_attached()
+        live = self.meter()
         self.ask(6000, answer=False)
         self.owned(self.rows_of(live, 17), ("socket", self.mine.path), ("none", ""))
 
     def test_the_peer_leaves_while_it_is_metered(self):
         late = namespaces.Namespace(self, "l")
-        live = self.meter().wait_attached()
+        live = self.meter()
         self.node.ip("link", "add", "veth3", "address", "02:00:00:00:03:01", "type", "veth", "peer", "name", "eth3",
                      "address", "02:00:00:00:03:02")
         self.node.ip("link", "set", "eth3", "netns", late.name)
@@ -144,7 +141,7 @@ class BehindInterfaces(Containers):
         self.owned(self.rows_of(live, 17, 6000), ("socket", self.mine.path), ("interface", self.theirs.path))
 
     def test_xdp_knows_no_sockets(self):
-        live = self.meter("--hook", "xdp-generic").wait_attached()
+        live = self.meter("--hook", "xdp-generic")
         self.ask(5000)
         self.owned(self.rows_of(live, 17), ("none", ""), ("none", ""))
 
@@ -153,19 +150,19 @@ class Host(Containers):
     """The meter is where the sockets are, as with the network of the host."""
 
     def test_the_sender_is_known_at_egress(self):
-        live = self.meter(namespace=self.client, interface="eth0").wait_attached()
+        live = self.meter(namespace=self.client, interface="eth0")
         self.ask(5000)
         self.owned(self.rows_of(live, 17), ("socket", self.mine.path), ("none", ""))
 
     # Whoever has sent through the interface first is not the owner of all the world behind it.
     def test_an_uplink_leads_to_many(self):
-        live = self.meter(namespace=self.server, interface="eth0").wait_attached()
+        live = self.meter(namespace=self.server, interface="eth0")
         self.ask(5000)
         self.ask(6000, answer=False)
         self.owned(self.rows_of(live, 17, 6000), ("none", ""), ("none", ""))
 
     def test_loopback(self):
-        live = self.meter(namespace=self.client, interface="lo").wait_attached()
+        live = self.meter(namespace=self.client, interface="lo")
         server = self.udp_of(self.theirs, self.client, "127.0.0.1", 5001)
         client = self.udp_of(self.mine, self.client, "127.0.0.1", 5000)
         self.ask(5000, client, server)
@@ -184,7 +181,7 @@ class Tunnels(Containers):
                 self.skipTest(f"this kernel has no {kind}: {error}")
             namespace.ip("addr", "add", inner + "/24", "dev", "tunnel")
             namespace.ip("link", "set", "tunnel", "up")
-        live = self.meter().wait_attached()
+        live = self.meter()
         client = self.udp_of(self.mine, self.client, "10.9.9.1", 4789)
         self.ask(4789, client, self.udp_of(self.theirs, self.server, "10.9.9.2", 5000))
         self.quiet()
@@ -208,7 +205,7 @@ class Resumed(Containers):
         self.pin = ("--pin", file_system + "/meter", "--state-dir", self.path("state"))
 
     def pinned(self, name, *arguments):
-        return self.meter(*self.pin, *arguments, name=name).wait_attached()
+        return self.meter(*self.pin, *arguments, name=name)
 
     # What was told to a daemon that was killed is in no state of it that counts; the kernel tells it again.
     def test_after_a_kill(self):

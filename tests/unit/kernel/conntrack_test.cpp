@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "flowmeter/packet.h"
 #include "kernel/netlink_request.h"
 
 namespace flowmeter::testing {
