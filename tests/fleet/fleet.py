@@ -60,10 +60,7 @@ class Fleet:
         with network.services.inside():
             kafka.Client(self.broker.servers()).create_topic(TOPIC, partitions=4)
         self.database.create(self.broker.servers(), TOPIC)
-        pins = case.path("bpf")
-        os.mkdir(pins)
-        namespaces.run("mount", "-t", "bpf", "none", pins)
-        case.addCleanup(namespaces.run, "umount", "-l", pins, check=False)
+        pins = namespaces.bpf_file_system(case)
         self.nodes = [Node(case, host, pins, "--kafka", f"{self.broker.servers()}/{TOPIC}") for host in self.hosts]
         for node in self.nodes:
             node.start()

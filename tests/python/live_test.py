@@ -123,11 +123,7 @@ class Live(cases.Case):
 
     def test_a_run_that_continues_the_flows_of_another(self):
         """With `pin`, stop() delivers no open flow: the kernel goes on metering them, and the next run delivers them."""
-        file_system = self.path("bpf")
-        os.mkdir(file_system)
-        namespaces.run("mount", "-t", "bpf", "none", file_system)
-        self.addCleanup(namespaces.run, "umount", "-l", file_system)
-        pins = pathlib.Path(file_system, "meter")
+        pins = pathlib.Path(namespaces.bpf_file_system(self), "meter")
         self.receive([7001])
         flows = flowmeter.meter("veth0", netns=self.pair.b.name, pin=pins, datapath="kernel")
         self.send([7001])

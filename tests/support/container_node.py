@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 
+import cgroups
 import meter
 
 CACHE = os.path.expanduser("~/.cache/flowmeter-ebpf")
@@ -116,16 +117,6 @@ def root_directory(name):
     return directory
 
 
-def cgroup2():
-    """Where cgroup2 is mounted."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
-        for line in mounts:
-            before, after = line.split(" - ")
-            if after.split()[0] == "cgroup2":
-                return before.split()[4]
-    raise Missing("needs cgroup2")
-
-
 def remove_cgroups(top):
     """Whether this cgroup and those below it are gone now; those with processes stay."""
     for directory, _, _ in os.walk(top, topdown=False):
@@ -136,9 +127,9 @@ def remove_cgroups(top):
 
 def remove_left():
     """Removes what a test that was killed by kill -9 has left."""
-    for path in glob.glob(os.path.join(cgroup2(), "fmnode-*")) + glob.glob(os.path.join(tempfile.gettempdir(), "fmnode-*")):
+    for path in glob.glob(os.path.join(cgroups.mount(), "fmnode-*")) + glob.glob(os.path.join(tempfile.gettempdir(), "fmnode-*")):
         if not os.path.exists(f"/proc/{os.path.basename(path).split('-')[1]}"):
-            if path.startswith(cgroup2()):
+            if path.startswith(cgroups.mount()):
                 remove_cgroups(path)
             else:
                 shutil.rmtree(path, ignore_errors=True)
@@ -150,6 +141,8 @@ class Node:
 
     def __init__(self, case, root, *init, name="node", settings=None, given=None):
         self.name = name
+        if missing := cgroups.missing_here():
+            raise Missing(missing)
         remove_left()
         self.directory = tempfile.mkdtemp(prefix=f"fmnode-{os.getpid()}-")
         case.addCleanup(self._remove_directory)
@@ -157,7 +150,7 @@ class Node:
             os.mkdir(os.path.join(self.directory, part))
         for path, text in (settings or {}).items():
             self._write_setting(path, text)
-        self.cgroup = os.path.join(cgroup2(), f"fmnode-{os.getpid()}-{secrets.token_hex(3)}")
+        self.cgroup = os.path.join(cgroups.mount(), f"fmnode-{os.getpid()}-{secrets.token_hex(3)}")
         os.mkdir(self.cgroup)
         case.addCleanup(self._remove_cgroups)
         self.log = case.path(f"{name}.log")

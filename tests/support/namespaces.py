@@ -43,6 +43,15 @@ def run(*command, check=True, timeout=60):
     return done.stdout
 
 
+def bpf_file_system(case, mode="1777"):
+    """A separate one of the case, so that what is pinned there ends with it."""
+    path = case.path("bpf")
+    os.mkdir(path)
+    run("mount", "-t", "bpf", "-o", f"mode={mode}", "none", path)
+    case.addCleanup(run, "umount", "-l", path, check=False)
+    return path
+
+
 class Namespace:
     def __init__(self, case, who):
         self.case = case

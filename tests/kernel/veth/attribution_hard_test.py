@@ -263,11 +263,7 @@ class Restarted(Attribution):
     mode = "process"
 
     def test_owners_stay_known_after_a_kill(self):
-        file_system = self.path("bpf")
-        os.mkdir(file_system)
-        namespaces.run("mount", "-t", "bpf", "none", file_system)
-        self.addCleanup(namespaces.run, "umount", "-l", file_system)
-        pin = ("--pin", file_system + "/meter", "--state-dir", self.path("state"))
+        pin = ("--pin", namespaces.bpf_file_system(self) + "/meter", "--state-dir", self.path("state"))
         one, two = Container(self.node, 1), Container(self.node, 2)
         client, server = (one.peer("client"), one), (two.peer("server"), two)
         first = self.meter(*pin, name="first")

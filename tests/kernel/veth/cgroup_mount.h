@@ -5,23 +5,16 @@
 #include <sys/stat.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
+
+#include "containers/cgroup_tree.h"
 
 namespace flowmeter::testing {
 
 // "" if it is not mounted.
 inline std::string cgroup_mount() {
-  std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {
-    if (line.find(" - cgroup2 ") == std::string::npos) continue;
-    std::istringstream fields(line);
-    std::string id, parent, device, root, where;
-    fields >> id >> parent >> device >> root >> where;
-    if (root == "/") return where;
-  }
-  return "";
+  const auto tree = CgroupTree::open();
+  return tree ? tree->mount() : "";
 }
 
 // A cgroup below the root, removed with all that is in it.

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Interfaces of containers that come and go fast: what they send is metered from the first packet, or counted as
 before_attach. Needs root."""
-import os
 import socket
 import subprocess
 import time
@@ -137,11 +136,7 @@ class BeforeAttach(Containers):
     """The daemon is stopped while a container appears."""
 
     def test_counted_once_over_a_restart(self):
-        file_system = self.path("bpf")
-        os.mkdir(file_system)
-        namespaces.run("mount", "-t", "bpf", "none", file_system)
-        self.addCleanup(namespaces.run, "umount", "-l", file_system)
-        arguments = ("--pin", file_system + "/meter", "--state-dir", self.path("state"))
+        arguments = ("--pin", namespaces.bpf_file_system(self) + "/meter", "--state-dir", self.path("state"))
         live = self.start_on(self.host, ["veth*"], *arguments).wait_attached()
         with meter.stopped(live):
             self.make(1)

@@ -108,10 +108,7 @@ class Foreign(live_cases.Live):
 
     def foreign_filter(self, port, priority="7"):
         """Adds a filter to a clsact qdisc of its owner. tc takes the program from a BPF file system."""
-        directory = self.path("bpf")
-        os.mkdir(directory)
-        namespaces.run("mount", "-t", "bpf", "none", directory)
-        self.addCleanup(namespaces.run, "umount", "-l", directory, check=False)
+        directory = namespaces.bpf_file_system(self)
         path = ctypes.create_string_buffer(os.fsencode(directory + "/program"))
         program = self.load(SCHED_CLS, port, b"foreign_tc")
         bpf(OBJ_PIN, bytearray(struct.pack("<QII", ctypes.addressof(path), program, 0)))

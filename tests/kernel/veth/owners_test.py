@@ -198,11 +198,7 @@ class Tunnels(Containers):
 class Resumed(Containers):
     def setUp(self):
         super().setUp()
-        file_system = self.path("bpf")
-        namespaces.run("mkdir", file_system)
-        namespaces.run("mount", "-t", "bpf", "none", file_system)
-        self.addCleanup(namespaces.run, "umount", "-l", file_system)
-        self.pin = ("--pin", file_system + "/meter", "--state-dir", self.path("state"))
+        self.pin = ("--pin", namespaces.bpf_file_system(self) + "/meter", "--state-dir", self.path("state"))
 
     def pinned(self, name, *arguments):
         return self.meter(*self.pin, *arguments, name=name)

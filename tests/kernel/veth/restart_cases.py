@@ -20,11 +20,7 @@ class Pinned(live_cases.Live):
 
     def setUp(self):
         super().setUp()
-        file_system = self.path("bpf")
-        os.mkdir(file_system)
-        namespaces.run("mount", "-t", "bpf", "none", file_system)
-        self.addCleanup(namespaces.run, "umount", "-l", file_system)
-        self.pins, self.state = file_system + "/meter", self.path("state")
+        self.pins, self.state = namespaces.bpf_file_system(self) + "/meter", self.path("state")
         self.pair = namespaces.Pair(self)
         self.pair.wait_quiet()
 

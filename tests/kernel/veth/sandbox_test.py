@@ -179,13 +179,6 @@ class Users(Sandboxed):
         status = os.lstat(path)
         self.assertEqual((status.st_uid, status.st_gid), (uid, gid), path)
 
-    def bpf_file_system(self, mode="0711"):
-        path = self.path("bpf")
-        os.mkdir(path)
-        namespaces.run("mount", "-t", "bpf", "-o", f"mode={mode}", "none", path)
-        self.addCleanup(namespaces.run, "umount", "-l", path)
-        return path
-
     def test_own_what_is_created(self):
         ours, spool, old = self.path("ours"), self.path("ours/spool"), self.path("old.csv")
         os.mkdir(ours)
@@ -229,7 +222,7 @@ class Users(Sandboxed):
             self.assert_owner(path, OUTSIDER, OUTSIDER)
 
     def test_continue_pinned_flows(self):
-        bpf = self.bpf_file_system()
+        bpf = namespaces.bpf_file_system(self, "0711")
         arguments = ("--user", "nobody", "--pin", bpf + "/meter", "--state-dir", self.path("state"), "--max-flows", "4096",
                      "--event-memory", "4")
         first = self.meter(*arguments)
@@ -248,7 +241,7 @@ class Users(Sandboxed):
         """What belongs to one user, another one could not use or remove."""
         state = f"/run/flowmeter-ebpf-{OUTSIDER}"
         self.addCleanup(shutil.rmtree, state, ignore_errors=True)
-        live = self.meter("--user", f"{OUTSIDER}:{OUTSIDER}", "--pin", self.bpf_file_system() + "/meter", "--unpin",
+        live = self.meter("--user", f"{OUTSIDER}:{OUTSIDER}", "--pin", namespaces.bpf_file_system(self, "0711") + "/meter", "--unpin",
                           "--max-flows", "4096", "--event-memory", "4")
         self.assert_owner(state, OUTSIDER, OUTSIDER)
         self.assertEqual(len(os.listdir(state)), 1)
@@ -259,7 +252,7 @@ class Users(Sandboxed):
     def test_state_that_cannot_be_removed(self):
         """In a directory of root's, without capabilities."""
         os.mkdir(self.path("state"))
-        live = self.meter("--user", "nobody", "--pin", self.bpf_file_system() + "/meter", "--state-dir",
+        live = self.meter("--user", "nobody", "--pin", namespaces.bpf_file_system(self, "0711") + "/meter", "--state-dir",
                           self.path("state"), "--unpin", "--max-flows", "4096", "--event-memory", "4")
         (name,) = os.listdir(self.path("state"))
         done = live.stop()
@@ -268,7 +261,7 @@ class Users(Sandboxed):
 
     def test_must_reach_the_pins(self):
         """They could not be removed at the end."""
-        bpf = self.bpf_file_system(mode="0700")
+        bpf = namespaces.bpf_file_system(self, mode="0700")
         done = self.start(self.pair.a, "--user", "nobody", "--pin", bpf + "/meter").wait()
         self.assertEqual((done.code, len(done.errors)), (1, 1), done.err)
         self.assertIn(f"--pin {bpf}/meter: user nobody cannot reach or change it", done.errors[0])
