@@ -24,7 +24,7 @@ CACHE = os.path.expanduser("~/.cache/flowmeter-ebpf")
 ROOTS = {
     "node-bookworm": ("bookworm", "containerd,runc,containernetworking-plugins,iptables,iproute2,jq,busybox-static,procps,mount,"
                                   "conntrack,ethtool,openssl,systemd,dbus,docker.io,podman,curl,ca-certificates"),
-    "node-trixie": ("trixie", "docker.io,docker-cli,docker-compose,iptables,iproute2,procps,mount,podman,runc"),
+    "node-trixie": ("trixie", "docker.io,docker-cli,docker-compose,iptables,nftables,iproute2,procps,mount,podman,runc"),
     "packages-bookworm": ("bookworm", "systemd,dbus,iproute2,procps,python3,libbpf1,libpcap0.8,libseccomp2,libcurl4,libmicrohttpd12"),
     "image-bookworm": ("bookworm", "curl,iputils-ping,python3"),
 }
@@ -92,18 +92,20 @@ class Missing(Exception):
 
 
 def root_directory(name):
-    """The root of this name, which is made if it is not there."""
+    """The root of this name, which is made if it is not there, or was made of other packages."""
     suite, packages = ROOTS[name]
     directory = os.path.join(CACHE, name)
-    if os.path.exists(os.path.join(directory, "made")):
-        return directory
+    with contextlib.suppress(OSError), open(os.path.join(directory, "made"), encoding="ascii") as file:
+        if file.read().strip() == packages:
+            return directory
     if shutil.which("debootstrap") is None:
         raise Missing("needs debootstrap (scripts/install-dependencies --containers)")
     os.makedirs(CACHE, exist_ok=True)
     making = tempfile.mkdtemp(prefix=f"{name}.", dir=CACHE)
     try:
         os.chmod(making, 0o755)
-        done = subprocess.run(["debootstrap", "--variant=minbase", "--include=" + packages, suite, making],
+        # What it mounts goes with its mount namespace, also if it is killed.
+        done = subprocess.run(["unshare", "--mount", "debootstrap", "--variant=minbase", "--include=" + packages, suite, making],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             raise Missing(f"debootstrap of {suite}: {done.stdout[-300:]}")
