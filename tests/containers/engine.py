@@ -15,6 +15,8 @@ METER, TRAFFIC = "flowmeter-ebpf:test", "flowmeter-traffic:test"
 FORBIDS_BPF = ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO",'
                ' "errnoRet": 1}]}')
 CAPABILITIES = ("--cap-drop", "ALL", "--cap-add", "BPF", "--cap-add", "NET_ADMIN", "--cap-add", "PERFMON")
+# For engines whose seccomp profile allows bpf(2) only with CAP_SYS_ADMIN, which has CAP_BPF and CAP_PERFMON in it.
+OLD_CAPABILITIES = ("--cap-drop", "ALL", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--user", "0:0")
 
 
 class OfClass:
@@ -30,11 +32,11 @@ class OfClass:
 
 
 class InANode(cases.Case):
-    """Cases of one engine in one node. A class names its `root`, the `first` process of the node, the `engine` with its options,
-    and the command that runs a container."""
+    """Cases of one engine in one node. A class names its `root`, the `first` process of the node, the engine's `client` with its
+    options, the command that runs a container, and other roots that are `given` to the node, by the name that they have there."""
 
     root, first = "", ("docker-init", "--", "dockerd", "--log-level", "warn")
-    engine, container = ("docker",), ("run",)
+    client, container, given = ("docker",), ("run",), {}
 
     @classmethod
     def setUpClass(cls):
@@ -45,19 +47,22 @@ class InANode(cases.Case):
         shared = OfClass(cls)
         try:
             root = container_node.root_directory(cls.root)
+            given = {name: container_node.root_directory(of) for name, of in cls.given.items()}
             cls.make_images(shared)
         except container_node.Missing as missing:
             cls.missing = str(missing)
             return
-        cls.compose = shared.path("compose")
-        shutil.copytree(images.COMPOSE, cls.compose)
+        cls.project = shared.path("compose")
+        shutil.copytree(images.COMPOSE, cls.project)
         cls.output = shared.path("output")
         os.mkdir(cls.output)
-        cls.node = container_node.Node(shared, root, *cls.first, name=cls.root, settings={"/etc/forbids-bpf.json": FORBIDS_BPF},
-                                       given={"images": shared.path("images"), "compose": cls.compose, "output": cls.output})
-        meter.wait_for("the engine answers", lambda: cls.node.try_run(*cls.engine, "info").returncode == 0)
+        # compose and the engine both use paths of the project: /mnt is one that each root has.
+        cls.node = container_node.Node(shared, root, *cls.first, name=cls.root,
+                                       settings={"/etc/forbids-bpf.json": FORBIDS_BPF, "/mnt": "->/given/compose"},
+                                       given={"images": shared.path("images"), "compose": cls.project, "output": cls.output, **given})
+        meter.wait_for("the engine answers", lambda: cls.node.try_run(*cls.client, "info").returncode == 0)
         for name in sorted(os.listdir(shared.path("images"))):
-            cls.node.run(*cls.engine, "load", "-i", f"/given/images/{name}")
+            cls.node.run(*cls.client, "load", "-i", f"/given/images/{name}")
 
     @classmethod
     def make_images(cls, shared):
@@ -79,10 +84,10 @@ class InANode(cases.Case):
             self.skipTest(self.missing)
 
     def run_engine(self, *words, **options):
-        return self.node.run(*self.engine, *words, **options)
+        return self.node.run(*self.client, *words, **options)
 
     def try_engine(self, *words, **options):
-        return self.node.try_run(*self.engine, *words, **options)
+        return self.node.try_run(*self.client, *words, **options)
 
     def run_container(self, *words, **options):
         return self.run_engine(*self.container, *words, **options)

@@ -9,16 +9,15 @@ SUBNET, SERVER = "172.30.0", "172.30.0.2"
 
 
 class Whose:
-    """Cases of an engine.InANode. A class says how the meter gets its `capabilities`, and `names`."""
+    """Cases of an engine.InANode. A class says how the meter gets its `capabilities`."""
 
-    names, named = (), True
-
-    def start_meter(self, *options):
+    def start_meter(self, volumes, options):
         """A meter of all containers, as root."""
         for name in os.listdir(self.output):
             os.remove(os.path.join(self.output, name))
-        self.run_container("--detach", "--name", "meter", "--network", "host", *self.capabilities, "--user", "0:0", "--volume",
-                           "/given/output:/output", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:ro", *self.names, engine.METER,
+        volumes = ("/given/output:/output", "/sys/fs/cgroup:/sys/fs/cgroup:ro", *volumes)
+        self.run_container("--detach", "--name", "meter", "--network", "host", *self.capabilities, "--user", "0:0",
+                           *(f"--volume={volume}" for volume in volumes), engine.METER,
                            "-i", "veth*", "-c", "/output/flows.csv", "-v", "--attribute", "container", *options)
         self.addCleanup(self.remove, "meter")
         meter.wait_for("the meter is attached", lambda: "NoNewPrivs:\t1" in self.try_engine(
@@ -53,7 +52,7 @@ class Whose:
 
     def short_containers(self, count):
         """{address: (id, name)} of containers that fetch five files each and end."""
-        run = " ".join(self.engine + self.container)
+        run = " ".join(self.client + self.container)
         script = (f"seq 10 {count + 9} | xargs -P 4 -I@ sh -c '{run} --name short-@ --network shop --ip {SUBNET}.1@ {engine.TRAFFIC}"
                   f" sh -c \"for i in 1 2 3 4 5; do curl -fsS --max-time 20 -o /dev/null http://{SERVER}:8000/small || exit 1; done\"'")
         self.addCleanup(self.remove, *(f"short-{number}" for number in range(10, count + 10)))
@@ -61,12 +60,13 @@ class Whose:
         return {f"{SUBNET}.1{number}": (self.run_engine("inspect", "--format", "{{.Id}}", f"short-{number}").strip(),
                                         f"short-{number}") for number in range(10, count + 10)}
 
-    def attributed(self, *options):
+    def attributed(self, *options, volumes=(), named=True):
+        """The rows have the right ids, and names if the meter can know them from these volumes and options."""
         server = self.network()
-        self.start_meter(*options)
+        self.start_meter(volumes, options)
         truth = {**self.short_containers(50), SERVER: (server, "server")}
         rows = self.stop_meter()
-        packets = named = 0
+        packets = attributed = 0
         for row in rows:
             for side in ("src", "dst"):
                 if row[f"{side}_ip"] not in truth:
@@ -75,10 +75,10 @@ class Whose:
                 identity, name = truth[row[f"{side}_ip"]]
                 packets += number
                 if row[f"{side}_container_id"]:
-                    named += number
+                    attributed += number
                     self.assertEqual(row[f"{side}_container_id"], identity[:len(row[f"{side}_container_id"])], row)
-                    self.assertEqual(row[f"{side}_container_name"], name if self.named else "", row)
+                    self.assertEqual(row[f"{side}_container_name"], name if named else "", row)
         web = [row for row in rows if row["dst_ip"] == SERVER and row["dst_port"] == "8000"]
         self.assertEqual(len(web), 250)
-        self.assertGreaterEqual(named, 0.99 * packets, (named, packets))
-        print(f"{named} of {packets} packets named")
+        self.assertGreaterEqual(attributed, 0.99 * packets, (attributed, packets))
+        print(f"{attributed} of {packets} packets attributed")

@@ -72,7 +72,7 @@ class Recipe(cases.Case):
         given, how = words[words.index("setcap") + 1].split("=")
         self.assertEqual({name.removeprefix("cap_").upper() for name in given.split(",")}, NEEDED)
         self.assertEqual(how, "p", "with =ep it would not even run without them")
-        # With no-new-privileges, file capabilities would have no effect.
+        # Before Docker 24.0.6, file capabilities have no effect with no-new-privileges.
         self.assertNotIn("security_opt", service)
         self.assertFalse(service.get("privileged", False))
 
