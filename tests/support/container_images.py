@@ -18,12 +18,17 @@ COMPOSE = os.path.join(cases.ROOT, "packaging", "compose")
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def dockerfile_stage(name):
-    """[(instruction, rest), …] of a stage of the Dockerfile, with continued lines joined."""
+def dockerfile():
+    """[(instruction, rest), …] with continued lines joined."""
     with open(os.path.join(COMPOSE, "Dockerfile"), encoding="utf-8") as file:
-        lines = [line for line in re.sub(r"^#.*\n", "", file.read(), flags=re.M).replace("\\\n", " ").splitlines() if line.strip()]
+        lines = re.sub(r"^#.*\n", "", file.read(), flags=re.M).replace("\\\n", " ").splitlines()
+    return [tuple(line.split(None, 1)) for line in lines if line.strip()]
+
+
+def dockerfile_stage(name):
+    """Those of one stage."""
     instructions, inside = [], False
-    for instruction, rest in (line.split(None, 1) for line in lines):
+    for instruction, rest in dockerfile():
         if instruction == "FROM":
             inside = rest.split()[-1] == name
         elif inside:
@@ -43,12 +48,9 @@ def dockerfile_config(name):
 
 
 def file_capabilities():
-    """The arguments of setcap in the Dockerfile, without the file, or None."""
-    for instruction, rest in dockerfile_stage("meter"):
-        words = shlex.split(rest) if instruction == "RUN" else []
-        if "setcap" in words:
-            return words[words.index("setcap") + 1]
-    return None
+    """What setcap gives the program in the Dockerfile."""
+    words = [word for instruction, rest in dockerfile_stage("meter") if instruction == "RUN" for word in shlex.split(rest)]
+    return words[words.index("setcap") + 1]
 
 
 def _member(entry):
@@ -136,7 +138,5 @@ def meter_layer(directory, program):
         inside = os.path.join(directory, library.lstrip("/"))
         os.makedirs(os.path.dirname(inside), exist_ok=True)
         shutil.copy(os.path.realpath(library), inside)
-    capabilities = file_capabilities()
-    if capabilities:
-        subprocess.run(["setcap", capabilities, target], check=True)
+    subprocess.run(["setcap", file_capabilities(), target], check=True)
     return layer(directory)

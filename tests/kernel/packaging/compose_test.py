@@ -12,6 +12,7 @@ import sys
 
 import capture
 import cases
+import container_images as images
 import meter
 import namespaces
 
@@ -20,26 +21,18 @@ try:
 except ImportError:
     yaml = None
 
-COMPOSE = os.path.join(cases.ROOT, "packaging", "compose")
 SERVER, CLIENT = "192.0.2.10", "192.0.2.20"
 NEEDED = {"BPF", "NET_ADMIN", "PERFMON"}
 
 
 def recipe():
-    with open(os.path.join(COMPOSE, "docker-compose.yml"), encoding="utf-8") as file:
+    with open(os.path.join(images.COMPOSE, "docker-compose.yml"), encoding="utf-8") as file:
         return yaml.safe_load(file)["services"]
-
-
-def dockerfile():
-    """[(instruction, rest), …] with continued lines joined."""
-    with open(os.path.join(COMPOSE, "Dockerfile"), encoding="utf-8") as file:
-        lines = [line for line in file.read().replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
-    return [tuple(line.split(None, 1)) for line in lines]
 
 
 def user_of(service):
     """The ids in user: "${METER_UID:-1000}:${METER_GID:-1000}", or in the USER of the image."""
-    text = service.get("user") or next(rest for instruction, rest in reversed(dockerfile()) if instruction == "USER")
+    text = service.get("user") or next(rest for instruction, rest in reversed(images.dockerfile()) if instruction == "USER")
     return re.fullmatch(r"(?:\$\{\w+:-)?(\d+)\}?:(?:\$\{\w+:-)?(\d+)\}?", text).groups()
 
 
@@ -66,10 +59,7 @@ class Recipe(cases.Case):
         service = self.services["meter"]
         self.assertEqual(service["cap_drop"], ["ALL"])
         self.assertEqual(set(service["cap_add"]), NEEDED)
-        setcap = [rest for instruction, rest in dockerfile() if instruction == "RUN" and "setcap" in rest]
-        self.assertEqual(len(setcap), 1)
-        words = shlex.split(setcap[0])
-        given, how = words[words.index("setcap") + 1].split("=")
+        given, how = images.file_capabilities().split("=")
         self.assertEqual({name.removeprefix("cap_").upper() for name in given.split(",")}, NEEDED)
         self.assertEqual(how, "p", "with =ep it would not even run without them")
         # Before Docker 24.0.6, file capabilities have no effect with no-new-privileges.
@@ -89,15 +79,15 @@ class Recipe(cases.Case):
                 self.assertIn("no-new-privileges:true", service["security_opt"], name)
 
     def test_what_the_images_are_made_of_is_there(self):
-        stages = [rest.split()[-1] for instruction, rest in dockerfile() if instruction == "FROM"]
+        stages = [rest.split()[-1] for instruction, rest in images.dockerfile() if instruction == "FROM"]
         for name, service in self.services.items():
             build = service["build"]
-            self.assertEqual(os.path.realpath(os.path.join(COMPOSE, build["context"])), cases.ROOT, name)
-            self.assertEqual(os.path.join(cases.ROOT, build["dockerfile"]), os.path.join(COMPOSE, "Dockerfile"))
+            self.assertEqual(os.path.realpath(os.path.join(images.COMPOSE, build["context"])), cases.ROOT, name)
+            self.assertEqual(os.path.join(cases.ROOT, build["dockerfile"]), os.path.join(images.COMPOSE, "Dockerfile"))
             self.assertIn(build["target"], stages, name)
-        with open(os.path.join(COMPOSE, "Dockerfile.dockerignore"), encoding="utf-8") as file:
+        with open(os.path.join(images.COMPOSE, "Dockerfile.dockerignore"), encoding="utf-8") as file:
             ignored = {line.strip() for line in file if not line.startswith("#")}
-        for instruction, rest in dockerfile():
+        for instruction, rest in images.dockerfile():
             words = rest.split()
             if instruction != "COPY" or any(word.startswith("--from=") for word in words):
                 continue
@@ -106,16 +96,16 @@ class Recipe(cases.Case):
                 self.assertNotIn(source.rstrip("/"), ignored)
 
     def test_the_image_says_what_it_is_and_how_it_is(self):
-        instructions = dict(dockerfile())  # the last one of each, which is of the meter
+        instructions = dict(images.dockerfile())  # the last one of each, which is of the meter
         self.assertIn("org.opencontainers.image.licenses", instructions["LABEL"])
         # The recipe's own check only asks more often.
         self.assertEqual(shlex.split(instructions["HEALTHCHECK"].partition(" CMD ")[2].translate({ord(c): None for c in "[],"})),
                          self.services["meter"]["healthcheck"]["test"][1:])
-        bases = [rest for instruction, rest in dockerfile() if instruction == "ARG" and rest.startswith("DEBIAN=")]
+        bases = [rest for instruction, rest in images.dockerfile() if instruction == "ARG" and rest.startswith("DEBIAN=")]
         self.assertRegex(bases[0], r"^DEBIAN=debian:\w+-\d{8}-slim(@sha256:\w{64})?$", "a base of a fixed day")
 
     def test_docker_20_is_asked_for_nothing_that_it_does_not_know(self):
-        with open(os.path.join(COMPOSE, "docker-compose.docker20.yml"), encoding="utf-8") as file:
+        with open(os.path.join(images.COMPOSE, "docker-compose.docker20.yml"), encoding="utf-8") as file:
             text = file.read()
         service = yaml.safe_load(text.replace("!override ", ""))["services"]["meter"]
         self.assertFalse(set(service["cap_add"]) & {"BPF", "PERFMON"}, "newer than Docker 20.10")
@@ -139,9 +129,7 @@ class InNamespaces(cases.Case):
         self.program = self.path("flowmeter-ebpf")
         shutil.copy(cases.meter_path, self.program)
         os.chmod(self.program, 0o755)
-        setcap = next(rest for instruction, rest in dockerfile() if instruction == "RUN" and "setcap" in rest)
-        words = shlex.split(setcap)
-        if subprocess.run(["setcap", words[words.index("setcap") + 1], self.program], timeout=60).returncode != 0:
+        if subprocess.run(["setcap", images.file_capabilities(), self.program], timeout=60).returncode != 0:
             self.skipTest("the file system of the test's directory holds no file capabilities")
 
     def network(self):
@@ -175,7 +163,7 @@ class InNamespaces(cases.Case):
         os.mkdir(served)
         os.chmod(served, 0o777)
         service = self.services["server"]
-        self.server.start(*as_in_container(service), os.path.join(COMPOSE, service["command"][0]),
+        self.server.start(*as_in_container(service), os.path.join(images.COMPOSE, service["command"][0]),
                           *service["command"][1:], cwd=served)
         self.server.listening(8000)
         self.server.run(*as_in_container(service), *service["healthcheck"]["test"][1:])
@@ -189,7 +177,7 @@ class InNamespaces(cases.Case):
         for name, value in service.get("sysctls", {}).items():
             self.client.run("sh", "-c", f"echo '{value}' > /proc/sys/{name.replace('.', '/')}")
         script, *arguments = service["command"]
-        said = self.client.run(*as_in_container(service), os.path.join(COMPOSE, script),
+        said = self.client.run(*as_in_container(service), os.path.join(images.COMPOSE, script),
                                *[word.replace("server", SERVER) for word in arguments], timeout=120)
         self.assertIn("done", said)
 
@@ -254,7 +242,7 @@ class InNamespaces(cases.Case):
     def test_docker_20(self):
         """With CAP_SYS_ADMIN as root, who becomes the owner of the rows."""
         self.network()
-        with open(os.path.join(COMPOSE, "docker-compose.docker20.yml"), encoding="utf-8") as file:
+        with open(os.path.join(images.COMPOSE, "docker-compose.docker20.yml"), encoding="utf-8") as file:
             changes = yaml.safe_load(file.read().replace("!override ", ""))["services"]["meter"]
         owner = user_of(self.services["meter"])
         changes["command"][-1] = ":".join(owner)
