@@ -18,6 +18,26 @@ bool is_used(std::string_view key) {
          key.starts_with(kLabels);
 }
 
+// Whether no part is deeper than any that an engine writes. The parser keeps something of each
+// level, so 32 MiB of brackets would take half a gigabyte. Brackets in texts do not count.
+bool is_flat(std::string_view text) {
+  constexpr int kMostDepth = 64;
+  int depth = 0;
+  bool in_text = false;
+  for (size_t at = 0; at < text.size(); at++) {
+    const char c = text[at];
+    if (c == '"')
+      in_text = !in_text;
+    else if (in_text)
+      at += c == '\\';  // what it escapes ends no text
+    else if ((c == '[' || c == '{') && ++depth > kMostDepth)
+      return false;
+    else if (c == ']' || c == '}')
+      depth--;
+  }
+  return true;
+}
+
 // Keeps only what is used, so that a large text does not become a much larger object.
 Json parse(std::string_view text) {
   const auto keep = [](int depth, Json::parse_event_t event, const Json& value) {
@@ -26,6 +46,7 @@ Json parse(std::string_view text) {
     if (event == Json::parse_event_t::value) return value.is_string();
     return depth < kMostDepth;
   };
+  if (!is_flat(text)) return Json::value_t::discarded;
   return Json::parse(text, keep, /*allow_exceptions=*/false);
 }
 

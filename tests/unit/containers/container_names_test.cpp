@@ -68,6 +68,17 @@ TEST(DockerJson, OtherTextsTellNothing) {
   EXPECT_FALSE(parse_docker_containers(std::string(100'000, '[')));
 }
 
+// What is nested more than anything that an engine says would take memory for each level.
+TEST(DockerJson, IsNotNestedWithoutEnd) {
+  const auto answer = [](const std::string& more) {
+    return R"([{"Id":")" + std::string(64, 'a') + R"(","Names":["/web"],"More":)" + more + "}]";
+  };
+  EXPECT_TRUE(parse_docker_containers(answer(std::string(20, '[') + std::string(20, ']'))));
+  EXPECT_FALSE(parse_docker_containers(answer(std::string(99, '[') + std::string(99, ']'))));
+  EXPECT_TRUE(parse_docker_containers(answer('"' + std::string(99, '[') + R"(\\\"[")")));
+  EXPECT_TRUE(parse_docker_containers(answer("[" + std::string(99, ' ') + "]")));
+}
+
 TEST(DockerJson, ListOfContainers) {
   const auto names = parse_docker_containers(
       R"([{"Id":")" + kId + R"(","Names":["/web","/other/alias"],"Labels":{"x":"y"},"Mounts":[{}]},
