@@ -95,6 +95,11 @@ FM_INLINE int fm_socket_sends(const struct bpf_sock* socket, const struct fm_pac
   const __u8 protocol = p->key.protocol;
   if (socket->family != FM_AF_INET && socket->family != FM_AF_INET6) return 0;
   if (socket->protocol != protocol) return 0;
+  /* By such a socket the kernel sends neighbour discovery and reports of groups, never an echo
+   * request. Each network namespace has its own, and it has the cgroup of whoever made the
+   * namespace: the engine's. */
+  if (protocol == FM_ICMPV6 && socket->type == FM_SOCK_RAW)
+    return p->window >> 8 == FM_ICMPV6_ECHO_REQUEST;
   if ((protocol != FM_TCP && protocol != FM_UDP) || socket->type == FM_SOCK_RAW) return 1;
   return socket->src_port == p->key.port[p->direction & 1];
 }

@@ -160,16 +160,16 @@ FM_INLINE int fm_meter(fm_context* context, __u32 link_type, __u8 hook) {
   struct fm_packet packet = {};
   struct fm_fragment_key fragment;
   enum fm_fragment_role role;
+  link_type = fm_context_link_type(context, link_type);
   enum fm_packet_class packet_class =
-      fm_parse(context, fm_frame(context), fm_context_link_type(context, link_type), &packet,
-               &fragment, &role);
+      fm_parse(context, fm_frame(context), link_type, &packet, &fragment, &role);
   if (packet_class == FM_METERED && FM_UNLIKELY(role != FM_NOT_FRAGMENT))
     packet_class = fm_join_fragments(context, &packet, &fragment, role);
   __u32 packets;
   if (FM_LIKELY(packet_class == FM_METERED)) {
     packets = fm_packet_segments(&packet);
     if (per_interface) packet.key.interface = (__u16)(slot + 1);
-    const struct fm_place place = {ifindex, slot, hook};
+    const struct fm_place place = {ifindex, slot, link_type, hook};
     packet_class = fm_record_packet(context, &packet, &place, fm_point(interface, hook));
   } else {
     packets = fm_context_segments(context);

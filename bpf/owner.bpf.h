@@ -11,6 +11,7 @@
 struct fm_place {
   __u32 ifindex;
   __u32 slot;
+  __u32 link_type;
   __u8 hook;
 };
 
@@ -19,6 +20,19 @@ FM_INLINE __u8 fm_end_behind(const struct fm_packet* p, __u8 hook) {
   return (__u8)((p->direction ^ hook) & 1);
 }
 FM_STATIC_ASSERT(FM_HOOK_INGRESS == 0 && FM_HOOK_EGRESS == 1, "a packet comes in from its sender");
+
+/* The hardware address of that end, or of the router before it. A bridge sends some packets to all
+ * of its ports: for groups, and for addresses that it has not learned. So the interface alone does
+ * not tell whose a packet is. 0: such links have no addresses. */
+FM_INLINE __u64 fm_station(fm_context* context, const struct fm_place* place) {
+  enum { kBytes = 6 };
+  __u64 scratch = 0, station = 0;
+  if (place->link_type != FM_LINK_ETHERNET) return 0;
+  const void* address =
+      fm_peek(context, place->hook == FM_HOOK_INGRESS ? kBytes : 0, kBytes, &scratch);
+  if (address) __builtin_memcpy(&station, address, kBytes);
+  return station;
+}
 
 /* Sends the record about this end. Returns 0 if there is no room. */
 FM_INLINE int fm_send_owner(union fm_long_record* r, const struct fm_packet* p, __u64 word,
@@ -44,12 +58,16 @@ static __attribute__((noinline)) __u64 fm_tell_socket(fm_context* context,
   const __u8 sender = p->direction & 1;
   __builtin_memset(&r->owner, 0, sizeof(r->owner));
   if (!fm_context_owner(context, p, &r->owner)) return word;
-  if (ends->is_one_end && place->hook == FM_HOOK_INGRESS) r->owner.ifindex = place->ifindex;
+  if (ends->is_one_end && place->hook == FM_HOOK_INGRESS) {
+    r->owner.ifindex = place->ifindex;
+    r->owner.station = fm_station(context, place);
+  }
   return fm_send_owner(r, p, word, place, sender) ? word | FM_LOCK_SOCKET_TOLD(sender) : word;
 }
 
 /* Tells which interface leads to an end, if it does to this one alone. The same. */
-static __attribute__((noinline)) __u64 fm_tell_interface(const struct fm_packet* p, __u64 word,
+static __attribute__((noinline)) __u64 fm_tell_interface(fm_context* context,
+                                                         const struct fm_packet* p, __u64 word,
                                                          const struct fm_place* place) {
   if (!p || !place) return word;
   const __u32 slot = place->slot;
@@ -61,6 +79,7 @@ static __attribute__((noinline)) __u64 fm_tell_interface(const struct fm_packet*
   __builtin_memset(&r->owner, 0, sizeof(r->owner));
   r->owner.source = FM_OWNER_INTERFACE;
   r->owner.ifindex = place->ifindex;
+  r->owner.station = fm_station(context, place);
   return fm_send_owner(r, p, word, place, end) ? word | FM_LOCK_INTERFACE_TOLD(end) : word;
 }
 
@@ -73,7 +92,7 @@ FM_INLINE __u64 fm_tell_owners(fm_context* context, const struct fm_packet* p, _
     word = fm_tell_socket(context, p, word, place);
   const __u8 behind = fm_end_behind(p, place->hook);
   if (!(word & (FM_LOCK_SOCKET_TOLD(behind) | FM_LOCK_INTERFACE_TOLD(behind))))
-    word = fm_tell_interface(p, word, place);
+    word = fm_tell_interface(context, p, word, place);
   return word;
 }
 

@@ -141,7 +141,7 @@ struct fm_owner_record {
   __u32 ifindex; /* there; 0 if the interface does not lead to this end alone */
   __u32 zero;
   __u8 comm[FM_COMM_BYTES]; /* of that process; zeros: unknown */
-  __u64 zero_too;
+  __u64 station;            /* the end's hardware address there; 0: the interface has none */
 };
 FM_STATIC_ASSERT(sizeof(struct fm_owner_record) == 64, "two units, no hidden padding");
 

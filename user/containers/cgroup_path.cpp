@@ -2,6 +2,7 @@
 #include "containers/cgroup_path.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace flowmeter {
 namespace {
@@ -61,6 +62,16 @@ std::string pod_of(std::string_view name, std::string_view parent) {
   return name.starts_with("pod") ? pod_uid(name.substr(3)) : "";
 }
 
+// Of "user-1000.slice".
+uint32_t user_of(std::string_view name) {
+  constexpr std::string_view kUser = "user-";
+  uint32_t user = 0;
+  if (!take_suffix(name, kSlice) || !name.starts_with(kUser)) return CgroupPath::kNobody;
+  name.remove_prefix(kUser.size());
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), user);
+  return error == std::errc() && end == name.data() + name.size() ? user : CgroupPath::kNobody;
+}
+
 Engine engine_below(std::string_view parent, bool in_pod) {
   if (parent == "docker") return Engine::kDocker;
   if (parent == "libpod_parent") return Engine::kPodman;
@@ -99,7 +110,11 @@ CgroupPath parse_cgroup_path(std::string_view path) {
     const std::string_view name = path.substr(begin, end - begin);
     begin = end + 1;
     if (name.empty()) continue;
-    if (name == "user.slice") found.is_rootless = true;
+    if (name == "user.slice") {
+      found.is_rootless = true;
+      found.user = CgroupPath::kNobody;
+    }
+    if (parent == "user.slice") found.user = user_of(name);
     if (std::string pod = found.pod_uid.empty() ? pod_of(name, parent) : ""; !pod.empty()) {
       found.pod_uid = std::move(pod);
       found.owner_end = end;

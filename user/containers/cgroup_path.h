@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,14 +19,17 @@ inline constexpr size_t kContainerIdDigits = 64;
 bool is_container_id(std::string_view text);
 
 struct CgroupPath {
+  static constexpr uint32_t kNobody = UINT32_MAX;
   // 64 hexadecimal digits; empty: it is in no container.
   std::string_view container_id;
   // As in the path, with dashes: a UUID, or 32 hexadecimal digits (static pods), or Podman's id
   // of 64. Empty: it is in no pod.
   std::string pod_uid;
   Engine engine = Engine::kUnknown;
-  // Below user.slice or another user's manager: what a user without privileges has named.
+  // Below user.slice: what a user without privileges has named.
   bool is_rootless = false;
+  // Whose: the number in user-1000.slice; kNobody if there is none. 0: not below user.slice.
+  uint32_t user = 0;
   // Length of the path up to the cgroup of the container, or of the pod if there is none; else of
   // the whole path.
   size_t owner_end = 0;

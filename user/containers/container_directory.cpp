@@ -62,7 +62,7 @@ void ContainerDirectory::created(uint64_t cgroup, std::string_view path) {
 }
 
 void ContainerDirectory::missed_some() {
-  next_walk_ns_ = std::min(next_walk_ns_, now_ns_() + kSecond);
+  next_walk_ns_ = std::min(next_walk_ns_, next_walk_after_loss_ns_);
 }
 
 void ContainerDirectory::removed(uint64_t cgroup) {
@@ -70,15 +70,19 @@ void ContainerDirectory::removed(uint64_t cgroup) {
   if (found != cgroups_.end()) mark_gone(found->second);
 }
 
-void ContainerDirectory::note_sender(uint32_t ifindex, uint64_t cgroup) {
+size_t ContainerDirectory::StationHash::operator()(const Station& station) const {
+  return std::hash<uint64_t>()(station.address ^ uint64_t{station.ifindex} << 32);
+}
+
+void ContainerDirectory::note_sender(uint32_t ifindex, uint64_t station, uint64_t cgroup) {
   if (cgroup == 0) return;
   if (ifindex == 0) {
     owner_of(cgroup);
     return;
   }
-  auto [at, is_new] = interfaces_.try_emplace(ifindex);
+  auto [at, is_new] = stations_.try_emplace({ifindex, station});
   Senders& senders = at->second;
-  if (is_new) senders.place = interface_order_.insert(interface_order_.end(), ifindex);
+  if (is_new) senders.place = station_order_.insert(station_order_.end(), at->first);
   const auto& all = senders.cgroups;
   if (senders.are_too_many || std::find(all.begin(), all.end(), cgroup) != all.end()) return;
   owner_of(cgroup);
@@ -86,19 +90,21 @@ void ContainerDirectory::note_sender(uint32_t ifindex, uint64_t cgroup) {
     senders.are_too_many = true;
   else
     senders.cgroups.push_back(cgroup);
-  if (interfaces_.size() > kMostInterfaces) {
-    interfaces_.erase(interface_order_.front());
-    interface_order_.pop_front();
+  if (stations_.size() > kMostStations) {
+    stations_.erase(station_order_.front());
+    station_order_.pop_front();
   }
 }
 
 EndOwner ContainerDirectory::name(const EndTrace& end) {
   if (end.source == FM_OWNER_SOCKET || end.source == FM_OWNER_LISTENER) {
     SharedOwner owner = owner_of(end.cgroup);
-    if (owner || end.pid != 0) return named(end, std::move(owner), attribution_name(end.source));
+    // The interface may lead to others, too.
+    if (!owner && end.pid == 0) return {};
+    return named(end, std::move(owner), attribution_name(end.source));
   }
   if (end.ifindex != 0)
-    if (SharedOwner owner = owner_behind(end.ifindex))
+    if (SharedOwner owner = owner_at({end.ifindex, end.station}))
       return named({}, std::move(owner), attribution_name(FM_OWNER_INTERFACE));
   return {};
 }
@@ -128,21 +134,21 @@ ContainerDirectory::SharedOwner ContainerDirectory::owner_of(uint64_t cgroup) {
   Known* const known = find(cgroup);
   if (!known) return nullptr;
   if (known->owner && now_ns_() < known->owner->ask_again_ns) return known->owner;
-  auto owner = std::make_shared<Owner>(known->owner ? *known->owner : *owner_at(known->path));
+  auto owner = std::make_shared<Owner>(known->owner ? *known->owner : *owner_by(known->path));
   look_up_name(*owner);
   return known->owner = std::move(owner);
 }
 
 // An engine's own sockets do not count beside those of a container: Docker's resolver asks for the
 // container from inside of its network namespace.
-ContainerDirectory::SharedOwner ContainerDirectory::owner_behind(uint32_t ifindex) {
-  const auto found = interfaces_.find(ifindex);
-  if (found == interfaces_.end() || found->second.are_too_many) return nullptr;
+ContainerDirectory::SharedOwner ContainerDirectory::owner_at(const Station& station) {
+  const auto found = stations_.find(station);
+  if (found == stations_.end() || found->second.are_too_many) return nullptr;
   SharedOwner one;
   bool is_pod = false, are_several = false;
   for (const uint64_t cgroup : found->second.cgroups) {
     SharedOwner next = owner_of(cgroup);
-    if (!next) continue;
+    if (!next) return nullptr;  // it may be another container's
     const auto is_container = [](const Owner& owner) {
       return !owner.container_id.empty() || !owner.name.pod_uid.empty();
     };
@@ -166,7 +172,7 @@ ContainerDirectory::SharedOwner ContainerDirectory::owner_behind(uint32_t ifinde
   return owner;
 }
 
-ContainerDirectory::SharedOwner ContainerDirectory::owner_at(const std::string& path) const {
+ContainerDirectory::SharedOwner ContainerDirectory::owner_by(const std::string& path) const {
   const CgroupPath parsed = parse_cgroup_path(path);
   auto owner = std::make_shared<Owner>();
   owner->cgroup = name_text(path, EndOwner::kMaxText);
@@ -176,23 +182,36 @@ ContainerDirectory::SharedOwner ContainerDirectory::owner_at(const std::string& 
   owner->name.pod_uid = parsed.pod_uid;
   owner->engine = parsed.engine;
   owner->is_rootless = parsed.is_rootless;
+  owner->user = parsed.user;
   return owner;
+}
+
+// Others than root can give a cgroup any name. If that is the id of a container of the system, the
+// cgroup is not one of it.
+std::optional<ContainerName> ContainerDirectory::find_name(Owner& owner, uint64_t now_ns) {
+  if (owner.container_id.empty()) return {};
+  if (engine_) {
+    auto told = engine_->find(owner.container_id);
+    if (told && engine_->knows_containers_of(owner.user)) return told;
+    if (told && engine_->knows_containers_of(0)) owner.container_id.clear();
+  }
+  auto name = names_.find(owner.container_id, now_ns);
+  if (!owner.is_rootless) return name;
+  if (name) owner.container_id.clear();
+  return {};
 }
 
 void ContainerDirectory::look_up_name(Owner& owner) {
   const uint64_t now = now_ns_();
   owner.ask_again_ns = UINT64_MAX;
   if (owner.container_id.empty() && owner.name.pod_uid.empty()) return;
-  std::optional<ContainerName> name;
-  if (engine_ && !owner.container_id.empty()) name = engine_->find(owner.container_id, now);
-  // Others than root can give a cgroup any name, but none of these files.
-  if (!name && !owner.is_rootless && !owner.container_id.empty())
-    name = names_.find(owner.container_id, now);
+  auto name = find_name(owner, now);
   owner.ask_again_ns = now + (name ? kAskAgain : kAskForUnknown);
   if (name) {
     if (!owner.name.pod_uid.empty()) name->pod_uid = owner.name.pod_uid;
     owner.name = std::move(*name);
   }
+  if (owner.is_rootless && pods_.contains(owner.name.pod_uid)) owner.name.pod_uid.clear();
   if (owner.name.pod_uid.empty() || owner.is_rootless) return;
   if (!owner.name.pod.empty()) {
     if (pods_.size() >= kMostContainers) pods_.clear();
@@ -246,7 +265,8 @@ void ContainerDirectory::forget_surplus() {
   }
 }
 
-// A walk takes at most a fiftieth of the time.
+// Walks take at most a fiftieth of the time, and a tenth while events are lost, which a container
+// that may make cgroups can bring about.
 void ContainerDirectory::walk() {
   const uint64_t begin = now_ns_();
   walks_++;
@@ -262,6 +282,7 @@ void ContainerDirectory::walk() {
     }
   const uint64_t end = now_ns_();
   next_walk_ns_ = end + std::max(kSecond, 50 * (end - begin));
+  next_walk_after_loss_ns_ = end + std::max(kSecond, 10 * (end - begin));
 }
 
 }  // namespace flowmeter

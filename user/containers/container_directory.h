@@ -31,8 +31,8 @@ class ContainerDirectory final : public OwnerNames {
  public:
   static constexpr size_t kMostCgroups = 65'536;
   static constexpr size_t kMostPathBytes = 32 << 20;
-  static constexpr size_t kMostInterfaces = 16'384;
-  // Different cgroups behind one interface; systemd in a container has some dozens.
+  static constexpr size_t kMostStations = 16'384;
+  // Different cgroups of one of them; systemd in a container has some dozens.
   static constexpr size_t kMostSenders = 64;
 
   struct Options {
@@ -50,14 +50,14 @@ class ContainerDirectory final : public OwnerNames {
 
   // A cgroup was created. path: from the root of the tree, may have any bytes.
   void created(uint64_t cgroup, std::string_view path);
-  // Some were created without being told: they can be found by another walk, in a second at most.
+  // Some were created without being told: they can be found by another walk, which is soon.
   void missed_some();
   // It was removed. It is still known, but forgotten before those that exist.
   void removed(uint64_t cgroup);
 
   // Also looks for the path and the name while there is a container of it, and so asks the engine
   // before a row needs the answer. ifindex 0: no interface leads to it alone.
-  void note_sender(uint32_t ifindex, uint64_t cgroup) override;
+  void note_sender(uint32_t ifindex, uint64_t station, uint64_t cgroup) override;
   // The texts are valid until the next call but one.
   EndOwner name(const EndTrace& end) override;
 
@@ -73,6 +73,7 @@ class ContainerDirectory final : public OwnerNames {
     ContainerName name;  // with the uid of the pod
     Engine engine = Engine::kUnknown;
     bool is_rootless = false;
+    uint32_t user = 0;         // if so
     std::string owner_cgroup;  // of the whole container, or of the pod
     uint64_t ask_again_ns = 0;
   };
@@ -84,22 +85,33 @@ class ContainerDirectory final : public OwnerNames {
     bool has_gone = false;
     uint64_t seen = 0;  // number of the latest walk that met it
   };
-  // Who is behind an interface: all cgroups of sockets that have sent from there.
+  // A hardware address behind an interface. The number of an interface is given again, most likely
+  // to one whose other end has another address.
+  struct Station {
+    uint32_t ifindex;
+    uint64_t address;
+    bool operator==(const Station&) const = default;
+  };
+  struct StationHash {
+    size_t operator()(const Station& station) const;
+  };
+  // Who is there: all cgroups of sockets that have sent from there.
   struct Senders {
     std::vector<uint64_t> cgroups;
     bool are_too_many = false;
-    std::list<uint32_t>::iterator place;
+    std::list<Station>::iterator place;
   };
 
   SharedOwner owner_of(uint64_t cgroup);
-  SharedOwner owner_behind(uint32_t ifindex);
+  SharedOwner owner_at(const Station& station);
   Known* find(uint64_t cgroup);
   void add(uint64_t cgroup, std::string_view path);
   void forget_surplus();
   void mark_gone(Known& known);
   void walk();
-  SharedOwner owner_at(const std::string& path) const;
+  SharedOwner owner_by(const std::string& path) const;
   void look_up_name(Owner& owner);
+  std::optional<ContainerName> find_name(Owner& owner, uint64_t now_ns);
   EndOwner named(const EndTrace& end, SharedOwner owner, std::string_view attribution);
 
   const std::function<uint64_t()> now_ns_;
@@ -113,10 +125,10 @@ class ContainerDirectory final : public OwnerNames {
   std::list<uint64_t> alive_, gone_;  // the longest known first
   size_t path_bytes_ = 0;
   uint64_t walks_ = 0;
-  uint64_t next_walk_ns_ = 0;
+  uint64_t next_walk_ns_ = 0, next_walk_after_loss_ns_ = 0;
 
-  std::unordered_map<uint32_t, Senders> interfaces_;
-  std::list<uint32_t> interface_order_;
+  std::unordered_map<Station, Senders, StationHash> stations_;
+  std::list<Station> station_order_;
   // Of pods, by uid: what one container has told about it is also true for the others.
   std::unordered_map<std::string, ContainerName> pods_;
 

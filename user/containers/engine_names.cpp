@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "containers/engine_names.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <system_error>
 #include <utility>
 
+#include "containers/cgroup_path.h"
 #include "containers/cri_answers.h"
 #include "containers/docker_json.h"
 #include "containers/engine_request.h"
@@ -34,7 +39,12 @@ EngineNames::~EngineNames() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::optional<ContainerName> EngineNames::find(std::string_view container_id, uint64_t) {
+bool EngineNames::knows_containers_of(uint32_t user) const {
+  const std::lock_guard lock(mutex_);
+  return user == user_ || (user == 0 && user_ == ::geteuid());
+}
+
+std::optional<ContainerName> EngineNames::find(std::string_view container_id) {
   std::shared_ptr<const NamesById> names;
   {
     const std::lock_guard lock(mutex_);
@@ -42,13 +52,27 @@ std::optional<ContainerName> EngineNames::find(std::string_view container_id, ui
   }
   const auto found = names->find(std::string(container_id));
   if (found != names->end()) return found->second;
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  if (!start()) return {};
   {
     const std::lock_guard lock(mutex_);
     is_wanted_ = true;
   }
   changed_.notify_all();
   return {};
+}
+
+// False: there is no room for a thread (RLIMIT_NPROC, pids.max). The next call tries again.
+bool EngineNames::start() {
+  if (thread_.joinable()) return true;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    if (!std::exchange(has_no_thread_, true))
+      host_.log_warning(std::string("--engine: cannot start a thread: ") + error.what() +
+                        "; names of containers come from files only");
+    return false;
+  }
+  return true;
 }
 
 void EngineNames::run() {
@@ -75,8 +99,11 @@ void EngineNames::ask() {
     auto all = std::make_shared<const NamesById>(std::move(*answer));
     if (!std::exchange(failure_, "").empty())
       host_.log_info("--engine: " + path_ + " answers again");
+    struct stat socket {};
+    const bool exists = ::stat(path_.c_str(), &socket) == 0;
     const std::lock_guard lock(mutex_);
     names_ = std::move(all);
+    user_ = exists ? socket.st_uid : CgroupPath::kNobody;
     return;
   }
   std::string failure = answer.error().message();

@@ -30,13 +30,17 @@ class EngineNames {
   // What the latest answer says. For an id that it lacks, the engine is asked again, at most once a
   // second, and never waited for. The first call starts the thread: the process is confined by
   // then.
-  std::optional<ContainerName> find(std::string_view container_id, uint64_t now_ns);
+  std::optional<ContainerName> find(std::string_view container_id);
+  // Whether the engine is believed about containers of this user (0: of the system). Users can give
+  // a cgroup the id of somebody else's container, and their engines may say anything.
+  bool knows_containers_of(uint32_t user) const;
 
  private:
   enum class Kind { kUnknown, kDocker, kCri };
 
   EngineNames(std::string path, const Curl& curl, Host& host)
       : path_(std::move(path)), curl_(curl), host_(host) {}
+  bool start();
   void run();
   // Asks once, and tells in the log if that works or fails for the first time.
   void ask();
@@ -49,14 +53,16 @@ class EngineNames {
   const Curl& curl_;
   Host& host_;
   std::thread thread_;
+  bool has_no_thread_ = false;  // that was logged
   Kind kind_ = Kind::kUnknown;  // of the thread
   std::string failure_;         // of the thread: what was logged last; empty: it works
 
-  std::mutex mutex_;  // guards the following members
+  mutable std::mutex mutex_;  // guards the following members
   std::condition_variable changed_;
   bool stops_ = false;
   bool is_wanted_ = false;
   std::shared_ptr<const NamesById> names_ = std::make_shared<NamesById>();
+  uint32_t user_ = 0;  // to whom the socket belongs
 };
 
 }  // namespace flowmeter

@@ -17,6 +17,7 @@ struct EndTrace {
   uint32_t ifindex = 0;  // the interface that leads to this end alone, such as a container's veth
   fm_owner_source source = FM_OWNER_UNKNOWN;  // how cgroup and pid are known
   char comm[FM_COMM_BYTES] = {};              // not terminated if it is that long
+  uint64_t station = 0;                       // the end's hardware address behind the interface
 };
 
 // One end of a flow as its row has it. Texts are safe in every output (containers/name_text.h) and
@@ -39,8 +40,9 @@ struct EndOwner {
 class OwnerNames {
  public:
   virtual ~OwnerNames() = default;
-  // Learns from a socket whose packet has come out of an interface: that is its container's.
-  virtual void note_sender(uint32_t ifindex, uint64_t cgroup) = 0;
+  // Learns from a socket whose packet has come out of an interface, from this hardware address:
+  // both together are its container's.
+  virtual void note_sender(uint32_t ifindex, uint64_t station, uint64_t cgroup) = 0;
   virtual EndOwner name(const EndTrace& end) = 0;
 };
 

@@ -24,6 +24,7 @@ void FlowOwners::note(uint32_t slot, const fm_owner_record& record) {
   EndTrace& end = state.ends[record.end & 1];
   if (record.ifindex != 0 && end.ifindex == 0) {
     end.ifindex = record.ifindex;
+    end.station = record.station;
     state.changed = true;
   }
   if (!is_socket(record) || end.cgroup != 0) return;
@@ -36,7 +37,7 @@ void FlowOwners::note(uint32_t slot, const fm_owner_record& record) {
 
 void FlowOwners::note_sender(const fm_owner_record& record) {
   if (on() && is_socket(record) && record.ifindex != 0 && record.hook == FM_HOOK_INGRESS)
-    names_->note_sender(record.ifindex, record.cgroup);
+    names_->note_sender(record.ifindex, record.station, record.cgroup);
 }
 
 bool FlowOwners::take_changed(uint32_t slot) {

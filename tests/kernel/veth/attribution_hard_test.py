@@ -80,6 +80,52 @@ class Ends(Attribution):
         self.assert_end(row, self.one, "socket")
         self.assert_end(row, self.two, "socket")
 
+    def test_groups_belong_to_nobody(self):
+        """A bridge sends them to every container."""
+        other = Container(self.node, 3)
+        live = self.meter()
+        for sender in (self.server, (other.peer(), other)):
+            self.udp(sender, self.client, 1)
+        group, everybody = "239.1.1.1", "255.255.255.255"
+        self.client[0]("c = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+                       "c.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)",
+                       f"for to in {group!r}, {everybody!r}: c.sendto(b'x', (to, 7001))")
+        rows = {row["dst_ip"]: row for row in self.rows_of(live, 17)}
+        for address in (group, everybody):
+            self.assert_end(rows[address], self.one, "socket")
+            self.assert_unknown(rows[address], address)
+
+    def test_what_a_bridge_sends_to_all_is_the_receivers(self):
+        """It has not learned where the receiver is."""
+        other = Container(self.node, 3)
+        live = self.meter()
+        for sender in (self.server, (other.peer(), other)):
+            self.udp(sender, self.client, 1)
+        for container in (self.two, other):
+            self.node.namespace.run("bridge", "link", "set", "dev", f"veth{container.number}", "learning", "off")
+        self.node.namespace.ip("link", "set", "br0", "type", "bridge", "fdb_flush")
+        self.udp(self.client, self.server, 3, port=7001)
+        self.udp(self.client, (other.peer(), other), 3, port=7002)
+        rows = {row["dst_port"]: row for row in self.rows_of(live, 17)}
+        for port, container in (("7001", self.two), ("7002", other)):
+            found = self.end(rows[port], container.address)
+            self.assertIn(found["container_id"], ("", container.id), "another container got a copy")
+
+    def test_the_kernels_sockets_are_not_the_engines(self):
+        """IPv6 has a socket for neighbour discovery in each namespace, with the cgroup of who made that."""
+        engine = cgroups.Cgroup(self, "system.slice/engine.service")
+        with engine.inside():
+            containers = [Container(self.node, number) for number in (11, 12)]
+        for container in containers:
+            container.namespace.ip("addr", "add", f"fd00::{container.number}/64", "dev", "eth0", "nodad")
+        live = self.meter()
+        containers[0].run("ping", "-q", "-c", "1", "fd00::12")
+        rows = [row for row in self.rows_of(live, 58)]
+        self.assertTrue(rows)
+        for row in rows:
+            self.assertNotIn(engine.path, (row["src_cgroup"], row["dst_cgroup"]), row)
+        self.assertIn(containers[0].id, [row["src_container_id"] for row in rows], "who has asked for an echo")
+
     def test_the_network_of_the_host(self):
         """A process in the namespace of the bridge: what it sends is seen at egress."""
         host = Peer(cgroups.Cgroup(self, "system.slice/agent.service"), self.node.namespace)

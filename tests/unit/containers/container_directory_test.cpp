@@ -18,6 +18,7 @@ using namespace testing;
 
 const std::string kId(64, 'a'), kOther(64, 'b');
 const std::string kUid = "c0ffee00-1234-4abc-8def-0123456789ab";
+constexpr uint64_t kStation = 0x0242ac110002;
 constexpr uint64_t kSecond = 1'000'000'000;
 
 // A directory tree stands for the tree of cgroups: their ids are inode numbers, too.
@@ -59,9 +60,10 @@ class Directory : public ::testing::Test {
     end.source = FM_OWNER_SOCKET;
     return directory().name(end);
   }
-  EndOwner behind(uint32_t ifindex) {
+  EndOwner behind(uint32_t ifindex, uint64_t station = kStation) {
     EndTrace end;
     end.ifindex = ifindex;
+    end.station = station;
     end.source = FM_OWNER_INTERFACE;
     return directory().name(end);
   }
@@ -112,7 +114,7 @@ TEST_F(Directory, AContainerThatDiedEarlyIsNamed) {
   EXPECT_EQ(socket(77).container_id, kId);
   // One of which only the tree told.
   const uint64_t cgroup = make("/docker/" + kOther);
-  directory().note_sender(0, cgroup);
+  directory().note_sender(0, kStation, cgroup);
   std::filesystem::remove(root_ + "/cgroup/docker/" + kOther);
   now_ns_ += 100 * kSecond;
   EXPECT_EQ(socket(99).attribution, "none");  // walks
@@ -172,7 +174,7 @@ TEST_F(Directory, TheEngineIsAskedBeforeARowNeedsTheName) {
   ASSERT_TRUE(engine);
   engine_ = std::move(*engine);
   const uint64_t cgroup = make("/docker/" + kId);
-  directory().note_sender(3, cgroup);
+  directory().note_sender(3, kStation, cgroup);
   while (fake.connections() == 0) ::usleep(1000);
   for (int turn = 0; turn < 6000 && socket(cgroup).container_name.empty(); turn++) {
     ::usleep(10'000);
@@ -183,16 +185,45 @@ TEST_F(Directory, TheEngineIsAskedBeforeARowNeedsTheName) {
 
 TEST_F(Directory, AUserCannotBorrowTheNameOfAContainer) {
   log("web_shop_nginx", kId);
-  const EndOwner owner = socket(make("/user.slice/user-1000.slice/libpod-" + kId + ".scope"));
-  EXPECT_EQ(owner.container_id, kId);
+  const uint64_t forged = make("/user.slice/user-1000.slice/libpod-" + kId + ".scope");
+  const uint64_t own = make("/user.slice/user-1000.slice/libpod-" + kOther + ".scope");
+  EXPECT_EQ(socket(forged).container_id, "");
+  EXPECT_EQ(socket(forged).pod_name, "");
+  EXPECT_EQ(socket(own).container_id, kOther);
+}
+
+TEST_F(Directory, AUserCannotBorrowThePodOfAContainer) {
+  log("web_shop_nginx", kId);
+  EXPECT_EQ(socket(make("/kubepods/pod" + kUid + "/" + kId)).pod_name, "web");
+  const EndOwner owner =
+      socket(make("/user.slice/user-1000.slice/kubepods/pod" + kUid + "/" + kOther));
+  EXPECT_EQ(owner.pod_uid, "");
   EXPECT_EQ(owner.pod_name, "");
+}
+
+TEST_F(Directory, TheSystemsEngineDoesNotNameWhatAUserHasMade) {
+  FakeEngine fake(root_ + "/engine", [](const std::string&) {
+    return http_answer(R"([{"Id":")" + kId + R"(","Names":["/web"],"Labels":{}}])");
+  });
+  auto engine = EngineNames::open(fake.address(), host_);
+  ASSERT_TRUE(engine);
+  engine_ = std::move(*engine);
+  const uint64_t real = make("/docker/" + kId);
+  const uint64_t forged = make("/user.slice/user-12345.slice/docker-" + kId + ".scope");
+  for (int turn = 0; turn < 6000 && socket(real).container_name.empty(); turn++) {
+    ::usleep(10'000);
+    now_ns_ += kSecond;
+  }
+  EXPECT_EQ(socket(real).container_name, "web");
+  EXPECT_EQ(socket(forged).container_name, "");
+  EXPECT_EQ(socket(forged).container_id, "");
 }
 
 TEST_F(Directory, AnInterfaceLeadsToTheContainerThatSendsThere) {
   const uint64_t cgroup = make("/docker/" + kId + "/init.scope");
   EXPECT_EQ(behind(3).attribution, "none");
-  directory().note_sender(3, cgroup);
-  directory().note_sender(3, make("/docker/" + kId + "/system.slice/web.service"));
+  directory().note_sender(3, kStation, cgroup);
+  directory().note_sender(3, kStation, make("/docker/" + kId + "/system.slice/web.service"));
   now_ns_ += 2 * kSecond;
   const EndOwner owner = behind(3);
   EXPECT_EQ(owner.attribution, "interface");
@@ -203,9 +234,9 @@ TEST_F(Directory, AnInterfaceLeadsToTheContainerThatSendsThere) {
 
 TEST_F(Directory, SeveralContainersOfOnePodAreThePod) {
   log("web_shop_nginx", kId);
-  directory().note_sender(3, make("/kubepods/pod" + kUid + "/" + kId));
+  directory().note_sender(3, kStation, make("/kubepods/pod" + kUid + "/" + kId));
   now_ns_ += 2 * kSecond;
-  directory().note_sender(3, make("/kubepods/pod" + kUid + "/" + kOther));
+  directory().note_sender(3, kStation, make("/kubepods/pod" + kUid + "/" + kOther));
   now_ns_ += 2 * kSecond;
   const EndOwner owner = behind(3);
   EXPECT_EQ(owner.attribution, "interface");
@@ -216,20 +247,42 @@ TEST_F(Directory, SeveralContainersOfOnePodAreThePod) {
 }
 
 TEST_F(Directory, SeveralUnrelatedContainersAreNobody) {
-  directory().note_sender(3, make("/docker/" + kId));
+  directory().note_sender(3, kStation, make("/docker/" + kId));
   now_ns_ += 2 * kSecond;
-  directory().note_sender(3, make("/docker/" + kOther));
+  directory().note_sender(3, kStation, make("/docker/" + kOther));
   now_ns_ += 2 * kSecond;
   EXPECT_EQ(behind(3).attribution, "none");
   EXPECT_EQ(behind(3).cgroup, "");
 }
 
+TEST_F(Directory, AnInterfaceLeadsToNobodyFromAnotherAddress) {
+  const uint64_t cgroup = make("/docker/" + kId);
+  directory().note_sender(3, kStation, cgroup);
+  EXPECT_EQ(behind(3).container_id, kId);
+  EXPECT_EQ(behind(3, 0x333300000016).attribution, "none") << "a group";
+  EXPECT_EQ(behind(3, kStation + 1).attribution, "none") << "the next one with this number";
+}
+
+TEST_F(Directory, AnUnknownCgroupBehindAnInterfaceMayBeAnotherContainer) {
+  const uint64_t cgroup = make("/docker/" + kId);
+  directory().note_sender(3, kStation, cgroup);
+  EXPECT_EQ(behind(3).container_id, kId);
+  directory().note_sender(3, kStation, 99);
+  EXPECT_EQ(behind(3).attribution, "none");
+  EndTrace end;
+  end.cgroup = 99;
+  end.source = FM_OWNER_SOCKET;
+  end.ifindex = 3;
+  end.station = kStation;
+  EXPECT_EQ(directory().name(end).attribution, "none");
+}
+
 TEST_F(Directory, AnEngineThatAsksForItsContainerDoesNotCount) {
   const uint64_t engine = make("/system.slice/docker.service");
-  directory().note_sender(3, engine);
+  directory().note_sender(3, kStation, engine);
   EXPECT_EQ(behind(3).cgroup, "/system.slice/docker.service");
   now_ns_ += 2 * kSecond;
-  directory().note_sender(3, make("/docker/" + kId));
+  directory().note_sender(3, kStation, make("/docker/" + kId));
   now_ns_ += 2 * kSecond;
   EXPECT_EQ(behind(3).container_id, kId);
   EXPECT_EQ(socket(engine).container_id, "");

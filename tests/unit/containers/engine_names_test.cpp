@@ -36,7 +36,7 @@ class Engine : public ::testing::Test {
   std::optional<ContainerName> name(const std::string& id = kId) {
     const auto end = Clock::now() + std::chrono::seconds(60);
     while (Clock::now() < end) {
-      auto name = engine_->find(id, 0);
+      auto name = engine_->find(id);
       if (name) return name;
       for (LogLine& line : host_.take_lines()) lines_.push_back(std::move(line));
       if (!lines_.empty()) return {};
@@ -94,7 +94,7 @@ TEST_F(Engine, NobodyThereIsSaidOnce) {
   expect_warning("No such file or directory");
   const auto end = Clock::now() + std::chrono::milliseconds(2500);  // two more questions
   while (Clock::now() < end) {
-    engine_->find(kId, 0);
+    engine_->find(kId);
     ::usleep(10'000);
   }
   EXPECT_TRUE(host_.take_lines().empty());
@@ -114,7 +114,7 @@ TEST_F(Engine, OneThatHangsCostsATimeoutAndNoWait) {
       path(), [](const std::string&) { return std::string(); }, true);
   open(fake.address());
   const auto begin = Clock::now();
-  EXPECT_FALSE(engine_->find(kId, 0));
+  EXPECT_FALSE(engine_->find(kId));
   EXPECT_LT(Clock::now() - begin, std::chrono::seconds(1));
   expect_warning("timed out");
 }
@@ -123,7 +123,7 @@ TEST_F(Engine, AHangingOneDoesNotDelayTheEnd) {
   FakeEngine fake(
       path(), [](const std::string&) { return std::string(); }, true);
   open(fake.address());
-  engine_->find(kId, 0);
+  engine_->find(kId);
   while (fake.connections() == 0) ::usleep(1000);
   const auto begin = Clock::now();
   engine_.reset();

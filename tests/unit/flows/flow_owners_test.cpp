@@ -17,7 +17,9 @@ namespace {
 // Names a cgroup by its number.
 class Numbers final : public OwnerNames {
  public:
-  void note_sender(uint32_t ifindex, uint64_t cgroup) override { behind[ifindex] = cgroup; }
+  void note_sender(uint32_t ifindex, uint64_t, uint64_t cgroup) override {
+    behind[ifindex] = cgroup;
+  }
   EndOwner name(const EndTrace& end) override {
     EndOwner owner;
     uint64_t cgroup = end.cgroup;

@@ -158,7 +158,7 @@ TEST_F(ViewLines, LogStandsAtTheFoot) {
 // Both ends of every flow are of the same container.
 class OneContainer final : public OwnerNames {
  public:
-  void note_sender(uint32_t, uint64_t) override {}
+  void note_sender(uint32_t, uint64_t, uint64_t) override {}
   EndOwner name(const EndTrace&) override {
     EndOwner owner;
     owner.pod_name = "web-1";
