@@ -13,6 +13,7 @@ import pytest
 from flowmeter.sniffer import create_sniffer
 
 import cases
+import cgroups
 import doc_examples
 import namespaces
 from namespaces import A4, B4
@@ -94,6 +95,21 @@ class Live(cases.Case):
         self.assertEqual(state(), before)
         self.assertEqual(own_links(), [])
         wait_until_gone(links)
+
+    def test_whose_flows_they_are(self):
+        if missing := cgroups.missing_here():
+            self.skipTest(missing)
+        self.receive([7001])
+        cgroup = cgroups.Cgroup(self, "docker/" + 64 * "5")
+        flows = flowmeter.meter("veth0", netns=self.pair.a.name, attribute="process")
+        with cgroup.inside():
+            self.send([7001])
+        flows.stop()
+        flow, = (flow for flow in flows if flow["src_port"] == 5000)
+        self.assertEqual((flow.src_attribution, flow.src_container_id, flow.src_cgroup, flow.src_pid),
+                         ("socket", 64 * "5", cgroup.path, os.getpid()))
+        self.assertEqual((flow.dst_attribution, flow.dst_container_id), ("none", ""))
+        self.assertIn(flow.dst_pid, (None, ""))
 
     def test_two_meters_at_once(self):
         self.receive([7001])

@@ -11,6 +11,7 @@
 
 #include "features/identity.h"
 #include "features/instant.h"
+#include "features/owner_text.h"
 #include "output/output_kind.h"
 
 namespace flowmeter {
@@ -141,8 +142,11 @@ char* TableFormat::put_row(char* at, const FlowRecord& f) const {
   Line line;
   line.time = full.size() == 26 ? full.substr(11, 8) : full.substr(0, 8);
   line.protocol = protocol_name(f.key.protocol);
-  line.source = endpoint_text(f.key, side);
-  line.target = endpoint_text(f.key, !side);
+  const auto end = [&f](unsigned of) {
+    return end_text(f.key, of, f.owners ? owner_name(f.owners[of]) : "");
+  };
+  line.source = end(side);
+  line.target = end(!side);
   line.duration = human_duration(f.duration_ns());
   line.forward_packets = human_count(forward.length.count);
   line.backward_packets = human_count(backward.length.count);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "features/identity.h"
+#include "features/owner_text.h"
 
 namespace flowmeter {
 namespace {
@@ -140,15 +141,6 @@ std::vector<std::string> account_words(const Account& account) {
   return words;
 }
 
-// A flow's end by the name of its owner, if that is known: "shop/web-1:80".
-std::string end_text(const TopFlow& flow, unsigned end) {
-  std::string text = endpoint_text(flow.key, end);
-  if (flow.names[end].empty()) return text;
-  const size_t port = text.rfind(flow.key.ip_version == 4 ? ":" : "]:");
-  if (port == std::string::npos) return flow.names[end];
-  return flow.names[end] + text.substr(text.rfind(':'));
-}
-
 void add_flows(std::vector<std::string>& lines, const TopFlows& top, uint64_t now_ns,
                TerminalSize size, size_t room) {
   if (room == 0) return;
@@ -180,8 +172,9 @@ void add_flows(std::vector<std::string>& lines, const TopFlows& top, uint64_t no
                       size.columns));
   for (size_t i = 0; i < top.flows().size() && i + 1 < room; i++) {
     const TopFlow& flow = top.flows()[i];
-    lines.push_back(line_of(protocol_text(flow.key), end_text(flow, flow.forward_direction),
-                            end_text(flow, !flow.forward_direction),
+    const auto end = [&flow](unsigned of) { return end_text(flow.key, of, flow.names[of]); };
+    lines.push_back(line_of(protocol_text(flow.key), end(flow.forward_direction),
+                            end(!flow.forward_direction),
                             short_number(static_cast<double>(flow.bytes)),
                             short_number(static_cast<double>(flow.packets)),
                             flow.bits_per_s ? short_number(*flow.bits_per_s) : "-",

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "features/owner_text.h"
+
 namespace flowmeter {
 
 bool TopFlows::step(const LiveFlows& flows, uint64_t now_ns) {

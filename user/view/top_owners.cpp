@@ -3,17 +3,9 @@
 
 #include <algorithm>
 
-namespace flowmeter {
+#include "features/owner_text.h"
 
-std::string owner_name(const EndOwner& owner) {
-  constexpr size_t kShortId = 12;  // as docker ps shows it
-  if (!owner.pod_name.empty())
-    return std::string(owner.pod_namespace) + "/" + std::string(owner.pod_name);
-  if (!owner.container_name.empty()) return std::string(owner.container_name);
-  if (!owner.container_id.empty()) return std::string(owner.container_id.substr(0, kShortId));
-  if (!owner.pod_uid.empty()) return std::string(owner.pod_uid);
-  return std::string(owner.cgroup.substr(owner.cgroup.rfind('/') + 1));
-}
+namespace flowmeter {
 
 void TopOwners::add(const LiveFlow& live, const EndTraces& ends, OwnerNames& names) {
   const fm_direction_counters* d = live.flow.counters.direction;

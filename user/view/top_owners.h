@@ -25,10 +25,6 @@ struct TopOwner {
   uint64_t bytes() const { return sent_bytes + received_bytes; }
 };
 
-// "namespace/pod", the name of the container, the start of its id, or the last part of the cgroup's
-// path; "" if nothing is known.
-std::string owner_name(const EndOwner& owner);
-
 class TopOwners {
  public:
   void begin_pass() { sums_.clear(); }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """--attribute: whose packets they are, compared with what each container was told to send. Needs root."""
+import re
+
 from attribution_cases import PATHS, Attribution, Container
+from live_view_test import OnTerminal
 from meter import packets_in
 
 
@@ -75,3 +78,26 @@ class EveryProcess(EveryEngine):
 
 class EveryProcessInTheKernelsDatapath(EveryProcess):
     options = ("--datapath", "kernel")
+
+
+class OnScreens(Attribution):
+    """Names stand for addresses where people read. Nobody has named these containers, so these are the starts of their ids."""
+
+    def test_table_and_top(self):
+        one, two = Container(self.node, 1), Container(self.node, 2, "kubelet")
+        ends = (one.peer(), one), (two.peer(), two)
+        options = ("-i", "veth*", "--netns", self.node.namespace.name, "--attribute", "container", "--max-flows", "4096")
+        with open(self.path("table"), "wb") as table:
+            live = self.meter("--table", stdout=table)
+            top = OnTerminal(self, (), *options, "--top", "--datapath", "kernel").wait_drawn()
+            self.udp(*ends, 3, 3)
+            flow = rf"{one.id[:12]}:\d+ +{two.id[:12]}:7000 "
+            top.wait_for("the flow", lambda screen: re.search("udp +" + flow, screen.text()))
+            top.keys("c")
+            top.wait_for("a line for each", lambda screen: all(
+                re.search(f"^{each.id[:12]} ", screen.text(), re.M) for each in (one, two)))
+            top.keys("q")
+            self.assertEqual(top.wait(), 0, top.screen.main)
+            self.finished(live)
+        with open(self.path("table"), encoding="ascii") as text:
+            self.assertRegex(text.read(), "UDP +" + flow)

@@ -34,6 +34,22 @@ class Fields(CommandLine):
         self.assertEqual(meter.run("-f", self.capture, "--fields", "evictions").out.splitlines()[0], "evictions")
         self.assert_fails(meter.run("-f", self.capture, "--extra", "end_reasons"), USAGE, "--extra", "end_reason")
 
+    def test_columns_of_owners_need_attribution(self):
+        live = ("-i", "lo", "-c", self.output)
+        for options, words in (
+                (("--fields", "src_ip,dst_pod_name"), ("--fields", "dst_pod_name", "--attribute container or process")),
+                (("--extra", "src_comm"), ("--extra", "src_comm", "--attribute process")),
+                (("--extra", "dst_pid", "--attribute", "container"), ("--extra", "dst_pid", "--attribute process")),
+                (("--attribute", "pod"), ("--attribute", "container", "process")),
+                (("--attribute", "container", "--compat", "python"), ("--attribute", "--compat")),
+                (("--engine", "unix:///run/docker.sock"), ("--engine", "--attribute")),
+                (("--engine", "tcp://127.0.0.1:2375", "--attribute", "container"), ("--engine", "unix:///")),
+                (("--engine", "unix:///" + 107 * "x", "--attribute", "container"), ("--engine", "107 bytes"))):
+            with self.subTest(options):
+                self.assert_fails(meter.run(*live, *options), USAGE, *words)
+        self.assert_fails(meter.run("-f", self.capture, "--attribute", "process"), USAGE, "--attribute", "not in a capture")
+        self.assertFalse(os.path.exists(self.output))
+
     def test_style_of_rows(self):
         style = ("--fields", "dst_ip,flow_duration,tot_fwd_pkts", "--label", 'scan, "slow"', "--float-format", "fixed:3")
         header, *rows = csv.reader(meter.run("-f", self.capture, *style).out.splitlines())

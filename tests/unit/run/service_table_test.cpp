@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
+#include "flowmeter/packet.h"
+
 namespace flowmeter::testing {
 namespace {
 

@@ -191,19 +191,6 @@ TEST_F(TopFlowsTest, NamesOfOwnersStandForAddresses) {
   EXPECT_EQ(top.owners()[0].received_bytes, 1000u);
 }
 
-TEST(OwnerName, IsTheShortestThatTellsWho) {
-  EndOwner owner;
-  EXPECT_EQ(owner_name(owner), "");
-  owner.cgroup = "/system.slice/ssh.service";
-  EXPECT_EQ(owner_name(owner), "ssh.service");
-  owner.pod_uid = "uid";
-  EXPECT_EQ(owner_name(owner), "uid");
-  owner.container_id = "0123456789abcdef";
-  EXPECT_EQ(owner_name(owner), "0123456789ab");
-  owner.container_name = "web";
-  EXPECT_EQ(owner_name(owner), "web");
-}
-
 TEST_F(ViewLines, FitAnyScreen) {
   log = {std::string(300, 'x'), "two"};
   for (int i = 0; i < 50; i++) now.interfaces.push_back({"veth" + std::to_string(i), {}});
