@@ -143,6 +143,8 @@ class BpfDatapath {
 
   // Sums over CPUs. Each CPU's counters are read consistently: seen = Σ classes holds.
   std::vector<InterfaceCounters> interface_counters() const;
+  // Zero if the interface has no slot.
+  InterfaceCounters interface_counters(unsigned index) const;
   fm_cpu_counters counters() const;
   // Makes the kernel measure the run time of all BPF programs of the system, until this object is
   // gone. Needs CAP_SYS_ADMIN.

@@ -45,6 +45,12 @@ std::vector<InterfaceCounters> BpfDatapath::interface_counters() const {
   return all;
 }
 
+InterfaceCounters BpfDatapath::interface_counters(unsigned index) const {
+  std::vector<fm_interface> values(cpus_);
+  const auto slot = slot_of(index);
+  return slot ? counters_of(*slot, values) : InterfaceCounters{};
+}
+
 fm_hook_counters BpfDatapath::departed(int hook) const {
   fm_hook_counters sum = journal_->departed[hook];
   add_counters(sum, journal_->earlier[hook]);

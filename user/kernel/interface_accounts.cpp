@@ -110,12 +110,14 @@ void MeteredInterfaces::check_sent(MeteredHook& hook, uint64_t sent, uint64_t se
                     " packets that did not reach the program: they are " + kPastTheHook);
 }
 
+// counted: by the programs.
 fm_before_attach MeteredInterfaces::carried(const Interface& interface, const LinkCounters& since,
-                                            const LinkCounters& now) const {
+                                            const LinkCounters& now,
+                                            const fm_before_attach& counted) const {
   fm_before_attach carried{};
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
     if (!meters(interface, hook)) continue;
-    const uint64_t before = link_packets(since, hook);
+    const uint64_t before = link_packets(since, hook) + counted.packets[hook];
     carried.packets[hook] = std::max(link_packets(now, hook), before) - before;
   }
   return carried;
@@ -133,7 +135,7 @@ fm_before_attach MeteredInterfaces::before_attach(unsigned index) const {
   const auto waits = waiting_.find(index);
   if (waits == waiting_.end() || !waits->second.since) return before;
   if (auto now = link_counters(index))
-    add_counters(before, carried(waits->second.interface, *waits->second.since, *now));
+    add_counters(before, carried(waits->second.interface, *waits->second.since, *now, {}));
   return before;
 }
 

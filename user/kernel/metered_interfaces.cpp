@@ -19,6 +19,14 @@ namespace {
 
 constexpr const char* kHookNames[] = {"ingress", "egress"};
 
+// What programs have counted, as the interface's own counters do.
+fm_before_attach counted_since(const InterfaceCounters& before, const InterfaceCounters& now) {
+  fm_before_attach counted{};
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
+    counted.packets[hook] = now.hook[hook].buffers - before.hook[hook].buffers;
+  return counted;
+}
+
 // A name may contain any characters except blanks and slashes, and a row has no quotes.
 std::string row_name(std::string name) {
   name = printable(name, '_');
@@ -150,6 +158,7 @@ Status MeteredInterfaces::attach(const Unattached& what) {
                                     : DeviceMerging::kOff;
   if (Status added = datapath_.add_interface(interface, merging); !added) return added;
   set_ends(interface);
+  const InterfaceCounters idle = datapath_.interface_counters(interface.index);
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
     if (!meters(interface, hook)) {
       remove_pin(interface.index, hook);  // of an earlier run that has metered there
@@ -161,14 +170,39 @@ Status MeteredInterfaces::attach(const Unattached& what) {
                              .attachment = std::move(*attachment),
                              .sent = {.seen_before = seen_before(interface.index, hook)}});
   }
-  auto counters = link_counters(interface.index);
-  if (counters)
-    metered.at_attach = *counters;
-  else if (counters.error().is_shortage())
-    return Error{"cannot attach to " + interface.name, counters.error().os_error};
-  if (counters) add_before_attach(what, *counters);
+  if (Status read = read_counters(what, idle, metered); !read) return read;
   names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
+  return Done{};
+}
+
+// Each program is at work before the system call that attaches it returns, which waits for a grace
+// period of RCU, and also the interface's own counters have to wait for other work of the kernel
+// (rtnl). What passes while they are read would be in both, so they are read again.
+Status MeteredInterfaces::read_counters(const Unattached& what, const InterfaceCounters& idle,
+                                        Metered& metered) {
+  constexpr int kTries = 4;
+  const unsigned index = what.interface.index;
+  std::optional<fm_before_attach> least;
+  InterfaceCounters running = datapath_.interface_counters(index);
+  for (int i = 0; i < kTries; i++) {
+    auto now = link_counters(index);
+    if (!now && now.error().is_shortage())
+      return Error{"cannot attach to " + what.interface.name, now.error().os_error};
+    if (!now) break;
+    if (i == 0) metered.at_attach = *now;
+    if (!what.since) break;
+    const fm_before_attach before =
+        carried(what.interface, *what.since, *now, counted_since(idle, running));
+    if (!least) least = before;
+    for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
+      least->packets[hook] = std::min(least->packets[hook], before.packets[hook]);
+    const InterfaceCounters after = datapath_.interface_counters(index);
+    const fm_before_attach meanwhile = counted_since(running, after);
+    if (meanwhile.packets[FM_HOOK_INGRESS] + meanwhile.packets[FM_HOOK_EGRESS] == 0) break;
+    running = after;
+  }
+  if (least) datapath_.add_before_attach(index, *least);
   return Done{};
 }
 
@@ -241,7 +275,8 @@ void MeteredInterfaces::wait(const Unattached& what, const Error& why) {
 void MeteredInterfaces::add_before_attach(const Unattached& what,
                                           const std::optional<LinkCounters>& now) {
   if (what.since && now)
-    datapath_.add_before_attach(what.interface.index, carried(what.interface, *what.since, *now));
+    datapath_.add_before_attach(what.interface.index,
+                                carried(what.interface, *what.since, *now, {}));
 }
 
 void MeteredInterfaces::note_shortage(const Error& why) {
@@ -256,9 +291,10 @@ void MeteredInterfaces::note_shortage(const Error& why) {
 }
 
 // Attaches to those that wait, until there is no room again.
-void MeteredInterfaces::attach_waiting() {
+void MeteredInterfaces::attach_waiting(uint64_t until_ns) {
   if (!shortage_ || monotonic_ns() < next_attempt_ns_) return;
   while (!waiting_.empty()) {
+    if (monotonic_ns() >= until_ns) return;
     const auto [index, waiting] = *waiting_.begin();
     const Outcome outcome = attach_or_wait(waiting);
     if (outcome == Outcome::kWaits) return;
@@ -357,17 +393,21 @@ void MeteredInterfaces::take(const InterfaceMonitor::Change& change,
 }
 
 Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
-  changes_.clear();
   if (Status polled = monitor_->poll(changes_); !polled) {
     if (!polled.error().is_shortage()) return polled;
     note_shortage(polled.error());  // the next poll lists all interfaces
   }
-  for (const InterfaceMonitor::Change& change : changes_)
+  const uint64_t until = monotonic_ns() + kLongestNs;
+  size_t taken = 0;
+  while (taken < changes_.size() && (taken == 0 || monotonic_ns() < until)) {
+    const InterfaceMonitor::Change& change = changes_[taken++];
     if (change.kind == InterfaceMonitor::Change::Kind::kVanished)
       lose(change, departed);
     else
       take(change, departed);
-  attach_waiting();
+  }
+  changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(taken));
+  attach_waiting(until);
   if (metered_.empty() && waiting_.empty() && !options_.has_pattern())
     return Error{"interface " + last_gone_ + " has been removed"};
   return Done{};

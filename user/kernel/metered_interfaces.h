@@ -57,13 +57,18 @@ class MeteredInterfaces final : public InterfaceNames {
   // none can appear.
   //
   // What an interface that has appeared carried before its programs were attached, or before it
-  // vanished, is counted in the account as before_attach: by the interface's own counters, which
-  // are read when the programs run. So no packet is missing in both, and those of the microseconds
-  // in between are in both.
+  // vanished, is counted in the account as before_attach: by the interface's own counters, less
+  // what the programs had counted just before these were read. So no packet is missing in both, and
+  // those that pass while both are read may be in both.
+  //
+  // Attaching takes long (two grace periods of RCU, some 10 ms each), so a call does only a part of
+  // what there is to do, and the kernel's records can be drained in between: see is_behind().
   Status update(std::vector<unsigned>& departed);
   // A descriptor that is readable when update() has something to do; -1: there is no need to hurry,
   // because only the interfaces that exist are metered.
   int fd() const { return options_.has_pattern() ? monitor_->fd() : -1; }
+  // Whether the last update() has left changes to the next.
+  bool is_behind() const { return !changes_.empty(); }
   // Warns, once per hook, if somebody has removed our program, if the kernel counts packets there
   // but our program counts none, or if it sends more than the program sees. Skips interfaces that
   // were attached less than grace_ns ago.
@@ -121,6 +126,8 @@ class MeteredInterfaces final : public InterfaceNames {
     return !interface.is_loopback || (hook == FM_HOOK_EGRESS) == options_.attribute;
   }
   static constexpr uint64_t kGraceNs = 2 * FM_SECOND_NS;
+  static constexpr uint64_t kLongestNs =
+      FM_SECOND_NS / 200;  // update(), but for the last attachment
 
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
       : options_(options), datapath_(datapath), host_(host) {}
@@ -130,12 +137,13 @@ class MeteredInterfaces final : public InterfaceNames {
   Outcome attach_or_wait(const Unattached& what);
   void attach_or_hold(Unattached what);
   void wait(const Unattached& what, const Error& why);
-  void attach_waiting();
+  void attach_waiting(uint64_t until_ns);
   void lose(const InterfaceMonitor::Change& change, std::vector<unsigned>& departed);
   void take(const InterfaceMonitor::Change& change, std::vector<unsigned>& departed);
   fm_before_attach before_attach(unsigned index) const;
   fm_before_attach carried(const Interface& interface, const LinkCounters& since,
-                           const LinkCounters& now) const;
+                           const LinkCounters& now, const fm_before_attach& counted) const;
+  Status read_counters(const Unattached& what, const InterfaceCounters& idle, Metered& metered);
   void add_before_attach(const Unattached& what, const std::optional<LinkCounters>& now);
   void note_shortage(const Error& why);
   void give_up(unsigned index);
@@ -161,8 +169,8 @@ class MeteredInterfaces final : public InterfaceNames {
   // Need no program now: they are down with both ends of the pair here, as one will leave for a
   // container. Or they have just vanished, which update() has yet to be told.
   std::map<unsigned, Unattached> held_;
-  std::map<unsigned, std::string> names_;  // also of interfaces that have gone
-  std::vector<InterfaceMonitor::Change> changes_;
+  std::map<unsigned, std::string> names_;          // also of interfaces that have gone
+  std::vector<InterfaceMonitor::Change> changes_;  // not yet taken
   std::string last_gone_;
   std::vector<InterfaceCounters> before_;  // of earlier daemons (--pin)
   unsigned next_checked_ = 0;              // the first index that check_sent() looks at next

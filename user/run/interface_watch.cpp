@@ -29,7 +29,7 @@ void sleep_ns(uint64_t ns) {
 }
 
 void InterfaceWatch::update(uint64_t now_ns) {
-  last_look_ = asked_ = now_ns;
+  asked_ = now_ns;
   next_look_ = now_ns + kLooksEvery;
   if (Status updated = interfaces_->update(departed_); !updated) status_ = updated;
 }
@@ -37,21 +37,26 @@ void InterfaceWatch::update(uint64_t now_ns) {
 void InterfaceWatch::look_in_between(uint64_t now_ns) {
   if (!interfaces_ || now_ns < asked_ + kLooksApart) return;
   asked_ = now_ns;
-  if (wait_readable(interfaces_->fd(), 0)) update(now_ns);
+  const bool notified = wait_readable(interfaces_->fd(), 0);
+  if (notified) notified_ = now_ns;
+  if (notified || interfaces_->is_behind()) update(now_ns);
 }
 
 void InterfaceWatch::wait(uint64_t ns) {
-  const uint64_t now = monotonic_ns(), earliest = last_look_ + kLooksApart;
+  if (interfaces_->is_behind()) {
+    next_look_ = 0;
+    return;
+  }
+  const uint64_t now = monotonic_ns(), earliest = notified_ + kLooksApart;
   if (now < earliest) {
     const uint64_t first = std::min(ns, earliest - now);
     sleep_ns(first);
     ns -= first;
   }
   if (ns == 0) return;
-  if (wait_readable(interfaces_->fd(), ns))
-    next_look_ = 0;
-  else
-    asked_ = monotonic_ns();
+  const bool notified = wait_readable(interfaces_->fd(), ns);
+  (notified ? notified_ : asked_) = monotonic_ns();
+  if (notified) next_look_ = 0;
 }
 
 Status InterfaceWatch::take(std::vector<unsigned>& departed) {

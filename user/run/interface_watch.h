@@ -41,8 +41,8 @@ class InterfaceWatch {
   MeteredInterfaces* interfaces_ = nullptr;
   std::vector<unsigned> departed_;
   Status status_ = Done{};
-  uint64_t last_look_ = 0;
-  uint64_t asked_ = 0;  // when it was last known whether there is a notification
+  uint64_t notified_ = 0;  // the last time
+  uint64_t asked_ = 0;     // when it was last known whether there is a notification
   uint64_t next_look_ = 0;
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Interfaces of containers that come and go fast: what they send is metered from the first packet, or counted as
 before_attach. Needs root."""
+import signal
 import socket
 import subprocess
 import time
@@ -9,6 +10,7 @@ import meter
 import namespaces
 import packets
 from interface_cases import Interfaces, hooks
+from limit_cases import totals
 
 
 def port_of(number):
@@ -68,7 +70,7 @@ class Containers(Interfaces):
 
     def check(self, live, sent):
         """No packet is missing in both rows and before_attach, and none is in rows twice. What is in both can only be what
-        was sent in the microseconds between attaching and reading the counters."""
+        was sent while the program's counters and the interface's were read."""
         done = live.stop_clean()
         self.no_warnings(done)
         before = self.before_attach(done)
@@ -102,6 +104,8 @@ class Churn(Containers):
         missed = sum(sent.values()) - sum(rows.values())
         print(f"{rate:.0f} interfaces/s, {missed} of {sum(sent.values())} packets were not metered, "
               f"before_attach={sum(before.values())}")
+        # Not those of the milliseconds that attaching takes after the program is at work.
+        self.assertLessEqual(sum(before.values()) - missed, sum(sent.values()) // 50)
 
     def test_ends_that_move(self):
         self.churn(moved=True)
@@ -119,6 +123,39 @@ class Churn(Containers):
         rows, before, done = self.check(live, sent)
         self.assertEqual((rows[1], sum(before.values())), (20, 0))
         self.assertNotIn("veth1p", done.err)
+
+    def test_the_records_are_read_while_many_are_attached(self):
+        """Each waits for the kernel. The account that is asked for meanwhile does not wait for all of them."""
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        numbers = range(1, 61)
+        with meter.stopped(live):
+            self.batch(self.host, *(f"link add veth{number} type veth peer name eth{number} netns {self.inside.name}"
+                                    for number in numbers))
+            live.process.send_signal(signal.SIGUSR1)
+        meter.wait_for("an account", lambda: totals(live.err()), 60)
+        before, _, _ = live.err().partition("info: seen=")
+        self.assertLess(before.count(": metering veth"), len(numbers) // 2, live.err())
+        for number in numbers:
+            self.wait_metering(live, f"veth{number}")
+        self.batch(self.inside, "link set eth60 up")
+        self.batch(self.host, "link set veth60 up")
+        self.talk(60, 20)
+        done = live.stop()
+        self.no_warnings(done)
+        self.assertEqual(self.metered(live, 60), 20)
+
+    def test_up_and_down(self):
+        """It is attached once, and stays."""
+        self.make(1, moved=False)
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        sent = 0
+        for _ in range(50):
+            self.batch(self.host, "link set veth1 down", "link set veth1 up")
+            meter.wait_for("the link is up", lambda: "LOWER_UP" in self.inside.ip("link", "show", "eth1"))
+            sent += self.talk(1, 2)
+        rows, before, done = self.check(live, {1: sent})
+        self.assertEqual((rows[1], sum(before.values())), (100, 0))
+        self.assertEqual(done.err.count("metering veth1"), 1, done.err)
 
     def test_a_pair_in_one_namespace(self):
         """Both ends are metered once they are up. A packet counts once."""
