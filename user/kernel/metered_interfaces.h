@@ -126,8 +126,8 @@ class MeteredInterfaces final : public InterfaceNames {
     return !interface.is_loopback || (hook == FM_HOOK_EGRESS) == options_.attribute;
   }
   static constexpr uint64_t kGraceNs = 2 * FM_SECOND_NS;
-  static constexpr uint64_t kLongestNs =
-      FM_SECOND_NS / 200;  // update(), but for the last attachment
+  // Of an update(), but for its last attachment.
+  static constexpr uint64_t kLongestNs = FM_SECOND_NS / 200;
 
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
       : options_(options), datapath_(datapath), host_(host) {}
