@@ -17,8 +17,9 @@ constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kAskForUnknown = kSecond / 10;
 // Containers can be renamed. A row that ends later than this after a change has the new name.
 constexpr uint64_t kAskAgain = 60 * kSecond;
-constexpr size_t kLongestPath = 4096;  // PATH_MAX
-constexpr size_t kLongestName = 256;   // of 253 bytes at most in Kubernetes
+constexpr std::string_view kServices = "/system.slice/";  // of systemd, such as engines
+constexpr size_t kLongestPath = 4096;                     // PATH_MAX
+constexpr size_t kLongestName = 256;                      // of 253 bytes at most in Kubernetes
 
 std::string_view attribution_name(fm_owner_source source) {
   switch (source) {
@@ -139,8 +140,8 @@ ContainerDirectory::SharedOwner ContainerDirectory::owner_of(uint64_t cgroup) {
   return known->owner = std::move(owner);
 }
 
-// An engine's own sockets do not count beside those of a container: Docker's resolver asks for the
-// container from inside of its network namespace.
+// An engine's own sockets do not count: Docker's resolver asks for the container from inside of its
+// network namespace. Nor do those of other processes beside the container's.
 ContainerDirectory::SharedOwner ContainerDirectory::owner_at(const Station& station) {
   const auto found = stations_.find(station);
   if (found == stations_.end() || found->second.are_too_many) return nullptr;
@@ -152,6 +153,7 @@ ContainerDirectory::SharedOwner ContainerDirectory::owner_at(const Station& stat
     const auto is_container = [](const Owner& owner) {
       return !owner.container_id.empty() || !owner.name.pod_uid.empty();
     };
+    if (!is_container(*next) && next->cgroup.find(kServices) != std::string::npos) continue;
     if (!one || (is_container(*next) && !is_container(*one))) {
       one = std::move(next);
       are_several = false;

@@ -280,7 +280,7 @@ TEST_F(Directory, AnUnknownCgroupBehindAnInterfaceMayBeAnotherContainer) {
 TEST_F(Directory, AnEngineThatAsksForItsContainerDoesNotCount) {
   const uint64_t engine = make("/system.slice/docker.service");
   directory().note_sender(3, kStation, engine);
-  EXPECT_EQ(behind(3).cgroup, "/system.slice/docker.service");
+  EXPECT_EQ(behind(3).attribution, "none");
   now_ns_ += 2 * kSecond;
   directory().note_sender(3, kStation, make("/docker/" + kId));
   now_ns_ += 2 * kSecond;
