@@ -104,9 +104,12 @@ def root_directory(name):
     making = tempfile.mkdtemp(prefix=f"{name}.", dir=CACHE)
     try:
         os.chmod(making, 0o755)
-        # What it mounts goes with its mount namespace, also if it is killed.
+        # What it mounts goes with its mount namespace, also if it is killed. run_cases.py makes warnings of Python errors, also for
+        # the packages that it would configure.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         done = subprocess.run(["unshare", "--mount", "debootstrap", "--variant=minbase", "--include=" + packages, suite, making],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                              env=environment)
         if done.returncode:
             raise Missing(f"debootstrap of {suite}: {done.stdout[-300:]}")
         shutil.rmtree(os.path.join(making, "var/cache/apt/archives"), ignore_errors=True)
