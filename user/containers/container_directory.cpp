@@ -18,7 +18,6 @@ constexpr uint64_t kAskForUnknown = kSecond / 10;
 // Containers can be renamed. A row that ends later than this after a change has the new name.
 constexpr uint64_t kAskAgain = 60 * kSecond;
 constexpr std::string_view kServices = "/system.slice/";  // of systemd, such as engines
-constexpr size_t kLongestPath = 4096;                     // PATH_MAX
 constexpr size_t kLongestName = 256;                      // of 253 bytes at most in Kubernetes
 
 std::string_view attribution_name(fm_owner_source source) {
@@ -81,9 +80,7 @@ void ContainerDirectory::note_sender(uint32_t ifindex, uint64_t station, uint64_
     owner_of(cgroup);
     return;
   }
-  auto [at, is_new] = stations_.try_emplace({ifindex, station});
-  Senders& senders = at->second;
-  if (is_new) senders.place = station_order_.insert(station_order_.end(), at->first);
+  Senders& senders = senders_at({ifindex, station});
   const auto& all = senders.cgroups;
   if (senders.are_too_many || std::find(all.begin(), all.end(), cgroup) != all.end()) return;
   owner_of(cgroup);
@@ -91,10 +88,17 @@ void ContainerDirectory::note_sender(uint32_t ifindex, uint64_t station, uint64_
     senders.are_too_many = true;
   else
     senders.cgroups.push_back(cgroup);
+}
+
+ContainerDirectory::Senders& ContainerDirectory::senders_at(const Station& station) {
+  auto [at, is_new] = stations_.try_emplace(station);
+  if (!is_new) return at->second;
+  at->second.place = station_order_.insert(station_order_.end(), station);
   if (stations_.size() > kMostStations) {
     stations_.erase(station_order_.front());
     station_order_.pop_front();
   }
+  return at->second;
 }
 
 EndOwner ContainerDirectory::name(const EndTrace& end) {

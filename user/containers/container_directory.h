@@ -24,14 +24,16 @@
 #include "containers/container_names.h"
 #include "containers/engine_names.h"
 #include "flows/end_owner.h"
+#include "flows/kept_with_flows.h"
 
 namespace flowmeter {
 
-class ContainerDirectory final : public OwnerNames {
+class ContainerDirectory final : public OwnerNames, public KeptWithFlows {
  public:
   static constexpr size_t kMostCgroups = 65'536;
   static constexpr size_t kMostPathBytes = 32 << 20;
   static constexpr size_t kMostStations = 16'384;
+  static constexpr size_t kLongestPath = 4096;  // PATH_MAX
   // Different cgroups of one of them; systemd in a container has some dozens.
   static constexpr size_t kMostSenders = 64;
 
@@ -60,6 +62,8 @@ class ContainerDirectory final : public OwnerNames {
   void note_sender(uint32_t ifindex, uint64_t station, uint64_t cgroup) override;
   // The texts are valid until the next call but one.
   EndOwner name(const EndTrace& end) override;
+  void save(ValueBytes& bytes) const override;
+  bool restore(ValueReader& bytes) override;
 
   size_t known() const { return cgroups_.size(); }
   // Where the tree is mounted; empty: it is not.
@@ -102,6 +106,9 @@ class ContainerDirectory final : public OwnerNames {
     std::list<Station>::iterator place;
   };
 
+  bool restore_cgroup(ValueReader& bytes);
+  bool restore_station(ValueReader& bytes);
+  Senders& senders_at(const Station& station);
   SharedOwner owner_of(uint64_t cgroup);
   SharedOwner owner_at(const Station& station);
   Known* find(uint64_t cgroup);

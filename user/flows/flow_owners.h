@@ -34,6 +34,10 @@ class FlowOwners {
   // Learns from a record, no matter whether its flow is known, what is behind an interface.
   void note_sender(const fm_owner_record& record);
 
+  // Two flows have the same packets (before and after address translation): what is known of an end
+  // of one is also true for the other. ends_swapped: end 0 of one is end 1 of the other.
+  void share(uint32_t slot, uint32_t other, bool ends_swapped);
+
   // What is known of the flow; null if owners are not kept.
   const EndTraces* traces(uint32_t slot) const { return on() ? &(*states_)[slot].ends : nullptr; }
   // Whether that has changed since the last call.

@@ -18,7 +18,7 @@ namespace flowmeter {
 namespace {
 
 // Increased when the meaning of a copy changes, but no size does.
-constexpr uint64_t kVersion = 4;
+constexpr uint64_t kVersion = 5;
 
 static_assert(sizeof(fm_flow_sizes) % alignof(LiveFlow) == 0, "copies with sizes are aligned, too");
 

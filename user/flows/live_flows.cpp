@@ -334,8 +334,19 @@ void LiveFlows::note_eviction(uint32_t slot) {
 // Writes the flow's row and removes it from the table.
 void LiveFlows::end_flow(uint32_t slot, fm_end_reason end) {
   LiveFlow& live = pool_[slot];
+  share_owners(slot);
   write(live, slot, sizes_[slot], end);
   remove(slot);
+}
+
+// The sockets of a connection to a service are known where their packets come from, which is on one
+// side of the address translation each. Both sides are open when the first of them ends.
+void LiveFlows::share_owners(uint32_t slot) {
+  if (!services_ || !owners_.on()) return;
+  const auto other_side = services_->other_side(pool_[slot].key);
+  if (!other_side) return;
+  const uint32_t other = find_key(other_side->key);
+  if (other != kNoSlot && other != slot) owners_.share(slot, other, other_side->ends_swapped);
 }
 
 void LiveFlows::remove(uint32_t slot) {

@@ -33,6 +33,7 @@
 #include "flows/flow_state.h"
 #include "flows/hash_index.h"
 #include "flows/kept_sizes.h"
+#include "flows/kept_with_flows.h"
 #include "flows/kernel_merge.h"
 #include "flows/key_hash.h"
 #include "flows/live_flow.h"
@@ -74,6 +75,8 @@ class LiveFlows {
   }
   OwnerNames* owner_names() const { return owners_.names(); }
   void set_service_names(ServiceNames* services) { services_ = services; }
+  // Is saved and restored with the flows; null: nothing is.
+  void set_kept_with_flows(KeptWithFlows* kept) { kept_ = kept; }
   // Copies what has changed since the last call, as of this commit. all: copies everything, also
   // what is kept of payload, and may be called only once, at the end.
   Status save(FlowState& state, uint64_t commits, Copied which);
@@ -192,6 +195,7 @@ class LiveFlows {
   void note_eviction(uint32_t slot);
 
   void end_flow(uint32_t slot, fm_end_reason end);
+  void share_owners(uint32_t slot);
   void remove(uint32_t slot);
   bool take_over(uint32_t slot, const LiveFlow& kept, const EndTraces& owners, bool exact);
   Status take_over_rest(const FlowState& state);
@@ -210,6 +214,7 @@ class LiveFlows {
   RecordSink& sink_;
   const InterfaceNames* names_ = nullptr;
   ServiceNames* services_ = nullptr;
+  KeptWithFlows* kept_ = nullptr;
   std::optional<MeterIdentity> meter_;
   ActiveChains chains_;
   PacketObserver* observer_ = nullptr;

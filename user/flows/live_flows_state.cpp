@@ -9,14 +9,15 @@
 namespace flowmeter {
 namespace {
 
-// What is kept besides the flows: a header, three arrays that are mostly empty, and the flows'
-// payload state.
+// What is kept besides the flows: a header, three arrays that are mostly empty, the flows' payload
+// state, and what KeptWithFlows has saved.
 struct RestHeader {
   uint64_t next_own_id;
   uint64_t lacking;       // number of KeptLacking
   uint64_t forgotten;     // number of fm_close_request
   uint64_t chains;        // number of ActiveChains::Link
   uint64_t applications;  // number of slots, each with what FlowApplications keeps there
+  uint64_t has_kept;      // whether KeptWithFlows follows
 };
 struct KeptLacking {
   uint32_t slot;
@@ -30,7 +31,7 @@ struct KeptLacking {
 Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
   if (Status begun = state.begin(pool_.used(), owners_.on()); !begun) return begun;
   const uint64_t since_ns = saved_until_ns_;
-  RestHeader header{next_own_id_, 0, requests_.forgotten().size(), chains_.waiting(), 0};
+  RestHeader header{next_own_id_, 0, requests_.forgotten().size(), chains_.waiting(), 0, 0};
   ValueBytes rest;
   append(rest, header);
   for (uint32_t slot = 0; slot < pool_.used(); slot++) {
@@ -59,6 +60,10 @@ Status LiveFlows::save(FlowState& state, uint64_t commits, Copied which) {
       append(rest, slot);
       applications_.save(slot, rest);
     });
+  }
+  if (which == Copied::kAll && kept_) {
+    header.has_kept = 1;
+    kept_->save(rest);
   }
   std::memcpy(rest.data(), &header, sizeof(header));
   return state.end(rest, commits);
@@ -130,7 +135,9 @@ Status LiveFlows::take_over_rest(const FlowState& state) {
     next = slot + 1;
   }
   applications_.restored();
-  if (!whole || !rest.at_end()) return state.damaged();
+  const bool is_kept_for_others = header.has_kept != 0 && !kept_;
+  if (header.has_kept != 0 && kept_) whole = whole && kept_->restore(rest);
+  if (!whole || !(rest.at_end() || is_kept_for_others)) return state.damaged();
   next_own_id_ = header.next_own_id;
   return Done{};
 }

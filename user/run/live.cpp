@@ -65,6 +65,7 @@ class LiveRun final : public Unfinished {
     if (Status opened = owners_.open(config_, *datapath_, host_); !opened)
       return give_up(opened.error());
     flows_.set_owner_names(owners_.names());
+    flows_.set_kept_with_flows(owners_.kept_with_flows());
     // All daemons with these pins are one run, so a row that is made again has the same id.
     flows_.identify_rows(meter_identity(config_, datapath_->journal().outputs_id));
     if (Status opened = commits_.open(*datapath_); !opened) return give_up(opened.error());

@@ -23,6 +23,7 @@ class LiveOwners {
 
   // null: owners are not asked for.
   OwnerNames* names() { return directory_.get(); }
+  KeptWithFlows* kept_with_flows() { return directory_.get(); }
   // What this still does once the run is confined.
   void add_needs(Confinement& needs) const;
   // Learns of cgroups that were made. To be called before records of flows are processed, which may

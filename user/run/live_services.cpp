@@ -54,7 +54,7 @@ void LiveServices::take(const ConntrackEntry& entry) {
   const bool is_service = !fm_address_equal(&entry.original.destination, &entry.reply.source) ||
                           entry.original.destination_port != entry.reply.source_port;
   if (is_service) {
-    table_.add(client.key, 1 - client.sender, server.key);
+    table_.add(client.key, 1 - client.sender, server.key, server.sender);
   } else {
     table_.forget(client.key);
     table_.forget(server.key);

@@ -159,8 +159,10 @@ Status RowCommits::hand_over() {
 
 void RowCommits::copy_flows(LiveFlows::Copied which) {
   const uint64_t commits = datapath_->journal().commits;
-  const bool lacks_payload = which == LiveFlows::Copied::kAll && config_.settings.with_application;
-  if (kept_->commits() == commits && !lacks_payload) return;
+  const bool lacks_some =
+      which == LiveFlows::Copied::kAll &&
+      (config_.settings.with_application || config_.attribute != Attribute::kOff);
+  if (kept_->commits() == commits && !lacks_some) return;
   Status saved = flows_.save(*kept_, commits, which);
   if (!saved && !keeping_failed_)
     host_.log_warning(saved.error().message() +

@@ -22,11 +22,14 @@ class ServiceTable final : public ServiceNames {
   explicit ServiceTable(size_t most) : most_(most) {}
 
   // client_side: the flow from the client to the service, which is this end of the key;
-  // server_side: the same packets on their way to the server.
-  void add(const fm_flow_key& client_side, unsigned service_end, const fm_flow_key& server_side);
+  // server_side: the same packets on their way to the server, which is that end there.
+  void add(const fm_flow_key& client_side, unsigned service_end, const fm_flow_key& server_side,
+           unsigned server_end);
   // A connection of this key that goes to no service has begun.
   void forget(const fm_flow_key& key);
   std::string_view service_of(const fm_flow_key& key) override;
+  // With --per-interface nothing, as a flow of the other side may be on any interface.
+  std::optional<OtherSide> other_side(const fm_flow_key& key) override;
   size_t size() const { return connections_.size(); }
 
  private:
@@ -34,6 +37,7 @@ class ServiceTable final : public ServiceNames {
     fm_flow_key client_side;
     fm_flow_key server_side;
     unsigned service_end;
+    unsigned server_end;
   };
   using Connections = std::list<Connection>;
   struct Hash : KeyHash {
@@ -44,6 +48,7 @@ class ServiceTable final : public ServiceNames {
       return fm_key_equal(&a, &b);
     }
   };
+  const Connection* find(const fm_flow_key& key);
   void remove(Connections::iterator connection);
 
   const size_t most_;

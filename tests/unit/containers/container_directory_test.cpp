@@ -337,5 +337,67 @@ TEST_F(Directory, AProcessWithoutAKnownCgroupIsStillAProcess) {
   EXPECT_EQ(directory().name({}).attribution, "none");
 }
 
+// ---- what the next daemon is given ----
+
+TEST_F(Directory, WhatHasEndedIsStillNamedByTheNextDaemon) {
+  const std::string pod = "/kubepods/pod" + kUid;
+  directory().created(77, pod + "/" + kId);
+  log("web_shop_nginx", kId);
+  directory().note_sender(5, 77);
+  ValueBytes kept;
+  directory().save(kept);
+  directory_.reset();
+  std::filesystem::remove_all(root_ + "/log");
+  EXPECT_EQ(socket(77).attribution, "none");
+  ValueReader reader(kept);
+  ASSERT_TRUE(directory().restore(reader));
+  EXPECT_TRUE(reader.at_end());
+  for (const EndOwner& owner : {socket(77), behind(5)}) {
+    EXPECT_EQ(owner.container_id, kId);
+    EXPECT_EQ(owner.container_name, "nginx");
+    EXPECT_EQ(owner.pod_uid, kUid);
+    EXPECT_EQ(owner.pod_name, "web");
+    EXPECT_EQ(owner.pod_namespace, "shop");
+  }
+}
+
+// Until an engine has answered, for example.
+TEST_F(Directory, WhatIsThereIsNamedAtOnceByTheNextDaemon) {
+  const uint64_t cgroup = make("/docker/" + kId);
+  log("web_shop_nginx", kId);
+  EXPECT_EQ(socket(cgroup).pod_name, "web");
+  ValueBytes kept;
+  directory().save(kept);
+  directory_.reset();
+  std::filesystem::remove_all(root_ + "/log");
+  ValueReader reader(kept);
+  ASSERT_TRUE(directory().restore(reader));
+  EXPECT_EQ(socket(cgroup).pod_name, "web");
+}
+
+TEST_F(Directory, WhatIsThereIsNotTakenFromAnEarlierDaemon) {
+  const uint64_t cgroup = make("/docker/" + kId);
+  directory().created(cgroup, "/docker/" + kOther);
+  EXPECT_EQ(socket(cgroup).container_id, kOther);
+  ValueBytes kept;
+  directory().save(kept);
+  directory_.reset();
+  ValueReader reader(kept);
+  ASSERT_TRUE(directory().restore(reader));
+  EXPECT_EQ(socket(cgroup).container_id, kId);
+}
+
+TEST_F(Directory, DamageIsFound) {
+  directory().created(77, "/docker/" + kId);
+  directory().note_sender(5, 77);
+  ValueBytes kept;
+  directory().save(kept);
+  for (size_t size = 0; size < kept.size(); size++) {
+    directory_.reset();
+    ValueReader reader(std::span<const std::byte>(kept).first(size));
+    EXPECT_FALSE(directory().restore(reader)) << size;
+  }
+}
+
 }  // namespace
 }  // namespace flowmeter

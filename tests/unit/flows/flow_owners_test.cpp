@@ -39,6 +39,21 @@ class Numbers final : public OwnerNames {
   std::deque<std::string> texts_;
 };
 
+// These flows are both sides of one connection.
+class TwoSides final : public ServiceNames {
+ public:
+  TwoSides(const fm_packet& one, const fm_packet& other, bool ends_swapped)
+      : keys_{one.key, other.key}, ends_swapped_(ends_swapped) {}
+  std::string_view service_of(const fm_flow_key&) override { return {}; }
+  std::optional<OtherSide> other_side(const fm_flow_key& key) override {
+    return OtherSide{keys_[fm_key_equal(&key, &keys_[0]) ? 1 : 0], ends_swapped_};
+  }
+
+ private:
+  const fm_flow_key keys_[2];
+  const bool ends_swapped_;
+};
+
 class FlowOwnersTest : public FlowStateTest {
  protected:
   FlowOwnersTest() { flows.set_owner_names(&names_); }
@@ -127,6 +142,59 @@ TEST_F(FlowOwnersTest, AFlowThatWasEvictedKeepsThem) {
 TEST_F(FlowOwnersTest, AFlowOfWhichOnlyTheEndArrivedHasNone) {
   close(1, 10, 3, FM_END_IDLE);
   EXPECT_EQ(sink.owners.back(), "none , none ");
+}
+
+TEST_F(FlowOwnersTest, BothSidesOfATranslationHaveTheSame) {
+  for (const bool ends_swapped : {false, true}) {
+    TwoSides sides(packet(10, 0), packet(20, 0), ends_swapped);
+    flows.set_service_names(&sides);
+    begin(1, 10);
+    begin(2, 20);
+    owner(1, 0, FM_OWNER_SOCKET, 7001);
+    owner(2, ends_swapped ? 0 : 1, FM_OWNER_LISTENER, 7002);
+    EXPECT_EQ(end(1, 10), "socket 7001, listener 7002");
+    EXPECT_EQ(end(2, 20),
+              ends_swapped ? "listener 7002, socket 7001" : "socket 7001, listener 7002");
+    flows.set_service_names(nullptr);
+  }
+}
+
+TEST_F(FlowOwnersTest, WhatOneSideKnowsItselfStays) {
+  TwoSides sides(packet(10, 0), packet(20, 0), false);
+  flows.set_service_names(&sides);
+  begin(1, 10);
+  EXPECT_EQ(end(1, 10), "none , none ") << "the other side is not there";
+  begin(2, 10);
+  begin(3, 20);
+  owner(2, 0, FM_OWNER_SOCKET, 7001);
+  owner(3, 0, FM_OWNER_SOCKET, 7003);
+  owner(3, 1, FM_OWNER_INTERFACE, 0, 5, FM_HOOK_EGRESS);
+  names_.behind[5] = 7005;
+  EXPECT_EQ(end(2, 10), "socket 7001, interface 7005");
+  EXPECT_EQ(end(3, 20), "socket 7003, interface 7005");
+  flows.set_service_names(nullptr);
+}
+
+class OneNumber final : public KeptWithFlows {
+ public:
+  void save(ValueBytes& bytes) const override { append(bytes, 7); }
+  bool restore(ValueReader& bytes) override { return bytes.read(restored); }
+  int restored = 0;
+};
+
+TEST_F(FlowOwnersTest, WhatRowsNeedPassesToTheNextDaemon) {
+  OneNumber number;
+  flows.set_kept_with_flows(&number);
+  begin(1, 10);
+  save(1, LiveFlows::Copied::kAll);
+  state_.reset();
+  start_daemon();
+  flows.set_kept_with_flows(&number);
+  ASSERT_TRUE(flows.restore(state_file(), true));
+  EXPECT_EQ(number.restored, 7);
+  save(2, LiveFlows::Copied::kAll);
+  restart(true);  // which asks for no names, and takes over the flow all the same
+  EXPECT_EQ(flows.open_flows(), 1u);
 }
 
 TEST_F(FlowOwnersTest, TheyPassToTheNextDaemon) {

@@ -30,7 +30,8 @@ Flow to_server(uint16_t port) {
 }
 
 void add(ServiceTable& table, uint16_t port) {
-  table.add(to_service(port).key, to_service(port).server, to_server(port).key);
+  table.add(to_service(port).key, to_service(port).server, to_server(port).key,
+            to_server(port).server);
 }
 
 TEST(ServiceTable, BothFlowsOfAConnectionGoToTheService) {
@@ -41,12 +42,36 @@ TEST(ServiceTable, BothFlowsOfAConnectionGoToTheService) {
   EXPECT_EQ(table.service_of(to_server(4001).key), "");
 }
 
+TEST(ServiceTable, EachFlowLeadsToTheOther) {
+  ServiceTable table(8);
+  add(table, 4000);
+  const Flow service = to_service(4000), server = to_server(4000);
+  auto other = table.other_side(service.key);
+  ASSERT_TRUE(other);
+  EXPECT_TRUE(fm_key_equal(&other->key, &server.key));
+  EXPECT_EQ(other->ends_swapped, service.server != server.server);
+  other = table.other_side(server.key);
+  ASSERT_TRUE(other);
+  EXPECT_TRUE(fm_key_equal(&other->key, &service.key));
+  EXPECT_FALSE(table.other_side(to_server(4001).key));
+}
+
+// The lower address is end 0: 10.0.0.7 is above its server, and below its service.
+TEST(ServiceTable, TheEndsOfBothFlowsMayBeSwapped) {
+  EXPECT_NE(to_service(4000).server, to_server(4000).server);
+  ServiceTable table(8);
+  const Flow above = flow("10.0.0.7", 4000, "10.0.0.9", 5353);
+  table.add(to_service(4000).key, to_service(4000).server, above.key, above.server);
+  EXPECT_FALSE(table.other_side(above.key)->ends_swapped);
+}
+
 TEST(ServiceTable, OnWhateverInterfaceAFlowIs) {
   ServiceTable table(8);
   add(table, 4000);
   fm_flow_key key = to_server(4000).key;
   key.interface = 7;
   EXPECT_EQ(table.service_of(key), "10.96.0.10:53");
+  EXPECT_FALSE(table.other_side(key)) << "that may be on another one";
 }
 
 TEST(ServiceTable, AddressesOfIpv6AreInBrackets) {
@@ -57,8 +82,8 @@ TEST(ServiceTable, AddressesOfIpv6AreInBrackets) {
     ::inet_pton(AF_INET6, key == &service ? "2001:db8:9::9" : "2001:db8::2", &key->address[1]);
   }
   const unsigned end = 1u - fm_key_set_ports(&service, 4000, 53, FM_UDP, 6);
-  fm_key_set_ports(&server, 4000, 5353, FM_UDP, 6);
-  table.add(service, end, server);
+  const unsigned server_end = 1u - fm_key_set_ports(&server, 4000, 5353, FM_UDP, 6);
+  table.add(service, end, server, server_end);
   EXPECT_EQ(table.service_of(server), "[2001:db8:9::9]:53");
 }
 
@@ -76,7 +101,7 @@ TEST(ServiceTable, ALaterConnectionOfTheSamePortsCounts) {
   ServiceTable table(8);
   add(table, 4000);
   const Flow other = flow("10.0.0.7", 4000, "10.96.0.11", 80);
-  table.add(other.key, other.server, to_server(4000).key);
+  table.add(other.key, other.server, to_server(4000).key, to_server(4000).server);
   EXPECT_EQ(table.service_of(to_server(4000).key), "10.96.0.11:80");
   EXPECT_EQ(table.service_of(to_service(4000).key), "");
   table.forget(to_server(4000).key);
