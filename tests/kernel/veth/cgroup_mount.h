@@ -13,7 +13,7 @@ namespace flowmeter::testing {
 
 // "" if it is not mounted.
 inline std::string cgroup_mount() {
-  const auto tree = CgroupTree::open();
+  auto tree = CgroupTree::open();
   return tree ? tree->mount() : "";
 }
 

@@ -343,7 +343,7 @@ TEST_F(Directory, WhatHasEndedIsStillNamedByTheNextDaemon) {
   const std::string pod = "/kubepods/pod" + kUid;
   directory().created(77, pod + "/" + kId);
   log("web_shop_nginx", kId);
-  directory().note_sender(5, 77);
+  directory().note_sender(5, kStation, 77);
   ValueBytes kept;
   directory().save(kept);
   directory_.reset();
@@ -389,7 +389,7 @@ TEST_F(Directory, WhatIsThereIsNotTakenFromAnEarlierDaemon) {
 
 TEST_F(Directory, DamageIsFound) {
   directory().created(77, "/docker/" + kId);
-  directory().note_sender(5, 77);
+  directory().note_sender(5, kStation, 77);
   ValueBytes kept;
   directory().save(kept);
   for (size_t size = 0; size < kept.size(); size++) {
