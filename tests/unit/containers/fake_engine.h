@@ -22,7 +22,8 @@ class FakeEngine {
   // question: what has come in the first read.
   using Answer = std::function<std::string(const std::string& question)>;
 
-  // then_hangs: leaves connections open after the answer.
+  // then_hangs: leaves connections open after the answer, as far as their protocol is its own:
+  // a runtime closes those that do not speak HTTP/2.
   FakeEngine(std::string path, Answer answer, bool then_hangs = false)
       : path_(std::move(path)),
         answer_(std::move(answer)),
@@ -61,15 +62,17 @@ class FakeEngine {
       char question[4096];
       if (!wait(peer.get(), POLLIN)) return;
       const ssize_t size = ::recv(peer.get(), question, sizeof(question), 0);
-      const std::string answer =
-          answer_({question, size > 0 ? static_cast<size_t>(size) : size_t{0}});
+      const std::string asked(question, size > 0 ? static_cast<size_t>(size) : size_t{0});
+      const bool is_http2 = asked.starts_with("PRI * HTTP/2.0");
+      const std::string answer = answer_(asked);
       for (size_t sent = 0; sent < answer.size() && wait(peer.get(), POLLOUT);) {
         const ssize_t put = ::send(peer.get(), answer.data() + sent, answer.size() - sent,
                                    MSG_NOSIGNAL | MSG_DONTWAIT);
         if (put <= 0) break;
         sent += static_cast<size_t>(put);
       }
-      while (then_hangs_ && wait(peer.get(), POLLIN))
+      const bool closes = !answer.empty() && !is_http2;
+      while (then_hangs_ && !closes && wait(peer.get(), POLLIN))
         if (::recv(peer.get(), question, sizeof(question), 0) <= 0) break;
     }
   }
