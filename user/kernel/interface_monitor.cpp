@@ -29,7 +29,10 @@ Status InterfaceMonitor::poll(std::vector<Change>& changes) {
         see(message, changes);
     }
   }
-  return must_list_ ? list(changes) : Done{};
+  if (must_list_)
+    if (Status listed = list(changes); !listed) return listed;
+  part(changes);
+  return Done{};
 }
 
 // Notifications report changes during the listing later. They may also repeat what the list already
@@ -72,16 +75,20 @@ void InterfaceMonitor::see(LinkMessage& link, std::vector<Change>& changes) {
     changes.push_back(std::move(change));
   }
   known = std::move(link);
-  join(it->first, known.interface);
+  join(it->first, known.interface, changes);
 }
 
-// The end of a pair that is made first is reported before there is another.
-void InterfaceMonitor::join(unsigned index, const Interface& end) {
+// The end of a pair that is made first is reported before there is another, which is no change.
+void InterfaceMonitor::join(unsigned index, const Interface& end, std::vector<Change>& changes) {
   if (end.peer != Peer::kHere) return;
-  const auto other = known_.find(end.peer_index);
-  if (other == known_.end() || other->second.interface.peer != Peer::kNotYet) return;
-  other->second.interface.peer = Peer::kHere;
-  other->second.interface.peer_index = index;
+  const auto it = known_.find(end.peer_index);
+  if (it == known_.end() || it->second.interface.peer == Peer::kHere) return;
+  Interface& other = it->second.interface;
+  const bool comes_back = other.peer == Peer::kElsewhere;
+  other.peer = Peer::kHere;
+  other.peer_index = index;
+  other.is_one_end = false;
+  if (comes_back) changes.push_back({Kind::kChanged, other, "", it->second.is_known_link_type});
 }
 
 void InterfaceMonitor::lose(unsigned index, const std::optional<LinkCounters>& counters,
@@ -89,23 +96,28 @@ void InterfaceMonitor::lose(unsigned index, const std::optional<LinkCounters>& c
   const auto it = known_.find(index);
   if (it == known_.end()) return;
   Interface interface = std::move(it->second.interface);
-  const unsigned other = interface.peer == Peer::kHere ? interface.peer_index : 0;
+  if (interface.peer == Peer::kHere) parted_.emplace_back(interface.peer_index, index);
   changes.push_back(
       {Kind::kVanished, std::move(interface), "", it->second.is_known_link_type, counters});
   known_.erase(it);
-  part(other, index, changes);
 }
 
-// If both ends are deleted, the other's kVanished follows.
-void InterfaceMonitor::part(unsigned index, unsigned from, std::vector<Change>& changes) {
-  const auto it = known_.find(index);
-  if (it == known_.end() || it->second.interface.peer != Peer::kHere ||
-      it->second.interface.peer_index != from)
-    return;
-  it->second.interface.peer = Peer::kElsewhere;
-  it->second.interface.peer_index = 0;
-  it->second.interface.is_one_end = true;
-  changes.push_back({Kind::kChanged, it->second.interface, "", it->second.is_known_link_type});
+// Only when all else is known: if both ends were deleted, the other one has gone, too.
+void InterfaceMonitor::part(std::vector<Change>& changes) {
+  const auto leads_to = [this](unsigned index, unsigned other) {
+    const auto it = known_.find(index);
+    return it != known_.end() && it->second.interface.peer == Peer::kHere &&
+           it->second.interface.peer_index == other;
+  };
+  for (const auto& [left, gone] : parted_) {
+    if (!leads_to(left, gone) || leads_to(gone, left)) continue;
+    LinkMessage& link = known_.at(left);
+    link.interface.peer = Peer::kElsewhere;
+    link.interface.peer_index = 0;
+    link.interface.is_one_end = true;
+    changes.push_back({Kind::kChanged, link.interface, "", link.is_known_link_type});
+  }
+  parted_.clear();
 }
 
 }  // namespace flowmeter

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -40,9 +41,9 @@ class InterfaceMonitor {
   // interfaces as appeared. Never waits. A reported interface may already be gone; its kVanished
   // then follows. An interface that replaced another one under the same index is reported as
   // vanished and appeared (if notifications were lost meanwhile, only if its hardware address or
-  // link type differs). Also reports that the other end of a pair has left, of which the kernel
-  // sends no notification. The kernel reports the alternative names of a link that is down only
-  // when the link goes up.
+  // link type differs). Also reports that the other end of a pair has left or come back, of which
+  // the kernel sends no notification; but not that the end of a new pair has got its other one. The
+  // kernel reports the alternative names of a link that is down only when the link goes up.
   Status poll(std::vector<Change>& changes);
 
   // A descriptor that is readable when poll() has something to report.
@@ -54,11 +55,12 @@ class InterfaceMonitor {
   void see(LinkMessage& link, std::vector<Change>& changes);
   void lose(unsigned index, const std::optional<LinkCounters>& counters,
             std::vector<Change>& changes);
-  void join(unsigned index, const Interface& end);
-  void part(unsigned index, unsigned from, std::vector<Change>& changes);
+  void join(unsigned index, const Interface& end, std::vector<Change>& changes);
+  void part(std::vector<Change>& changes);
 
   RtnetlinkSocket socket_;
-  std::map<unsigned, LinkMessage> known_;  // by index
+  std::map<unsigned, LinkMessage> known_;              // by index
+  std::vector<std::pair<unsigned, unsigned>> parted_;  // pairs: who may be here, and who has gone
   std::vector<LinkMessage> messages_;
   bool must_list_ = true;
 };

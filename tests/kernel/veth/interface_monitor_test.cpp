@@ -92,6 +92,10 @@ class Follower {
           break;
         case Kind::kVanished:
           EXPECT_NE(known, known_.end()) << interface.name << " vanished, but was not there";
+          if (known->second.peer == Interface::Peer::kNotYet) {  // that it was made is not told
+            known->second.peer = interface.peer;
+            known->second.peer_index = interface.peer_index;
+          }
           EXPECT_EQ(known->second, interface) << "not its last state";
           told.push_back("- " + interface.name);
           known_.erase(interface.index);
@@ -197,10 +201,12 @@ TEST_F(InterfaceMonitorTest, MovedToAnotherNamespaceAndBack) {
   const Child other([] { return ::unshare(CLONE_NEWNET) == 0; });
   ASSERT_TRUE(other.good());
   run("ip link set one netns " + std::to_string(other.pid()));
-  EXPECT_EQ(follower.poll(), Told{"- one"});
+  EXPECT_EQ(follower.poll(), (Told{"- one", "two"}));
+  EXPECT_TRUE(follower.last().interface.is_one_end);
   run("nsenter -n -t " + std::to_string(other.pid()) + " ip link set one netns " +
       std::to_string(::getpid()));
-  EXPECT_EQ(follower.poll(), Told{"+ one"});
+  EXPECT_EQ(follower.poll(), (Told{"+ one", "two"}));
+  EXPECT_FALSE(follower.last().interface.is_one_end);
   EXPECT_EQ(follower.known(), present());
 }
 
