@@ -29,6 +29,7 @@ VALUES = {
     "spool-sync": ("batch", "none", "batch"),
     "sandbox": ("off", "require", "auto"),
     "rotate": ("1h", "2h", "500MB"),
+    "keep": ("48", "10GB", "500MiB"),
     "batch": ("2001", "2002", "2003"),
     "url-format": ("ndjson", "json-array", "csv"),
     "url-compress": ("none", "gzip", "zstd"),
