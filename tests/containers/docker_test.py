@@ -12,7 +12,7 @@ LABEL = "containers"
 LOCK = "containers"  # one node at a time
 
 
-class Recipes(whose.Whose):
+class Recipes:
     """Of every version of Docker."""
 
     def test_the_version_needs_no_capability(self):
@@ -55,7 +55,7 @@ class Recipes(whose.Whose):
                          ["1"] + ["6"] * 7)
 
 
-class Docker26(Recipes, engine.InANode):
+class Docker26(Recipes, whose.Whose, engine.InANode):
     root = "node-trixie"
     capabilities = engine.CAPABILITIES
     compose = ("docker", "compose", "-f", "/mnt/docker-compose.yml")
@@ -68,7 +68,7 @@ class Docker26(Recipes, engine.InANode):
         meter.wait_for("it meters", lambda: "metering lo" in self.log("confined") or self.gone("confined"))
 
 
-class Docker20(Recipes, engine.InANode):
+class Docker20(Recipes, whose.Whose, engine.InANode):
     root = "node-bookworm"
     capabilities = engine.OLD_CAPABILITIES  # as in docker-compose.docker20.yml; it knows neither CAP_BPF nor CAP_PERFMON
     # Debian 12 has no docker compose, so this is that of Debian 13, in its own root, with this node's socket and project.

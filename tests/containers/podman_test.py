@@ -11,7 +11,7 @@ LOCK = "containers"  # one node at a time
 SOCKET = "/run/podman/podman.sock"
 
 
-class Podman(whose.Whose):
+class Podman:
     """Of every version of podman."""
 
     first = ("docker-init", "--", "sleep", "infinity")
@@ -29,11 +29,11 @@ class Podman(whose.Whose):
         self.attributed("--engine", "unix://" + SOCKET, volumes=[f"{SOCKET}:{SOCKET}"])
 
 
-class Podman4(Podman, engine.InANode):
+class Podman4(Podman, whose.Whose, engine.InANode):
     root = "node-bookworm"
     capabilities = engine.OLD_CAPABILITIES
 
 
-class Podman5(Podman, engine.InANode):
+class Podman5(Podman, whose.Whose, engine.InANode):
     root = "node-trixie"
     capabilities = engine.CAPABILITIES
