@@ -54,6 +54,10 @@ class Containers(Interfaces):
             self.sender.sendto(frame, (interface or f"eth{number}", 0))
         return count
 
+    def wait_up(self, namespace, interface):
+        """A link whose other end has gone up drops packets, and does not count them, until the kernel has noticed."""
+        meter.wait_for("the link is up", lambda: "state UP" in namespace.ip("link", "show", interface))
+
     def remove(self, number):
         self.batch(self.host, f"link del veth{number}")
 
@@ -151,7 +155,7 @@ class Churn(Containers):
         sent = 0
         for _ in range(50):
             self.batch(self.host, "link set veth1 down", "link set veth1 up")
-            meter.wait_for("the link is up", lambda: "LOWER_UP" in self.inside.ip("link", "show", "eth1"))
+            self.wait_up(self.inside, "eth1")
             sent += self.talk(1, 2)
         rows, before, done = self.check(live, {1: sent})
         self.assertEqual((rows[1], sum(before.values())), (100, 0))
@@ -197,6 +201,7 @@ class BeforeAttach(Containers):
         self.addCleanup(self.sender.close)
         with meter.stopped(live):
             self.make(1)
+            self.wait_up(self.host, "veth1")
             self.talk(1, 30, "veth1")
             self.remove(1)
         self.make(2)
