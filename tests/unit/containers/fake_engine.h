@@ -10,6 +10,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -19,7 +20,7 @@ namespace flowmeter::testing {
 
 class FakeEngine {
  public:
-  // question: what has come in the first read.
+  // question: what has come in the first read; of HTTP/2 the first request.
   using Answer = std::function<std::string(const std::string& question)>;
 
   // then_hangs: leaves connections open after the answer, as far as their protocol is its own:
@@ -55,15 +56,35 @@ class FakeEngine {
     return false;
   }
 
+  // Whether a frame of HTTP/2 has come that ends a request: an answer before it is an error.
+  static bool is_whole(std::string_view question) {
+    constexpr size_t kFrameHead = 9;
+    size_t at = kHttp2.size();
+    const auto byte = [&](size_t i) { return static_cast<unsigned char>(question[at + i]); };
+    while (at + kFrameHead <= question.size()) {
+      const size_t size = size_t{byte(0)} << 16 | size_t{byte(1)} << 8 | byte(2);
+      const bool is_request = byte(3) <= 1;  // DATA, HEADERS
+      const bool ends = byte(4) & 1;         // END_STREAM
+      at += kFrameHead + size;
+      if (is_request && ends && at <= question.size()) return true;
+    }
+    return false;
+  }
+
   void serve() {
     while (wait(listener_.get(), POLLIN)) {
       const UniqueFd peer(::accept(listener_.get(), nullptr, nullptr));
       connections_++;
       char question[4096];
-      if (!wait(peer.get(), POLLIN)) return;
-      const ssize_t size = ::recv(peer.get(), question, sizeof(question), 0);
-      const std::string asked(question, size > 0 ? static_cast<size_t>(size) : size_t{0});
-      const bool is_http2 = asked.starts_with("PRI * HTTP/2.0");
+      std::string asked;
+      bool is_http2 = false;
+      do {
+        if (!wait(peer.get(), POLLIN)) return;
+        const ssize_t size = ::recv(peer.get(), question, sizeof(question), 0);
+        if (size <= 0) break;
+        asked.append(question, static_cast<size_t>(size));
+        is_http2 = asked.starts_with(kHttp2);
+      } while (is_http2 && !is_whole(asked));
       const std::string answer = answer_(asked);
       for (size_t sent = 0; sent < answer.size() && wait(peer.get(), POLLOUT);) {
         const ssize_t put = ::send(peer.get(), answer.data() + sent, answer.size() - sent,
@@ -76,6 +97,8 @@ class FakeEngine {
         if (::recv(peer.get(), question, sizeof(question), 0) <= 0) break;
     }
   }
+
+  static constexpr std::string_view kHttp2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
   const std::string path_;
   const Answer answer_;
