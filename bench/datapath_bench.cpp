@@ -163,8 +163,7 @@ struct Product {
       std::fprintf(stderr, "datapath_bench: %s\n", added.error().message().c_str());
       std::exit(1);
     }
-    interface.senders_are_local = interface.is_one_end = true;
-    datapath->set_ends(interface);
+    datapath->set_ends(interface.index, {.senders_are_local = true, .is_one_end = true});
   }
 
   template <typename... Packets>

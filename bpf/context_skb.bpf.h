@@ -31,11 +31,6 @@ FM_INLINE const void* fm_peek(fm_context* skb, __u32 offset, __u32 size, void* s
   return scratch;
 }
 
-/* Of the kernel's interface, whose headers for user space a BPF program cannot include. */
-#define FM_AF_INET 2
-#define FM_AF_INET6 10
-#define FM_SOCK_RAW 3
-
 #define FM_PARSE_PAYLOAD fm_with_application()
 #include "flowmeter/parse.h"
 

@@ -4,6 +4,7 @@
 #define FLOWMETER_MAPS_BPF_H
 
 #include "flowmeter/abi.h"
+#include "socket_owners.bpf.h"
 
 /* The flow map. When it is full it refuses new flows; the loader makes it an LRU map on request.
  * Only with datapath "kernel", its values are fm_timed_map_entry. */
@@ -37,15 +38,6 @@ struct {
   __type(key, __u32);
   __type(value, struct fm_interface_ends);
 } interface_ends SEC(".maps");
-
-/* The owners of sockets, which other programs note (bpf/socket_owners.bpf.c). An accepted socket
- * inherits its listener's. Only created if processes are attributed. */
-struct {
-  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-  __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-  __type(key, int);
-  __type(value, struct fm_socket_owner);
-} socket_owners SEC(".maps");
 
 /* The ends of the event streams: one stream per CPU, and one for answers. */
 struct {

@@ -8,9 +8,6 @@
 #include "kernel_structs.bpf.h"
 #include "socket_owners.bpf.h"
 
-#define FM_AF_INET 2
-#define FM_AF_INET6 10
-
 /* Of several processes that have a socket open, the first that is visited is noted. Visits are in
  * the order of pids, so this is most likely the one that has made it. */
 SEC("iter/task_file")
@@ -26,7 +23,6 @@ int fm_open_sockets(struct bpf_iter__task_file* visit) {
   if (family != FM_AF_INET && family != FM_AF_INET6) return 0;
   struct fm_socket_owner owner = {};
   owner.pid = (__u32)task->tgid;
-  owner.since_boot_ns = bpf_ktime_get_boot_ns();
   bpf_probe_read_kernel_str(owner.comm, sizeof(owner.comm), task->comm);
   bpf_sk_storage_get(&socket_owners, sk, &owner, BPF_SK_STORAGE_GET_F_CREATE);
   return 0;

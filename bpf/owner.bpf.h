@@ -34,53 +34,37 @@ FM_INLINE __u64 fm_station(fm_context* context, const struct fm_place* place) {
   return station;
 }
 
-/* Sends the record about this end. Returns 0 if there is no room. */
-FM_INLINE int fm_send_owner(union fm_long_record* r, const struct fm_packet* p, __u64 word,
-                            const struct fm_place* place, __u8 end) {
-  r->owner.time_ns = p->time_ns;
-  r->owner.flow_id = word >> FM_LOCK_ID_SHIFT;
-  r->owner.end = end;
-  r->owner.hook = place->hook;
-  r->owner.what = FM_RECORD_OWNER;
-  return fm_send_long(r, FM_OWNER_UNITS, FM_PACKET_WRITER);
-}
-
-/* Tells who has sent the packet, if that is known. Returns the entry's new lock word. */
-static __attribute__((noinline)) __u64 fm_tell_socket(fm_context* context,
-                                                      const struct fm_packet* p, __u64 word,
-                                                      const struct fm_place* place) {
-  if (!p || !place) return word;
+/* Tells the owner of one end: who has sent the packet (source FM_OWNER_SOCKET), or which interface
+ * leads to the end behind it and to no other (FM_OWNER_INTERFACE). Returns whether it is told. */
+static __attribute__((noinline)) int fm_tell(fm_context* context, const struct fm_packet* p,
+                                             const struct fm_place* place, __u64 flow_id,
+                                             __u8 source) {
+  if (!p || !place) return 0;
   const __u32 slot = place->slot;
   const struct fm_interface_ends* ends = bpf_map_lookup_elem(&interface_ends, &slot);
-  if (!ends || (place->hook == FM_HOOK_INGRESS && !ends->senders_are_local)) return word;
   union fm_long_record* r = fm_long_record_for(FM_PACKET_WRITER);
-  if (!r) return word;
-  const __u8 sender = p->direction & 1;
-  __builtin_memset(&r->owner, 0, sizeof(r->owner));
-  if (!fm_context_owner(context, p, &r->owner)) return word;
-  if (ends->is_one_end && place->hook == FM_HOOK_INGRESS) {
-    r->owner.ifindex = place->ifindex;
-    r->owner.station = fm_station(context, place);
+  if (!ends || !r) return 0;
+  const int is_ingress = place->hook == FM_HOOK_INGRESS;
+  struct fm_owner_record* const owner = &r->owner;
+  __builtin_memset(owner, 0, sizeof(*owner));
+  if (source == FM_OWNER_INTERFACE) {
+    if (!ends->is_one_end) return 0;
+    owner->source = FM_OWNER_INTERFACE;
+    owner->end = fm_end_behind(p, place->hook);
+  } else {
+    if (is_ingress && !ends->senders_are_local) return 0;
+    if (!fm_context_owner(context, p, owner)) return 0;
+    owner->end = p->direction & 1;
   }
-  return fm_send_owner(r, p, word, place, sender) ? word | FM_LOCK_SOCKET_TOLD(sender) : word;
-}
-
-/* Tells which interface leads to an end, if it does to this one alone. The same. */
-static __attribute__((noinline)) __u64 fm_tell_interface(fm_context* context,
-                                                         const struct fm_packet* p, __u64 word,
-                                                         const struct fm_place* place) {
-  if (!p || !place) return word;
-  const __u32 slot = place->slot;
-  const struct fm_interface_ends* ends = bpf_map_lookup_elem(&interface_ends, &slot);
-  if (!ends || !ends->is_one_end) return word;
-  union fm_long_record* r = fm_long_record_for(FM_PACKET_WRITER);
-  if (!r) return word;
-  const __u8 end = fm_end_behind(p, place->hook);
-  __builtin_memset(&r->owner, 0, sizeof(r->owner));
-  r->owner.source = FM_OWNER_INTERFACE;
-  r->owner.ifindex = place->ifindex;
-  r->owner.station = fm_station(context, place);
-  return fm_send_owner(r, p, word, place, end) ? word | FM_LOCK_INTERFACE_TOLD(end) : word;
+  if (ends->is_one_end && (is_ingress || source == FM_OWNER_INTERFACE)) {
+    owner->ifindex = place->ifindex;
+    owner->station = fm_station(context, place);
+  }
+  owner->time_ns = p->time_ns;
+  owner->flow_id = flow_id;
+  owner->hook = place->hook;
+  owner->what = FM_RECORD_OWNER;
+  return fm_send_long(r, FM_OWNER_UNITS, FM_PACKET_WRITER);
 }
 
 /* Tells what this packet says about the owners of its flow and was not told yet. Returns the
@@ -88,11 +72,14 @@ static __attribute__((noinline)) __u64 fm_tell_interface(fm_context* context,
 FM_INLINE __u64 fm_tell_owners(fm_context* context, const struct fm_packet* p, __u64 word,
                                const struct fm_place* place) {
   if (!(word & FM_LOCK_ANNOUNCED)) return word; /* the daemon knows no flow of this id */
-  if (!(word & FM_LOCK_SOCKET_TOLD(p->direction & 1)) && fm_context_has_socket(context))
-    word = fm_tell_socket(context, p, word, place);
-  const __u8 behind = fm_end_behind(p, place->hook);
-  if (!(word & (FM_LOCK_SOCKET_TOLD(behind) | FM_LOCK_INTERFACE_TOLD(behind))))
-    word = fm_tell_interface(context, p, word, place);
+  const __u64 flow_id = word >> FM_LOCK_ID_SHIFT;
+  const __u8 sender = p->direction & 1, behind = fm_end_behind(p, place->hook);
+  if (!(word & FM_LOCK_SOCKET_TOLD(sender)) && fm_context_has_socket(context) &&
+      fm_tell(context, p, place, flow_id, FM_OWNER_SOCKET))
+    word |= FM_LOCK_SOCKET_TOLD(sender);
+  if (!(word & (FM_LOCK_SOCKET_TOLD(behind) | FM_LOCK_INTERFACE_TOLD(behind))) &&
+      fm_tell(context, p, place, flow_id, FM_OWNER_INTERFACE))
+    word |= FM_LOCK_INTERFACE_TOLD(behind);
   return word;
 }
 

@@ -11,8 +11,6 @@
 
 FM_INLINE void fm_describe_current(struct fm_socket_owner* owner, __u32 pid) {
   owner->pid = pid;
-  owner->zero = 0;
-  owner->since_boot_ns = bpf_ktime_get_boot_ns();
   bpf_get_current_comm(owner->comm, sizeof(owner->comm));
 }
 

@@ -6,6 +6,11 @@
 
 #include "flowmeter/abi.h"
 
+/* Of the kernel's interface, whose headers for user space a BPF program cannot include. */
+#define FM_AF_INET 2
+#define FM_AF_INET6 10
+#define FM_SOCK_RAW 3
+
 /* A note is never changed, only replaced, so who reads one sees all of it. A connection that is
  * accepted has its listener's (BPF_F_CLONE). */
 struct {

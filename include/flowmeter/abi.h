@@ -149,11 +149,9 @@ FM_STATIC_ASSERT(sizeof(struct fm_owner_record) == 64, "two units, no hidden pad
  * with the socket, so a process that gets the pid later is never taken for it. */
 struct fm_socket_owner {
   __u32 pid; /* tgid, as the initial PID namespace numbers it */
-  __u32 zero;
-  __u64 since_boot_ns; /* when this was noted (CLOCK_BOOTTIME) */
   __u8 comm[FM_COMM_BYTES];
 };
-FM_STATIC_ASSERT(sizeof(struct fm_socket_owner) == 32, "no hidden padding");
+FM_STATIC_ASSERT(sizeof(struct fm_socket_owner) == 20, "no hidden padding");
 
 #define FM_UNITS(bytes) \
   (((bytes) + sizeof(struct fm_packet_record) - 1) / sizeof(struct fm_packet_record))

@@ -61,7 +61,7 @@ UniqueFd create_raw_map(bpf_map_type type, uint32_t value_size, uint32_t entries
 UniqueFd create_socket_owners_map() {
   // The kernel demands the types of key and value.
   const std::unique_ptr<btf, void (*)(btf*)> types(btf__new_empty(), btf__free);
-  constexpr size_t kWord = sizeof(uint64_t);
+  constexpr size_t kWord = sizeof(uint32_t);
   const int key = btf__add_int(types.get(), "int", sizeof(int), BTF_INT_SIGNED);
   const int word = btf__add_int(types.get(), "word", kWord, 0);
   const int value = btf__add_array(types.get(), key, word, sizeof(fm_socket_owner) / kWord);

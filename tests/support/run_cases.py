@@ -11,7 +11,7 @@ CMake calls it with --list to find all tests. One line per class, NAME|FILE|CLAS
 where pytest runs the file as a whole. A file or a class may declare
     LABEL = "veth"          the default is "shared" for *references_test.py, "veth" in tests/kernel/, otherwise "unit"
     LOCK = "cpu"            it does not run beside another test with this lock
-    SANITIZED = True        the fast tier also runs this live test in the build with sanitizers
+    SANITIZED = True        the fast tier also runs it in the build with sanitizers
     ENVIRONMENTS = "newest older"    it also runs in these virtual environments of scripts/test; with LABEL = "environment",
                             only there
 """

@@ -3,24 +3,17 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace flowmeter {
 namespace {
 
-constexpr std::string_view kScope = ".scope", kSlice = ".slice";
+constexpr std::string_view kScope = ".scope", kSlice = ".slice", kUsers = "user.slice";
 
-struct Prefix {
-  std::string_view text;
-  Engine engine;
-};
 // "libpod-payload-" is the part of a container that shares the cgroup of a service with its
 // monitor.
-constexpr Prefix kPrefixes[] = {
-    {"docker-", Engine::kDocker},         {"cri-containerd-", Engine::kContainerd},
-    {"nerdctl-", Engine::kContainerd},    {"crio-", Engine::kCrio},
-    {"libpod-", Engine::kPodman},         {"libpod-payload-", Engine::kPodman},
-    {"containerd-", Engine::kContainerd},
-};
+constexpr std::string_view kPrefixes[] = {"docker-", "cri-containerd-", "nerdctl-",   "crio-",
+                                          "libpod-", "libpod-payload-", "containerd-"};
 
 bool is_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
@@ -72,27 +65,14 @@ uint32_t user_of(std::string_view name) {
   return error == std::errc() && end == name.data() + name.size() ? user : CgroupPath::kNobody;
 }
 
-Engine engine_below(std::string_view parent, bool in_pod) {
-  if (parent == "docker") return Engine::kDocker;
-  if (parent == "libpod_parent") return Engine::kPodman;
-  return in_pod ? Engine::kUnknown : parent == "default" ? Engine::kContainerd : Engine::kUnknown;
-}
-
-// Whether this is the cgroup of a container. Sets its id and engine.
-bool take_container(std::string_view name, std::string_view parent, CgroupPath& path) {
-  if (is_container_id(name)) {
-    path.container_id = name;
-    path.engine = engine_below(parent, !path.pod_uid.empty());
-    return true;
-  }
+// The id of the container whose cgroup has this name, or "".
+std::string_view container_of(std::string_view name) {
+  if (is_container_id(name)) return name;
   take_suffix(name, kScope);
-  for (const auto& [prefix, engine] : kPrefixes) {
-    if (!name.starts_with(prefix) || !is_container_id(name.substr(prefix.size()))) continue;
-    path.container_id = name.substr(prefix.size());
-    path.engine = engine;
-    return true;
-  }
-  return false;
+  for (const std::string_view prefix : kPrefixes)
+    if (name.starts_with(prefix) && is_container_id(name.substr(prefix.size())))
+      return name.substr(prefix.size());
+  return "";
 }
 
 }  // namespace
@@ -105,20 +85,23 @@ CgroupPath parse_cgroup_path(std::string_view path) {
   CgroupPath found;
   found.owner_end = path.size();
   std::string_view parent;
+  bool is_users = false, below_users = false;
   for (size_t begin = 0; begin < path.size();) {
     const size_t end = std::min(path.find('/', begin), path.size());
     const std::string_view name = path.substr(begin, end - begin);
     begin = end + 1;
     if (name.empty()) continue;
-    if (name == "user.slice") {
-      found.is_rootless = true;
+    if (std::exchange(is_users, false)) found.user = user_of(name);
+    // The uppermost alone: a user's own services are below another.
+    if (name == kUsers && !std::exchange(below_users, true)) {
+      is_users = true;
       found.user = CgroupPath::kNobody;
     }
-    if (parent == "user.slice") found.user = user_of(name);
     if (std::string pod = found.pod_uid.empty() ? pod_of(name, parent) : ""; !pod.empty()) {
       found.pod_uid = std::move(pod);
       found.owner_end = end;
-    } else if (take_container(name, parent, found)) {
+    } else if (const std::string_view id = container_of(name); !id.empty()) {
+      found.container_id = id;
       found.owner_end = end;
       break;
     }

@@ -12,8 +12,6 @@
 
 namespace flowmeter {
 
-enum class Engine { kUnknown, kDocker, kContainerd, kCrio, kPodman };
-
 inline constexpr size_t kContainerIdDigits = 64;
 // Whether these are 64 hexadecimal digits.
 bool is_container_id(std::string_view text);
@@ -25,10 +23,8 @@ struct CgroupPath {
   // As in the path, with dashes: a UUID, or 32 hexadecimal digits (static pods), or Podman's id
   // of 64. Empty: it is in no pod.
   std::string pod_uid;
-  Engine engine = Engine::kUnknown;
-  // Below user.slice: what a user without privileges has named.
-  bool is_rootless = false;
-  // Whose: the number in user-1000.slice; kNobody if there is none. 0: not below user.slice.
+  // Who has named it. Below user.slice it is the user without privileges of user-1000.slice, or
+  // kNobody if there is no such slice; else it is root, 0.
   uint32_t user = 0;
   // Length of the path up to the cgroup of the container, or of the pod if there is none; else of
   // the whole path.

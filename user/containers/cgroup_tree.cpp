@@ -73,9 +73,11 @@ Status CgroupTree::walk(size_t most, const Visit& visit) const {
     if (!directory && above.empty()) return Error{"read " + mount_, errno};
     if (!directory) continue;  // has gone, or its path is too long
     while (const dirent* entry = ::readdir(directory.get())) {
-      if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+      const std::string_view name = entry->d_name;
+      if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
       if (visited++ >= most) return Done{};
-      std::string path = above + "/" + entry->d_name;
+      std::string path = above + "/";
+      path += name;
       visit(entry->d_ino, path);
       // A cgroup has a link more than kLeafLinks for each one below it; most have none.
       const bool is_leaf =

@@ -186,8 +186,6 @@ ContainerDirectory::SharedOwner ContainerDirectory::owner_by(const std::string& 
       name_text(std::string_view(path).substr(0, parsed.owner_end), EndOwner::kMaxText);
   owner->container_id = parsed.container_id;
   owner->name.pod_uid = parsed.pod_uid;
-  owner->engine = parsed.engine;
-  owner->is_rootless = parsed.is_rootless;
   owner->user = parsed.user;
   return owner;
 }
@@ -202,7 +200,7 @@ std::optional<ContainerName> ContainerDirectory::find_name(Owner& owner, uint64_
     if (told && engine_->knows_containers_of(0)) owner.container_id.clear();
   }
   auto name = names_.find(owner.container_id, now_ns);
-  if (!owner.is_rootless) return name;
+  if (owner.user == 0) return name;
   if (name) owner.container_id.clear();
   return {};
 }
@@ -217,8 +215,8 @@ void ContainerDirectory::look_up_name(Owner& owner) {
     if (!owner.name.pod_uid.empty()) name->pod_uid = owner.name.pod_uid;
     owner.name = std::move(*name);
   }
-  if (owner.is_rootless && pods_.contains(owner.name.pod_uid)) owner.name.pod_uid.clear();
-  if (owner.name.pod_uid.empty() || owner.is_rootless) return;
+  if (owner.user != 0 && pods_.contains(owner.name.pod_uid)) owner.name.pod_uid.clear();
+  if (owner.name.pod_uid.empty() || owner.user != 0) return;
   if (!owner.name.pod.empty()) {
     if (pods_.size() >= kMostContainers) pods_.clear();
     pods_.insert_or_assign(owner.name.pod_uid, owner.name);

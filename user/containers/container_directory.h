@@ -74,10 +74,8 @@ class ContainerDirectory final : public OwnerNames, public KeptWithFlows {
   struct Owner {
     std::string cgroup;
     std::string container_id;
-    ContainerName name;  // with the uid of the pod
-    Engine engine = Engine::kUnknown;
-    bool is_rootless = false;
-    uint32_t user = 0;         // if so
+    ContainerName name;        // with the uid of the pod
+    uint32_t user = 0;         // who has named the cgroup (CgroupPath)
     std::string owner_cgroup;  // of the whole container, or of the pod
     uint64_t ask_again_ns = 0;
   };

@@ -378,10 +378,9 @@ void BpfDatapath::remove_interface(unsigned index) {
   slots_[slot] = kRetired;
 }
 
-void BpfDatapath::set_ends(const Interface& interface) {
-  const auto slot = slot_of(interface.index);
+void BpfDatapath::set_ends(unsigned index, const fm_interface_ends& ends) {
+  const auto slot = slot_of(index);
   if (!slot) return;
-  const fm_interface_ends ends{interface.senders_are_local, interface.is_one_end};
   bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interface_ends), &*slot, &ends, BPF_ANY);
 }
 

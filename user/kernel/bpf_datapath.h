@@ -90,7 +90,7 @@ class BpfDatapath {
   // reuse_slots(), which frees the slot.
   void remove_interface(unsigned index);
   // What its packets say about their ends (--attribute) may change while it is metered.
-  void set_ends(const Interface& interface);
+  void set_ends(unsigned index, const fm_interface_ends& ends);
   void reuse_slots();
   // Adds packets that the interface carried before it was metered; to those that are gone if it
   // was not added.

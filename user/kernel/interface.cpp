@@ -61,10 +61,8 @@ bool is_pair_kind(std::string_view kind) {
   return kind == "veth" || kind == "netkit";
 }
 
-void set_ends(Interface& interface, std::string_view kind, bool peer_is_elsewhere) {
-  const bool pair = is_pair_kind(kind);
-  interface.senders_are_local = pair || kind == "macvlan" || kind == "ipvlan";
-  interface.is_one_end = pair && peer_is_elsewhere;
+bool senders_are_local(std::string_view kind) {
+  return is_pair_kind(kind) || kind == "macvlan" || kind == "ipvlan";
 }
 
 Result<Interface> find_interface(const std::string& name) {

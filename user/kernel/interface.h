@@ -25,8 +25,6 @@ struct Interface {
   // For --attribute: what comes out of it may still have the socket that has sent it. (It passed
   // no real link, but for instance a veth pair.)
   bool senders_are_local = false;
-  // It leads to one network namespace alone, such as a container's.
-  bool is_one_end = false;
   // Where the other end of a pair (veth, netkit) is. Not yet: it is being made.
   enum class Peer : uint8_t { kNone, kNotYet, kHere, kElsewhere } peer = Peer::kNone;
   unsigned peer_index = 0;  // if it is here
@@ -52,9 +50,8 @@ bool set_link_type(Interface& interface, unsigned short link_type);
 // The rank by the kind of virtual device ("bridge", "bond", …; "" for others).
 uint32_t rank_of_kind(std::string_view kind);
 
-// Sets what else follows from the kind of virtual device. peer_is_elsewhere: it is one of a pair
-// whose other one is in another network namespace.
-void set_ends(Interface& interface, std::string_view kind, bool peer_is_elsewhere);
+// Interface::senders_are_local by the kind of virtual device.
+bool senders_are_local(std::string_view kind);
 // Whether links of this kind are made in pairs.
 bool is_pair_kind(std::string_view kind);
 

@@ -87,7 +87,6 @@ void InterfaceMonitor::join(unsigned index, const Interface& end, std::vector<Ch
   const bool comes_back = other.peer == Peer::kElsewhere;
   other.peer = Peer::kHere;
   other.peer_index = index;
-  other.is_one_end = false;
   if (comes_back) changes.push_back({Kind::kChanged, other, "", it->second.is_known_link_type});
 }
 
@@ -114,7 +113,6 @@ void InterfaceMonitor::part(std::vector<Change>& changes) {
     LinkMessage& link = known_.at(left);
     link.interface.peer = Peer::kElsewhere;
     link.interface.peer_index = 0;
-    link.interface.is_one_end = true;
     changes.push_back({Kind::kChanged, link.interface, "", link.is_known_link_type});
   }
   parted_.clear();

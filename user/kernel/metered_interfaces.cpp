@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/host.h"
@@ -157,6 +158,7 @@ Status MeteredInterfaces::attach(const Unattached& what) {
                                     ? device_merging(interface.name)
                                     : DeviceMerging::kOff;
   if (Status added = datapath_.add_interface(interface, merging); !added) return added;
+  follow_uplinks();
   set_ends(interface);
   const InterfaceCounters idle = datapath_.interface_counters(interface.index);
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
@@ -212,10 +214,19 @@ uint64_t MeteredInterfaces::seen_before(unsigned index, fm_hook hook) const {
   return found == before_.end() ? 0 : found->hook[hook].seen;
 }
 
-void MeteredInterfaces::set_ends(Interface interface) const {
+void MeteredInterfaces::set_ends(const Interface& interface) const {
   if (!options_.attribute) return;
-  interface.is_one_end = interface.is_one_end && !is_uplink(interface.index);
-  datapath_.set_ends(interface);
+  const bool is_uplink =
+      std::find(uplinks_.begin(), uplinks_.end(), interface.index) != uplinks_.end();
+  const bool leads_elsewhere = interface.peer == Interface::Peer::kElsewhere && !is_uplink;
+  datapath_.set_ends(interface.index, {interface.senders_are_local, leads_elsewhere});
+}
+
+void MeteredInterfaces::follow_uplinks() {
+  if (!options_.attribute) return;
+  const auto found = find_uplinks();
+  if (std::exchange(uplinks_, found) == found) return;
+  for (const auto& [index, metered] : metered_) set_ends(metered.interface);
 }
 
 void MeteredInterfaces::give_up(unsigned index) {
@@ -362,13 +373,19 @@ void MeteredInterfaces::lose(const InterfaceMonitor::Change& change,
     host_.log_info("stopped metering " + last_gone_ + ": it has been removed");
 }
 
-// An interface that has appeared or changed.
+// An interface that has appeared or changed, with what it has carried.
+MeteredInterfaces::Unattached MeteredInterfaces::appeared(const InterfaceMonitor::Change& change) {
+  // If a listing has found it, all that it has ever carried may have been missed.
+  Unattached what{change.interface, change.counters.value_or(LinkCounters{})};
+  if (const auto held = held_.extract(change.interface.index)) what.since = held.mapped().since;
+  return what;
+}
+
 void MeteredInterfaces::take(const InterfaceMonitor::Change& change,
                              std::vector<unsigned>& departed) {
   const unsigned index = change.interface.index;
   const auto found = metered_.find(index);
   const auto waits = waiting_.find(index);
-  const auto held = held_.find(index);
   if (found != metered_.end() &&
       found->second.interface.has_link_header == change.interface.has_link_header) {
     found->second.interface = change.interface;  // even if the new name does not match
@@ -382,12 +399,7 @@ void MeteredInterfaces::take(const InterfaceMonitor::Change& change,
     waits->second.interface = change.interface;
     return;
   }
-  // If a listing has found it, all that it has ever carried may have been missed.
-  Unattached what{change.interface, change.counters.value_or(LinkCounters{})};
-  if (held != held_.end()) {
-    what.since = held->second.since;
-    held_.erase(held);
-  }
+  Unattached what = appeared(change);
   if (found != metered_.end() || waits != waiting_.end()) let_go(index, departed);
   if (is_wanted) attach_or_hold(std::move(what));
 }
@@ -411,6 +423,23 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
   if (metered_.empty() && waiting_.empty() && !options_.has_pattern())
     return Error{"interface " + last_gone_ + " has been removed"};
   return Done{};
+}
+
+void MeteredInterfaces::give_up_unattached() {
+  (void)monitor_->poll(changes_);
+  for (const InterfaceMonitor::Change& change : changes_) {
+    const unsigned index = change.interface.index;
+    if (metered_.contains(index) || waiting_.contains(index)) continue;
+    const Unattached what = appeared(change);
+    if (change.kind == InterfaceMonitor::Change::Kind::kVanished)
+      add_before_attach(what, change.counters);
+    else if (bool named = false; change.is_known_link_type && wanted(change.interface, &named))
+      held_.insert_or_assign(index, what);
+  }
+  changes_.clear();
+  for (const auto& [index, held] : held_)
+    if (auto now = link_counters(index)) add_before_attach(held, *now);
+  held_.clear();
 }
 
 void MeteredInterfaces::detach() {

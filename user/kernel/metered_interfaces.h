@@ -3,6 +3,7 @@
 // appear, change and vanish.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -72,12 +73,17 @@ class MeteredInterfaces final : public InterfaceNames {
   // Warns, once per hook, if somebody has removed our program, if the kernel counts packets there
   // but our program counts none, or if it sends more than the program sees. Skips interfaces that
   // were attached less than grace_ns ago.
+  // To be called once a second.
   void check(uint64_t grace_ns = kGraceNs) {
+    follow_uplinks();
     check_places(grace_ns);
     check_sent(grace_ns);
   }
   // Says what was not metered because a shortage did not end.
   void report_shortage() const;
+  // When a run ends: what the interfaces have carried to which update() would still have attached
+  // is counted as before_attach.
+  void give_up_unattached();
 
   // Detaches. No packet is seen after this, except through pinned links.
   void detach();
@@ -140,6 +146,7 @@ class MeteredInterfaces final : public InterfaceNames {
   void attach_waiting(uint64_t until_ns);
   void lose(const InterfaceMonitor::Change& change, std::vector<unsigned>& departed);
   void take(const InterfaceMonitor::Change& change, std::vector<unsigned>& departed);
+  Unattached appeared(const InterfaceMonitor::Change& change);
   fm_before_attach before_attach(unsigned index) const;
   fm_before_attach carried(const Interface& interface, const LinkCounters& since,
                            const LinkCounters& now, const fm_before_attach& counted) const;
@@ -158,7 +165,8 @@ class MeteredInterfaces final : public InterfaceNames {
   std::string pin_of(unsigned index, fm_hook hook) const;
   void remove_pin(unsigned index, fm_hook hook) const;
   void remove_pins(unsigned index) const;
-  void set_ends(Interface interface) const;
+  void set_ends(const Interface& interface) const;
+  void follow_uplinks();
 
   const Options options_;
   BpfDatapath& datapath_;
@@ -173,6 +181,7 @@ class MeteredInterfaces final : public InterfaceNames {
   std::vector<InterfaceMonitor::Change> changes_;  // not yet taken
   std::string last_gone_;
   std::vector<InterfaceCounters> before_;  // of earlier daemons (--pin)
+  std::array<unsigned, 2> uplinks_{};      // by find_uplinks()
   unsigned next_checked_ = 0;              // the first index that check_sent() looks at next
   bool shortage_ = false;
   uint64_t next_attempt_ns_ = 0;

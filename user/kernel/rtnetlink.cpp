@@ -95,7 +95,7 @@ bool parse_link(uint16_t message_type, std::string_view payload,
   whole = for_each_netlink_attribute(netlink_after(payload, sizeof(header)), take) && whole;
   if (!whole) return false;
   message.interface.rank = rank_of_kind(kind);
-  set_ends(message.interface, kind, peer_is_elsewhere);
+  message.interface.senders_are_local = senders_are_local(kind);
   if (is_pair_kind(kind)) set_peer(message.interface, link, peer_is_elsewhere);
   // Wireless drivers send their events as RTM_NEWLINK, too, and those describe no link.
   if (has_mtu && !message.interface.name.empty()) messages.push_back(std::move(message));

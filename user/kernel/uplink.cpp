@@ -28,13 +28,13 @@ unsigned interface_to(unsigned char family, std::string_view address) {
 
 }  // namespace
 
-bool is_uplink(unsigned index) {
+std::array<unsigned, 2> find_uplinks() {
   // Any global addresses do; nothing is sent to these.
   constexpr unsigned char kIpv4[4] = {9, 9, 9, 9};
   constexpr unsigned char kIpv6[16] = {0x26, 0x20, 0x00, 0xfe, 0, 0, 0, 0,
                                        0,    0,    0,    0,    0, 0, 0, 0xfe};
-  return interface_to(AF_INET, netlink_bytes(kIpv4)) == index ||
-         interface_to(AF_INET6, netlink_bytes(kIpv6)) == index;
+  return {interface_to(AF_INET, netlink_bytes(kIpv4)),
+          interface_to(AF_INET6, netlink_bytes(kIpv6))};
 }
 
 }  // namespace flowmeter

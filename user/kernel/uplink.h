@@ -2,10 +2,12 @@
 // Which interfaces lead to the rest of the world.
 #pragma once
 
+#include <array>
+
 namespace flowmeter {
 
-// Whether this network namespace reaches global addresses through the interface: then it is for
-// instance a container's own end of its veth pair. False if no route is known.
-bool is_uplink(unsigned index);
+// The indexes of the interfaces through which this network namespace reaches global addresses, by
+// IPv4 and by IPv6; 0: none. In a container, it is the container's own end of its veth pair.
+std::array<unsigned, 2> find_uplinks();
 
 }  // namespace flowmeter

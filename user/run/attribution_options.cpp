@@ -33,10 +33,10 @@ std::vector<Option> attribution_options(Config& config) {
   return {
       {"--attribute",
        kLive,
-       choice<Attribute>(config.attribute, "WHAT", "an owner",
-                         {{"off", Attribute::kOff},
-                          {"container", Attribute::kContainer},
-                          {"process", Attribute::kProcess}}),
+       choice<fm_attribute>(config.attribute, "WHAT", "an owner",
+                            {{"off", FM_ATTRIBUTE_OFF},
+                             {"container", FM_ATTRIBUTE_CONTAINER},
+                             {"process", FM_ATTRIBUTE_PROCESS}}),
        "Append columns that say whose packets a flow has, for\n"
        "both of its ends: container (container, pod, cgroup),\n"
        "process (also process id and command) or off",
@@ -52,11 +52,11 @@ std::vector<Option> attribution_options(Config& config) {
 }
 
 std::string check_attribution(const Config& config) {
-  if (config.attribute == Attribute::kProcess) return "";
+  if (config.attribute == FM_ATTRIBUTE_PROCESS) return "";
   for (const auto& [option, names] :
        {std::pair<const char*, const std::string&>{"--fields", config.fields},
         {"--extra", config.extra}}) {
-    const bool containers = config.attribute == Attribute::kContainer;
+    const bool containers = config.attribute == FM_ATTRIBUTE_CONTAINER;
     const std::string_view name =
         containers ? first_process_column(names) : first_owner_column(names);
     if (name.empty()) continue;
@@ -68,11 +68,11 @@ std::string check_attribution(const Config& config) {
 
 std::string attribution_columns(const Config& config) {
   switch (config.attribute) {
-    case Attribute::kOff:
-      return "";
-    case Attribute::kContainer:
+    case FM_ATTRIBUTE_OFF:
+      break;
+    case FM_ATTRIBUTE_CONTAINER:
       return kContainerColumns;
-    case Attribute::kProcess:
+    case FM_ATTRIBUTE_PROCESS:
       return kProcessColumns;
   }
   return "";

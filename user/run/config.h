@@ -24,9 +24,6 @@ enum ExitCode : int { kOk = 0, kRunFailed = 1, kUsage = 2 };
 // Write the rows of another program, cell by cell (docs/compat.md).
 enum class Compat { kNone, kPython, kJava };
 
-// Whose packets they are is told for both ends of a flow: by container, or also by process.
-enum class Attribute { kOff, kContainer, kProcess };
-
 struct Config {
   std::vector<std::string> captures;    // replay these, in order; "-" is standard input
   std::vector<std::string> interfaces;  // or meter these: names and patterns
@@ -54,7 +51,7 @@ struct Config {
   Datapath datapath = Datapath::kEvents;
   bool lru = false;
   bool per_interface = false;
-  Attribute attribute = Attribute::kOff;
+  fm_attribute attribute = FM_ATTRIBUTE_OFF;
   std::string engine;           // "unix:///…", which is asked for names; empty: none
   std::string pin;              // directory of a bpffs
   std::string state_directory;  // with pin; empty: default_state_directory()

@@ -145,6 +145,7 @@ class LiveRun final : public Unfinished {
   // continues for the next daemon, leaves it the flows.
   Status finish() {
     watch_.end();
+    interfaces_->give_up_unattached();
     interfaces_->check(/*grace_ns=*/0);
     interfaces_->report_shortage();
     if (kernel_continues()) return hand_over();

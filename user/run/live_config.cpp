@@ -13,7 +13,7 @@ Result<MeteredInterfaces::Options> interface_options(const Config& config) {
     options.selectors.push_back(std::move(*selector));
   }
   options.hook = config.hook;
-  options.attribute = config.attribute != Attribute::kOff;
+  options.attribute = config.attribute != FM_ATTRIBUTE_OFF;
   options.order = config.attach_order;
   options.pin_directory = config.pin;
   options.verbose = config.verbose;
@@ -33,9 +33,7 @@ BpfDatapath::Config datapath_config(const Config& config, bool several, Host& ho
   if (config.verbose) kernel.libbpf_log = &host;
   kernel.with_xdp = config.hook == Hook::kXdp || config.hook == Hook::kXdpGeneric;
   kernel.xdp_takes_frags = config.hook == Hook::kXdp;
-  kernel.attribute = config.attribute == Attribute::kOff         ? FM_ATTRIBUTE_OFF
-                     : config.attribute == Attribute::kContainer ? FM_ATTRIBUTE_CONTAINER
-                                                                 : FM_ATTRIBUTE_PROCESS;
+  kernel.attribute = config.attribute;
   kernel.pin_directory = config.pin;
   kernel.per_interface = several && config.per_interface;
   kernel.count_once = several && !config.per_interface;

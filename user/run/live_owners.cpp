@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "run/live_owners.h"
 
-#include "run/attribution.h"
-
 namespace flowmeter {
+namespace {
+
+Result<std::unique_ptr<ContainerDirectory>> open_directory(const Config& config, Host& host) {
+  std::unique_ptr<EngineNames> engine;
+  if (!config.engine.empty()) {
+    auto opened = EngineNames::open(config.engine, host);
+    if (!opened) return opened.error();
+    engine = std::move(*opened);
+  }
+  return std::make_unique<ContainerDirectory>(ContainerDirectory::Options{}, std::move(engine),
+                                              host);
+}
+
+}  // namespace
 
 Status LiveOwners::open(const Config& config, const BpfDatapath& datapath, Host& host) {
-  if (config.attribute == Attribute::kOff) return Done{};
+  if (config.attribute == FM_ATTRIBUTE_OFF) return Done{};
   if (config.verbose) verbose_host_ = &host;
   // Before the directory searches the tree, so that no cgroup is made in between.
   if (auto events = CgroupEvents::open())
@@ -16,11 +28,11 @@ Status LiveOwners::open(const Config& config, const BpfDatapath& datapath, Host&
         "cgroups are found by searching their tree, which misses those that live less "
         "than a second: " +
         events.error().message());
-  auto directory = open_containers(config, host);
+  auto directory = open_directory(config, host);
   if (!directory) return directory.error();
   directory_ = std::move(*directory);
   const std::string tree = directory_->mount();
-  if (config.attribute != Attribute::kProcess || tree.empty()) return Done{};
+  if (config.attribute != FM_ATTRIBUTE_PROCESS || tree.empty()) return Done{};
   auto sockets = SocketOwners::open(tree, datapath.socket_owners_fd(), host);
   if (!sockets) return sockets.error();
   sockets_ = std::move(*sockets);

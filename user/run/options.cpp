@@ -471,7 +471,7 @@ void settle_options(Config& config) {
   };
   if (config.quality) append_columns(kQualityColumns);
   if (config.fleet) append_columns(kFleetColumns);
-  if (config.attribute != Attribute::kOff) append_columns(attribution_columns(config));
+  if (config.attribute != FM_ATTRIBUTE_OFF) append_columns(attribution_columns(config));
   config.identify_rows = names_fleet_column(config.fields) || names_fleet_column(config.extra);
   config.verbose = config.verbose || config.log_level == LogLevel::kDebug;
   if (config.max_flows == 0) config.max_flows = default_max_flows(config);

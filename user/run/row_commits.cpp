@@ -161,7 +161,7 @@ void RowCommits::copy_flows(LiveFlows::Copied which) {
   const uint64_t commits = datapath_->journal().commits;
   const bool lacks_some =
       which == LiveFlows::Copied::kAll &&
-      (config_.settings.with_application || config_.attribute != Attribute::kOff);
+      (config_.settings.with_application || config_.attribute != FM_ATTRIBUTE_OFF);
   if (kept_->commits() == commits && !lacks_some) return;
   Status saved = flows_.save(*kept_, commits, which);
   if (!saved && !keeping_failed_)

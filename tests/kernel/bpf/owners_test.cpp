@@ -42,8 +42,7 @@ class Owners : public ::testing::Test {
     lead_to_one_end(true);
   }
   void lead_to_one_end(bool yes) {
-    interface_.senders_are_local = interface_.is_one_end = yes;
-    datapath_->set_ends(interface_);
+    datapath_->set_ends(interface_.index, {.senders_are_local = yes, .is_one_end = yes});
   }
 
   void take(const void* record, size_t size) {

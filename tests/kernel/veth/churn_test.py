@@ -211,6 +211,23 @@ class BeforeAttach(Containers):
         self.assertEqual(done.account["before_attach"], 30, done.err)
         self.assertEqual(self.before_attach(done)["(gone)", "egress"], 30, done.err)
 
+    def test_not_attached_when_the_run_ends(self):
+        """The daemon is told to end before it can attach to two containers that have talked, and a pair that never was up."""
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        with meter.stopped(live):
+            for number in (1, 2):
+                self.make(number)
+                self.wait_up(self.host, f"veth{number}")
+                self.talk(number, 10 * number)
+            self.batch(self.host, "link add veth3 type veth peer name veth3p")
+            live.process.send_signal(signal.SIGTERM)
+        done = live.wait()
+        self.assertEqual((done.code, done.errors), (0, []), done.err)
+        self.no_warnings(done)
+        before = sum(self.before_attach(done).values())
+        self.assertEqual(before + self.metered(live, 1) + self.metered(live, 2), 30, done.err)
+        self.assertEqual(done.account["before_attach"], before, done.err)
+
     def test_what_was_there_at_the_start_is_not_counted(self):
         self.make(1)
         self.talk(1, 30)

@@ -202,11 +202,11 @@ TEST_F(InterfaceMonitorTest, MovedToAnotherNamespaceAndBack) {
   ASSERT_TRUE(other.good());
   run("ip link set one netns " + std::to_string(other.pid()));
   EXPECT_EQ(follower.poll(), (Told{"- one", "two"}));
-  EXPECT_TRUE(follower.last().interface.is_one_end);
+  EXPECT_EQ(follower.last().interface.peer, Interface::Peer::kElsewhere);
   run("nsenter -n -t " + std::to_string(other.pid()) + " ip link set one netns " +
       std::to_string(::getpid()));
   EXPECT_EQ(follower.poll(), (Told{"+ one", "two"}));
-  EXPECT_FALSE(follower.last().interface.is_one_end);
+  EXPECT_EQ(follower.last().interface.peer, Interface::Peer::kHere);
   EXPECT_EQ(follower.known(), present());
 }
 

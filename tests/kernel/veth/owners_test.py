@@ -3,6 +3,7 @@
 what each of them sends is known. Needs root."""
 import contextlib
 import socket
+import time
 
 import cgroups
 import namespaces
@@ -160,6 +161,22 @@ class Host(Containers):
         self.ask(5000)
         self.ask(6000, answer=False)
         self.owned(self.rows_of(live, 17, 6000), ("none", ""), ("none", ""))
+
+    def test_a_route_makes_it_an_uplink(self):
+        """veth1 leads to the client alone, until the node reaches the rest of the world through it."""
+        live = self.meter(interface="veth1")
+        self.ask(5000)
+
+        def send(port):
+            self.ask(port, self.udp_of(self.theirs, self.server, self.SERVER, port),
+                     self.udp_of(self.mine, self.client, self.CLIENT, port + 1), answer=False)
+        send(6000)
+        self.node.ip("route", "add", "default", "via", self.CLIENT)
+        time.sleep(3)  # it looks once a second
+        send(7000)
+        rows = self.rows_of(live, 17)
+        self.owned(self.of_ports(rows, 6000), ("none", ""), ("interface", self.mine.path))
+        self.owned(self.of_ports(rows, 7000), ("none", ""), ("none", ""))
 
     def test_loopback(self):
         live = self.meter(namespace=self.client, interface="lo")

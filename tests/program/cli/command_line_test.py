@@ -13,6 +13,8 @@ import cases
 import meter
 from command_line_cases import CommandLine, FAILED, NOBODY, OK, USAGE
 
+SANITIZED = True
+
 
 class Usage(CommandLine):
     def test_neither_capture_nor_interface(self):

@@ -12,6 +12,8 @@ from flowmeter.models import python_cicflowmeter
 from packets import FIN, PSH, SYN, pcapng_section as section
 from python_cases import COLUMNS, CWR, PythonCase, URG, changed, enhanced, icmp, interface, pcap, tcp, udp
 
+SANITIZED = True
+
 
 class Quirks(PythonCase):
     # ---- lists ----

@@ -19,6 +19,8 @@ import meter
 OK, FAILED, USAGE = 0, 1, 2
 NOBODY = "65534"
 
+SANITIZED = True
+
 
 class Files(cases.Case):
     def flows(self, count):

@@ -16,6 +16,8 @@ import meter
 from http_case import ENVIRONMENT, FAILED, OK, USAGE, Http
 from http_server import CUT, CUT_ANSWER, LATE, SILENT, Service
 
+SANITIZED = True
+
 
 class Delivery(Http):
     def test_one_object_per_flow(self):

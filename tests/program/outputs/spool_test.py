@@ -19,6 +19,8 @@ from http_server import CUT, RESET, SILENT, Service
 
 FULL = bool(os.environ.get("TEST_FULL"))  # set by scripts/test --full
 
+SANITIZED = True
+
 
 class SpoolCase(Http):
     def setUp(self):

@@ -17,111 +17,101 @@ struct Row {
   std::string path;
   std::string container_id;
   std::string pod_uid;
-  Engine engine;
   std::string owner;  // the path of the container's or pod's cgroup; empty: the whole path
-  bool is_rootless = false;
+  uint32_t user = 0;  // who has named it
 };
 
 const Row kContainers[] = {
-    {"Docker, cgroupfs", "/docker/" + kId, kId, "", Engine::kDocker, ""},
-    {"Docker, systemd", "/system.slice/docker-" + kId + ".scope", kId, "", Engine::kDocker, ""},
-    {"Docker with --cgroup-parent", "/tenants/a/" + kId, kId, "", Engine::kUnknown, ""},
+    {"Docker, cgroupfs", "/docker/" + kId, kId, "", ""},
+    {"Docker, systemd", "/system.slice/docker-" + kId + ".scope", kId, "", ""},
+    {"Docker with --cgroup-parent", "/tenants/a/" + kId, kId, "", ""},
     {"Docker with a slice as --cgroup-parent", "/tenants.slice/docker-" + kId + ".scope", kId, "",
-     Engine::kDocker, ""},
+     ""},
     {"Docker, rootless",
      "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-" + kId + ".scope", kId, "",
-     Engine::kDocker, "", true},
+     "", 1000},
     {"systemd in a container", "/system.slice/docker-" + kId + ".scope/init.scope", kId, "",
-     Engine::kDocker, "/system.slice/docker-" + kId + ".scope"},
+     "/system.slice/docker-" + kId + ".scope"},
     {"Docker in Docker: the outer container", "/docker/" + kId + "/docker/" + kOther, kId, "",
-     Engine::kDocker, "/docker/" + kId},
+     "/docker/" + kId},
     {"a pod in kind: the node's container",
      "/docker/" + kId +
          "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/"
          "kubelet-kubepods-besteffort-pod" +
          kSliceUid + ".slice/cri-containerd-" + kOther + ".scope",
-     kId, "", Engine::kDocker, "/docker/" + kId},
+     kId, "", "/docker/" + kId},
     {"a pod in kind, seen from its node",
      "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/"
      "kubelet-kubepods-besteffort-pod" +
          kSliceUid + ".slice/cri-containerd-" + kId + ".scope",
-     kId, kUid, Engine::kContainerd, ""},
-    {"containerd, cgroupfs, as ctr and nerdctl", "/default/" + kId, kId, "", Engine::kContainerd,
-     ""},
-    {"nerdctl, systemd", "/system.slice/nerdctl-" + kId + ".scope", kId, "", Engine::kContainerd,
-     ""},
-    {"Podman", "/machine.slice/libpod-" + kId + ".scope", kId, "", Engine::kPodman, ""},
+     kId, kUid, ""},
+    {"containerd, cgroupfs, as ctr and nerdctl", "/default/" + kId, kId, "", ""},
+    {"nerdctl, systemd", "/system.slice/nerdctl-" + kId + ".scope", kId, "", ""},
+    {"Podman", "/machine.slice/libpod-" + kId + ".scope", kId, "", ""},
     {"Podman with crun", "/machine.slice/libpod-" + kId + ".scope/container", kId, "",
-     Engine::kPodman, "/machine.slice/libpod-" + kId + ".scope"},
+     "/machine.slice/libpod-" + kId + ".scope"},
     {"Podman, rootless",
      "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope/container",
-     kId, "", Engine::kPodman,
-     "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope", true},
-    {"Podman in a unit (Quadlet)", "/system.slice/web.service/libpod-payload-" + kId, kId, "",
-     Engine::kPodman, ""},
-    {"Podman, cgroupfs", "/libpod_parent/libpod-" + kId, kId, "", Engine::kPodman, ""},
+     kId, "", "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope",
+     1000},
+    {"Podman in a unit (Quadlet)", "/system.slice/web.service/libpod-payload-" + kId, kId, "", ""},
+    {"Podman, cgroupfs", "/libpod_parent/libpod-" + kId, kId, "", ""},
     {"a pod of Podman",
      "/machine.slice/machine-libpod_pod_" + kOther + ".slice/libpod-" + kId + ".scope", kId, kOther,
-     Engine::kPodman, ""},
-    {"a pod of Podman, cgroupfs", "/libpod_parent/" + kOther + "/libpod-" + kId, kId, kOther,
-     Engine::kPodman, ""},
+     ""},
+    {"a pod of Podman, cgroupfs", "/libpod_parent/" + kOther + "/libpod-" + kId, kId, kOther, ""},
 };
 
 const Row kPods[] = {
-    {"kubepods, cgroupfs, burstable", "/kubepods/burstable/pod" + kUid + "/" + kId, kId, kUid,
-     Engine::kUnknown, ""},
+    {"kubepods, cgroupfs, burstable", "/kubepods/burstable/pod" + kUid + "/" + kId, kId, kUid, ""},
     {"kubepods, cgroupfs, besteffort", "/kubepods/besteffort/pod" + kUid + "/" + kId, kId, kUid,
-     Engine::kUnknown, ""},
-    {"kubepods, cgroupfs, guaranteed", "/kubepods/pod" + kUid + "/" + kId, kId, kUid,
-     Engine::kUnknown, ""},
-    {"kubepods, cgroupfs, CRI-O", "/kubepods/burstable/pod" + kUid + "/crio-" + kId, kId, kUid,
-     Engine::kCrio, ""},
+     ""},
+    {"kubepods, cgroupfs, guaranteed", "/kubepods/pod" + kUid + "/" + kId, kId, kUid, ""},
+    {"kubepods, cgroupfs, CRI-O", "/kubepods/burstable/pod" + kUid + "/crio-" + kId, kId, kUid, ""},
     {"kubepods, systemd, burstable",
      "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + kSliceUid +
          ".slice/cri-containerd-" + kId + ".scope",
-     kId, kUid, Engine::kContainerd, ""},
+     kId, kUid, ""},
     {"kubepods, systemd, guaranteed",
      "/kubepods.slice/kubepods-pod" + kSliceUid + ".slice/crio-" + kId + ".scope/container", kId,
-     kUid, Engine::kCrio,
-     "/kubepods.slice/kubepods-pod" + kSliceUid + ".slice/crio-" + kId + ".scope"},
+     kUid, "/kubepods.slice/kubepods-pod" + kSliceUid + ".slice/crio-" + kId + ".scope"},
     {"cri-dockerd",
      "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + kSliceUid +
          ".slice/docker-" + kId + ".scope",
-     kId, kUid, Engine::kDocker, ""},
-    {"a static pod, cgroupfs", "/kubepods/burstable/pod" + kHash + "/" + kId, kId, kHash,
-     Engine::kUnknown, ""},
+     kId, kUid, ""},
+    {"a static pod, cgroupfs", "/kubepods/burstable/pod" + kHash + "/" + kId, kId, kHash, ""},
     {"a static pod, systemd",
      "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + kHash +
          ".slice/cri-containerd-" + kId + ".scope",
-     kId, kHash, Engine::kContainerd, ""},
-    {"a pod's own cgroup", "/kubepods/burstable/pod" + kUid, "", kUid, Engine::kUnknown, ""},
+     kId, kHash, ""},
+    {"a pod's own cgroup", "/kubepods/burstable/pod" + kUid, "", kUid, ""},
     {"the monitor of a pod of CRI-O", "/kubepods/pod" + kUid + "/crio-conmon-" + kId, "", kUid,
-     Engine::kUnknown, "/kubepods/pod" + kUid},
+     "/kubepods/pod" + kUid},
 };
 
 const Row kOthers[] = {
-    {"the root", "/", "", "", Engine::kUnknown, ""},
-    {"nothing", "", "", "", Engine::kUnknown, ""},
-    {"a service", "/system.slice/docker.service", "", "", Engine::kUnknown, ""},
-    {"a session", "/user.slice/user-0.slice/session-1.scope", "", "", Engine::kUnknown, "", true},
-    {"Podman's monitor", "/machine.slice/libpod-conmon-" + kId + ".scope", "", "", Engine::kUnknown,
-     ""},
-    {"CRI-O's monitor", "/system.slice/crio-conmon-" + kId + ".scope", "", "", Engine::kUnknown,
-     ""},
-    {"no digits", "/docker/" + std::string(64, 'g'), "", "", Engine::kUnknown, ""},
-    {"capitals", "/docker/" + std::string(64, 'A'), "", "", Engine::kUnknown, ""},
-    {"a digit less", "/docker/" + kId.substr(1), "", "", Engine::kUnknown, ""},
-    {"a digit more", "/docker/" + kId + "0", "", "", Engine::kUnknown, ""},
-    {"no id in a scope", "/system.slice/docker-.scope", "", "", Engine::kUnknown, ""},
-    {"another scope", "/system.slice/other-" + kId + ".scope", "", "", Engine::kUnknown, ""},
-    {"a uid of other lengths", "/kubepods/pod" + kUid + "0", "", "", Engine::kUnknown, ""},
+    {"the root", "/", "", "", ""},
+    {"nothing", "", "", "", ""},
+    {"a service", "/system.slice/docker.service", "", "", ""},
+    {"a session", "/user.slice/user-0.slice/session-1.scope", "", "", ""},
+    {"a user's session", "/user.slice/user-1000.slice/session-1.scope", "", "", "", 1000},
+    {"a slice of nobody", "/user.slice/other.slice/user-1000.slice", "", "", "",
+     CgroupPath::kNobody},
+    {"Podman's monitor", "/machine.slice/libpod-conmon-" + kId + ".scope", "", "", ""},
+    {"CRI-O's monitor", "/system.slice/crio-conmon-" + kId + ".scope", "", "", ""},
+    {"no digits", "/docker/" + std::string(64, 'g'), "", "", ""},
+    {"capitals", "/docker/" + std::string(64, 'A'), "", "", ""},
+    {"a digit less", "/docker/" + kId.substr(1), "", "", ""},
+    {"a digit more", "/docker/" + kId + "0", "", "", ""},
+    {"no id in a scope", "/system.slice/docker-.scope", "", "", ""},
+    {"another scope", "/system.slice/other-" + kId + ".scope", "", "", ""},
+    {"a uid of other lengths", "/kubepods/pod" + kUid + "0", "", "", ""},
     {"a uid without its dashes in place", "/kubepods/podc0ffee001-234-4abc-8def-0123456789ab", "",
-     "", Engine::kUnknown, ""},
-    {"a slice that ends in -pod", "/kubepods.slice/kubepods-pod.slice", "", "", Engine::kUnknown,
-     ""},
-    {"a path of 4 KiB", "/" + std::string(4095, 'a'), "", "", Engine::kUnknown, ""},
-    {"slashes only", std::string(4096, '/'), "", "", Engine::kUnknown, ""},
-    {"any bytes", std::string("/docker/\0\xff\n", 11), "", "", Engine::kUnknown, ""},
+     "", ""},
+    {"a slice that ends in -pod", "/kubepods.slice/kubepods-pod.slice", "", "", ""},
+    {"a path of 4 KiB", "/" + std::string(4095, 'a'), "", "", ""},
+    {"slashes only", std::string(4096, '/'), "", "", ""},
+    {"any bytes", std::string("/docker/\0\xff\n", 11), "", "", ""},
 };
 
 void expect_row(const Row& row) {
@@ -129,8 +119,7 @@ void expect_row(const Row& row) {
   const CgroupPath found = parse_cgroup_path(row.path);
   EXPECT_EQ(found.container_id, row.container_id);
   EXPECT_EQ(found.pod_uid, row.pod_uid);
-  EXPECT_EQ(found.engine, row.engine);
-  EXPECT_EQ(found.is_rootless, row.is_rootless);
+  EXPECT_EQ(found.user, row.user);
   EXPECT_EQ(row.path.substr(0, found.owner_end), row.owner.empty() ? row.path : row.owner);
 }
 
