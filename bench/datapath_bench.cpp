@@ -187,6 +187,36 @@ struct Product {
   std::unique_ptr<BpfDatapath> datapath;
 };
 
+// The map of flows that was made last.
+UniqueFd latest_flows() {
+  uint32_t id = 0, latest = 0;
+  while (bpf_map_get_next_id(id, &id) == 0) {
+    const UniqueFd map(bpf_map_get_fd_by_id(id));
+    bpf_map_info about{};
+    uint32_t size = sizeof(about);
+    if (map && bpf_obj_get_info_by_fd(map.get(), &about, &size) == 0 &&
+        std::string(about.name) == "flows")
+      latest = id;
+  }
+  return UniqueFd(bpf_map_get_fd_by_id(latest));
+}
+
+// Sets bits in the lock words of all flows. This also gives them other places in memory.
+void rewrite_flows(int map, uint64_t bits) {
+  fm_flow_key key{}, next{};
+  fm_map_entry entry{};
+  std::vector<fm_flow_key> keys;
+  for (const fm_flow_key* last = nullptr; bpf_map_get_next_key(map, last, &next) == 0; last = &key)
+    keys.push_back(key = next);
+  if (keys.empty()) fail("there are no flows", ENOENT);
+  for (const fm_flow_key& each : keys) {
+    if (bpf_map_lookup_elem(map, &each, &entry) != 0) fail("cannot read a flow", errno);
+    entry.lock |= bits;
+    if (bpf_map_update_elem(map, &each, &entry, BPF_EXIST) != 0)
+      fail("cannot change a flow", errno);
+  }
+}
+
 struct Prototype {
   explicit Prototype(uint32_t flows) : skeleton(prototype_bpf__open()) {
     if (!skeleton) fail("cannot open the prototype", errno);
@@ -239,19 +269,40 @@ void bench(uint32_t flows, int rounds) {
   const UniqueFd empty =
       load_raw_program(BPF_PROG_TYPE_SCHED_CLS, {bpf::mov_imm(BPF_REG_0, -1), bpf::exit()});
   Product events(Datapath::kEvents, flows), kernel(Datapath::kKernel, flows);
-  // The buffers of BPF_PROG_TEST_RUN have a socket that sends nothing, so each packet looks again
-  // who the sender is: what a flow costs whose owner stays unknown.
-  Product container(Datapath::kEvents, flows, fm_default_settings(), kRingBytes,
-                    FM_ATTRIBUTE_CONTAINER);
   Prototype prototype(flows);
   std::vector<Subject> subjects;
   subjects.emplace_back("empty", empty.get(), flows);
   subjects.push_back(prototype.subject(flows));
   subjects.push_back(events.subject("events", flows));
   subjects.push_back(kernel.subject("kernel", flows));
-  subjects.push_back(container.subject("container", flows));
   for (Subject& subject : subjects)  // creates the flows
     for (uint32_t done = 0; done < std::max(flows, kRepeat); done += kRepeat) subject.slice();
+  time_rounds(subjects, flows, rounds);
+}
+
+// What --attribute container adds: to flows whose owners were told, and to those whose owner stays
+// unknown, so that each packet looks again who has sent it. (The buffers of BPF_PROG_TEST_RUN have
+// a socket that sends nothing.)
+void bench_owners(uint32_t flows, int rounds) {
+  const struct {
+    const char* name;
+    fm_attribute attribute;
+    uint64_t bits;
+  } kinds[] = {{"off", FM_ATTRIBUTE_OFF, 0},
+               {"told", FM_ATTRIBUTE_CONTAINER, FM_LOCK_OWNERS_TOLD},
+               {"unknown", FM_ATTRIBUTE_CONTAINER, 0},
+               {"off again", FM_ATTRIBUTE_OFF, 0}};
+  std::vector<std::unique_ptr<Product>> products;
+  std::vector<Subject> subjects;
+  for (const auto& [name, attribute, bits] : kinds) {
+    products.push_back(std::make_unique<Product>(Datapath::kEvents, flows, fm_default_settings(),
+                                                 kRingBytes, attribute));
+    const UniqueFd map = latest_flows();
+    subjects.push_back(products.back()->subject(name, flows));
+    for (uint32_t done = 0; done < std::max(flows, kRepeat); done += kRepeat)
+      subjects.back().slice();
+    rewrite_flows(map.get(), bits);
+  }
   time_rounds(subjects, flows, rounds);
 }
 
@@ -295,21 +346,23 @@ void bench_sets(int rounds) {
 }  // namespace flowmeter
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "--sets" && std::atoi(argv[2]) > 0) {
-    flowmeter::bench_sets(std::atoi(argv[2]));
-    return 0;
-  }
-  const int rounds = argc >= 2 ? std::atoi(argv[1]) : 0;
+  const std::string kind = argc >= 2 && argv[1][0] == '-' ? argv[1] : "";
+  const int first = kind.empty() ? 1 : 2;
+  const int rounds = argc > first ? std::atoi(argv[first]) : 0;
   std::vector<uint32_t> flows;
-  for (int i = 2; i < argc; i++) flows.push_back(static_cast<uint32_t>(std::atol(argv[i])));
-  if (flows.empty()) flows = {1, 65536, 1048576};
+  for (int i = first + 1; i < argc; i++) flows.push_back(static_cast<uint32_t>(std::atol(argv[i])));
+  const bool sets = kind == "--sets", owners = kind == "--owners";
+  if (flows.empty() && !sets) flows = {1, 65536, 1048576};
   const auto unusable = [](uint32_t n) { return n == 0 || n > 1 << 24 || (n & (n - 1)) != 0; };
-  if (rounds < 1 || std::any_of(flows.begin(), flows.end(), unusable)) {
+  if (rounds < 1 || (!kind.empty() && !sets && !owners) || (sets && !flows.empty()) ||
+      std::any_of(flows.begin(), flows.end(), unusable)) {
     std::fprintf(stderr,
-                 "usage: datapath_bench ROUNDS [FLOWS ...]\n       datapath_bench --sets "
-                 "ROUNDS\nFLOWS: powers of two up to 2^24\n");
+                 "usage: datapath_bench [--owners] ROUNDS [FLOWS ...]\n       datapath_bench "
+                 "--sets ROUNDS\nFLOWS: powers of two up to 2^24\n");
     return 2;
   }
-  for (const uint32_t n : flows) flowmeter::bench(n, rounds);
+  if (sets) flowmeter::bench_sets(rounds);
+  for (const uint32_t n : flows)
+    owners ? flowmeter::bench_owners(n, rounds) : flowmeter::bench(n, rounds);
   return 0;
 }

@@ -99,16 +99,19 @@ FM_INLINE int fm_socket_sends(const struct bpf_sock* socket, const struct fm_pac
   return socket->src_port == p->key.port[p->direction & 1];
 }
 
-/* Sets who has sent the packet. Returns 0 if that is not known (yet). A socket in TIME_WAIT has no
- * cgroup, and what the kernel sends for itself has the root's, as have processes of a host without
- * systemd. */
-FM_INLINE int fm_context_owner(fm_context* skb, const struct fm_packet* p,
-                               struct fm_owner_record* owner) {
+/* The socket that has sent the packet, or 0. One in TIME_WAIT is not known. */
+FM_INLINE struct bpf_sock* fm_context_sender(fm_context* skb, const struct fm_packet* p) {
   struct bpf_sock* const sender = skb->sk;
   if (!sender) return 0;
   struct bpf_sock* socket = bpf_sk_fullsock(sender);
   if (!socket) socket = bpf_get_listener_sock(sender); /* of a request that it answers */
-  if (!socket || !fm_socket_sends(socket, p)) return 0;
+  return socket && fm_socket_sends(socket, p) ? socket : 0;
+}
+
+/* Sets who that is. Returns 0 if it is not known (yet): what the kernel sends for itself has the
+ * root cgroup, as have processes of a host without systemd. */
+FM_INLINE int fm_context_owner(fm_context* skb, const struct fm_packet* p, struct bpf_sock* socket,
+                               struct fm_owner_record* owner) {
   const struct fm_socket_owner* process = 0;
   if (attribute == FM_ATTRIBUTE_PROCESS) process = bpf_sk_storage_get(&socket_owners, socket, 0, 0);
   const __u64 cgroup = bpf_skb_cgroup_id(skb);

@@ -76,9 +76,14 @@ FM_INLINE int fm_context_has_socket(fm_context* xdp) {
   return 0;
 }
 
-FM_INLINE int fm_context_owner(fm_context* xdp, const struct fm_packet* p,
+FM_INLINE struct bpf_sock* fm_context_sender(fm_context* xdp, const struct fm_packet* p) {
+  (void)xdp, (void)p;
+  return 0;
+}
+
+FM_INLINE int fm_context_owner(fm_context* xdp, const struct fm_packet* p, struct bpf_sock* socket,
                                struct fm_owner_record* owner) {
-  (void)xdp, (void)p, (void)owner;
+  (void)xdp, (void)p, (void)socket, (void)owner;
   return 0;
 }
 

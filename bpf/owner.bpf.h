@@ -42,21 +42,28 @@ static __attribute__((noinline)) int fm_tell(fm_context* context, const struct f
   if (!p || !place) return 0;
   const __u32 slot = place->slot;
   const struct fm_interface_ends* ends = bpf_map_lookup_elem(&interface_ends, &slot);
-  union fm_long_record* r = fm_long_record_for(FM_PACKET_WRITER);
-  if (!ends || !r) return 0;
+  if (!ends) return 0;
   const int is_ingress = place->hook == FM_HOOK_INGRESS;
-  struct fm_owner_record* const owner = &r->owner;
-  __builtin_memset(owner, 0, sizeof(*owner));
+  struct bpf_sock* sender = 0;
   if (source == FM_OWNER_INTERFACE) {
     if (!ends->is_one_end) return 0;
+  } else {
+    if (is_ingress && !ends->senders_are_local) return 0;
+    sender = fm_context_sender(context, p);
+    if (!sender) return 0;
+  }
+  union fm_long_record* r = fm_long_record_for(FM_PACKET_WRITER);
+  if (!r) return 0;
+  struct fm_owner_record* const owner = &r->owner;
+  __builtin_memset(owner, 0, sizeof(*owner));
+  if (!sender) {
     owner->source = FM_OWNER_INTERFACE;
     owner->end = fm_end_behind(p, place->hook);
   } else {
-    if (is_ingress && !ends->senders_are_local) return 0;
-    if (!fm_context_owner(context, p, owner)) return 0;
+    if (!fm_context_owner(context, p, sender, owner)) return 0;
     owner->end = p->direction & 1;
   }
-  if (ends->is_one_end && (is_ingress || source == FM_OWNER_INTERFACE)) {
+  if (ends->is_one_end && (is_ingress || !sender)) {
     owner->ifindex = place->ifindex;
     owner->station = fm_station(context, place);
   }
