@@ -168,8 +168,8 @@ def bench(context):
                 found.sort()
                 count = SECONDS * per_second
                 lines.append(["baseline" if build is context.baseline else "this commit", how, f"{others:,}", per_second,
-                              f"{len(found)} of {count}", f"{statistics.median(found):.1f}",
-                              f"{found[len(found) * 9 // 10]:.1f}", f"{missed:,} of {count * FRAMES:,}", f"{idle:.2f}"])
+                              f"{len(found)} of {count}", f"{statistics.median(found):.1f}" if found else "-",
+                              f"{found[len(found) * 9 // 10]:.1f}" if found else "-", f"{missed:,} of {count * FRAMES:,}", f"{idle:.2f}"])
     return ["New veth pairs under `-i 'veth*'`. Each container sends a packet per millisecond, "
             f"{FRAMES} in all, as soon as its end is there; from its first packet to the first that is metered. Target: 10 ms. "
             "The kernel attaches each of the two programs in a grace period of RCU, and meanwhile changes no other interface: "
