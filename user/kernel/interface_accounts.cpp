@@ -2,6 +2,7 @@
 // The part of MeteredInterfaces that compares what the programs have counted with the interfaces'
 // own counters.
 #include <algorithm>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/host.h"
@@ -23,6 +24,12 @@ uint64_t link_packets(const LinkCounters& counters, fm_hook hook) {
 
 uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
   return hook == FM_HOOK_INGRESS ? counters.rx_bytes : counters.tx_bytes;
+}
+
+// What programs have counted, as the interface's own counters do.
+uint64_t counted_since(const InterfaceCounters& before, const InterfaceCounters& now,
+                       fm_hook hook) {
+  return now.hook[hook].buffers - before.hook[hook].buffers;
 }
 
 }  // namespace
@@ -110,17 +117,66 @@ void MeteredInterfaces::check_sent(MeteredHook& hook, uint64_t sent, uint64_t se
                     " packets that did not reach the program: they are " + kPastTheHook);
 }
 
-// counted: by the programs.
-fm_before_attach MeteredInterfaces::carried(const Interface& interface, const LinkCounters& since,
-                                            const LinkCounters& now,
-                                            const fm_before_attach& counted) const {
-  fm_before_attach carried{};
-  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
-    if (!meters(interface, hook)) continue;
-    const uint64_t before = link_packets(since, hook) + counted.packets[hook];
-    carried.packets[hook] = std::max(link_packets(now, hook), before) - before;
+// Each program is at work before the system call that attaches it returns, which waits for a grace
+// period of RCU, and also the interface's own counters have to wait for other work of the kernel
+// (rtnl). What passes while they are read would be in both, so they are read again. idle: what the
+// program had counted before that.
+Status MeteredInterfaces::read_counters(Metered& metered, fm_hook hook,
+                                        const InterfaceCounters& idle) {
+  constexpr int kTries = 4;
+  const unsigned index = metered.interface.index;
+  std::optional<uint64_t> least;
+  InterfaceCounters running = datapath_.interface_counters(index);
+  for (int i = 0; i < kTries; i++) {
+    auto now = link_counters(index);
+    if (!now && now.error().is_shortage())
+      return Error{"cannot attach to " + metered.interface.name, now.error().os_error};
+    if (!now) break;
+    if (i == 0) {
+      const LinkCounters earlier = std::exchange(metered.at_attach, *now);
+      if (metered.hooks.size() > 1) {
+        metered.at_attach.rx_packets = earlier.rx_packets;
+        metered.at_attach.rx_bytes = earlier.rx_bytes;
+      }
+    }
+    if (!metered.since) break;
+    const uint64_t counted =
+        link_packets(*metered.since, hook) + counted_since(idle, running, hook);
+    const uint64_t before = std::max(link_packets(*now, hook), counted) - counted;
+    least = std::min(least.value_or(before), before);
+    const InterfaceCounters after = datapath_.interface_counters(index);
+    if (counted_since(running, after, hook) == 0) break;
+    running = after;
   }
+  fm_before_attach before{};
+  before.packets[hook] = least.value_or(0);
+  datapath_.add_before_attach(index, before);
+  return Done{};
+}
+
+fm_before_attach MeteredInterfaces::carried(const Interface& interface, const LinkCounters& since,
+                                            const LinkCounters& now) const {
+  fm_before_attach carried{};
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
+    if (meters(interface, hook))
+      carried.packets[hook] =
+          link_packets(now, hook) - std::min(link_packets(now, hook), link_packets(since, hook));
   return carried;
+}
+
+// What its second program was not there for.
+fm_before_attach MeteredInterfaces::missed(const Metered& metered,
+                                           const std::optional<LinkCounters>& now) const {
+  if (!metered.is_late || !metered.since || !now) return {};
+  fm_before_attach missed = carried(metered.interface, *metered.since, *now);
+  missed.packets[FM_HOOK_INGRESS] = 0;
+  return missed;
+}
+
+// It will have no second program.
+void MeteredInterfaces::settle(Metered& metered, const std::optional<LinkCounters>& now) {
+  datapath_.add_before_attach(metered.interface.index, missed(metered, now));
+  metered.is_late = false;
 }
 
 fm_before_attach MeteredInterfaces::before_attach() const {
@@ -129,13 +185,16 @@ fm_before_attach MeteredInterfaces::before_attach() const {
   return sum;
 }
 
-// For one that still waits: until now.
+// For one that still waits, with one program or both: until now.
 fm_before_attach MeteredInterfaces::before_attach(unsigned index) const {
   fm_before_attach before = datapath_.before_attach(index);
-  const auto waits = waiting_.find(index);
-  if (waits == waiting_.end() || !waits->second.since) return before;
-  if (auto now = link_counters(index))
-    add_counters(before, carried(waits->second.interface, *waits->second.since, *now, {}));
+  if (const auto waits = waiting_.find(index); waits != waiting_.end() && waits->second.since) {
+    if (auto now = link_counters(index))
+      add_counters(before, carried(waits->second.interface, *waits->second.since, *now));
+  } else if (const auto late = metered_.find(index);
+             late != metered_.end() && late->second.is_late) {
+    if (auto now = link_counters(index)) add_counters(before, missed(late->second, *now));
+  }
   return before;
 }
 

@@ -20,14 +20,6 @@ namespace {
 
 constexpr const char* kHookNames[] = {"ingress", "egress"};
 
-// What programs have counted, as the interface's own counters do.
-fm_before_attach counted_since(const InterfaceCounters& before, const InterfaceCounters& now) {
-  fm_before_attach counted{};
-  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
-    counted.packets[hook] = now.hook[hook].buffers - before.hook[hook].buffers;
-  return counted;
-}
-
 // A name may contain any characters except blanks and slashes, and a row has no quotes.
 std::string row_name(std::string name) {
   name = printable(name, '_');
@@ -69,8 +61,9 @@ Status MeteredInterfaces::begin() {
     bool named = false;
     if (!wanted(change.interface, &named) || (!named && !change.is_known_link_type)) continue;
     if (!named) {
-      attach_or_wait({change.interface, std::nullopt});
-    } else if (Status attached = attach({change.interface, std::nullopt}); !attached) {
+      attach_or_wait({change.interface, std::nullopt}, /*whole=*/true);
+    } else if (Status attached = attach({change.interface, std::nullopt}, /*whole=*/true);
+               !attached) {
       if (!datapath_.resumed() || !attached.error().is_shortage()) give_up(change.interface.index);
       return attached;
     }
@@ -143,14 +136,15 @@ Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm
 }
 
 // If it fails, give_up() must follow, unless it is tried again: then what a pinned link meters
-// still belongs to the interface.
-Status MeteredInterfaces::attach(const Unattached& what) {
+// still belongs to the interface. whole: not only the first program.
+Status MeteredInterfaces::attach(const Unattached& what, bool whole) {
   const Interface& interface = what.interface;
   if (options_.hook == Hook::kXdp)
     if (const std::string caution = xdp_caution(interface); !caution.empty())
       host_.log_warning(caution);
   Metered metered;
   metered.interface = interface;
+  metered.since = what.since;
   metered.since_ns = monotonic_ns();
   // Only real devices merge packets. Asking takes three waits for a lock of the kernel (rtnl) that
   // is busy while containers start.
@@ -160,52 +154,55 @@ Status MeteredInterfaces::attach(const Unattached& what) {
   if (Status added = datapath_.add_interface(interface, merging); !added) return added;
   follow_uplinks();
   set_ends(interface);
-  const InterfaceCounters idle = datapath_.interface_counters(interface.index);
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
     if (!meters(interface, hook)) {
       remove_pin(interface.index, hook);  // of an earlier run that has metered there
       continue;
     }
-    auto attachment = attach_hook(interface, hook);
-    if (!attachment) return attachment.error();
-    metered.hooks.push_back({.hook = hook,
-                             .attachment = std::move(*attachment),
-                             .sent = {.seen_before = seen_before(interface.index, hook)}});
+    metered.is_late = !whole && !metered.hooks.empty();
+    if (metered.is_late)
+      late_.push_back(interface.index);
+    else if (Status attached = attach_program(metered, hook); !attached)
+      return attached;
   }
-  if (Status read = read_counters(what, idle, metered); !read) return read;
   names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
   return Done{};
 }
 
-// Each program is at work before the system call that attaches it returns, which waits for a grace
-// period of RCU, and also the interface's own counters have to wait for other work of the kernel
-// (rtnl). What passes while they are read would be in both, so they are read again.
-Status MeteredInterfaces::read_counters(const Unattached& what, const InterfaceCounters& idle,
-                                        Metered& metered) {
-  constexpr int kTries = 4;
-  const unsigned index = what.interface.index;
-  std::optional<fm_before_attach> least;
-  InterfaceCounters running = datapath_.interface_counters(index);
-  for (int i = 0; i < kTries; i++) {
-    auto now = link_counters(index);
-    if (!now && now.error().is_shortage())
-      return Error{"cannot attach to " + what.interface.name, now.error().os_error};
-    if (!now) break;
-    if (i == 0) metered.at_attach = *now;
-    if (!what.since) break;
-    const fm_before_attach before =
-        carried(what.interface, *what.since, *now, counted_since(idle, running));
-    if (!least) least = before;
-    for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS})
-      least->packets[hook] = std::min(least->packets[hook], before.packets[hook]);
-    const InterfaceCounters after = datapath_.interface_counters(index);
-    const fm_before_attach meanwhile = counted_since(running, after);
-    if (meanwhile.packets[FM_HOOK_INGRESS] + meanwhile.packets[FM_HOOK_EGRESS] == 0) break;
-    running = after;
+Status MeteredInterfaces::attach_program(Metered& metered, fm_hook hook) {
+  const unsigned index = metered.interface.index;
+  const InterfaceCounters idle = datapath_.interface_counters(index);
+  auto attachment = attach_hook(metered.interface, hook);
+  if (!attachment) return attachment.error();
+  metered.hooks.push_back({.hook = hook,
+                           .attachment = std::move(*attachment),
+                           .sent = {.seen_before = seen_before(index, hook)}});
+  return read_counters(metered, hook, idle);
+}
+
+void MeteredInterfaces::tell_metering(const Interface& interface) const {
+  if (options_.verbose) host_.log_info("metering " + interface.name);
+}
+
+// The second program of the interface that has waited for it longest.
+void MeteredInterfaces::attach_late() {
+  const auto found = metered_.find(late_.front());
+  late_.pop_front();
+  if (found == metered_.end() || !found->second.is_late) return;
+  Metered& metered = found->second;
+  Status attached = attach_program(metered, FM_HOOK_EGRESS);
+  auto now = link_counters(found->first);
+  if (!attached && !now && now.error().os_error == ENODEV) return;  // its kVanished follows
+  if (attached) {
+    metered.is_late = false;
+    tell_metering(metered.interface);
+    return;
   }
-  if (least) datapath_.add_before_attach(index, *least);
-  return Done{};
+  const Unattached again{metered.interface, now ? std::optional(*now) : std::nullopt};
+  datapath_.add_before_attach(found->first, missed(metered, again.since));
+  metered_.erase(found);
+  note_failure(again, attached.error());
 }
 
 uint64_t MeteredInterfaces::seen_before(unsigned index, fm_hook hook) const {
@@ -234,12 +231,16 @@ void MeteredInterfaces::give_up(unsigned index) {
   datapath_.remove_interface(index);
 }
 
-MeteredInterfaces::Outcome MeteredInterfaces::attach_or_wait(const Unattached& what) {
+MeteredInterfaces::Outcome MeteredInterfaces::attach_or_wait(const Unattached& what, bool whole) {
+  Status attached = attach(what, whole);
+  return attached ? Outcome::kAttached : note_failure(what, attached.error());
+}
+
+MeteredInterfaces::Outcome MeteredInterfaces::note_failure(const Unattached& what,
+                                                           const Error& why) {
   const Interface& interface = what.interface;
-  Status attached = attach(what);
-  if (attached) return Outcome::kAttached;
-  if (attached.error().is_shortage()) {
-    wait(what, attached.error());
+  if (why.is_shortage()) {
+    wait(what, why);
     return Outcome::kWaits;
   }
   give_up(interface.index);
@@ -247,7 +248,7 @@ MeteredInterfaces::Outcome MeteredInterfaces::attach_or_wait(const Unattached& w
     host_.log(LogLevel::kDebug, interface.name + " has gone before it could be metered");
     return Outcome::kGone;
   }
-  host_.log_warning(attached.error().message());
+  host_.log_warning(why.message());
   return Outcome::kRefused;
 }
 
@@ -263,9 +264,9 @@ void MeteredInterfaces::attach_or_hold(Unattached what) {
     held_.insert_or_assign(interface.index, std::move(what));
     return;
   }
-  const Outcome outcome = attach_or_wait(what);
-  if (outcome == Outcome::kAttached && options_.verbose)
-    host_.log_info("metering " + interface.name);
+  const Outcome outcome = attach_or_wait(what, /*whole=*/false);
+  if (outcome == Outcome::kAttached && !metered_.at(interface.index).is_late)
+    tell_metering(interface);
   if (outcome == Outcome::kGone) held_.insert_or_assign(interface.index, std::move(what));
 }
 
@@ -286,8 +287,7 @@ void MeteredInterfaces::wait(const Unattached& what, const Error& why) {
 void MeteredInterfaces::add_before_attach(const Unattached& what,
                                           const std::optional<LinkCounters>& now) {
   if (what.since && now)
-    datapath_.add_before_attach(what.interface.index,
-                                carried(what.interface, *what.since, *now, {}));
+    datapath_.add_before_attach(what.interface.index, carried(what.interface, *what.since, *now));
 }
 
 void MeteredInterfaces::note_shortage(const Error& why) {
@@ -307,12 +307,12 @@ void MeteredInterfaces::attach_waiting(uint64_t until_ns) {
   while (!waiting_.empty()) {
     if (monotonic_ns() >= until_ns) return;
     const auto [index, waiting] = *waiting_.begin();
-    const Outcome outcome = attach_or_wait(waiting);
+    const Outcome outcome = attach_or_wait(waiting, /*whole=*/true);
     if (outcome == Outcome::kWaits) return;
     if (outcome == Outcome::kAttached) {
       const Metered& metered = metered_.at(index);
       if (waiting.since) unmetered_ += metered.at_attach.packets() - waiting.since->packets();
-      if (options_.verbose) host_.log_info("metering " + metered.interface.name);
+      tell_metering(metered.interface);
     }
     if (outcome == Outcome::kGone) held_.insert_or_assign(index, waiting);
     waiting_.erase(index);
@@ -338,6 +338,8 @@ void MeteredInterfaces::report_shortage() const {
 void MeteredInterfaces::let_go(unsigned index, std::vector<unsigned>& departed) {
   if (const auto slot = datapath_.slot_of(index)) departed.push_back(*slot);
   if (const auto found = metered_.find(index); found != metered_.end()) {
+    if (found->second.is_late)
+      if (auto now = link_counters(index)) settle(found->second, *now);
     last_gone_ = found->second.interface.name;
     metered_.erase(found);
   } else if (const auto waits = waiting_.find(index); waits != waiting_.end()) {
@@ -367,7 +369,8 @@ void MeteredInterfaces::lose(const InterfaceMonitor::Change& change,
   const bool was_metered = metered_.contains(index);
   const auto waits = waiting_.find(index);
   if (!was_metered && waits == waiting_.end()) return;
-  if (!was_metered) add_before_attach(waits->second, change.counters);
+  was_metered ? settle(metered_.at(index), change.counters)
+              : add_before_attach(waits->second, change.counters);
   let_go(index, departed);
   if (was_metered && options_.verbose)
     host_.log_info("stopped metering " + last_gone_ + ": it has been removed");
@@ -419,6 +422,9 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
       take(change, departed);
   }
   changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(taken));
+  // Containers are heard from their first packet if none of them waits for the answers of others.
+  for (; changes_.empty() && !late_.empty() && (taken == 0 || monotonic_ns() < until); taken++)
+    attach_late();
   attach_waiting(until);
   if (metered_.empty() && waiting_.empty() && !options_.has_pattern())
     return Error{"interface " + last_gone_ + " has been removed"};
@@ -440,6 +446,9 @@ void MeteredInterfaces::give_up_unattached() {
   for (const auto& [index, held] : held_)
     if (auto now = link_counters(index)) add_before_attach(held, *now);
   held_.clear();
+  for (auto& [index, metered] : metered_)
+    if (metered.is_late)
+      if (auto now = link_counters(index)) settle(metered, *now);
 }
 
 void MeteredInterfaces::detach() {

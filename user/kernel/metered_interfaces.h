@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -68,8 +69,8 @@ class MeteredInterfaces final : public InterfaceNames {
   // A descriptor that is readable when update() has something to do; -1: there is no need to hurry,
   // because only the interfaces that exist are metered.
   int fd() const { return options_.has_pattern() ? monitor_->fd() : -1; }
-  // Whether the last update() has left changes to the next.
-  bool is_behind() const { return !changes_.empty(); }
+  // Whether the last update() has left work to the next.
+  bool is_behind() const { return !changes_.empty() || !late_.empty(); }
   // Warns, once per hook, if somebody has removed our program, if the kernel counts packets there
   // but our program counts none, or if it sends more than the program sees. Skips interfaces that
   // were attached less than grace_ns ago.
@@ -115,6 +116,8 @@ class MeteredInterfaces final : public InterfaceNames {
   struct Metered {
     Interface interface;
     std::vector<MeteredHook> hooks;
+    std::optional<LinkCounters> since;  // as of Unattached
+    bool is_late = false;               // its program at egress is not attached yet
     LinkCounters at_attach;
     uint64_t since_ns = 0;
     uint64_t sent_due_ns = 0;  // check_sent()
@@ -138,9 +141,13 @@ class MeteredInterfaces final : public InterfaceNames {
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
       : options_(options), datapath_(datapath), host_(host) {}
   Status begin();
-  Status attach(const Unattached& what);
+  Status attach(const Unattached& what, bool whole);
+  Status attach_program(Metered& metered, fm_hook hook);
+  void attach_late();
+  void tell_metering(const Interface& interface) const;
   enum class Outcome { kAttached, kWaits, kGone, kRefused };  // refused: logged
-  Outcome attach_or_wait(const Unattached& what);
+  Outcome attach_or_wait(const Unattached& what, bool whole);
+  Outcome note_failure(const Unattached& what, const Error& why);
   void attach_or_hold(Unattached what);
   void wait(const Unattached& what, const Error& why);
   void attach_waiting(uint64_t until_ns);
@@ -149,8 +156,10 @@ class MeteredInterfaces final : public InterfaceNames {
   Unattached appeared(const InterfaceMonitor::Change& change);
   fm_before_attach before_attach(unsigned index) const;
   fm_before_attach carried(const Interface& interface, const LinkCounters& since,
-                           const LinkCounters& now, const fm_before_attach& counted) const;
-  Status read_counters(const Unattached& what, const InterfaceCounters& idle, Metered& metered);
+                           const LinkCounters& now) const;
+  Status read_counters(Metered& metered, fm_hook hook, const InterfaceCounters& idle);
+  fm_before_attach missed(const Metered& metered, const std::optional<LinkCounters>& now) const;
+  void settle(Metered& metered, const std::optional<LinkCounters>& now);
   void add_before_attach(const Unattached& what, const std::optional<LinkCounters>& now);
   void note_shortage(const Error& why);
   void give_up(unsigned index);
@@ -179,6 +188,7 @@ class MeteredInterfaces final : public InterfaceNames {
   std::map<unsigned, Unattached> held_;
   std::map<unsigned, std::string> names_;          // also of interfaces that have gone
   std::vector<InterfaceMonitor::Change> changes_;  // not yet taken
+  std::deque<unsigned> late_;  // their second programs are attached when there are no changes
   std::string last_gone_;
   std::vector<InterfaceCounters> before_;  // of earlier daemons (--pin)
   std::array<unsigned, 2> uplinks_{};      // by find_uplinks()

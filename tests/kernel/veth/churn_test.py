@@ -211,6 +211,34 @@ class BeforeAttach(Containers):
         self.assertEqual(done.account["before_attach"], 30, done.err)
         self.assertEqual(self.before_attach(done)["(gone)", "egress"], 30, done.err)
 
+    def test_what_the_host_sends_while_programs_are_attached(self):
+        """First those at ingress, of all; some containers vanish before they have one at egress."""
+        live = self.start_on(self.host, ["veth*"]).wait_attached()
+        with self.host.inside():
+            self.sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.addCleanup(self.sender.close)
+        numbers = range(1, 25)
+        with meter.stopped(live):
+            for number in numbers:
+                self.make(number)
+            for number in numbers:
+                self.wait_up(self.host, f"veth{number}")
+        for _ in range(10):
+            for number in numbers:
+                self.talk(number, 1, f"veth{number}")
+        for number in numbers[::4]:
+            self.remove(number)
+        done = live.stop_clean()
+        self.no_warnings(done)
+        before = self.before_attach(done)
+        alive = [number for number in numbers if (number - 1) % 4]
+        for number in alive:
+            rows = self.metered(live, number)
+            self.assertLessEqual(rows, 10)
+            self.assertGreaterEqual(rows + before.get((f"veth{number}", "egress"), 0), 10, f"veth{number}: {done.err}")
+        gone = sum(self.metered(live, number) for number in numbers if number not in alive)
+        self.assertGreaterEqual(gone + before.get(("(gone)", "egress"), 0), 10 * len(numbers[::4]), done.err)
+
     def test_not_attached_when_the_run_ends(self):
         """The daemon is told to end before it can attach to two containers that have talked, and a pair that never was up."""
         live = self.start_on(self.host, ["veth*"]).wait_attached()
