@@ -26,12 +26,6 @@ uint64_t link_bytes(const LinkCounters& counters, fm_hook hook) {
   return hook == FM_HOOK_INGRESS ? counters.rx_bytes : counters.tx_bytes;
 }
 
-// What programs have counted, as the interface's own counters do.
-uint64_t counted_since(const InterfaceCounters& before, const InterfaceCounters& now,
-                       fm_hook hook) {
-  return now.hook[hook].buffers - before.hook[hook].buffers;
-}
-
 }  // namespace
 
 void MeteredInterfaces::check_places(uint64_t grace_ns) {
@@ -119,19 +113,17 @@ void MeteredInterfaces::check_sent(MeteredHook& hook, uint64_t sent, uint64_t se
 
 // Each program is at work before the system call that attaches it returns, which waits for a grace
 // period of RCU, and also the interface's own counters have to wait for other work of the kernel
-// (rtnl). What passes while they are read would be in both, so they are read again. idle: what the
-// program had counted before that.
-Status MeteredInterfaces::read_counters(Metered& metered, fm_hook hook,
-                                        const InterfaceCounters& idle) {
+// (rtnl). What passes while they are read would be in both, so they are read again.
+Status MeteredInterfaces::read_counters(Metered& metered, fm_hook hook) {
   constexpr int kTries = 4;
   const unsigned index = metered.interface.index;
-  std::optional<uint64_t> least;
+  uint64_t least = UINT64_MAX;
   InterfaceCounters running = datapath_.interface_counters(index);
   for (int i = 0; i < kTries; i++) {
     auto now = link_counters(index);
     if (!now && now.error().is_shortage())
       return Error{"cannot attach to " + metered.interface.name, now.error().os_error};
-    if (!now) break;
+    if (!now) return Done{};  // its kVanished has the counters
     if (i == 0) {
       const LinkCounters earlier = std::exchange(metered.at_attach, *now);
       if (metered.hooks.size() > 1) {
@@ -139,18 +131,14 @@ Status MeteredInterfaces::read_counters(Metered& metered, fm_hook hook,
         metered.at_attach.rx_bytes = earlier.rx_bytes;
       }
     }
-    if (!metered.since) break;
-    const uint64_t counted =
-        link_packets(*metered.since, hook) + counted_since(idle, running, hook);
-    const uint64_t before = std::max(link_packets(*now, hook), counted) - counted;
-    least = std::min(least.value_or(before), before);
+    if (!metered.since) return Done{};
+    least = std::min<uint64_t>(least, missed(metered, *now, running).packets[hook]);
     const InterfaceCounters after = datapath_.interface_counters(index);
-    if (counted_since(running, after, hook) == 0) break;
+    if (after.hook[hook].buffers == running.hook[hook].buffers) break;
     running = after;
   }
-  fm_before_attach before{};
-  before.packets[hook] = least.value_or(0);
-  datapath_.add_before_attach(index, before);
+  metered.before.packets[hook] = least;
+  metered.is_unread[hook] = false;
   return Done{};
 }
 
@@ -164,19 +152,59 @@ fm_before_attach MeteredInterfaces::carried(const Interface& interface, const Li
   return carried;
 }
 
-// What its second program was not there for.
-fm_before_attach MeteredInterfaces::missed(const Metered& metered,
-                                           const std::optional<LinkCounters>& now) const {
-  if (!metered.is_late || !metered.since || !now) return {};
-  fm_before_attach missed = carried(metered.interface, *metered.since, *now);
-  missed.packets[FM_HOOK_INGRESS] = 0;
+// What it has carried, but its programs have not counted.
+fm_before_attach MeteredInterfaces::missed(const Metered& metered, const LinkCounters& now,
+                                           const InterfaceCounters& counted) const {
+  fm_before_attach missed{};
+  for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
+    if (!metered.is_unread[hook]) continue;
+    const uint64_t known = link_packets(*metered.since, hook) + counted.hook[hook].buffers -
+                           metered.idle.hook[hook].buffers;
+    missed.packets[hook] = std::max(link_packets(now, hook), known) - known;
+  }
   return missed;
 }
 
-// It will have no second program.
-void MeteredInterfaces::settle(Metered& metered, const std::optional<LinkCounters>& now) {
-  datapath_.add_before_attach(metered.interface.index, missed(metered, now));
+fm_before_attach MeteredInterfaces::missed(const Metered& metered, const LinkCounters& now) const {
+  return missed(metered, now, datapath_.interface_counters(metered.interface.index));
+}
+
+// Nothing more will be attached to it.
+void MeteredInterfaces::settle(Metered& metered, const LinkCounters& now) {
+  if (metered.is_unread[FM_HOOK_INGRESS] || metered.is_unread[FM_HOOK_EGRESS])
+    datapath_.add_before_attach(metered.interface.index, missed(metered, now));
+  metered.is_unread[FM_HOOK_INGRESS] = metered.is_unread[FM_HOOK_EGRESS] = false;
   metered.is_late = false;
+}
+
+void MeteredInterfaces::give_up_unattached() {
+  (void)monitor_->poll(changes_);
+  for (const InterfaceMonitor::Change& change : changes_) {
+    const unsigned index = change.interface.index;
+    const bool has_vanished = change.kind == InterfaceMonitor::Change::Kind::kVanished;
+    if (const auto metered = metered_.find(index); metered != metered_.end()) {
+      if (has_vanished && change.counters) settle(metered->second, *change.counters);
+      continue;
+    }
+    if (const auto waits = waiting_.find(index); waits != waiting_.end()) {
+      if (!has_vanished) continue;
+      add_before_attach(waits->second, change.counters);
+      waiting_.erase(waits);
+      continue;
+    }
+    const Unattached what = appeared(change);
+    if (has_vanished)
+      add_before_attach(what, change.counters);
+    else if (bool named = false; change.is_known_link_type && wanted(change.interface, &named))
+      held_.insert_or_assign(index, what);
+  }
+  changes_.clear();
+  for (const auto& [index, held] : held_)
+    if (auto now = link_counters(index)) add_before_attach(held, *now);
+  held_.clear();
+  for (auto& [index, metered] : metered_)
+    if (metered.is_late)
+      if (auto now = link_counters(index)) settle(metered, *now);
 }
 
 fm_before_attach MeteredInterfaces::before_attach() const {
@@ -206,7 +234,7 @@ std::vector<HookAccount> MeteredInterfaces::accounts() const {
     auto now = link_counters(each.index);
     for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
       uint64_t packets = 0, bytes = 0;
-      if (now && found != metered_.end()) {
+      if (now && found != metered_.end() && found->second.has(hook)) {
         packets = link_packets(*now, hook) - link_packets(found->second.at_attach, hook);
         bytes = link_bytes(*now, hook) - link_bytes(found->second.at_attach, hook);
       }

@@ -154,31 +154,32 @@ Status MeteredInterfaces::attach(const Unattached& what, bool whole) {
   if (Status added = datapath_.add_interface(interface, merging); !added) return added;
   follow_uplinks();
   set_ends(interface);
+  metered.idle = datapath_.interface_counters(interface.index);
   for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
     if (!meters(interface, hook)) {
       remove_pin(interface.index, hook);  // of an earlier run that has metered there
       continue;
     }
+    metered.is_unread[hook] = what.since.has_value();
     metered.is_late = !whole && !metered.hooks.empty();
     if (metered.is_late)
       late_.push_back(interface.index);
     else if (Status attached = attach_program(metered, hook); !attached)
       return attached;
   }
+  datapath_.add_before_attach(interface.index, std::exchange(metered.before, {}));
   names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
   return Done{};
 }
 
 Status MeteredInterfaces::attach_program(Metered& metered, fm_hook hook) {
-  const unsigned index = metered.interface.index;
-  const InterfaceCounters idle = datapath_.interface_counters(index);
   auto attachment = attach_hook(metered.interface, hook);
   if (!attachment) return attachment.error();
   metered.hooks.push_back({.hook = hook,
                            .attachment = std::move(*attachment),
-                           .sent = {.seen_before = seen_before(index, hook)}});
-  return read_counters(metered, hook, idle);
+                           .sent = {.seen_before = seen_before(metered.interface.index, hook)}});
+  return read_counters(metered, hook);
 }
 
 void MeteredInterfaces::tell_metering(const Interface& interface) const {
@@ -186,23 +187,33 @@ void MeteredInterfaces::tell_metering(const Interface& interface) const {
 }
 
 // The second program of the interface that has waited for it longest.
-void MeteredInterfaces::attach_late() {
-  const auto found = metered_.find(late_.front());
+void MeteredInterfaces::attach_late(std::vector<unsigned>& departed) {
+  const unsigned index = late_.front();
   late_.pop_front();
+  const auto found = metered_.find(index);
   if (found == metered_.end() || !found->second.is_late) return;
   Metered& metered = found->second;
   Status attached = attach_program(metered, FM_HOOK_EGRESS);
-  auto now = link_counters(found->first);
-  if (!attached && !now && now.error().os_error == ENODEV) return;  // its kVanished follows
   if (attached) {
     metered.is_late = false;
+    metered.since_ns = monotonic_ns();
+    datapath_.add_before_attach(index, std::exchange(metered.before, {}));
     tell_metering(metered.interface);
     return;
   }
-  const Unattached again{metered.interface, now ? std::optional(*now) : std::nullopt};
-  datapath_.add_before_attach(found->first, missed(metered, again.since));
+  // Its descriptors may be needed to find out what it has carried.
+  remove_pins(index);
+  metered.hooks.clear();
+  auto now = link_counters(index);
+  if (!now && now.error().os_error == ENODEV) return;  // its kVanished follows
+  Unattached again{metered.interface, std::nullopt};
+  if (now) {
+    again.since = *now;
+    settle(metered, *now);
+  }
   metered_.erase(found);
-  note_failure(again, attached.error());
+  const auto slot = datapath_.slot_of(index);
+  if (note_failure(again, attached.error()) != Outcome::kWaits && slot) departed.push_back(*slot);
 }
 
 uint64_t MeteredInterfaces::seen_before(unsigned index, fm_hook hook) const {
@@ -222,7 +233,7 @@ void MeteredInterfaces::set_ends(const Interface& interface) const {
 void MeteredInterfaces::follow_uplinks() {
   if (!options_.attribute) return;
   const auto found = find_uplinks();
-  if (std::exchange(uplinks_, found) == found) return;
+  if (!found || std::exchange(uplinks_, *found) == *found) return;
   for (const auto& [index, metered] : metered_) set_ends(metered.interface);
 }
 
@@ -240,6 +251,7 @@ MeteredInterfaces::Outcome MeteredInterfaces::note_failure(const Unattached& wha
                                                            const Error& why) {
   const Interface& interface = what.interface;
   if (why.is_shortage()) {
+    if (what.since) remove_pins(interface.index);  // else they are of an earlier daemon
     wait(what, why);
     return Outcome::kWaits;
   }
@@ -369,8 +381,10 @@ void MeteredInterfaces::lose(const InterfaceMonitor::Change& change,
   const bool was_metered = metered_.contains(index);
   const auto waits = waiting_.find(index);
   if (!was_metered && waits == waiting_.end()) return;
-  was_metered ? settle(metered_.at(index), change.counters)
-              : add_before_attach(waits->second, change.counters);
+  if (!was_metered)
+    add_before_attach(waits->second, change.counters);
+  else if (change.counters)
+    settle(metered_.at(index), *change.counters);
   let_go(index, departed);
   if (was_metered && options_.verbose)
     host_.log_info("stopped metering " + last_gone_ + ": it has been removed");
@@ -424,31 +438,11 @@ Status MeteredInterfaces::update(std::vector<unsigned>& departed) {
   changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(taken));
   // Containers are heard from their first packet if none of them waits for the answers of others.
   for (; changes_.empty() && !late_.empty() && (taken == 0 || monotonic_ns() < until); taken++)
-    attach_late();
+    attach_late(departed);
   attach_waiting(until);
   if (metered_.empty() && waiting_.empty() && !options_.has_pattern())
     return Error{"interface " + last_gone_ + " has been removed"};
   return Done{};
-}
-
-void MeteredInterfaces::give_up_unattached() {
-  (void)monitor_->poll(changes_);
-  for (const InterfaceMonitor::Change& change : changes_) {
-    const unsigned index = change.interface.index;
-    if (metered_.contains(index) || waiting_.contains(index)) continue;
-    const Unattached what = appeared(change);
-    if (change.kind == InterfaceMonitor::Change::Kind::kVanished)
-      add_before_attach(what, change.counters);
-    else if (bool named = false; change.is_known_link_type && wanted(change.interface, &named))
-      held_.insert_or_assign(index, what);
-  }
-  changes_.clear();
-  for (const auto& [index, held] : held_)
-    if (auto now = link_counters(index)) add_before_attach(held, *now);
-  held_.clear();
-  for (auto& [index, metered] : metered_)
-    if (metered.is_late)
-      if (auto now = link_counters(index)) settle(metered, *now);
 }
 
 void MeteredInterfaces::detach() {

@@ -3,6 +3,7 @@
 // appear, change and vanish.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
@@ -116,11 +117,20 @@ class MeteredInterfaces final : public InterfaceNames {
   struct Metered {
     Interface interface;
     std::vector<MeteredHook> hooks;
-    std::optional<LinkCounters> since;  // as of Unattached
     bool is_late = false;               // its program at egress is not attached yet
+    std::optional<LinkCounters> since;  // as of Unattached
+    InterfaceCounters idle;             // what the programs had counted before they were attached
+    // What was carried before that, and whether it is yet to be known.
+    fm_before_attach before{};
+    bool is_unread[FM_HOOK_COUNT]{};
     LinkCounters at_attach;
     uint64_t since_ns = 0;
     uint64_t sent_due_ns = 0;  // check_sent()
+
+    bool has(fm_hook hook) const {
+      return std::any_of(hooks.begin(), hooks.end(),
+                         [hook](const MeteredHook& each) { return each.hook == hook; });
+    }
   };
   // An interface to which nothing is attached yet.
   struct Unattached {
@@ -143,7 +153,7 @@ class MeteredInterfaces final : public InterfaceNames {
   Status begin();
   Status attach(const Unattached& what, bool whole);
   Status attach_program(Metered& metered, fm_hook hook);
-  void attach_late();
+  void attach_late(std::vector<unsigned>& departed);
   void tell_metering(const Interface& interface) const;
   enum class Outcome { kAttached, kWaits, kGone, kRefused };  // refused: logged
   Outcome attach_or_wait(const Unattached& what, bool whole);
@@ -157,9 +167,11 @@ class MeteredInterfaces final : public InterfaceNames {
   fm_before_attach before_attach(unsigned index) const;
   fm_before_attach carried(const Interface& interface, const LinkCounters& since,
                            const LinkCounters& now) const;
-  Status read_counters(Metered& metered, fm_hook hook, const InterfaceCounters& idle);
-  fm_before_attach missed(const Metered& metered, const std::optional<LinkCounters>& now) const;
-  void settle(Metered& metered, const std::optional<LinkCounters>& now);
+  Status read_counters(Metered& metered, fm_hook hook);
+  fm_before_attach missed(const Metered& metered, const LinkCounters& now,
+                          const InterfaceCounters& counted) const;
+  fm_before_attach missed(const Metered& metered, const LinkCounters& now) const;
+  void settle(Metered& metered, const LinkCounters& now);
   void add_before_attach(const Unattached& what, const std::optional<LinkCounters>& now);
   void note_shortage(const Error& why);
   void give_up(unsigned index);

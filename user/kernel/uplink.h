@@ -3,11 +3,13 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 namespace flowmeter {
 
 // The indexes of the interfaces through which this network namespace reaches global addresses, by
 // IPv4 and by IPv6; 0: none. In a container, it is the container's own end of its veth pair.
-std::array<unsigned, 2> find_uplinks();
+// Nothing: the kernel could not be asked.
+std::optional<std::array<unsigned, 2>> find_uplinks();
 
 }  // namespace flowmeter

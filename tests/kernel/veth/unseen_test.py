@@ -73,7 +73,7 @@ class Shortage(Interfaces):
     def limit(self, live, descriptors):
         subprocess.run(["prlimit", "--pid", str(live.process.pid), f"--nofile={descriptors}:"], check=True)
 
-    def start_with_room_for(self, interfaces):
+    def start_with_room_for(self, interfaces, more=1):
         """An interface needs two descriptors; another is needed only for a moment."""
         live = self.start_on(self.host, ["veth*"]).wait_attached()
         looks = []
@@ -82,7 +82,7 @@ class Shortage(Interfaces):
             time.sleep(0.02)
         used = set.intersection(*looks)
         free = [fd for fd in range(1024) if fd not in used]
-        self.limit(live, free[2 * interfaces + 1])
+        self.limit(live, free[2 * interfaces + more])
         return live
 
     def short_of(self, interfaces):
@@ -123,6 +123,38 @@ class Shortage(Interfaces):
         self.assertRegex(done.warnings[-1], r"2 interfaces could not be attached to the end \(veth3, …\); \d+ packets passed")
         self.assertEqual(hooks(done)["veth3", "egress"]["seen"], 0, done.err)
         self.assertGreaterEqual(hooks(done)["veth3", "egress"]["before_attach"], 30, done.err)
+
+    def room_for(self, descriptors):
+        """However often it is tried, each packet counts once, but for those that pass while counters are read."""
+        live = self.start_with_room_for(0, descriptors)
+        wire(1, self.host, "veth1", self.peer, "peer1")
+        for second in range(4):
+            self.send(self.host, address(1, 1), address(1, 2), 30, 42000 + second)
+            self.send(self.peer, address(1, 2), address(1, 1), 30, 42000 + second)
+            time.sleep(1)
+        wait_quiet((self.host, "veth1"))
+        carried = dict(zip(("ingress", "egress"), self.counters("veth1")))
+        done = live.stop()
+        self.assertEqual(done.code, 0, done.err)
+        for hook, packets in carried.items():
+            each = hooks(done)["veth1", hook]
+            self.assertGreaterEqual(each["buffers"] + each["before_attach"], packets, done.err)
+            self.assertLessEqual(each["buffers"] + each["before_attach"], packets + 30, done.err)
+
+    def test_no_room_for_a_program(self):
+        self.room_for(1)
+
+    def test_room_for_one_program(self):
+        self.room_for(2)
+
+    def test_room_for_both_but_not_for_a_look_at_counters(self):
+        self.room_for(3)
+
+    def counters(self, interface):
+        with self.host.inside(), open("/proc/thread-self/net/dev", encoding="ascii") as file:
+            line, = (line for line in file if f"{interface}:" in line)
+        fields = line.split(":")[1].split()
+        return int(fields[1]), int(fields[9])
 
     def test_gone_before_there_was_room(self):
         """What takes its place is metered."""
