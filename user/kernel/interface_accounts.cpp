@@ -174,7 +174,6 @@ void MeteredInterfaces::settle(Metered& metered, const LinkCounters& now) {
   if (metered.is_unread[FM_HOOK_INGRESS] || metered.is_unread[FM_HOOK_EGRESS])
     datapath_.add_before_attach(metered.interface.index, missed(metered, now));
   metered.is_unread[FM_HOOK_INGRESS] = metered.is_unread[FM_HOOK_EGRESS] = false;
-  metered.is_late = false;
 }
 
 void MeteredInterfaces::give_up_unattached() {
@@ -234,7 +233,7 @@ std::vector<HookAccount> MeteredInterfaces::accounts() const {
     auto now = link_counters(each.index);
     for (const fm_hook hook : {FM_HOOK_INGRESS, FM_HOOK_EGRESS}) {
       uint64_t packets = 0, bytes = 0;
-      if (now && found != metered_.end() && found->second.has(hook)) {
+      if (now && found != metered_.end() && !(found->second.is_late && hook == FM_HOOK_EGRESS)) {
         packets = link_packets(*now, hook) - link_packets(found->second.at_attach, hook);
         bytes = link_bytes(*now, hook) - link_bytes(found->second.at_attach, hook);
       }

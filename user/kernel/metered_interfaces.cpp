@@ -60,10 +60,10 @@ Status MeteredInterfaces::begin() {
   for (const InterfaceMonitor::Change& change : changes_) {
     bool named = false;
     if (!wanted(change.interface, &named) || (!named && !change.is_known_link_type)) continue;
+    Unattached what{change.interface, std::nullopt};
     if (!named) {
-      attach_or_wait({change.interface, std::nullopt}, /*whole=*/true);
-    } else if (Status attached = attach({change.interface, std::nullopt}, /*whole=*/true);
-               !attached) {
+      attach_or_wait(what, /*whole=*/true);
+    } else if (Status attached = attach(what, /*whole=*/true); !attached) {
       if (!datapath_.resumed() || !attached.error().is_shortage()) give_up(change.interface.index);
       return attached;
     }
@@ -137,7 +137,7 @@ Result<Attachment> MeteredInterfaces::attach_hook(const Interface& interface, fm
 
 // If it fails, give_up() must follow, unless it is tried again: then what a pinned link meters
 // still belongs to the interface. whole: not only the first program.
-Status MeteredInterfaces::attach(const Unattached& what, bool whole) {
+Status MeteredInterfaces::attach(Unattached& what, bool whole) {
   const Interface& interface = what.interface;
   if (options_.hook == Hook::kXdp)
     if (const std::string caution = xdp_caution(interface); !caution.empty())
@@ -162,15 +162,31 @@ Status MeteredInterfaces::attach(const Unattached& what, bool whole) {
     }
     metered.is_unread[hook] = what.since.has_value();
     metered.is_late = !whole && !metered.hooks.empty();
-    if (metered.is_late)
+    if (metered.is_late) {
       late_.push_back(interface.index);
-    else if (Status attached = attach_program(metered, hook); !attached)
+    } else if (Status attached = attach_program(metered, hook); !attached) {
+      take_back(what, metered);
       return attached;
+    }
   }
   datapath_.add_before_attach(interface.index, std::exchange(metered.before, {}));
   names_[interface.index] = row_name(interface.name);
   metered_.insert_or_assign(interface.index, std::move(metered));
   return Done{};
+}
+
+// What a program has counted meanwhile was not missed.
+void MeteredInterfaces::take_back(Unattached& what, Metered& metered) {
+  const unsigned index = what.interface.index;
+  if (!what.since) return;  // its pins are of an earlier daemon
+  remove_pins(index);
+  metered.hooks.clear();
+  const InterfaceCounters now = datapath_.interface_counters(index);
+  const auto counted = [&](fm_hook hook) {
+    return now.hook[hook].buffers - metered.idle.hook[hook].buffers;
+  };
+  what.since->rx_packets += counted(FM_HOOK_INGRESS);
+  what.since->tx_packets += counted(FM_HOOK_EGRESS);
 }
 
 Status MeteredInterfaces::attach_program(Metered& metered, fm_hook hook) {
@@ -242,7 +258,7 @@ void MeteredInterfaces::give_up(unsigned index) {
   datapath_.remove_interface(index);
 }
 
-MeteredInterfaces::Outcome MeteredInterfaces::attach_or_wait(const Unattached& what, bool whole) {
+MeteredInterfaces::Outcome MeteredInterfaces::attach_or_wait(Unattached& what, bool whole) {
   Status attached = attach(what, whole);
   return attached ? Outcome::kAttached : note_failure(what, attached.error());
 }
@@ -251,7 +267,6 @@ MeteredInterfaces::Outcome MeteredInterfaces::note_failure(const Unattached& wha
                                                            const Error& why) {
   const Interface& interface = what.interface;
   if (why.is_shortage()) {
-    if (what.since) remove_pins(interface.index);  // else they are of an earlier daemon
     wait(what, why);
     return Outcome::kWaits;
   }
@@ -318,7 +333,7 @@ void MeteredInterfaces::attach_waiting(uint64_t until_ns) {
   if (!shortage_ || monotonic_ns() < next_attempt_ns_) return;
   while (!waiting_.empty()) {
     if (monotonic_ns() >= until_ns) return;
-    const auto [index, waiting] = *waiting_.begin();
+    auto [index, waiting] = *waiting_.begin();
     const Outcome outcome = attach_or_wait(waiting, /*whole=*/true);
     if (outcome == Outcome::kWaits) return;
     if (outcome == Outcome::kAttached) {

@@ -3,7 +3,6 @@
 // appear, change and vanish.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
@@ -126,11 +125,6 @@ class MeteredInterfaces final : public InterfaceNames {
     LinkCounters at_attach;
     uint64_t since_ns = 0;
     uint64_t sent_due_ns = 0;  // check_sent()
-
-    bool has(fm_hook hook) const {
-      return std::any_of(hooks.begin(), hooks.end(),
-                         [hook](const MeteredHook& each) { return each.hook == hook; });
-    }
   };
   // An interface to which nothing is attached yet.
   struct Unattached {
@@ -151,12 +145,14 @@ class MeteredInterfaces final : public InterfaceNames {
   MeteredInterfaces(const Options& options, BpfDatapath& datapath, Host& host)
       : options_(options), datapath_(datapath), host_(host) {}
   Status begin();
-  Status attach(const Unattached& what, bool whole);
+  // If they fail, they set since of what anew.
+  Status attach(Unattached& what, bool whole);
   Status attach_program(Metered& metered, fm_hook hook);
   void attach_late(std::vector<unsigned>& departed);
   void tell_metering(const Interface& interface) const;
   enum class Outcome { kAttached, kWaits, kGone, kRefused };  // refused: logged
-  Outcome attach_or_wait(const Unattached& what, bool whole);
+  Outcome attach_or_wait(Unattached& what, bool whole);
+  void take_back(Unattached& what, Metered& metered);
   Outcome note_failure(const Unattached& what, const Error& why);
   void attach_or_hold(Unattached what);
   void wait(const Unattached& what, const Error& why);
