@@ -172,9 +172,8 @@ def bench(context):
                               f"{found[len(found) * 9 // 10]:.1f}" if found else "-", f"{missed:,} of {count * FRAMES:,}", f"{idle:.2f}"])
     return ["New veth pairs under `-i 'veth*'`. Each container sends a packet per millisecond, "
             f"{FRAMES} in all, as soon as its end is there; from its first packet to the first that is metered. Target: 10 ms. "
-            "The kernel attaches each of the two programs in a grace period of RCU, and meanwhile changes no other interface: "
-            "where that takes 15 ms, as here, it attaches to some 30 interfaces a second. Idle is the meter's CPU time "
-            "before that, while nothing happens.\n\n" +
+            "The kernel attaches a program in a grace period of RCU, 15 ms here, and meanwhile changes no other interface; those at "
+            "egress are attached last. Idle is the meter's CPU time before that, while nothing happens.\n\n" +
             table(["", "the other end is", "beside interfaces", "per second", "metered", "median ms", "90 % ms",
                    "packets not metered", "idle ms CPU/s"], lines)]
 
