@@ -10,6 +10,7 @@ import socket
 import statistics
 import struct
 import subprocess
+import sys
 import time
 
 from .rounds import Part, meter_of, note, run, table, tmpfs
@@ -126,7 +127,10 @@ def latencies(build, others, moved, per_second):
             run("ip", "netns", "exec", space, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
         engine = Engine(outside, inside)
         engine.say(*(f"link add old{number} type veth peer name old{number}p netns {inside}" for number in range(others)))
-        while others and not pathlib.Path(f"/proc/{engine.ip.pid}/net/dev").read_text().count("old") == others:
+        deadline = time.monotonic() + 120
+        while pathlib.Path(f"/proc/{engine.ip.pid}/net/dev").read_text().count("old") < others:
+            if time.monotonic() > deadline:
+                sys.exit("bench: the other interfaces could not be made")
             time.sleep(0.1)
         process = subprocess.Popen(["ip", "netns", "exec", outside, meter_of(build), "-v", "-i", "veth*", "-c",
                                     f"{memory.name}/rows.csv", "--time-format", "epoch-us", "--fields",
@@ -172,7 +176,7 @@ def bench(context):
                               f"{found[len(found) * 9 // 10]:.1f}" if found else "-", f"{missed:,} of {count * FRAMES:,}", f"{idle:.2f}"])
     return ["New veth pairs under `-i 'veth*'`. Each container sends a packet per millisecond, "
             f"{FRAMES} in all, as soon as its end is there; from its first packet to the first that is metered. Target: 10 ms. "
-            "The kernel attaches a program in a grace period of RCU, 15 ms here, and meanwhile changes no other interface; those at "
+            "The kernel attaches a program in a grace period of RCU, and meanwhile changes no other interface; those at "
             "egress are attached last. Idle is the meter's CPU time before that, while nothing happens.\n\n" +
             table(["", "the other end is", "beside interfaces", "per second", "metered", "median ms", "90 % ms",
                    "packets not metered", "idle ms CPU/s"], lines)]

@@ -63,8 +63,9 @@ class MeteredInterfaces final : public InterfaceNames {
   // what the programs had counted just before these were read. So no packet is missing in both, and
   // those that pass while both are read may be in both.
   //
-  // Attaching takes long (two grace periods of RCU, some 10 ms each), so a call does only a part of
-  // what there is to do, and the kernel's records can be drained in between: see is_behind().
+  // Attaching takes long (a grace period of RCU for each program), so a call does only a part of
+  // what there is to do, and the kernel's records can be drained in between: see is_behind(). The
+  // programs at egress come last, when no interface waits for one at ingress.
   Status update(std::vector<unsigned>& departed);
   // A descriptor that is readable when update() has something to do; -1: there is no need to hurry,
   // because only the interfaces that exist are metered.
